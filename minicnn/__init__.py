@@ -1,0 +1,17 @@
+"""minicnn: a deep-learning engine written from scratch, to be read, trained with and trusted.
+
+Five ideas: an array lives somewhere; a kernel is a loop over arrays; an op returns its value and the functions that
+carry the gradient back; a tensor remembers the op that made it; a model is a list of layers.
+"""
+
+from . import models, nn, ops, optim
+from .device import cpu, cuda, device
+from .gradcheck import GradientError, gradcheck
+from .nn import manual_seed
+from .tensor import Tensor, no_grad
+
+__version__ = "0.1.0"
+__all__ = [
+    "GradientError", "Tensor", "cpu", "cuda", "device", "gradcheck", "manual_seed", "models", "nn", "no_grad", "ops",
+    "optim",
+]  # fmt: skip

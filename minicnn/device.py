@@ -1,0 +1,53 @@
+"""Where an array lives. The lowest room of the house: it imports nothing of minicnn.
+
+``cpu(0)`` and ``cpu(1)`` are two devices though the memory is one, so that whatever is said of two GPUs (what lives
+where, what crosses, what may not be mixed) is said, and tested, on any laptop.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+__all__ = ["Device", "cpu", "cuda", "device"]
+
+
+@dataclass(frozen=True, order=True)
+class Device:
+    """A place for arrays. ``with device:`` makes it the current one, and restores the one before."""
+
+    kind: str
+    index: int
+
+    def __enter__(self) -> Device:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        return None
+
+    def __repr__(self) -> str:
+        return f"{self.kind}({self.index})"
+
+    def put(self, array: Any) -> Any:
+        """A copy of ``array`` on this device, in the same memory order."""
+        return array.copy(order="K")
+
+
+def cpu(index: int = 0) -> Device:
+    """Main memory and the processor. The index only tells one such device from another."""
+    return Device("cpu", index)
+
+
+def cuda(index: int = 0) -> Device:
+    """A GPU. Raises RuntimeError: this version has kernels for the processor alone."""
+    raise RuntimeError(f"cuda({index}): this version of minicnn has no GPU kernels yet: use cpu(0)")
+
+
+def device(name: str) -> Device:
+    """The device called ``name``: "cpu", "cpu:1", "cuda", "cuda:0". Raises ValueError for any other name."""
+    found = re.fullmatch(r"(cpu|cuda)(?::(\d+))?", name)
+    if not found:
+        raise ValueError(f"device: there is no device {name!r}: write cpu, cpu:1, cuda or cuda:0")
+    return {"cpu": cpu, "cuda": cuda}[found[1]](int(found[2] or 0))

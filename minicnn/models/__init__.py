@@ -1,0 +1,5 @@
+"""Models: lists of layers."""
+
+from .alexnet import VARIANTS, AlexNet, alexnet
+
+__all__ = ["VARIANTS", "AlexNet", "alexnet"]

@@ -1,0 +1,106 @@
+"""Arithmetic with broadcasting, and functions of one number.
+
+Where an input was broadcast, each of its elements was used many times, so its gradient is the sum over those uses.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ..tensor import Array, op
+
+__all__ = ["add", "divide", "exp", "log", "multiply", "negative", "power", "sigmoid", "subtract", "tanh"]
+
+
+def summed_to(g: Array, x: Any) -> Array:
+    """The gradient g, of the broadcast shape, added up to the shape of x."""
+    shape = np.shape(x)
+    g = g.sum(axis=tuple(range(g.ndim - len(shape))))
+    return g.sum(axis=tuple(i for i, size in enumerate(shape) if size == 1), keepdims=True)
+
+
+def real(a: Any, b: Any) -> tuple[Any, Any]:
+    """Whole numbers as the other's type: an integer array does not turn single precision into double."""
+    whole = [getattr(x, "dtype", np.dtype("f")).kind != "f" for x in (a, b)]
+    if whole[0] and hasattr(b, "dtype") and not whole[1]:
+        a = a.astype(b.dtype)
+    if whole[1] and hasattr(a, "dtype") and not whole[0]:
+        b = b.astype(a.dtype)
+    return a, b
+
+
+@op
+def add(a, b):
+    """a + b, broadcast."""
+    a, b = real(a, b)
+    return a + b, lambda gy: summed_to(gy, a), lambda gy: summed_to(gy, b)
+
+
+@op
+def subtract(a, b):
+    """a − b, broadcast."""
+    a, b = real(a, b)
+    return a - b, lambda gy: summed_to(gy, a), lambda gy: summed_to(-gy, b)
+
+
+@op
+def multiply(a, b):
+    """a · b, broadcast."""
+    a, b = real(a, b)
+    return a * b, lambda gy: summed_to(gy * b, a), lambda gy: summed_to(gy * a, b)
+
+
+@op
+def divide(a, b):
+    """a / b, broadcast."""
+    a, b = real(a, b)
+    y = a / b
+    return y, lambda gy: summed_to(gy / b, a), lambda gy: summed_to(-gy * y / b, b)
+
+
+@op
+def power(a, b):
+    """a^b, broadcast. ∂y/∂a = b a^(b−1), which is 0 for b = 0; ∂y/∂b = a^b ln a, taken as 0 at a = 0."""
+    a, b = real(a, b)
+    y = a**b
+
+    def ga(gy: Array) -> Array:
+        return summed_to(gy * np.where(np.equal(b, 0), 0, b * a ** np.where(np.equal(b, 0), 1, b - 1)), a)
+
+    def gb(gy: Array) -> Array:
+        return summed_to(gy * y * np.log(np.where(np.equal(a, 0), 1, a)), b)
+
+    return y, ga, gb
+
+
+@op
+def negative(x):
+    """−x."""
+    return -x, lambda gy: -gy
+
+
+@op
+def exp(x):
+    """eˣ."""
+    y = np.exp(x)
+    return y, lambda gy: gy * y
+
+
+@op
+def log(x):
+    """The natural logarithm."""
+    return np.log(x), lambda gy: gy / x
+
+
+@op
+def tanh(x):
+    """The hyperbolic tangent, whose slope is 1 − y²."""
+    y = np.tanh(x)
+    return y, lambda gy: gy * (1 - y * y)
+
+
+@op
+def sigmoid(x):
+    """1 / (1 + e⁻ˣ), whose slope is y (1 − y); computed as (1 + tanh(x / 2)) / 2, which cannot overflow."""
+    y = np.tanh(x * 0.5) * 0.5 + 0.5
+    return y, lambda gy: gy * y * (1 - y)

@@ -1,0 +1,122 @@
+"""Convolution as a matrix product (im2col)."""
+
+import numpy as np
+
+from minicnn.kernels import over, workspace
+from minicnn.kernels.im2col import col2im, im2col
+
+from ..tensor import Array, batch_first, batch_last, op
+
+__all__ = ["conv2d"]
+
+
+def padding_of(name: str, padding: int | tuple[int, int]) -> tuple[int, int]:
+    """(before, after) on both axes."""
+    before, after = (padding, padding) if isinstance(padding, int) else padding
+    if before < 0 or after < 0:
+        raise ValueError(f"{name}: padding is {padding}: it cannot be negative")
+    return before, after
+
+
+def output_size(name: str, pixels: int, size: int, stride: int, padding: int) -> int:
+    """How many windows of ``size`` pixels, ``stride`` apart, fit: ⌊(pixels + padding − size) / stride⌋ + 1."""
+    if size < 1 or stride < 1:
+        raise ValueError(f"{name}: the window is {size} wide and moves by {stride}: both must be at least 1")
+    if pixels + padding < size:
+        raise ValueError(f"{name}: a window of {size} does not fit into {pixels} pixels with {padding} of padding")
+    return (pixels + padding - size) // stride + 1
+
+
+@op
+def conv2d(x, w, b=None, *, stride: int = 1, padding: int | tuple[int, int] = 0, groups: int = 1):
+    """Every kernel at every place of the image:
+
+    y[n, k, p, q] = b[k] + Σ w[k, c, r, s] · x[n, c, p·stride + r − before, q·stride + s − before]
+
+    x: (N, C, H, W).  w: (K, C / groups, R, S).  b: (K,) or None.  y: (N, K, P, Q), P = ⌊(H + padding − R) / stride⌋ + 1.
+    padding: rows and columns of zeros on every side, or (before, after).  groups: the channels and the kernels are
+    split into so many equal parts, and each part of the kernels sees only its own part of the channels.
+
+    The pixels seen by one kernel at one place are a column; with all columns side by side the sum is one product of
+    matrices, (K × C·R·S) · (C·R·S × P·Q·N). They are made, used and forgotten a block at a time, small enough to
+    stay in cache; backwards they are made again.
+
+    Raises ValueError where the shapes do not fit.
+    """
+    if x.ndim != 4 or w.ndim != 4:
+        raise ValueError(f"conv2d: x {x.shape} must have the shape (N, C, H, W), w {w.shape} the shape (K, C, R, S)")
+    if groups < 1 or x.shape[1] % groups or w.shape[0] % groups:
+        raise ValueError(f"conv2d: {groups} groups do not divide the {x.shape[1]} channels of x {x.shape} and the "
+                         f"{w.shape[0]} kernels of w {w.shape}")
+    if x.shape[1] != w.shape[1] * groups:
+        raise ValueError(f"conv2d: x has {x.shape[1]} channels, w expects {w.shape[1] * groups}: x {x.shape}, "
+                         f"w {w.shape}, groups {groups}")
+    if b is not None and b.shape != w.shape[:1]:
+        raise ValueError(f"conv2d: b {b.shape} does not fit w {w.shape}: it needs the shape ({w.shape[0]},)")
+    if x.dtype != w.dtype or (b is not None and b.dtype != w.dtype):
+        raise ValueError(f"conv2d: x is {x.dtype}, w {w.dtype}: give both one type, as by Tensor(..., dtype=np.float64)")
+    before, after = padding_of("conv2d", padding)
+    (N, _, H, W), (_, C, R, S), K = x.shape, w.shape, w.shape[0] // groups  # C and K of one group
+    P, Q = output_size("conv2d", H, R, stride, before + after), output_size("conv2d", W, S, stride, before + after)
+    geometry = (Q, stride, before, before)
+    image = batch_last(x)  # (C · groups, H, W, N)
+    matrix = batch_last(w).reshape(C * R * S, K * groups)
+    fits = workspace(x) // x.itemsize  # numbers in a block of columns
+    block = max(1, fits // max(1, C * R * S * N))  # output positions
+    blocks = [(g, t, min(t + block, P * Q)) for g in range(groups) for t in range(0, P * Q, block)]
+
+    def columns(g: int, start: int, stop: int) -> Array:
+        result = np.empty_like(x, shape=(C, R, S, stop - start, N), order="C")
+        im2col(C * R, result, image[g * C : (g + 1) * C], start, *geometry)
+        return result.reshape(C * R * S, -1)
+
+    def seen_by(g: int) -> slice:
+        return slice(g * K, (g + 1) * K)
+
+    y = np.empty_like(x, shape=(K * groups, P * Q * N), order="C")
+
+    def forward(first: int, last: int) -> None:
+        for g, start, stop in blocks[first:last]:
+            part = y[seen_by(g), start * N : stop * N]
+            np.matmul(matrix[:, seen_by(g)].T, columns(g, start, stop), out=part)
+            if b is not None:
+                part += b[seen_by(g), None]
+
+    over(len(blocks), forward)
+
+    def gx(gy: Array) -> Array:
+        gy = batch_last(gy).reshape(K * groups, P * Q * N)
+        g_image = np.zeros_like(image)
+        deep = -(-C // 8)  # channels at a time: windows overlap, so what is added to one channel is added by one core
+        channels = [(g, c, min(c + deep, C)) for g in range(groups) for c in range(0, C, deep)]
+        block = max(1, fits // max(1, deep * R * S * N))
+
+        def backward(first: int, last: int) -> None:
+            for g, c, c_end in channels[first:last]:
+                target = g_image[g * C + c : g * C + c_end]
+                for start in range(0, P * Q, block):
+                    stop = min(start + block, P * Q)
+                    part = np.matmul(matrix[c * R * S : c_end * R * S, seen_by(g)], gy[seen_by(g), start * N : stop * N])
+                    col2im(c_end - c, target, part.reshape(c_end - c, R, S, stop - start, N), start, *geometry)
+
+        over(len(channels), backward)
+        return batch_first(g_image)
+
+    def gw(gy: Array) -> Array:
+        gy = batch_last(gy).reshape(K * groups, P * Q * N)
+        g_matrix = np.zeros_like(matrix)
+
+        def backward(first: int, last: int) -> Array:
+            total = np.zeros_like(matrix)
+            for g, start, stop in blocks[first:last]:
+                total[:, seen_by(g)] += np.matmul(columns(g, start, stop), gy[seen_by(g), start * N : stop * N].T)
+            return total
+
+        for part in over(len(blocks), backward):
+            g_matrix += part
+        return batch_first(g_matrix.reshape(C, R, S, K * groups))
+
+    def gb(gy: Array) -> Array:
+        return batch_last(gy).reshape(K * groups, -1).sum(axis=1)  # one bias served every image and place
+
+    return batch_first(y.reshape(K * groups, P, Q, N)), gx, gw, gb

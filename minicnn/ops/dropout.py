@@ -1,0 +1,34 @@
+"""Dropout (Krizhevsky et al. 2012, §4.2)."""
+
+import numpy as np
+
+from minicnn.kernels import dropout as kernels
+
+from ..tensor import Array, batch_last, op
+
+__all__ = ["dropout"]
+
+
+@op
+def dropout(x, *, p: float = 0.5, key: int, step: int, first_unit: int = 0, inverted: bool = True):
+    """Set each element to 0 with probability p: y = x · mask, and · 1 / (1 − p) where ``inverted``.
+
+    x, y: (N, ...).  The mask is a function of (key, step, unit, image) and of nothing else: it is computed again for
+    the gradient, and is the same on every device. A unit is a place in (...), counted from ``first_unit``, so that two
+    towers can share what one net would have. ``inverted`` keeps the mean of x in training, and then nothing is to be
+    done at test; the paper's own form leaves it to the test to multiply by 1 − p.
+
+    Raises ValueError unless 0 ≤ p < 1.
+    """
+    if not 0 <= p < 1:
+        raise ValueError(f"dropout: p is {p}: the probability of dropping a unit lies in 0 ≤ p < 1")
+    units = x.size // len(x) if len(x) else 0
+    scale = 1 / (1 - p) if inverted else 1.0
+
+    def masked(a: Array) -> Array:
+        result = np.empty_like(a)
+        seen = [batch_last(array).reshape(units, len(x)) for array in (result, a)]
+        kernels.dropout(units, *seen, first_unit, step, key, int(p * 2**32), scale)
+        return result
+
+    return masked(x), masked

@@ -1,0 +1,40 @@
+"""Local response normalisation (Krizhevsky et al. 2012, §3.3)."""
+
+import numpy as np
+
+from minicnn.kernels import local_response_norm as kernels
+
+from ..tensor import Array, op, rows
+
+__all__ = ["local_response_norm"]
+
+
+@op
+def local_response_norm(x, *, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0):
+    """Let neighbouring channels compete.
+
+    y[c] = x[c] / d[c]^β    where d[c] = k + α Σ x[j]², over the channels j at most size // 2 from c
+
+    x, y: (N, C, H, W).  size: window in channels, odd.  α multiplies the plain sum, as in the paper; PyTorch, Caffe
+    and ONNX divide it by the size: they agree when given α · size.
+
+    Raises ValueError for an even or negative size, and where d might not be positive.
+    """
+    if x.ndim < 2:
+        raise ValueError(f"local_response_norm: x {x.shape} has no channels: it needs the shape (N, C, ...)")
+    if size < 1 or size % 2 == 0:
+        raise ValueError(f"local_response_norm: size is {size}: a window with a middle is odd: give {abs(size) + 1}")
+    if k <= 0 or alpha < 0:
+        raise ValueError(f"local_response_norm: k is {k} and alpha {alpha}: k + alpha Σ x² stays positive when k > 0 "
+                         "and alpha ≥ 0")
+    y = np.empty_like(x)
+    items = -(-rows(x).shape[1] // kernels.RUN)
+    settings = (size // 2, float(alpha), float(beta), float(k))
+    kernels.local_response_norm(items, rows(y), rows(x), *settings)
+
+    def gx(gy: Array) -> Array:
+        g = np.empty_like(gy)
+        kernels.local_response_norm_backward(items, rows(g), rows(gy), rows(x), *settings, 2.0 * alpha * beta)
+        return g
+
+    return y, gx

@@ -1,0 +1,23 @@
+"""The rectified linear unit (Krizhevsky et al. 2012, §3.1)."""
+
+import numpy as np
+
+from minicnn.kernels import relu as kernels
+
+from ..tensor import Array, op, rows
+
+__all__ = ["relu"]
+
+
+@op
+def relu(x):
+    """max(x, 0), elementwise. The slope at 0 is taken as 0. NaN stays NaN."""
+    y = np.empty_like(x)
+    kernels.relu(len(rows(x)), rows(y), rows(x))
+
+    def gx(gy: Array) -> Array:
+        g = np.empty_like(gy)
+        kernels.relu_backward(len(rows(gy)), rows(g), rows(gy), rows(y))
+        return g
+
+    return y, gx

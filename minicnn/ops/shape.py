@@ -1,0 +1,56 @@
+"""Ops that move numbers and change none: their gradients move them back."""
+
+from typing import Any
+
+import numpy as np
+
+from ..tensor import Array, op
+
+__all__ = ["concatenate", "flatten", "getitem", "reshape", "transpose"]
+
+
+@op
+def reshape(x, *, shape: tuple[int, ...]):
+    """x in another shape, its elements in the same order; one size may be −1."""
+    return x.reshape(shape), lambda gy: gy.reshape(x.shape)
+
+
+@op
+def flatten(x):
+    """(N, C, H, W) → (N, C·H·W), or the same from any other number of axes: a view in the engine's memory order."""
+    inside = x.transpose(*range(1, x.ndim), 0)
+    y = inside.reshape(int(np.prod(x.shape[1:])), x.shape[0]).T
+    return y, lambda gy: gy.T.reshape(inside.shape).transpose(-1, *range(x.ndim - 1))
+
+
+@op
+def transpose(x, *, axes: tuple[int, ...] | None = None):
+    """x with its axes in the order ``axes``, or turned round."""
+    order = tuple(reversed(range(x.ndim))) if axes is None else tuple(a % x.ndim for a in axes)
+    return x.transpose(order), lambda gy: gy.transpose(*np.argsort(order).tolist())
+
+
+@op
+def getitem(x, *, index: Any):
+    """x[index], with all that NumPy allows. An element taken twice gets both gradients."""
+    indexes = index if isinstance(index, tuple) else (index,)
+    indexes = tuple(i if i is None or i is Ellipsis or isinstance(i, (int, slice)) else np.array(i) for i in indexes)
+
+    def gx(gy: Array) -> Array:
+        g = np.zeros_like(x)
+        np.add.at(g, indexes, gy)
+        return g
+
+    return x[indexes], gx
+
+
+@op
+def concatenate(*xs, axis: int = 0):
+    """The arrays one after the other along ``axis``."""
+    y = np.concatenate(xs, axis)
+    ends = np.cumsum([x.shape[axis] for x in xs]).tolist()
+
+    def part(start: int, stop: int) -> Any:
+        return lambda gy: np.moveaxis(np.moveaxis(gy, axis, 0)[start:stop], 0, axis)
+
+    return y, *(part(stop - x.shape[axis], stop) for x, stop in zip(xs, ends, strict=True))

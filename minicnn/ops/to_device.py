@@ -1,0 +1,24 @@
+"""The one way from device to device."""
+
+from collections import Counter
+
+from ..device import Device
+from ..tensor import Array, Tensor, remember
+
+__all__ = ["ledger", "to_device"]
+
+ledger: Counter[tuple[Device, Device]] = Counter()
+"""Bytes that have crossed, by (from, to). ``ledger.clear()`` starts anew; ``ledger.total()`` adds up."""
+
+
+def cross(array: Array, source: Device, target: Device) -> Array:
+    ledger[source, target] += array.nbytes
+    return target.put(array)
+
+
+def to_device(x: Tensor, device: Device) -> Tensor:
+    """x on ``device``. Its gradient crosses back. On the same device it is x itself."""
+    if x.device == device:
+        return x
+    y = cross(x._array, x.device, device)
+    return remember("to_device", y, [x], [lambda gy: cross(gy, device, x.device)], device)

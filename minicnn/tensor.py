@@ -1,0 +1,338 @@
+"""The engine: a tensor is an array that remembers the op that made it, and ``backward()`` walks that memory.
+
+It knows no op. Inside an op everything is an array, outside it a Tensor: ``@op`` is the border.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import heapq
+import itertools
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .device import Device, cpu
+
+__all__ = ["Array", "Tensor", "as_tensor", "batch_first", "batch_last", "no_grad", "op", "remember",
+           "rows", "stored"]
+
+Array = Any  # a NumPy or CuPy array
+Carry = Callable[[Array], Array]  # carries the gradient of an op's output to the gradient of one of its inputs
+
+_ages = itertools.count()
+
+
+class Tensor:
+    """An array of float32 or float64 that remembers how it was computed.
+
+    data: array or number, copied. Python numbers become float32; arrays keep their dtype. (Whole numbers stay whole,
+        as labels and indexes, and take no gradient.)
+    requires_grad: collect ∂L/∂self in ``.grad`` when ``L.backward()`` is called.
+    device: where the copy shall live.
+
+    Raises TypeError where data is not numbers, or a gradient is asked of whole numbers.
+    """
+
+    __slots__ = ("__weakref__", "_array", "_users", "age", "device", "grad", "gradients", "inputs", "made_by",
+                 "requires_grad")
+    __array_ufunc__ = None  # array + tensor is tensor.__radd__(array), not an array of tensors
+
+    def __init__(self, data: Any, *, requires_grad: bool = False, dtype: Any = None, device: Device | None = None):
+        array = array_of(data, dtype)
+        if requires_grad and array.dtype.kind != "f":
+            raise TypeError(f"Tensor: requires_grad needs real numbers, got {array.dtype}: write 1.0 or dtype=np.float32")
+        self.device = device or cpu(0)
+        self._become(stored(self.device.put(array)), requires_grad)
+
+    def _become(self, array: Array, requires_grad: bool) -> None:
+        self._array = array  # always in the engine's memory order, see stored()
+        self.requires_grad = requires_grad
+        self.grad: Tensor | None = None
+        self.age = next(_ages)
+        self.made_by = ""  # the name of the op; a leaf has none
+        self.inputs: tuple[Tensor, ...] | None = ()  # those that need a gradient; None once backward has freed them
+        self.gradients: tuple[Carry, ...] = ()
+        self._users: weakref.WeakSet[Tensor] = weakref.WeakSet()  # of a leaf: the remembered tensors computed from it
+
+    # -- what it is ------------------------------------------------------------------------------------------------
+
+    @property
+    def data(self) -> Array:
+        """The array, for reading: a graph may need the present values. To write, see ``writable()``."""
+        view = self._array.view()
+        view.flags.writeable = False
+        return view
+
+    def numpy(self) -> np.ndarray:
+        """The values as a NumPy array, for reading; ``.numpy().copy()`` may be written to."""
+        return self.data
+
+    def item(self) -> float:
+        """The value of a tensor of one element as a Python number."""
+        return self._array.item()
+
+    shape = property(lambda self: self._array.shape)
+    dtype = property(lambda self: self._array.dtype)
+    ndim = property(lambda self: self._array.ndim)
+    size = property(lambda self: self._array.size)
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __repr__(self) -> str:
+        values = np.array2string(self._array, separator=", ", prefix="Tensor(", threshold=20)
+        notes = [str(self.dtype)] * (self.dtype != np.float32) + [f"from {self.made_by}"] * bool(self.made_by)
+        notes += ["requires_grad"] * (self.requires_grad and not self.made_by)
+        return f"Tensor({', '.join([values, str(self.shape), repr(self.device), *notes])})"
+
+    def __bool__(self) -> bool:
+        return bool(self._array)
+
+    def __float__(self) -> float:
+        return float(self._array)
+
+    # -- gradients ----------------------------------------------------------------------------------------------------
+
+    def backward(self, gradient: Any = None) -> None:
+        """Add ∂self/∂x to ``x.grad`` of every leaf x that requires a gradient, and free the graph on the way.
+
+        gradient: ∂L/∂self, of this tensor's shape; may be left out when self is one number, such as a loss.
+
+        A tensor is younger than its inputs, so from the youngest to the oldest is an order in which each is met only
+        after all that was computed from it: no recursion, no sort. First derivatives only.
+
+        Raises RuntimeError when nothing here requires a gradient, or when the graph was freed by an earlier backward.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("backward: this tensor does not require a gradient: nothing it was computed from has "
+                               "requires_grad=True, or it was computed under no_grad()")
+        if gradient is None and self.size != 1:
+            raise RuntimeError(f"backward: shape {self.shape} is not one number: reduce it, as by .sum(), or give "
+                               "backward(gradient) the gradient of the loss by this tensor")
+        seed = np.ones_like(self._array) if gradient is None else array_of(gradient, self.dtype).copy(order="K")
+        flow: dict[Tensor, Array] = {self: seed}  # the gradient that has reached each tensor so far
+        waiting = [(-self.age, self)]
+        leaves = []
+        while waiting:
+            tensor = heapq.heappop(waiting)[1]
+            if tensor.inputs is None:
+                raise RuntimeError(f"backward: the graph behind this result of {tensor.made_by} was freed by an earlier "
+                                   "backward(): compute it again, or add the losses up and call backward() once")
+            with tensor.device:
+                g = _fitting(flow.pop(tensor), tensor)
+                for x, carry in zip(tensor.inputs, tensor.gradients, strict=True):
+                    part = carry(g)
+                    if x in flow:
+                        with x.device:
+                            flow[x] = flow[x] + part  # a tensor used twice gets the sum: the multivariate chain rule
+                    else:
+                        flow[x] = part
+                        heapq.heappush(waiting, (-x.age, x))
+            if tensor.made_by:
+                tensor.inputs, tensor.gradients = None, ()
+            else:
+                leaves.append((tensor, g))
+        for leaf, g in leaves:  # only now, so that an error above leaves every .grad as it was
+            with leaf.device:
+                leaf.grad = _wrap(g if leaf.grad is None else leaf.grad._array + g, leaf.device)
+
+    def zero_grad(self) -> None:
+        """Forget the gradient collected so far."""
+        self.grad = None
+
+    def detach(self) -> Tensor:
+        """A copy that remembers nothing."""
+        return _wrap(self._array.copy(order="K"), self.device)
+
+    def move(self, device: Device) -> None:
+        """Make this very tensor live on ``device``, as a model's parameters do. Raises what ``writable()`` raises."""
+        self._array, self.device, self.grad = device.put(self.writable()), device, None
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def writable(self) -> Array:
+        """The array itself, in the engine's memory order, for writing in place.
+
+        Raises RuntimeError while a graph that has yet to go backward needs the present values.
+        """
+        user = next((user for user in self._users if user.inputs), None)
+        if user is not None or self.made_by:
+            what = f"it was made by {self.made_by}" if user is None else f"a live graph ({user.made_by}) holds its values"
+            raise RuntimeError(f"writing in place: {what}: call backward() first, or write to a copy (.detach())")
+        return self._array
+
+    def _write(self, change: Callable[[Array], Array]) -> Tensor:
+        if self.requires_grad and _mode.recording:
+            raise RuntimeError("writing in place: this tensor requires a gradient: do it under no_grad()")
+        array = self.writable()
+        array[...] = change(array)
+        return self
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        def change(array: Array) -> Array:
+            changed = array.copy()
+            changed[index] = array_of(value)
+            return changed
+        self._write(change)
+
+    def __iadd__(self, other: Any) -> Tensor:
+        return self._write(lambda array: array + array_of(other))
+
+    def __isub__(self, other: Any) -> Tensor:
+        return self._write(lambda array: array - array_of(other))
+
+    def __imul__(self, other: Any) -> Tensor:
+        return self._write(lambda array: array * array_of(other))
+
+    def __itruediv__(self, other: Any) -> Tensor:
+        return self._write(lambda array: array / array_of(other))
+
+    if TYPE_CHECKING:  # ops/__init__.py gives every tensor its operators and methods
+
+        def _of_two(self, other: Any) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __getattr__(self, name: str) -> Callable[..., Tensor]: ...
+
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _of_two
+        __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _of_two
+
+
+def _wrap(array: Array, device: Device) -> Tensor:
+    tensor = Tensor.__new__(Tensor)
+    tensor.device = device
+    tensor._become(array, requires_grad=False)
+    return tensor
+
+
+def _fitting(g: Array, tensor: Tensor) -> Array:
+    if g.shape != tensor.shape:
+        raise ValueError(f"backward: a gradient of shape {g.shape} reached a tensor of shape {tensor.shape}, "
+                         f"{'made by ' + tensor.made_by if tensor.made_by else 'a leaf'}: the two must be the same")
+    return stored(g.astype(tensor.dtype, copy=False))
+
+
+# -- memory order ------------------------------------------------------------------------------------------------------
+
+
+def batch_last(array: Array) -> Array:
+    """(N, C, H, W) seen as it lies in memory: (C, H, W, N)."""
+    return array.transpose(*range(1, array.ndim), 0) if array.ndim > 1 else array
+
+
+def batch_first(array: Array) -> Array:
+    """(C, H, W, N) seen as people write it: (N, C, H, W)."""
+    return array.transpose(-1, *range(array.ndim - 1)) if array.ndim > 1 else array
+
+
+def stored(array: Array) -> Array:
+    """The array in the engine's memory order, a copy only if need be: the first axis, the batch, runs fastest.
+
+    So images lie as in Krizhevsky's own program, a kernel's inner loop runs over the batch without a stride, half of
+    the channels is one piece of memory, and flatten is a view.
+    """
+    inside = batch_last(array)
+    return array if inside.flags.c_contiguous else batch_first(inside.copy(order="C"))
+
+
+def rows(array: Array) -> Array:
+    """The memory of an array as a matrix: what lies first in memory (channels), by all the rest."""
+    inside = batch_last(array)
+    return inside.reshape(inside.shape[0], -1) if array.size and array.ndim > 1 else inside.reshape(1, -1)
+
+
+# -- the border between tensors and arrays -----------------------------------------------------------------------------
+
+
+class _Mode(threading.local):
+    recording = True
+
+
+_mode = _Mode()
+
+
+@contextlib.contextmanager
+def no_grad() -> Iterator[None]:
+    """``with no_grad():`` or ``@no_grad()``: ops inside remember nothing, so nothing can go backward through them."""
+    before, _mode.recording = _mode.recording, False
+    try:
+        yield
+    finally:
+        _mode.recording = before
+
+
+def array_of(x: Any, dtype: Any = None) -> Array:
+    """``x`` (tensor, array, number, list) as an array in the engine's memory order; numbers written in Python become
+    float32. Not always a copy."""
+    if isinstance(x, Tensor):
+        x = x._array
+    if not isinstance(x, np.generic) and not hasattr(x, "ndim"):
+        x = np.asarray(x)
+        dtype = dtype or (np.float32 if x.dtype == np.float64 else None)
+    if x.dtype.kind not in "fiub":
+        raise TypeError(f"Tensor: {x.dtype} is not a type of real number")
+    half = x.dtype == np.float16 or (x.dtype == np.longdouble and x.dtype.itemsize > 8)
+    return stored(x.astype(dtype or (np.float32 if half else x.dtype), copy=False))
+
+
+def as_tensor(x: Any, device: Device) -> Tensor:
+    """``x`` on ``device``: a tensor crosses, which its gradient remembers; anything else is put there."""
+    return x.to(device) if isinstance(x, Tensor) else Tensor(x, device=device)
+
+
+def remember(name: str, y: Array, inputs: Sequence[Any], gradients: Sequence[Carry], device: Device) -> Tensor:
+    """The array ``y``, which op ``name`` computed on ``device`` from ``inputs``, as a tensor.
+
+    gradients: one function for each input, carrying ∂L/∂y to ∂L/∂input. Kept only for inputs that need them.
+    """
+    y = stored(np.asarray(y) if isinstance(y, np.generic) else y)
+    tensor = _wrap(y, device)
+    sources = [x for x in inputs if isinstance(x, Tensor)]
+    if _mode.recording and any(x.requires_grad for x in sources):
+        kept = [(x, g) for x, g in zip(inputs, gradients, strict=True) if isinstance(x, Tensor) and x.requires_grad]
+        tensor.inputs, tensor.gradients = (tuple(column) for column in zip(*kept, strict=True))
+        tensor.requires_grad = True
+        tensor.made_by = name
+        for x in sources:
+            if not x.made_by:
+                x._users.add(tensor)
+    elif any(np.may_share_memory(y, x._array) for x in sources):
+        tensor._array = y.copy(order="K")  # what forgets its inputs owns its memory: see writable()
+    return tensor
+
+
+def op(function: Callable[..., Any]) -> Callable[..., Tensor]:
+    """Turn a function of arrays into an op on tensors.
+
+    function(*arrays, **settings) returns y and, for each array, the function that carries ∂L/∂y to ∂L/∂array.
+    Positional arguments are values: tensors, arrays or numbers. Keyword arguments are settings, plain Python.
+
+    The op raises ValueError when its tensors live on different devices.
+    """
+    name = function.__name__
+
+    @functools.wraps(function)
+    def lifted(*values: Any, **settings: Any) -> Tensor:
+        devices = sorted({x.device for x in values if isinstance(x, Tensor)})
+        if len(devices) > 1:
+            raise ValueError(f"{name}: inputs live on {' and '.join(map(repr, devices))}: bring them together "
+                             "with .to(device)")
+        with devices[0] if devices else cpu(0) as device:
+            inputs = [_input(x, device) for x in values]
+            y, *gradients = function(*(x._array if isinstance(x, Tensor) else x for x in inputs), **settings)
+            return remember(name, y, inputs, gradients, device)
+
+    return lifted
+
+
+def _input(x: Any, device: Device) -> Any:
+    """A tensor as it is; None and numbers too, as Python numbers, since a NumPy scalar would turn single precision
+    into double; anything else as a new tensor, so that no graph holds an array that somebody may write to."""
+    if not isinstance(x, Tensor) and getattr(x, "shape", None) == ():
+        return x.item()
+    return x if isinstance(x, (Tensor, bool, int, float)) or x is None else Tensor(x, device=device)
