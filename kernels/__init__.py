@@ -60,7 +60,7 @@ def kernel(function: Callable[..., None]) -> Any:
 def _refuse_what_it_would_misread(name: str, arrays: list[np.ndarray]) -> None:
     for a in arrays:
         if not a.flags.c_contiguous:
-            raise ValueError(f"{name}: an array of shape {a.shape} has strides {a.strides}: kernels need contiguous arrays")
+            raise ValueError(f"{name}: an array {a.shape} has strides {a.strides}: a kernel needs contiguous arrays")
     types = {a.dtype.name for a in arrays if a.dtype.kind == "f"}
     if len(types) != 1 or not types <= {"float32", "float64"}:
         raise ValueError(f"{name}: arrays of {' and '.join(sorted(types))}: give all of one type, float32 or float64")
@@ -141,5 +141,5 @@ def over(items: int, work: Callable[[int, int], Any]) -> list[Any]:
 
 
 def workspace(like: Any) -> int:
-    """How many bytes of scratch memory a core may fill at a time, on the device of ``like``: what stays in its cache."""
+    """How many bytes of scratch memory a core may fill at a time, where ``like`` lives: what stays in its cache."""
     return 2 << 20

@@ -8,7 +8,7 @@ from . import kernel
 
 @kernel
 def im2col(first, last, columns, x, start, Q, stride, top, left):
-    C, R, S, positions, N = columns.shape
+    _, R, S, positions, N = columns.shape
     H, W = x.shape[1], x.shape[2]
     for i in range(first, last):  # one item is one (c, r): no two write to the same place
         c, r = i // R, i % R
@@ -26,7 +26,7 @@ def im2col(first, last, columns, x, start, Q, stride, top, left):
 
 @kernel
 def col2im(first, last, x, columns, start, Q, stride, top, left):
-    C, R, S, positions, N = columns.shape
+    _, R, S, positions, N = columns.shape
     H, W = x.shape[1], x.shape[2]
     for c in range(first, last):  # one item is one channel: windows overlap inside it, so they are added in turn
         for r in range(R):

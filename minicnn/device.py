@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 __all__ = ["Device", "cpu", "cuda", "device"]
@@ -24,7 +23,7 @@ class Device:
     def __enter__(self) -> Device:
         return self
 
-    def __exit__(self, error: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         return None
 
     def __repr__(self) -> str:

@@ -61,9 +61,9 @@ def gradcheck(function: Callable[..., Tensor], *inputs: Any, parameters: Iterabl
             continue
         index = tuple(int(i) for i in np.unravel_index(np.nan_to_num(difference, nan=np.inf).argmax(), x.shape))
         if not difference[index] <= tolerance:
-            raise GradientError(f"gradcheck: {name} {x.shape}, element {index}: backward says {analytic[index]:.9g}, the "
-                                f"function does {numeric[index]:.9g}: relative difference {difference[index]:.2g}, allowed "
-                                f"{tolerance:.2g}")
+            raise GradientError(f"gradcheck: {name} {x.shape}, element {index}: backward says {analytic[index]:.9g}, "
+                                f"the function does {numeric[index]:.9g}: relative difference {difference[index]:.2g}, "
+                                f"allowed {tolerance:.2g}")
         worst = max(worst, float(difference[index]))
     return worst
 

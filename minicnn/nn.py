@@ -109,7 +109,8 @@ class Module:
                              f" and has the unknown {strange[:3] or 'nothing'}")
         for name, value in mine.items():
             if value.shape != state[name].shape:
-                raise ValueError(f"load_state_dict: {name} has the shape {value.shape}, the state's {state[name].shape}")
+                raise ValueError(f"load_state_dict: {name} has the shape {value.shape} here and {state[name].shape} in "
+                                 "the state: it is the state of another model")
         for name, value in mine.items():
             target = value.writable() if isinstance(value, Tensor) else value
             target[...] = state[name]
@@ -268,7 +269,8 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, *, inverted: bool = True, key: int | None = None, first_unit: int = 0):
         self.p, self.inverted, self.first_unit = p, inverted, first_unit
-        self.counter = np.array([draw_key() if key is None else key, 0], np.int64)  # key and step, kept in the state: a resumed run draws the same
+        # key and step, kept in the state, so that a resumed run draws the same
+        self.counter = np.array([draw_key() if key is None else key, 0], np.int64)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:

@@ -45,7 +45,8 @@ class Tensor:
     def __init__(self, data: Any, *, requires_grad: bool = False, dtype: Any = None, device: Device | None = None):
         array = array_of(data, dtype)
         if requires_grad and array.dtype.kind != "f":
-            raise TypeError(f"Tensor: requires_grad needs real numbers, got {array.dtype}: write 1.0 or dtype=np.float32")
+            raise TypeError(f"Tensor: requires_grad needs real numbers, got {array.dtype}: write 1.0 for 1, or give "
+                            "dtype=np.float32")
         self.device = device or cpu(0)
         self._become(stored(self.device.put(array)), requires_grad)
 
@@ -121,8 +122,8 @@ class Tensor:
         while waiting:
             tensor = heapq.heappop(waiting)[1]
             if tensor.inputs is None:
-                raise RuntimeError(f"backward: the graph behind this result of {tensor.made_by} was freed by an earlier "
-                                   "backward(): compute it again, or add the losses up and call backward() once")
+                raise RuntimeError(f"backward: the graph behind this result of {tensor.made_by} was freed by an "
+                                   "earlier backward(): compute it again, or add the losses and call backward() once")
             with tensor.device:
                 g = _fitting(flow.pop(tensor), tensor)
                 for x, carry in zip(tensor.inputs, tensor.gradients, strict=True):
@@ -162,35 +163,37 @@ class Tensor:
         """
         user = next((user for user in self._users if user.inputs), None)
         if user is not None or self.made_by:
-            what = f"it was made by {self.made_by}" if user is None else f"a live graph ({user.made_by}) holds its values"
+            what = f"it was made by {self.made_by}" if user is None else f"{user.made_by} needs its values"
             raise RuntimeError(f"writing in place: {what}: call backward() first, or write to a copy (.detach())")
         return self._array
 
-    def _write(self, change: Callable[[Array], Array]) -> Tensor:
-        if self.requires_grad and _mode.recording:
-            raise RuntimeError("writing in place: this tensor requires a gradient: do it under no_grad()")
-        array = self.writable()
-        array[...] = change(array)
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._refuse_recording()
+        self.writable()[index] = array_of(value)
+
+    def _assign(self, result: Tensor) -> Tensor:
+        """What x += y means: a parameter is written to, anything else becomes a new tensor."""
+        if self.made_by or not self.requires_grad:
+            return result
+        self._refuse_recording()
+        self.writable()[...] = result._array
         return self
 
-    def __setitem__(self, index: Any, value: Any) -> None:
-        def change(array: Array) -> Array:
-            changed = array.copy()
-            changed[index] = array_of(value)
-            return changed
-        self._write(change)
+    def _refuse_recording(self) -> None:
+        if self.requires_grad and _mode.recording:
+            raise RuntimeError("writing in place: this tensor requires a gradient: do it under no_grad()")
 
-    def __iadd__(self, other: Any) -> Tensor:
-        return self._write(lambda array: array + array_of(other))
+    def __iadd__(self, other: Any) -> Tensor:  # type: ignore[misc]
+        return self._assign(self + other)
 
-    def __isub__(self, other: Any) -> Tensor:
-        return self._write(lambda array: array - array_of(other))
+    def __isub__(self, other: Any) -> Tensor:  # type: ignore[misc]
+        return self._assign(self - other)
 
-    def __imul__(self, other: Any) -> Tensor:
-        return self._write(lambda array: array * array_of(other))
+    def __imul__(self, other: Any) -> Tensor:  # type: ignore[misc]
+        return self._assign(self * other)
 
-    def __itruediv__(self, other: Any) -> Tensor:
-        return self._write(lambda array: array / array_of(other))
+    def __itruediv__(self, other: Any) -> Tensor:  # type: ignore[misc]
+        return self._assign(self / other)
 
     if TYPE_CHECKING:  # ops/__init__.py gives every tensor its operators and methods
 
@@ -199,8 +202,8 @@ class Tensor:
         def __getitem__(self, index: Any) -> Tensor: ...
         def __getattr__(self, name: str) -> Callable[..., Tensor]: ...
 
-        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _of_two
-        __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _of_two
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _of_two
+        __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _of_two
 
 
 def _wrap(array: Array, device: Device) -> Tensor:
@@ -276,8 +279,8 @@ def array_of(x: Any, dtype: Any = None) -> Array:
         dtype = dtype or (np.float32 if x.dtype == np.float64 else None)
     if x.dtype.kind not in "fiub":
         raise TypeError(f"Tensor: {x.dtype} is not a type of real number")
-    half = x.dtype == np.float16 or (x.dtype == np.longdouble and x.dtype.itemsize > 8)
-    return stored(x.astype(dtype or (np.float32 if half else x.dtype), copy=False))
+    odd = x.dtype.kind == "f" and x.dtype.itemsize not in (4, 8)  # half and long double
+    return stored(x.astype(dtype or (np.float32 if odd else x.dtype), copy=False))
 
 
 def as_tensor(x: Any, device: Device) -> Tensor:

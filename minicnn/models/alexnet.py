@@ -17,7 +17,7 @@ from ..tensor import Tensor, as_tensor
 
 __all__ = ["VARIANTS", "AlexNet", "alexnet"]
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "blueprint": {"norm_after": (1, 2, 5)},
     "paper": {"norm_after": (1, 2)},
 }

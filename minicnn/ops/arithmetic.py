@@ -30,28 +30,28 @@ def real(a: Any, b: Any) -> tuple[Any, Any]:
 
 
 @op
-def add(a, b):
+def add(a: Array, b: Array) -> Any:
     """a + b, broadcast."""
     a, b = real(a, b)
     return a + b, lambda gy: summed_to(gy, a), lambda gy: summed_to(gy, b)
 
 
 @op
-def subtract(a, b):
+def subtract(a: Array, b: Array) -> Any:
     """a − b, broadcast."""
     a, b = real(a, b)
     return a - b, lambda gy: summed_to(gy, a), lambda gy: summed_to(-gy, b)
 
 
 @op
-def multiply(a, b):
+def multiply(a: Array, b: Array) -> Any:
     """a · b, broadcast."""
     a, b = real(a, b)
     return a * b, lambda gy: summed_to(gy * b, a), lambda gy: summed_to(gy * a, b)
 
 
 @op
-def divide(a, b):
+def divide(a: Array, b: Array) -> Any:
     """a / b, broadcast."""
     a, b = real(a, b)
     y = a / b
@@ -59,7 +59,7 @@ def divide(a, b):
 
 
 @op
-def power(a, b):
+def power(a: Array, b: Array) -> Any:
     """a^b, broadcast. ∂y/∂a = b a^(b−1), which is 0 for b = 0; ∂y/∂b = a^b ln a, taken as 0 at a = 0."""
     a, b = real(a, b)
     y = a**b
@@ -74,33 +74,33 @@ def power(a, b):
 
 
 @op
-def negative(x):
+def negative(x: Array) -> Any:
     """−x."""
     return -x, lambda gy: -gy
 
 
 @op
-def exp(x):
+def exp(x: Array) -> Any:
     """eˣ."""
     y = np.exp(x)
     return y, lambda gy: gy * y
 
 
 @op
-def log(x):
+def log(x: Array) -> Any:
     """The natural logarithm."""
     return np.log(x), lambda gy: gy / x
 
 
 @op
-def tanh(x):
+def tanh(x: Array) -> Any:
     """The hyperbolic tangent, whose slope is 1 − y²."""
     y = np.tanh(x)
     return y, lambda gy: gy * (1 - y * y)
 
 
 @op
-def sigmoid(x):
+def sigmoid(x: Array) -> Any:
     """1 / (1 + e⁻ˣ), whose slope is y (1 − y); computed as (1 + tanh(x / 2)) / 2, which cannot overflow."""
     y = np.tanh(x * 0.5) * 0.5 + 0.5
     return y, lambda gy: gy * y * (1 - y)

@@ -1,5 +1,7 @@
 """Convolution as a matrix product (im2col)."""
 
+from typing import Any
+
 import numpy as np
 
 from minicnn.kernels import over, workspace
@@ -28,14 +30,16 @@ def output_size(name: str, pixels: int, size: int, stride: int, padding: int) ->
 
 
 @op
-def conv2d(x, w, b=None, *, stride: int = 1, padding: int | tuple[int, int] = 0, groups: int = 1):
+def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, padding: int | tuple[int, int] = 0,
+           groups: int = 1) -> Any:
     """Every kernel at every place of the image:
 
     y[n, k, p, q] = b[k] + Σ w[k, c, r, s] · x[n, c, p·stride + r − before, q·stride + s − before]
 
-    x: (N, C, H, W).  w: (K, C / groups, R, S).  b: (K,) or None.  y: (N, K, P, Q), P = ⌊(H + padding − R) / stride⌋ + 1.
-    padding: rows and columns of zeros on every side, or (before, after).  groups: the channels and the kernels are
-    split into so many equal parts, and each part of the kernels sees only its own part of the channels.
+    x: (N, C, H, W).  w: (K, C / groups, R, S).  b: (K,) or None.  y: (N, K, P, Q).
+    P = ⌊(H + padding − R) / stride⌋ + 1.  padding: rows and columns of zeros on every side, or (before, after).
+    groups: the channels and the kernels are split into so many equal parts, and each part of the kernels sees only its
+    own part of the channels.
 
     The pixels seen by one kernel at one place are a column; with all columns side by side the sum is one product of
     matrices, (K × C·R·S) · (C·R·S × P·Q·N). They are made, used and forgotten a block at a time, small enough to
@@ -54,7 +58,7 @@ def conv2d(x, w, b=None, *, stride: int = 1, padding: int | tuple[int, int] = 0,
     if b is not None and b.shape != w.shape[:1]:
         raise ValueError(f"conv2d: b {b.shape} does not fit w {w.shape}: it needs the shape ({w.shape[0]},)")
     if x.dtype != w.dtype or (b is not None and b.dtype != w.dtype):
-        raise ValueError(f"conv2d: x is {x.dtype}, w {w.dtype}: give both one type, as by Tensor(..., dtype=np.float64)")
+        raise ValueError(f"conv2d: x is {x.dtype}, w {w.dtype}: give both one type, as by dtype=np.float64")
     before, after = padding_of("conv2d", padding)
     (N, _, H, W), (_, C, R, S), K = x.shape, w.shape, w.shape[0] // groups  # C and K of one group
     P, Q = output_size("conv2d", H, R, stride, before + after), output_size("conv2d", W, S, stride, before + after)
@@ -96,7 +100,8 @@ def conv2d(x, w, b=None, *, stride: int = 1, padding: int | tuple[int, int] = 0,
                 target = g_image[g * C + c : g * C + c_end]
                 for start in range(0, P * Q, block):
                     stop = min(start + block, P * Q)
-                    part = np.matmul(matrix[c * R * S : c_end * R * S, seen_by(g)], gy[seen_by(g), start * N : stop * N])
+                    sent = gy[seen_by(g), start * N : stop * N]
+                    part = np.matmul(matrix[c * R * S : c_end * R * S, seen_by(g)], sent)
                     col2im(c_end - c, target, part.reshape(c_end - c, R, S, stop - start, N), start, *geometry)
 
         over(len(channels), backward)

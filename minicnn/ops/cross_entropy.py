@@ -1,5 +1,7 @@
 """Softmax and the loss of classification (Krizhevsky et al. 2012, §3.5: multinomial logistic regression)."""
 
+from typing import Any
+
 import numpy as np
 
 from ..tensor import Array, op
@@ -8,7 +10,7 @@ __all__ = ["cross_entropy", "log_softmax", "softmax"]
 
 
 @op
-def softmax(x, *, axis: int = -1):
+def softmax(x: Array, *, axis: int = -1) -> Any:
     """eˣ / Σ eˣ along ``axis``; the maximum is taken off first, so that nothing overflows."""
     y = np.exp(x - x.max(axis, keepdims=True))
     y /= y.sum(axis, keepdims=True)
@@ -16,7 +18,7 @@ def softmax(x, *, axis: int = -1):
 
 
 @op
-def log_softmax(x, *, axis: int = -1):
+def log_softmax(x: Array, *, axis: int = -1) -> Any:
     """ln softmax(x) = x − ln Σ eˣ along ``axis``."""
     shifted = x - x.max(axis, keepdims=True)
     y = shifted - np.log(np.exp(shifted).sum(axis, keepdims=True))
@@ -24,7 +26,7 @@ def log_softmax(x, *, axis: int = -1):
 
 
 @op
-def cross_entropy(x, labels):
+def cross_entropy(x: Array, labels: Array) -> Any:
     """The mean over the images of −ln softmax(x)[label]. Its gradient is (softmax(x) − one-hot labels) / N.
 
     x: (N, classes), before any softmax.  labels: (N,), whole numbers from 0.  y: one number.
@@ -33,11 +35,11 @@ def cross_entropy(x, labels):
     Raises ValueError for an empty batch, shapes that do not fit, and a label that is no class.
     """
     if x.ndim != 2 or np.shape(labels) != x.shape[:1] or labels.dtype.kind not in "iu" or not len(x):
-        raise ValueError(f"cross_entropy: x {x.shape} and labels {np.shape(labels)} of {getattr(labels, 'dtype', type(labels))}"
-                         " do not fit: give x (N, classes) and N ≥ 1 labels, whole numbers")
+        raise ValueError(f"cross_entropy: x {x.shape} and labels {np.shape(labels)}, {getattr(labels, 'dtype', '')}, "
+                         "do not fit: give x (N, classes) and N ≥ 1 labels, whole numbers")
     if labels.min() < 0 or labels.max() >= x.shape[1]:
-        raise ValueError(f"cross_entropy: labels go from {labels.min()} to {labels.max()}, but x {x.shape} has classes 0 "
-                         f"to {x.shape[1] - 1}")
+        raise ValueError(f"cross_entropy: labels go from {labels.min()} to {labels.max()}, but x {x.shape} has classes "
+                         f"0 to {x.shape[1] - 1}")
     each = np.arange(len(x), like=x)
     shifted = x - x.max(1, keepdims=True)
     total = np.exp(shifted).sum(1)

@@ -1,5 +1,7 @@
 """Dropout (Krizhevsky et al. 2012, §4.2)."""
 
+from typing import Any
+
 import numpy as np
 
 from minicnn.kernels import dropout as kernels
@@ -10,7 +12,7 @@ __all__ = ["dropout"]
 
 
 @op
-def dropout(x, *, p: float = 0.5, key: int, step: int, first_unit: int = 0, inverted: bool = True):
+def dropout(x: Array, *, p: float = 0.5, key: int, step: int, first_unit: int = 0, inverted: bool = True) -> Any:
     """Set each element to 0 with probability p: y = x · mask, and · 1 / (1 − p) where ``inverted``.
 
     x, y: (N, ...).  The mask is a function of (key, step, unit, image) and of nothing else: it is computed again for

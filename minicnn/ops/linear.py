@@ -1,5 +1,7 @@
 """Matrix products."""
 
+from typing import Any
+
 import numpy as np
 
 from ..tensor import Array, op
@@ -9,7 +11,7 @@ __all__ = ["linear", "matmul"]
 
 
 @op
-def linear(x, w, b=None):
+def linear(x: Array, w: Array, b: Array | None = None) -> Any:
     """A fully connected layer: y = x wᵀ + b.
 
     x: (N, inputs).  w: (outputs, inputs).  b: (outputs,) or None.  y: (N, outputs).
@@ -32,7 +34,7 @@ def linear(x, w, b=None):
 
 
 @op
-def matmul(a, b):
+def matmul(a: Array, b: Array) -> Any:
     """a @ b: vectors, matrices, or stacks of matrices, broadcast."""
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         raise ValueError(f"matmul: a {np.shape(a)} and b {np.shape(b)} must have at least one axis: use * for numbers")

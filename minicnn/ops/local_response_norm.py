@@ -1,5 +1,7 @@
 """Local response normalisation (Krizhevsky et al. 2012, §3.3)."""
 
+from typing import Any
+
 import numpy as np
 
 from minicnn.kernels import local_response_norm as kernels
@@ -10,7 +12,7 @@ __all__ = ["local_response_norm"]
 
 
 @op
-def local_response_norm(x, *, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0):
+def local_response_norm(x: Array, *, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0) -> Any:
     """Let neighbouring channels compete.
 
     y[c] = x[c] / d[c]^β    where d[c] = k + α Σ x[j]², over the channels j at most size // 2 from c

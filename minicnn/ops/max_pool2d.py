@@ -1,5 +1,7 @@
 """Overlapping max-pooling (Krizhevsky et al. 2012, §3.4)."""
 
+from typing import Any
+
 import numpy as np
 
 from minicnn.kernels import max_pool2d as kernels
@@ -11,7 +13,7 @@ __all__ = ["max_pool2d"]
 
 
 @op
-def max_pool2d(x, *, size: int = 3, stride: int = 2, padding: int | tuple[int, int] = 0):
+def max_pool2d(x: Array, *, size: int = 3, stride: int = 2, padding: int | tuple[int, int] = 0) -> Any:
     """The maximum of every size × size window, ``stride`` apart: y[p, q] = max x[p·stride + r, q·stride + s].
 
     x: (N, C, H, W).  y: (N, C, P, Q), P = ⌊(H + padding − size) / stride⌋ + 1.  padding: rows and columns of −∞ on

@@ -1,6 +1,7 @@
 """Reductions over axes: each element of x went into one element of y, so it gets that element's gradient, weighted."""
 
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -24,14 +25,14 @@ def kept(y: Array, axes: tuple[int, ...]) -> Array:
 
 
 @op
-def sum(x, *, axis: Axis = None, keepdims: bool = False):
+def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over ``axis``: an axis, several, or all."""
     axes = axes_of(x, axis)
     return x.sum(axes, keepdims=keepdims), lambda gy: np.broadcast_to(gy if keepdims else kept(gy, axes), x.shape)
 
 
 @op
-def mean(x, *, axis: Axis = None, keepdims: bool = False):
+def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """The mean over ``axis``: an axis, several, or all."""
     axes = axes_of(x, axis)
     n = prod(x.shape[a] for a in axes)
@@ -39,7 +40,7 @@ def mean(x, *, axis: Axis = None, keepdims: bool = False):
 
 
 @op
-def max(x, *, axis: Axis = None, keepdims: bool = False):
+def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """The maximum over ``axis``: an axis, several, or all. NaN wins; of equal maxima the first takes the gradient."""
     axes = axes_of(x, axis)
     if not prod(x.shape[a] for a in axes):

@@ -1,5 +1,7 @@
 """The rectified linear unit (Krizhevsky et al. 2012, §3.1)."""
 
+from typing import Any
+
 import numpy as np
 
 from minicnn.kernels import relu as kernels
@@ -10,7 +12,7 @@ __all__ = ["relu"]
 
 
 @op
-def relu(x):
+def relu(x: Array) -> Any:
     """max(x, 0), elementwise. The slope at 0 is taken as 0. NaN stays NaN."""
     y = np.empty_like(x)
     kernels.relu(len(rows(x)), rows(y), rows(x))

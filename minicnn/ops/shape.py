@@ -10,13 +10,13 @@ __all__ = ["concatenate", "flatten", "getitem", "reshape", "transpose"]
 
 
 @op
-def reshape(x, *, shape: tuple[int, ...]):
+def reshape(x: Array, *, shape: tuple[int, ...]) -> Any:
     """x in another shape, its elements in the same order; one size may be −1."""
     return x.reshape(shape), lambda gy: gy.reshape(x.shape)
 
 
 @op
-def flatten(x):
+def flatten(x: Array) -> Any:
     """(N, C, H, W) → (N, C·H·W), or the same from any other number of axes: a view in the engine's memory order."""
     inside = x.transpose(*range(1, x.ndim), 0)
     y = inside.reshape(int(np.prod(x.shape[1:])), x.shape[0]).T
@@ -24,14 +24,14 @@ def flatten(x):
 
 
 @op
-def transpose(x, *, axes: tuple[int, ...] | None = None):
+def transpose(x: Array, *, axes: tuple[int, ...] | None = None) -> Any:
     """x with its axes in the order ``axes``, or turned round."""
     order = tuple(reversed(range(x.ndim))) if axes is None else tuple(a % x.ndim for a in axes)
     return x.transpose(order), lambda gy: gy.transpose(*np.argsort(order).tolist())
 
 
 @op
-def getitem(x, *, index: Any):
+def getitem(x: Array, *, index: Any) -> Any:
     """x[index], with all that NumPy allows. An element taken twice gets both gradients."""
     indexes = index if isinstance(index, tuple) else (index,)
     indexes = tuple(i if i is None or i is Ellipsis or isinstance(i, (int, slice)) else np.array(i) for i in indexes)
@@ -45,7 +45,7 @@ def getitem(x, *, index: Any):
 
 
 @op
-def concatenate(*xs, axis: int = 0):
+def concatenate(*xs: Array, axis: int = 0) -> Any:
     """The arrays one after the other along ``axis``."""
     y = np.concatenate(xs, axis)
     ends = np.cumsum([x.shape[axis] for x in xs]).tolist()
