@@ -77,11 +77,14 @@ class Module:
             if isinstance(value, Module):
                 yield name, value
 
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """(path, module) of this module, whose path is empty, and of all inside it."""
+        yield "", self
+        for name, child in self.children():
+            yield from ((f"{name}.{path}".rstrip("."), module) for path, module in child.named_modules())
+
     def modules(self) -> Iterator[Module]:
-        """This module and all inside it."""
-        yield self
-        for _, child in self.children():
-            yield from child.modules()
+        return (module for _, module in self.named_modules())
 
     def _named(self, kind: type) -> Iterator[tuple[str, Any]]:
         yield from ((name, value) for name, value in vars(self).items() if isinstance(value, kind))
@@ -142,14 +145,14 @@ class Module:
     def summary(self, shape: tuple[int, ...] = (3, 224, 224)) -> str:
         """A table of the layers as one image of ``shape`` meets them: device, output, parameters, multiply-adds, bytes
         of the output (float32) for one image."""
-        names = {id(self): "", **{id(m): name for name, m in _paths(self)}}
+        names = {id(module): name for name, module in self.named_modules()}
         lines, totals = [], [0, 0, 0]
 
         def see(layer: Module, y: Tensor) -> None:
             if next(layer.children(), None) is None:
                 counts = [sum(t.size for t in layer.parameters()), layer.multiply_adds(y), y.size * 4]
                 totals[:] = [a + b for a, b in zip(totals, counts, strict=True)]
-                lines.append([names.get(id(layer), ""), type(layer).__name__, str(y.device),
+                lines.append([names[id(layer)], type(layer).__name__, str(y.device),
                               " × ".join(map(str, y.shape[1:])), *(f"{n:,}" for n in counts)])
 
         was = [(module, module.training) for module in self.modules()]
@@ -170,12 +173,6 @@ class Module:
     def settings(self) -> str:
         return ", ".join(f"{k}={v!r}" for k, v in vars(self).items()
                          if isinstance(v, (bool, int, float, tuple)) and k != "training")
-
-
-def _paths(module: Module, prefix: str = "") -> Iterator[tuple[str, Module]]:
-    for name, child in module.children():
-        yield prefix + name, child
-        yield from _paths(child, f"{prefix}{name}.")
 
 
 class Sequential(Module):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import heapq
+import inspect
 import itertools
 import threading
 import weakref
@@ -115,7 +116,7 @@ class Tensor:
         if gradient is None and self.size != 1:
             raise RuntimeError(f"backward: shape {self.shape} is not one number: reduce it, as by .sum(), or give "
                                "backward(gradient) the gradient of the loss by this tensor")
-        seed = np.ones_like(self._array) if gradient is None else array_of(gradient, self.dtype).copy(order="K")
+        seed = np.ones_like(self._array) if gradient is None else self._beside(gradient).astype(self.dtype, order="K")
         flow: dict[Tensor, Array] = {self: seed}  # the gradient that has reached each tensor so far
         waiting = [(-self.age, self)]
         leaves = []
@@ -128,6 +129,8 @@ class Tensor:
                 g = _fitting(flow.pop(tensor), tensor)
                 for x, carry in zip(tensor.inputs, tensor.gradients, strict=True):
                     part = carry(g)
+                    if not x.made_by and np.may_share_memory(part, g):
+                        part = part.copy(order="K")  # a leaf keeps its gradient, so nobody else may hold it
                     if x in flow:
                         with x.device:
                             flow[x] = flow[x] + part  # a tensor used twice gets the sum: the multivariate chain rule
@@ -140,7 +143,7 @@ class Tensor:
                 leaves.append((tensor, g))
         for leaf, g in leaves:  # only now, so that an error above leaves every .grad as it was
             with leaf.device:
-                leaf.grad = _wrap(g if leaf.grad is None else leaf.grad._array + g, leaf.device)
+                leaf.grad = _wrap(g if leaf.grad is None else stored(leaf.grad._array + g), leaf.device)
 
     def zero_grad(self) -> None:
         """Forget the gradient collected so far."""
@@ -169,7 +172,13 @@ class Tensor:
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._refuse_recording()
-        self.writable()[index] = array_of(value)
+        self.writable()[index] = self._beside(value)
+
+    def _beside(self, value: Any) -> Array:
+        if isinstance(value, Tensor) and value.device != self.device:
+            raise ValueError(f"Tensor: this one lives on {self.device}, the value given to it on {value.device}: bring "
+                             "them together with .to(device)")
+        return array_of(value)
 
     def _assign(self, result: Tensor) -> Tensor:
         """What x += y means: a parameter is written to, anything else becomes a new tensor."""
@@ -239,6 +248,8 @@ def stored(array: Array) -> Array:
     So images lie as in Krizhevsky's own program, a kernel's inner loop runs over the batch without a stride, half of
     the channels is one piece of memory, and flatten is a view.
     """
+    if isinstance(array, (np.generic, int, float)):
+        array = np.asarray(array)  # NumPy turns what it computes from arrays without axes into scalars
     inside = batch_last(array)
     return array if inside.flags.c_contiguous else batch_first(inside.copy(order="C"))
 
@@ -293,9 +304,11 @@ def remember(name: str, y: Array, inputs: Sequence[Any], gradients: Sequence[Car
 
     gradients: one function for each input, carrying ∂L/∂y to ∂L/∂input. Kept only for inputs that need them.
     """
-    y = stored(np.asarray(y) if isinstance(y, np.generic) else y)
-    tensor = _wrap(y, device)
     sources = [x for x in inputs if isinstance(x, Tensor)]
+    y = stored(y)
+    if y.dtype == np.float64 and not any(x.dtype == np.float64 for x in sources):
+        y = y.astype(np.float32)  # double precision comes from double alone, not from numbers nor from whole ones
+    tensor = _wrap(y, device)
     if _mode.recording and any(x.requires_grad for x in sources):
         kept = [(x, g) for x, g in zip(inputs, gradients, strict=True) if isinstance(x, Tensor) and x.requires_grad]
         tensor.inputs, tensor.gradients = (tuple(column) for column in zip(*kept, strict=True))
@@ -317,16 +330,21 @@ def op(function: Callable[..., Any]) -> Callable[..., Tensor]:
 
     The op raises ValueError when its tensors live on different devices.
     """
-    name = function.__name__
+    name, signature = function.__name__, inspect.signature(function)
 
     @functools.wraps(function)
-    def lifted(*values: Any, **settings: Any) -> Tensor:
+    def lifted(*args: Any, **kwargs: Any) -> Tensor:
+        given = signature.bind(*args, **kwargs)
+        given.apply_defaults()  # a value may be given by its name, and one that may be None be left out
+        values, settings = given.args, given.kwargs
         devices = sorted({x.device for x in values if isinstance(x, Tensor)})
         if len(devices) > 1:
             raise ValueError(f"{name}: inputs live on {' and '.join(map(repr, devices))}: bring them together "
                              "with .to(device)")
         with devices[0] if devices else cpu(0) as device:
             inputs = [_input(x, device) for x in values]
+            if not any(isinstance(x, Tensor) for x in inputs):
+                inputs = [x if x is None else Tensor(x, device=device) for x in inputs]
             y, *gradients = function(*(x._array if isinstance(x, Tensor) else x for x in inputs), **settings)
             return remember(name, y, inputs, gradients, device)
 

@@ -1,0 +1,64 @@
+"""How AlexNet is started and taught: what differs from one set of pictures to another, as data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..nn import Module, initialise
+from ..optim import SGD, PlateauSchedule, StepSchedule
+from ..tensor import Tensor
+
+__all__ = ["RECIPES", "Recipe", "recipe_for"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """deviation: σ of the weights, N(0, σ²); None for He's σ² = 2 / fan-in.
+    ones: the layers whose biases start at 1; all others start at 0.
+    unit_input: pixels are divided by their deviation over the training set, or else stay 0–255 less the mean.
+    drops: the epochs at whose start the rate is divided by 10; None: whenever validation stops improving.
+    Rates and batch size as in ``SGD``; inverted_dropout as in ``Dropout``.
+    """
+
+    deviation: float | None
+    ones: tuple[str, ...]
+    unit_input: bool
+    inverted_dropout: bool
+    batch_size: int
+    epochs: int
+    lr: float
+    drops: tuple[int, ...] | None
+    momentum: float = 0.9
+    weight_decay: float = 0.0005
+    bias_lr: float = 1.0
+    decay_biases: bool = True
+
+    def start(self, model: Module) -> None:
+        """Draw the model's weights and set its biases."""
+
+        def deviation(name: str, weight: Tensor) -> float:
+            return math.sqrt(2 / math.prod(weight.shape[1:])) if self.deviation is None else self.deviation
+
+        initialise(model, deviation, lambda name: float(any(layer in name for layer in self.ones)))
+
+    def optimiser(self, model: Module) -> SGD:
+        return SGD(model.named_parameters(), self.lr, self.momentum, self.weight_decay, self.bias_lr, self.decay_biases)
+
+    def schedule(self) -> StepSchedule | PlateauSchedule:
+        return PlateauSchedule(self.lr) if self.drops is None else StepSchedule(self.lr, self.drops)
+
+
+RECIPES = {
+    # Krizhevsky et al. 2012, §4.2 and §5, to the letter. On a small set this sits at ln(classes) for a long time.
+    "paper": Recipe(deviation=0.01, ones=("conv2", "conv4", "conv5", "fc6", "fc7"), unit_input=False,
+                    inverted_dropout=False, batch_size=128, epochs=90, lr=0.01, drops=None),
+    # Learns from the first steps: a signal of the same size in every layer, for lack of a million pictures.
+    "small": Recipe(deviation=None, ones=(), unit_input=True, inverted_dropout=True, batch_size=32, epochs=4, lr=0.01,
+                    drops=(3,)),
+}  # fmt: skip
+
+
+def recipe_for(pictures: int) -> str:
+    """The name of the recipe for a training set of so many pictures: "paper" from 100,000 on."""
+    return "paper" if pictures >= 100_000 else "small"

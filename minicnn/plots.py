@@ -1,0 +1,74 @@
+"""Pictures of a run, as PNG files: no window is opened, so a machine without a screen draws them too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .log import Log
+
+__all__ = ["draw_curves", "draw_kernels", "draw_predictions"]
+
+
+def draw_curves(log: Log, path: Path) -> None:
+    """Loss and top-1 accuracy over the steps, from a run's log.jsonl: every step pale, epochs in full colour."""
+    lines = log.read()
+    steps = [line for line in lines if "loss" in line]
+    epochs = [line for line in lines if "val_loss" in line]
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    for axes, name, title in zip(figure.subplots(1, 2), ("loss", "top1"), ("loss", "top-1 accuracy"), strict=True):
+        axes.plot([line["step"] for line in steps], [line[name] for line in steps], color="tab:blue", alpha=0.3,
+                  linewidth=0.8, label="training, each step")
+        for part, colour in (("train", "tab:blue"), ("val", "tab:orange")):
+            axes.plot([line["step"] for line in epochs], [line[f"{part}_{name}"] for line in epochs], "o-",
+                      color=colour, label=f"{'training' if part == 'train' else 'validation'}, each epoch")
+        axes.set(xlabel="step", title=title)
+        axes.set_ylim(0, 1 if name == "top1" else None)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def draw_kernels(towers: Sequence[np.ndarray], path: Path) -> None:
+    """The kernels (K, 3, R, S) of the first layer, one tower above the other, as in Figure 3 of the paper.
+
+    Each kernel is stretched to the full range of brightness by itself.
+    """
+    columns, gap, zoom = 16, 1, 4
+    blocks = []
+    for kernels in towers:
+        span = np.abs(kernels).max(axis=(1, 2, 3), keepdims=True)
+        tiles = (0.5 + 0.5 * kernels / np.maximum(span, 1e-12)).transpose(0, 2, 3, 1)
+        tiles = np.pad(tiles, ((0, -len(tiles) % columns), (0, gap), (0, gap), (0, 0)), constant_values=1.0)
+        _, height, width, _ = tiles.shape
+        block = tiles.reshape(-1, columns, height, width, 3).swapaxes(1, 2).reshape(-1, columns * width, 3)
+        blocks += [block, np.ones((2 * gap, *block.shape[1:]))]
+    picture = np.concatenate(blocks[:-1]).repeat(zoom, 0).repeat(zoom, 1)
+    figure = Figure(figsize=(picture.shape[1] / 100, picture.shape[0] / 100))
+    figure.figimage(picture)
+    figure.savefig(path, dpi=100)
+
+
+def draw_predictions(pictures: Sequence[np.ndarray], labels: Sequence[int], probabilities: np.ndarray,
+                     classes: Sequence[str], path: Path) -> None:
+    """Pictures (H, W, 3) with their five most probable classes, as in Figure 4 of the paper; the right one orange."""
+    across = 4
+    down = -(-len(pictures) // across)
+    figure = Figure(figsize=(2.2 * across, 3.2 * down), layout="constrained")
+    cells = figure.subplots(2 * down, across, squeeze=False, gridspec_kw={"height_ratios": [2.2, 1] * down})
+    for axes in cells.flat:
+        axes.set_axis_off()
+    for i, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+        top, bars = cells[2 * (i // across), i % across], cells[2 * (i // across) + 1, i % across]
+        top.imshow(picture)
+        top.set_title(classes[label], fontsize=9)
+        best = np.argsort(-probabilities[i], kind="stable")[:5]
+        bars.barh(range(len(best)), probabilities[i][best], height=0.9,
+                  color=["tab:orange" if c == label else "lightsteelblue" for c in best])
+        for row, c in enumerate(best):
+            bars.text(0.02, row, classes[c], va="center", fontsize=7)
+        bars.set(xlim=(0, 1), ylim=(4.6, -0.6))
+    figure.savefig(path, dpi=120)
