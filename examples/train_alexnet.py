@@ -173,18 +173,16 @@ def show_what_it_learned(model: AlexNet, loader: Loader, run: Path) -> None:
 
 
 def train(given: argparse.Namespace) -> None:
-    arrays, facts = checkpoint.load(last_of(given.resume)) if "resume" in given else ({}, {})
+    arrays, facts = checkpoint.load(checkpoint_of(given)) if "resume" in given else ({}, {})
     config, training, validation = configuration(given, facts.get("config", {}))
     if facts and facts["classes"] != training.classes:
-        raise DataError(f"the checkpoint knows {len(facts['classes'])} classes ({', '.join(facts['classes'][:3])}, …), the "
-                        f"folder has {len(training.classes)} ({', '.join(training.classes[:3])}, …): give the data that "
-                        "it was trained on")
+        known, found = (f"{len(x)} classes ({', '.join(x[:3])} …)" for x in (facts["classes"], training.classes))
+        raise DataError(f"the checkpoint knows {known}, the folder has {found}: give the data it was trained on")
     recipe = RECIPES[config["recipe"]]
     minicnn.manual_seed(config["seed"])
     devices = [minicnn.device(name) for name in config["device"].split(",")]
     model = alexnet(config["variant"], len(training.classes), (devices[0], devices[-1]), config["width"],
                     recipe.inverted_dropout)
-    recipe.start(model)
     parameters = sum(p.size for p in model.parameters())
 
     run = None if "evaluate" in given else run_folder(given)
@@ -208,6 +206,8 @@ def train(given: argparse.Namespace) -> None:
             report(val_loader)
             print(f"top-1 {scores['top1']:.1%}, top-5 {scores['top5']:.1%}, loss {scores['loss']:.3f}: {given.resume}")
             return
+        if not facts:
+            recipe.start(model, next(train_loader.epoch(0))[0])
         optimiser, schedule = recipe.optimiser(model), recipe.schedule()
         optimiser.momentum, optimiser.weight_decay = config["momentum"], config["weight_decay"]
         schedule.lr = config["lr"]
@@ -235,8 +235,10 @@ def train(given: argparse.Namespace) -> None:
           f"{time.monotonic() - begun:.0f} s; everything is in {run}")
 
 
-def last_of(resume: Path) -> Path:
-    return resume / "last.safetensors" if resume.is_dir() else resume
+def checkpoint_of(given: argparse.Namespace) -> Path:
+    """In the folder of a run, the last checkpoint to go on from, and the best one to evaluate."""
+    name = "best.safetensors" if "evaluate" in given else "last.safetensors"
+    return given.resume / name if given.resume.is_dir() else given.resume
 
 
 def report(*loaders: Loader) -> None:

@@ -1,0 +1,110 @@
+"""The loader: batches of pictures, prepared beside the training and always the same for the same seed."""
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .augment import CROP, central_crop, training_crop
+from .folder import DataError, ImageFolder
+from .picture import BadPicture, read_picture
+from .statistics import Statistics
+from .workers import Workers
+
+BLOCK = 16  # pictures transposed at a time: 16 numbers of 4 bytes fill a cache line
+
+
+class Loader:
+    """The batches of a folder, epoch by epoch.
+
+    train: random views of the pictures in random order; else their central crops in the order of the folder.
+    seed: of the order and the views.  What is drawn depends on it, the epoch and the picture alone, so the batches are
+        bit for bit the same for any number of workers and from wherever an epoch is taken up again.
+    workers: processes that prepare batches ahead; with 0 each batch is prepared when it is asked for.
+    scale: the factor of the images, which without it are on the scale of 0 to 255, less the mean.
+
+    bad: the reason for every picture that could not be read so far, by its path.  Such a picture is missing from its
+        batch; all others stay as they are.
+    """
+
+    def __init__(self, folder: ImageFolder, statistics: Statistics, batch_size: int, *, train: bool, seed: int = 0,
+                 workers: int = 0, scale: float = 1.0) -> None:
+        if batch_size < 1:
+            raise ValueError(f"Loader: expected a batch size of 1 or more, got {batch_size}")
+        self.folder = folder
+        self.statistics = statistics
+        self.batch_size = batch_size
+        self.train = train
+        self.seed = seed
+        self.scale = scale
+        self.bad: dict[str, str] = {}
+        self._workers = Workers(workers)
+
+    def __len__(self) -> int:
+        """The number of batches in an epoch; the last one may be smaller than the others."""
+        return math.ceil(len(self.folder) / self.batch_size)
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        """Yield (images, labels) for the batches of an epoch, from batch `start` on.
+
+        images: (N, 3, 224, 224), in memory with the batch fastest: images.transpose(1, 2, 3, 0) is contiguous.
+        labels: (N,).  A batch of which no picture can be read comes empty, so that the number of batches
+        tells the place in the epoch.
+        Raises DataError if that is so for a whole epoch, and WorkerDied if a worker process is killed.
+        """
+        order = np.arange(len(self.folder))
+        if self.train:
+            order = np.random.default_rng(self._seed(number)).permutation(order)
+        starts = range(start * self.batch_size, len(order), self.batch_size)
+        tasks = (self._task(number, order[first:first + self.batch_size].tolist()) for first in starts)
+        found = False
+        for images, labels, bad in self._workers.starmap(_prepare, tasks):
+            self.bad |= bad
+            found |= len(labels) > 0
+            yield images.transpose(3, 0, 1, 2), labels
+        if not found and start == 0:
+            path, reason = next(iter(self.bad.items()))
+            raise DataError(f"{self.folder.root}: none of its {len(self.folder)} pictures can be read; "
+                            f"the first is {path}: {reason}")
+
+    def close(self) -> None:
+        """End the worker processes."""
+        self._workers.close()
+
+    def __enter__(self) -> Loader:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _task(self, epoch: int, batch: list[int]) -> tuple[object, ...]:
+        samples = [self.folder.samples[index] for index in batch]
+        seeds = [self._seed(epoch, index) if self.train else None for index in batch]
+        return samples, seeds, self.statistics, self.scale
+
+    def _seed(self, *key: int) -> np.random.SeedSequence:
+        return np.random.SeedSequence(self.seed, spawn_key=key)
+
+
+def _prepare(samples: list[tuple[Path, int]], seeds: list[np.random.SeedSequence | None], statistics: Statistics,
+             scale: float) -> tuple[NDArray[np.float32], NDArray[np.int64], dict[str, str]]:
+    """A batch as images (3, 224, 224, N), labels (N,) and the bad pictures, which are in neither."""
+    views, labels, bad = [], [], {}
+    for (path, label), seed in zip(samples, seeds, strict=True):
+        try:
+            picture = read_picture(path)
+        except BadPicture as error:
+            bad[str(path)] = error.reason
+            continue
+        views.append(central_crop(picture, statistics) if seed is None
+                     else training_crop(picture, statistics, np.random.default_rng(seed)))
+        labels.append(label)
+    images = np.empty((3, CROP, CROP, len(views)), np.float32)
+    for first in range(0, len(views), BLOCK):
+        block = np.stack(views[first:first + BLOCK])
+        np.multiply(np.moveaxis(block, 0, -1), np.float32(scale), out=images[..., first:first + BLOCK])
+    return images, np.array(labels, np.int64), bad

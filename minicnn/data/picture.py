@@ -1,0 +1,122 @@
+"""One picture file becomes 256 × 256 RGB bytes, or a `BadPicture` that names the file and says why not.
+
+The size is the paper's (§2): the short side scaled to 256, then the central square.
+"""
+from __future__ import annotations
+
+import functools
+import os
+import stat
+import warnings
+from io import BytesIO
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+SIDE = 256
+BACKGROUND = (255, 255, 255)  # what transparent pixels show: white, as on a page
+LARGEST = 89_478_485  # pixels: the size from which Pillow suspects a decompression bomb
+# Only these are opened, whatever a file is called: for some of its other formats Pillow runs another program.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP", "JPEG2000")
+
+
+class BadPicture(Exception):
+    """A file that is no picture, or a broken one.  path: the file; reason: what is wrong with it."""
+
+    def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@functools.cache
+def picture_suffixes() -> frozenset[str]:
+    """The suffixes of the formats that are read: '.jpg', '.png', ..."""
+    return frozenset(suffix for suffix, name in Image.registered_extensions().items()
+                     if name in FORMATS or name == "MPO")  # several JPEGs in one file, opened as the first of them
+
+
+def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """The picture in a file as RGB bytes (256, 256, 3): rows, columns, channels.
+
+    The format is that of the content, whatever the suffix.  Of several frames the first is taken, the orientation in
+    the EXIF data is applied, 16-bit grey is divided by 256, and what is transparent shows white.  The central square
+    is scaled to 256 × 256 with an antialiasing bicubic filter; a picture smaller than that is enlarged.
+
+    Raises BadPicture if the file cannot be opened or decoded to its last pixel, or is larger than `LARGEST`.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ValueError("not a regular file")
+        with open(path, "rb") as file, warnings.catch_warnings(action="ignore"):
+            image = _decode(file)
+            if image.format == "JPEG" and not _is_complete(file, image):
+                raise ValueError("the picture data end too early")
+            ImageOps.exif_transpose(image, in_place=True)
+            return np.array(_square(image))
+    except Exception as error:  # a broken file makes Pillow raise nearly anything: OSError, SyntaxError, struct.error
+        raise BadPicture(path, _reason(error)) from error
+
+
+def _decode(file: IO[bytes]) -> Image.Image:
+    """Decode the first frame; a large JPEG at 1/2, 1/4 or 1/8 of its size, as long as both sides keep 256 pixels."""
+    image = Image.open(file, formats=FORMATS)
+    if image.width * image.height > LARGEST:
+        raise ValueError(f"{image.width} × {image.height} pixels, at most {LARGEST} are read")
+    image.draft(None, (SIDE, SIDE))
+    image.load()
+    return image
+
+
+def _is_complete(file: IO[bytes], image: Image.Image) -> bool:
+    """Whether the data of a JPEG reach to its last pixel.
+
+    Where they stop early at an end marker, the decoder says nothing and leaves the rest mid-grey.  So if the last pixel
+    is mid-grey, decode again with more data before the marker: they change a picture only if it was in need of them.
+    """
+    if not set(image.crop((image.width - 1, image.height - 1, image.width, image.height)).tobytes()) <= {127, 128}:
+        return True
+    file.seek(0)
+    data, marker, rest = file.read().rpartition(b"\xff\xd9")
+    return _decode(BytesIO(data + bytes(range(255)) + marker + rest)).tobytes() == image.tobytes()
+
+
+def _square(image: Image.Image) -> Image.Image:
+    """The central square of an image of any mode, as 256 × 256 RGB."""
+    if image.mode.startswith("I"):
+        image = _eight_bits(image)
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers, whose scale is unknown")
+    image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    short = min(image.size)
+    left, top = (image.width - short) / 2, (image.height - short) / 2
+    image = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=(left, top, left + short, top + short))
+    if image.mode == "RGBA":
+        page = Image.new("RGBA", image.size, BACKGROUND)
+        page.alpha_composite(image)
+        image = page.convert("RGB")
+    return image
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit grey as 8-bit grey, with an alpha channel if one value stands for transparent."""
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError(f"its pixels range from {values.min()} to {values.max()}, expected 0 to 65535")
+    grey = Image.fromarray((values >> 8).astype(np.uint8))
+    if "transparency" in image.info:
+        grey.putalpha(Image.fromarray((values != image.info["transparency"]).astype(np.uint8) * 255))
+    return grey
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "not a picture in any known format"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

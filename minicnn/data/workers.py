@@ -1,0 +1,127 @@
+"""The workers: processes that decode pictures beside the one that trains.
+
+A thread here and a process there, joined by two pipes, make one worker: the thread sends a pickled task and reads the
+pickled answer.  Either end of a pipe tells when the other has died: a killed worker is an error here, not a hang, and
+workers whose parent was killed end by themselves.  `multiprocessing` would import the user's script once more in every
+worker, and its one queue for all of them stays locked for ever when a worker is killed in the middle of an answer.
+"""
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from itertools import starmap
+from types import TracebackType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class WorkerDied(RuntimeError):
+    """A worker process ended before it had answered."""
+
+
+class Workers:
+    """`count` processes that call functions; with a count of 0 the functions are called in this process.
+
+    Processes start when they are first needed and stay until `close`; one that has died is replaced by the next call.
+    """
+
+    def __init__(self, count: int) -> None:
+        if count < 0:
+            raise ValueError(f"Workers: expected 0 or more processes, got {count}")
+        self.count = count
+        self._threads = ThreadPoolExecutor(max(count, 1))
+        self._own = threading.local()  # .process: the one that belongs to the current thread
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def starmap(self, function: Callable[..., T], tasks: Iterable[tuple[Any, ...]]) -> Iterator[T]:
+        """Yield function(*task) for every task, in their order, working on `count` + 1 of them ahead.
+
+        Functions, tasks and results travel pickled; the functions must be found by import, so not those of a script.
+        The iterator may be abandoned at any time.  Raises WorkerDied if a process ends before it has answered: because
+        it was killed, or because the function raised an exception, which the process then prints.
+        """
+        if not self.count:
+            yield from starmap(function, tasks)
+            return
+        ahead: deque[Future[T]] = deque()
+        try:
+            for task in tasks:
+                ahead.append(self._threads.submit(self._ask, function, task))
+                if len(ahead) > self.count + 1:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for answer in ahead:
+                answer.cancel()
+
+    def close(self) -> None:
+        """End the processes and wait for their end.  May be called twice."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for process in self._processes:
+            process.kill()
+        self._threads.shutdown()
+        for process in self._processes:
+            with suppress(BrokenPipeError), process:  # closes the pipes and waits
+                process.kill()
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _ask(self, function: Callable[..., T], task: tuple[Any, ...]) -> T:
+        process = getattr(self._own, "process", None)
+        if process is None:
+            process = self._own.process = self._start()
+        assert process.stdin and process.stdout
+        try:
+            pickle.dump((function, task), process.stdin, protocol=5)
+            process.stdin.flush()
+            answer: T = pickle.load(process.stdout)
+            return answer
+        except (EOFError, BrokenPipeError, pickle.UnpicklingError):
+            self._own.process = None
+            code = process.wait()
+            end = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            raise WorkerDied(f"worker process {process.pid} {end} before it had answered: see what it printed; "
+                             f"if memory is short, use fewer workers") from None
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", "from minicnn.data.workers import serve; serve()"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            pipesize=2**20,  # a batch is tens of megabytes, and the usual 64 kB takes twice as long
+            process_group=0,  # the Ctrl-C of a terminal goes to the parent alone
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path),
+                              "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
+        self._processes.append(process)
+        return process
+
+
+def serve() -> None:
+    """The whole life of a worker process: answer tasks until the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tasks, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library may print goes to the error output, not among the answers
+    while True:
+        try:
+            function, task = pickle.load(tasks)
+        except (EOFError, pickle.UnpicklingError):
+            return
+        answer = function(*task)
+        try:
+            pickle.dump(answer, answers, protocol=5)
+            answers.flush()
+        except BrokenPipeError:
+            os._exit(0)  # not `return`, which would flush once more and complain

@@ -1,0 +1,68 @@
+"""The views of a picture: where they lie, what is subtracted, and how their colours vary."""
+import numpy as np
+import pytest
+
+from minicnn.data import Statistics, central_crop, training_crop
+
+# Red tells the row and green the column of a pixel.
+PLACES = np.stack([*np.mgrid[:256, :256], np.full((256, 256), 9)], axis=-1).astype(np.uint8)
+
+
+def statistics(mean=0.0, sigma=(0.0, 0.0, 0.0), axes=None):
+    return Statistics(np.broadcast_to(np.float32(mean), (3, 256, 256)), np.float32(sigma),
+                      np.eye(3, dtype=np.float32) if axes is None else axes, {})
+
+
+@pytest.fixture(scope="module")
+def views():
+    rng = np.random.default_rng(0)
+    return [training_crop(PLACES, statistics(), rng) for _ in range(600)]
+
+
+def test_every_place_is_reached(views):
+    assert all(view.shape == (3, 224, 224) and view.dtype == np.float32 for view in views)
+    for channel in (0, 1):
+        assert {int(view[channel].min()) for view in views} == set(range(33))
+
+
+def test_a_view_is_a_piece_of_the_picture_mirrored_or_not(views):
+    mirrored = 0
+    for view in views:
+        top, left = int(view[0].min()), int(view[1].min())
+        piece = PLACES[top:top + 224, left:left + 224].transpose(2, 0, 1)
+        flipped = view[1, 0, 0] > view[1, 0, -1]
+        np.testing.assert_array_equal(view, piece[:, :, ::-1] if flipped else piece)
+        mirrored += flipped
+    assert 250 < mirrored < 350
+
+
+def test_the_mean_is_that_of_the_same_place():
+    own = statistics(mean=PLACES.transpose(2, 0, 1))
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        assert (training_crop(PLACES, own, rng) == 0).all()
+    assert (central_crop(PLACES, own) == 0).all()
+
+
+def test_the_central_crop():
+    view = central_crop(PLACES, statistics(mean=5))
+    assert view.dtype == np.float32
+    np.testing.assert_array_equal(view, PLACES[16:240, 16:240].transpose(2, 0, 1) - 5.0)
+
+
+def test_colour_noise_lies_along_the_axes_in_units_of_sigma():
+    axes = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0].astype(np.float32)
+    sigma = np.array([20.0, 40.0, 120.0])
+    rng = np.random.default_rng(0)
+    flat = np.full((256, 256, 3), 100, np.uint8)
+    views = [training_crop(flat, statistics(100, sigma, axes), rng) for _ in range(500)]
+    assert all((view == view[:, :1, :1]).all() for view in views[:20])  # one draw for the whole view
+    along = np.stack([view[:, 0, 0] for view in views]) @ axes
+    np.testing.assert_allclose(along.std(axis=0), 0.1 * sigma, rtol=0.12)
+    assert (np.abs(along.mean(axis=0)) < 0.03 * sigma).all()
+
+
+def test_the_same_seed_gives_the_same_view():
+    one, two, other = (training_crop(PLACES, statistics(sigma=(1, 1, 1)), np.random.default_rng(n)) for n in (3, 3, 4))
+    np.testing.assert_array_equal(one, two)
+    assert not np.array_equal(one, other)

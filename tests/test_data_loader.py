@@ -1,0 +1,118 @@
+"""The loader: the same batches for the same seed, whatever the workers, the place of the start and the bad pictures."""
+import numpy as np
+import pytest
+from pictures import make_folder
+
+from minicnn.data import DataError, ImageFolder, Loader, Statistics, central_crop, read_picture
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("set")
+    make_folder(root, 10)
+    return root
+
+
+@pytest.fixture(scope="module")
+def statistics():
+    rng = np.random.default_rng(0)
+    return Statistics(rng.uniform(0, 255, size=(3, 256, 256)).astype(np.float32), np.float32([10, 20, 90]),
+                      np.eye(3, dtype=np.float32), {})
+
+
+def equal(batches, others):
+    return len(batches) == len(others) and all(
+        np.array_equal(x, u) and np.array_equal(y, v) for (x, y), (u, v) in zip(batches, others, strict=True))
+
+
+def test_shapes_and_memory_order(root, statistics):
+    loader = Loader(ImageFolder(root), statistics, 18, train=True)
+    assert len(loader) == 2
+    (x, y), (last, _) = loader.epoch(0)
+    assert x.shape == (18, 3, 224, 224)
+    assert x.dtype == np.float32
+    assert x.transpose(1, 2, 3, 0).flags.c_contiguous
+    assert x.flags.writeable
+    assert (y.shape, y.dtype) == ((18,), np.int64)
+    assert len(last) == 2
+
+
+def test_validation_is_the_central_crops_in_order(root, statistics):
+    folder = ImageFolder(root)
+    batches = list(Loader(folder, statistics, 17, train=False, scale=0.25).epoch(5))
+    x, y = (np.concatenate(part) for part in zip(*batches, strict=True))
+    assert y.tolist() == [label for _, label in folder.samples]
+    for view, (path, _) in zip(x, folder.samples, strict=True):
+        np.testing.assert_array_equal(view, central_crop(read_picture(path), statistics) * np.float32(0.25))
+
+
+def test_an_epoch_shows_every_picture_once_in_a_new_order(root, statistics):
+    folder = ImageFolder(root)
+    loader = Loader(folder, statistics, 4, train=True, seed=1)
+    epochs = [list(loader.epoch(number)) for number in (0, 1)]
+    orders = [np.concatenate([y for _, y in epoch]).tolist() for epoch in epochs]
+    assert [sorted(order) for order in orders] == [[0] * 10 + [1] * 10] * 2
+    assert orders[0] != orders[1]
+    assert equal(epochs[1], list(loader.epoch(1)))
+    assert not equal(epochs[0], list(Loader(folder, statistics, 4, train=True, seed=2).epoch(0)))
+
+
+def test_the_same_batches_for_any_number_of_workers_and_any_start(root, statistics):
+    folder = ImageFolder(root)
+    alone = list(Loader(folder, statistics, 6, train=True, seed=3).epoch(2))
+    for workers in (0, 1, 2):
+        with Loader(folder, statistics, 6, train=True, seed=3, workers=workers) as loader:
+            next(loader.epoch(2))  # abandoned
+            assert equal(alone, list(loader.epoch(2)))
+            for start in (1, 3, 4):
+                assert equal(alone[start:], list(loader.epoch(2, start)))
+
+
+def test_a_view_depends_on_its_picture_not_on_its_batch(root, statistics):
+    one, other = ([view for x, _ in Loader(ImageFolder(root), statistics, size, train=True).epoch(0) for view in x]
+                  for size in (3, 20))
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_bad_pictures_leave_the_others_as_they_are(tmp_path, statistics, train, workers):
+    folder = make_folder(tmp_path, 6)
+    good = list(Loader(folder, statistics, 4, train=train).epoch(0))
+    order = [path for path, _ in folder.samples]
+    bad = {order[1]: "not a picture in any known format", order[7]: "No such file or directory"}
+    order[1].write_bytes(b"nonsense")
+    order[7].unlink()
+    with Loader(folder, statistics, 4, train=train, workers=workers) as loader:
+        for _ in range(2):
+            batches = list(loader.epoch(0))
+    assert loader.bad == {str(path): reason for path, reason in bad.items()}
+    assert sum(len(y) for _, y in batches) == 10
+    for (x, y), (u, v) in zip(batches, good, strict=True):  # what is left of each batch, in its order
+        kept = [n for n in range(len(v)) if any(np.array_equal(u[n], view) for view in x)]
+        np.testing.assert_array_equal(u[kept], x)
+        np.testing.assert_array_equal(v[kept], y)
+
+
+def test_a_wholly_bad_batch_comes_empty(tmp_path, statistics):
+    folder = make_folder(tmp_path, 4)
+    for path, _ in folder.samples[2:4]:
+        path.write_bytes(b"")
+    loader = Loader(folder, statistics, 2, train=False)
+    assert [(len(x), y.tolist()) for x, y in loader.epoch(0)] == [(2, [0, 0]), (0, []), (2, [1, 1]), (2, [1, 1])]
+    assert len(loader.bad) == 2
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_every_picture_bad(tmp_path, statistics, workers):
+    folder = make_folder(tmp_path, 2)
+    for path, _ in folder.samples:
+        path.write_bytes(b"")
+    with (Loader(folder, statistics, 3, train=True, workers=workers) as loader,
+          pytest.raises(DataError, match=r"none of its 4 pictures can be read; the first is .*\.png: not a picture")):
+        list(loader.epoch(0))
+
+
+def test_a_batch_size_of_nothing(root, statistics):
+    with pytest.raises(ValueError, match="batch size of 1 or more, got 0"):
+        Loader(ImageFolder(root), statistics, 0, train=True)

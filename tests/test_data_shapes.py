@@ -1,0 +1,92 @@
+"""The built-in set: the same for the same seed, complete or not there, and not to be told by colour."""
+import numpy as np
+import pytest
+from PIL import Image
+
+from minicnn.data import DataError, built_in_set, image_folders
+from minicnn.data.shapes import PATTERNS, VERSION, draw_pattern
+
+
+def contents(root):
+    return {path.relative_to(root): path.read_bytes() for path in sorted(root.rglob("*.jpg"))}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return built_in_set(tmp_path_factory.mktemp("cache"), train=40, val=20)
+
+
+def test_ten_classes_of_real_pictures(root):
+    train, val = image_folders(root)
+    assert train.classes == sorted(PATTERNS)
+    assert len(train.classes) == 10
+    assert np.bincount([label for _, label in train.samples]).tolist() == [4] * 10
+    assert np.bincount([label for _, label in val.samples]).tolist() == [2] * 10
+    sizes = set()
+    for path, _ in train.samples:
+        with Image.open(path) as image:
+            assert image.format == "JPEG"
+            sizes.add(image.size)
+            assert 160 <= min(image.size) <= 340
+    assert len(sizes) > 30
+
+
+def test_the_same_seed_gives_the_same_pictures(root, tmp_path):
+    assert contents(built_in_set(tmp_path, train=40, val=20, workers=2)) == contents(root)
+    other = contents(built_in_set(tmp_path, seed=1, train=40, val=20))
+    assert set(other) == set(contents(root))
+    assert not set(other.values()) & set(contents(root).values())
+
+
+def test_training_and_validation_pictures_differ(root):
+    assert len(set(contents(root).values())) == 60
+
+
+def test_drawn_once(tmp_path):
+    calls = []
+    for _ in range(2):
+        built_in_set(tmp_path, train=60, val=10, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(50, 70), (70, 70)]
+
+
+def test_an_interrupted_set_is_not_taken_for_a_complete_one(tmp_path):
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        built_in_set(tmp_path, train=60, val=10, progress=interrupt)
+    assert list(tmp_path.iterdir()) == []
+    assert len(contents(built_in_set(tmp_path, train=60, val=10))) == 70
+
+
+def test_the_cache_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a"))
+    assert built_in_set(train=10, val=10).parent == tmp_path / "a" / "minicnn"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "b"))
+    assert built_in_set(train=10, val=10).parent == tmp_path / "b" / ".cache" / "minicnn"
+
+
+def test_a_cache_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=f"{tmp_path / 'file'}.*set XDG_CACHE_HOME to a folder that can be written"):
+        built_in_set(tmp_path / "file", train=10, val=10)
+
+
+def test_another_process_may_be_faster(tmp_path):
+    root = tmp_path / f"shapes-{VERSION}-seed0-10-10"
+
+    def overtake(done, total):
+        if done == total:
+            (root / "train").mkdir(parents=True)
+    assert built_in_set(tmp_path, train=10, val=10, progress=overtake) == root
+
+
+def test_colour_and_brightness_do_not_tell_the_classes():
+    def colours(split, count):
+        pictures = [[draw_pattern(name, np.random.default_rng([split, label, n])) for n in range(count)]
+                    for label, name in enumerate(PATTERNS)]
+        return np.array([[[*p.mean(axis=(0, 1)), p.mean()] for p in row] for row in pictures])
+    centres = colours(0, 20).mean(axis=1)  # (class, feature)
+    seen = colours(1, 12)  # (class, picture, feature)
+    nearest = np.linalg.norm(seen[:, :, None] - centres, axis=-1).argmin(axis=-1)
+    assert (nearest == np.arange(10)[:, None]).mean() < 0.25

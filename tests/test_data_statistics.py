@@ -1,0 +1,126 @@
+"""The statistics of a training set: against a slow obvious reference, and the file in which they are kept."""
+import numpy as np
+import pytest
+from pictures import make_folder
+from PIL import Image
+
+from minicnn.data import DataError, ImageFolder, Statistics, read_picture
+from minicnn.data.cache import cache_folder
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def reference(folder):
+    pictures = np.stack([read_picture(path) for path, _ in folder.samples]).astype(np.float64)
+    colours = pictures.reshape(-1, 3)
+    covariance = np.cov(colours.T, bias=True)
+    return pictures.mean(axis=0).transpose(2, 0, 1), covariance
+
+
+def check(statistics, folder):
+    mean, covariance = reference(folder)
+    assert statistics.mean.shape == (3, 256, 256)
+    assert all(a.dtype == np.float32 for a in (statistics.mean, statistics.sigma, statistics.axes))
+    np.testing.assert_allclose(statistics.mean, mean, rtol=1e-6)
+    rebuilt = statistics.axes * statistics.sigma.astype(np.float64)**2 @ statistics.axes.T
+    np.testing.assert_allclose(rebuilt, covariance, rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(statistics.axes.T @ statistics.axes, np.eye(3), atol=1e-6)
+    assert (np.diff(statistics.sigma) >= 0).all()
+    assert statistics.deviation == pytest.approx(np.sqrt(np.trace(covariance) / 3), rel=1e-6)
+
+
+def test_against_the_reference(tmp_path):
+    folder = make_folder(tmp_path / "a", 20)
+    check(Statistics.of(folder), folder)
+
+
+def same(a, b):
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ("mean", "sigma", "axes"))
+
+
+def test_the_same_for_any_number_of_workers(tmp_path, monkeypatch):
+    folder = make_folder(tmp_path / "a", 40)
+    alone = Statistics.of(folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    assert same(alone, Statistics.of(folder, workers=2))
+
+
+def test_axes_and_deviations_of_constructed_colours(tmp_path):
+    # Along (1, 1, 1) the values are ±30√3, across it, along (1, -1, 0), ±10√2: these are the deviations.
+    for name, a in (("a", 30), ("b", -30)):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for number, b in enumerate((10, -10)):
+            colour = (120 + a + b, 120 + a - b, 120 + a)
+            Image.new("RGB", (256, 256), colour).save(tmp_path / "set" / name / f"{number}.png")
+    statistics = Statistics.of(ImageFolder(tmp_path / "set"))
+    np.testing.assert_allclose(statistics.sigma, [0, 10 * 2**0.5, 30 * 3**0.5], atol=1e-3)
+    np.testing.assert_allclose(np.abs(statistics.axes[:, 2]), [3**-0.5] * 3, atol=1e-6)
+    np.testing.assert_allclose(np.abs(statistics.axes[:, 1]), [2**-0.5, 2**-0.5, 0], atol=1e-6)
+    assert statistics.deviation == pytest.approx(((200 + 2700) / 3)**0.5, rel=1e-5)
+    assert (statistics.mean == 120).all()
+
+
+def test_progress(tmp_path):
+    calls = []
+    Statistics.of(make_folder(tmp_path / "a", 20), progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(32, 40), (40, 40)]
+
+
+def was_read(folder):
+    calls = []
+    statistics = Statistics.of(folder, progress=lambda done, total: calls.append(done))
+    check(statistics, folder)
+    return bool(calls)
+
+
+def test_kept_and_read_again_only_after_a_change(tmp_path):
+    folder = make_folder(tmp_path / "a")
+    assert was_read(folder)
+    assert not was_read(folder)
+    (tmp_path / "a").rename(tmp_path / "moved")
+    assert not was_read(ImageFolder(tmp_path / "moved"))
+    Image.new("RGB", (256, 256)).save(tmp_path / "moved" / "cat" / "new.png")
+    assert was_read(ImageFolder(tmp_path / "moved"))
+    Image.new("L", (256, 256)).save(tmp_path / "moved" / "cat" / "new.png")
+    assert was_read(ImageFolder(tmp_path / "moved"))
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", None])
+def test_a_broken_kept_file_is_replaced(tmp_path, content):
+    folder = make_folder(tmp_path / "a")
+    Statistics.of(folder)
+    [kept] = cache_folder().iterdir()
+    kept.write_bytes(kept.read_bytes()[:1000] if content is None else content)
+    assert was_read(folder)
+    assert not was_read(folder)
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    folder = make_folder(tmp_path / "a")
+    assert was_read(folder)
+    assert was_read(folder)
+
+
+def test_bad_pictures_are_left_out_and_named(tmp_path):
+    folder = make_folder(tmp_path / "a", 3)
+    good = Statistics.of(folder)
+    (tmp_path / "a" / "cat" / "bad.png").write_bytes(b"nonsense")
+    (tmp_path / "a" / "dog" / "gone.png").symlink_to(tmp_path / "nowhere")
+    for _ in range(2):  # measured, then kept
+        statistics = Statistics.of(ImageFolder(tmp_path / "a"))
+        assert same(statistics, good)
+        assert statistics.bad == {str(tmp_path / "a" / "cat" / "bad.png"): "not a picture in any known format",
+                                  str(tmp_path / "a" / "dog" / "gone.png"): "No such file or directory"}
+
+
+def test_every_picture_bad(tmp_path):
+    folder = make_folder(tmp_path / "a", 2)
+    for path, _ in folder.samples:
+        path.write_bytes(b"nonsense")
+    with pytest.raises(DataError, match=r"none of its 4 pictures .*cat/0.png: not a picture"):
+        Statistics.of(folder)
