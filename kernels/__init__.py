@@ -63,7 +63,8 @@ def _refuse_what_it_would_misread(name: str, arrays: list[np.ndarray]) -> None:
             raise ValueError(f"{name}: an array {a.shape} has strides {a.strides}: a kernel needs contiguous arrays")
     types = {a.dtype.name for a in arrays if a.dtype.kind == "f"}
     if len(types) != 1 or not types <= {"float32", "float64"}:
-        raise ValueError(f"{name}: arrays of {' and '.join(sorted(types))}: give all of one type, float32 or float64")
+        given = sorted(types or {a.dtype.name for a in arrays})
+        raise ValueError(f"{name}: arrays of {' and '.join(given)}: give all of one type, float32 or float64")
 
 
 # -- every core at once ------------------------------------------------------------------------------------------------

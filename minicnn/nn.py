@@ -104,7 +104,8 @@ class Module:
         return tensors | {name: array.copy() for name, array in self._named(np.ndarray)}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Copy in what ``state_dict`` gave. Raises ValueError, and changes nothing, where names or shapes differ."""
+        """Copy in what ``state_dict`` gave. Raises, and changes nothing, ValueError where names or shapes differ, and
+        what ``Tensor.writable()`` raises."""
         mine = dict(self._named(Tensor)) | dict(self._named(np.ndarray))
         missing, strange = sorted(mine.keys() - state.keys()), sorted(state.keys() - mine.keys())
         if missing or strange:
@@ -114,8 +115,8 @@ class Module:
             if value.shape != state[name].shape:
                 raise ValueError(f"load_state_dict: {name} has the shape {value.shape} here and {state[name].shape} in "
                                  "the state: it is the state of another model")
-        for name, value in mine.items():
-            target = value.writable() if isinstance(value, Tensor) else value
+        targets = {name: value.writable() if isinstance(value, Tensor) else value for name, value in mine.items()}
+        for name, target in targets.items():
             target[...] = state[name]
 
     def train(self, mode: bool = True) -> Module:
@@ -156,10 +157,12 @@ class Module:
                               " × ".join(map(str, y.shape[1:])), *(f"{n:,}" for n in counts)])
 
         was = [(module, module.training) for module in self.modules()]
-        with no_grad(), watch(see):
-            self.eval()(np.zeros((1, *shape), np.float32))
-        for module, mode in was:
-            module.training = mode
+        try:
+            with no_grad(), watch(see):
+                self.eval()(np.zeros((1, *shape), np.float32))
+        finally:
+            for module, mode in was:
+                module.training = mode
         head = ["name", "layer", "device", "output", "parameters", "multiply-adds", "bytes"]
         table = [head, *lines, ["total", "", "", "", *(f"{n:,}" for n in totals)]]
         widths = [max(len(row[i]) for row in table) for i in range(len(head))]

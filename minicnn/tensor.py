@@ -331,12 +331,14 @@ def op(function: Callable[..., Any]) -> Callable[..., Tensor]:
     The op raises ValueError when its tensors live on different devices.
     """
     name, signature = function.__name__, inspect.signature(function)
+    count = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in signature.parameters.values())
 
     @functools.wraps(function)
-    def lifted(*args: Any, **kwargs: Any) -> Tensor:
-        given = signature.bind(*args, **kwargs)
-        given.apply_defaults()  # a value may be given by its name, and one that may be None be left out
-        values, settings = given.args, given.kwargs
+    def lifted(*values: Any, **settings: Any) -> Tensor:
+        if len(values) < count:  # a value was given by its name, or one that may be None was left out
+            given = signature.bind(*values, **settings)
+            given.apply_defaults()
+            values, settings = given.args, given.kwargs
         devices = sorted({x.device for x in values if isinstance(x, Tensor)})
         if len(devices) > 1:
             raise ValueError(f"{name}: inputs live on {' and '.join(map(repr, devices))}: bring them together "

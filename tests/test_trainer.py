@@ -41,10 +41,12 @@ class Batches:
 
 def trainer(folder, training=None, lr=0.01, seed=1, schedule=None, **settings):
     manual_seed(seed)
-    model = Sequential(Conv2d(1, 4, 3, padding=1), ReLU(), MaxPool2d(3, 2), Flatten(), Dropout(0.2), Linear(16, CLASSES))
+    model = Sequential(Conv2d(1, 4, 3, padding=1), ReLU(), MaxPool2d(3, 2), Flatten(), Dropout(0.2),
+                       Linear(16, CLASSES))
     folder.mkdir(exist_ok=True)
     schedule = schedule or StepSchedule(lr, drops=(2,))
-    return Trainer(model, SGD(model.named_parameters()), schedule, training or Batches(), Batches(9), folder, **settings)
+    optimiser = SGD(model.named_parameters())
+    return Trainer(model, optimiser, schedule, training or Batches(), Batches(9), folder, **settings)
 
 
 def resumed(folder, **settings):
@@ -54,7 +56,7 @@ def resumed(folder, **settings):
 
 
 def same_weights(one, other):
-    a, b = ({**t.model.state_dict(), **{f"v.{n}": v for n, v in t.optimiser.state_dict().items()}} for t in (one, other))
+    a, b = (t.model.state_dict() | {f"v.{n}": v for n, v in t.optimiser.state_dict().items()} for t in (one, other))
     return a.keys() == b.keys() and all((a[name] == b[name]).all() for name in a)
 
 

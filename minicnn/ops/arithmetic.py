@@ -19,41 +19,27 @@ def summed_to(g: Array, x: Any) -> Array:
     return g.sum(axis=tuple(i for i, size in enumerate(shape) if size == 1), keepdims=True)
 
 
-def real(a: Any, b: Any) -> tuple[Any, Any]:
-    """Whole numbers as the other's type: an integer array does not turn single precision into double."""
-    whole = [getattr(x, "dtype", np.dtype("f")).kind != "f" for x in (a, b)]
-    if whole[0] and hasattr(b, "dtype") and not whole[1]:
-        a = a.astype(b.dtype)
-    if whole[1] and hasattr(a, "dtype") and not whole[0]:
-        b = b.astype(a.dtype)
-    return a, b
-
-
 @op
 def add(a: Array, b: Array) -> Any:
     """a + b, broadcast."""
-    a, b = real(a, b)
     return a + b, lambda gy: summed_to(gy, a), lambda gy: summed_to(gy, b)
 
 
 @op
 def subtract(a: Array, b: Array) -> Any:
     """a − b, broadcast."""
-    a, b = real(a, b)
     return a - b, lambda gy: summed_to(gy, a), lambda gy: summed_to(-gy, b)
 
 
 @op
 def multiply(a: Array, b: Array) -> Any:
     """a · b, broadcast."""
-    a, b = real(a, b)
     return a * b, lambda gy: summed_to(gy * b, a), lambda gy: summed_to(gy * a, b)
 
 
 @op
 def divide(a: Array, b: Array) -> Any:
     """a / b, broadcast."""
-    a, b = real(a, b)
     y = a / b
     return y, lambda gy: summed_to(gy / b, a), lambda gy: summed_to(-gy * y / b, b)
 
@@ -61,7 +47,6 @@ def divide(a: Array, b: Array) -> Any:
 @op
 def power(a: Array, b: Array) -> Any:
     """a^b, broadcast. ∂y/∂a = b a^(b−1), which is 0 for b = 0; ∂y/∂b = a^b ln a, taken as 0 at a = 0."""
-    a, b = real(a, b)
     y = a**b
 
     def ga(gy: Array) -> Array:

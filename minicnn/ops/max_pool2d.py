@@ -21,8 +21,8 @@ def max_pool2d(x: Array, *, size: int = 3, stride: int = 2, padding: int | tuple
 
     Raises ValueError where the window does not fit, or could lie in the padding alone.
     """
-    if x.ndim != 4:
-        raise ValueError(f"max_pool2d: x {x.shape} must have the shape (N, C, H, W)")
+    if x.ndim != 4 or 0 in x.shape[2:]:
+        raise ValueError(f"max_pool2d: x {x.shape} must have the shape (N, C, H, W), with H and W at least 1")
     before, after = padding_of("max_pool2d", padding)
     if not before < size or not after < size:
         raise ValueError(f"max_pool2d: padding {padding} must be smaller than the window, {size}")

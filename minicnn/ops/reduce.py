@@ -46,7 +46,7 @@ def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Any:
     if not prod(x.shape[a] for a in axes):
         raise ValueError(f"max: no maximum over axes {axes} of shape {x.shape}: one of them is empty")
     rest = tuple(a for a in range(x.ndim) if a not in axes)
-    rows = x.transpose(*rest, *sorted(axes)).reshape(*(x.shape[a] for a in rest), -1)
+    rows = x.transpose(*rest, *sorted(axes)).reshape(*(x.shape[a] for a in rest), prod(x.shape[a] for a in axes))
     winner = rows.argmax(-1)
 
     def gx(gy: Array) -> Array:

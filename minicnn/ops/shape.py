@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor import Array, op
+from ..tensor import Array, Tensor, op
 
 __all__ = ["concatenate", "flatten", "getitem", "reshape", "transpose"]
 
@@ -26,15 +26,22 @@ def flatten(x: Array) -> Any:
 @op
 def transpose(x: Array, *, axes: tuple[int, ...] | None = None) -> Any:
     """x with its axes in the order ``axes``, or turned round."""
-    order = tuple(reversed(range(x.ndim))) if axes is None else tuple(a % x.ndim for a in axes)
+    order = tuple(reversed(range(x.ndim))) if axes is None else np.lib.array_utils.normalize_axis_tuple(axes, x.ndim)
     return x.transpose(order), lambda gy: gy.transpose(*np.argsort(order).tolist())
+
+
+def own_index(index: Any) -> Any:
+    """One index, no longer the caller's to change before backward: whole numbers or a mask, unless it is plain."""
+    if index is None or index is Ellipsis or isinstance(index, (int, slice)):
+        return index
+    array = np.array(index.data if isinstance(index, Tensor) else index)
+    return array if array.size or array.dtype == bool else array.astype(int)  # [] makes an array of float64
 
 
 @op
 def getitem(x: Array, *, index: Any) -> Any:
     """x[index], with all that NumPy allows. An element taken twice gets both gradients."""
-    indexes = index if isinstance(index, tuple) else (index,)
-    indexes = tuple(i if i is None or i is Ellipsis or isinstance(i, (int, slice)) else np.array(i) for i in indexes)
+    indexes = tuple(own_index(i) for i in (index if isinstance(index, tuple) else (index,)))
 
     def gx(gy: Array) -> Array:
         g = np.zeros_like(x)

@@ -1,0 +1,183 @@
+"""AlexNet: its figures, its two towers against one network with groups, and its gradient as a whole."""
+
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+from alexnet_twins import CONVOLUTIONS, NORMALISED, POOLED, batch, double, gradients, joined, masks
+
+from minicnn import Tensor, cpu, manual_seed, nn, no_grad, ops
+from minicnn.models import alexnet
+from minicnn.optim import SGD
+
+TOWERS = (cpu(0), cpu(1))
+OUTPUTS = {  # of one tower, after each row
+    "conv1": "48 × 27 × 27", "conv2": "128 × 13 × 13", "conv3": "192 × 13 × 13", "conv4": "192 × 13 × 13",
+    "conv5": "4608", "fc6": "2048", "fc7": "2048",
+}  # fmt: skip
+MULTIPLY_ADDS = {  # of one image, both towers
+    "conv1": 105_415_200, "conv2": 223_948_800, "conv3": 149_520_384, "conv4": 112_140_288, "conv5": 74_760_192,
+    "fc6": 37_748_736, "fc7": 16_777_216, "fc8": 4_096_000,
+}  # fmt: skip
+PARAMETERS = {
+    "conv1": 34_944, "conv2": 307_456, "conv3": 885_120, "conv4": 663_936, "conv5": 442_624,
+    "fc6": 37_752_832, "fc7": 16_781_312, "fc8": 4_097_000,
+}  # fmt: skip
+
+
+def small(devices=TOWERS, variant="blueprint", width=1 / 8):
+    manual_seed(0)
+    return double(alexnet(variant, classes=10, devices=devices, width=width))
+
+
+# -- its figures ------------------------------------------------------------------------------------------------------
+
+
+def test_the_summary_is_the_table_of_the_paper():
+    net = alexnet(devices=TOWERS)
+    lines = [re.split(r"\s{2,}", line) for line in net.summary().splitlines()[1:]]
+    outputs, parameters, multiply_adds = {}, Counter(), Counter()
+    for name, _, device, output, *numbers in lines[:-1]:
+        row = name.partition(".")[2].partition(".")[0] or name
+        outputs[row, device] = output  # that of the last layer in the row stays
+        parameters[row] += int(numbers[0].replace(",", ""))
+        multiply_adds[row] += int(numbers[1].replace(",", ""))
+    assert outputs == {(row, device): output for row, output in OUTPUTS.items() for device in ("cpu(0)", "cpu(1)")} | {
+        ("fc8", "cpu(0)"): "1000"}
+    assert parameters == PARAMETERS
+    assert multiply_adds == MULTIPLY_ADDS
+    assert lines[-1][:3] == ["total", "60,965,224", "724,406,816"]
+    assert sum(p.size for p in net.parameters()) == 60_965_224
+
+
+@pytest.mark.parametrize(("variant", "blocks"), [("blueprint", "125"), ("paper", "12")])
+def test_responses_are_normalised_between_relu_and_pooling(variant, blocks):
+    net = alexnet(variant, width=1 / 16)
+    for tower in (net.a, net.b):
+        kinds = {name: [type(layer).__name__ for layer in row.layers] for name, row in tower.children()}
+        assert [name[-1] for name, layers in kinds.items() if "LocalResponseNorm" in layers] == list(blocks)
+        for block in blocks:
+            assert kinds[f"conv{block}"][1:4] == ["ReLU", "LocalResponseNorm", "MaxPool2d"]
+
+
+def test_what_crosses_between_the_towers_is_60_mb_a_step_of_128():
+    net, (images, labels) = alexnet(devices=TOWERS), batch(2, np.float32)
+    names = {row: name for tower in (net.a, net.b) for name, row in tower.children()} | {net.fc8: "fc8"}
+    crossed = Counter()
+
+    def see(layer, y):
+        if layer in names:
+            crossed[names[layer]] += ops.ledger.total() - crossed.total()
+
+    ops.ledger.clear()
+    with nn.watch(see):
+        loss = ops.cross_entropy(net(images), labels)
+    both_ways = {"conv3": 128 * 13 * 13, "fc6": 128 * 6 * 6, "fc7": 2048}  # numbers of one image
+    expected = {name: 2 * numbers for name, numbers in both_ways.items()} | {"fc8": 2048}
+    assert +crossed == {name: numbers * 4 * len(images) for name, numbers in expected.items()}
+    forward = dict(ops.ledger)
+    loss.backward()
+    back = {way: total - forward[way] for way, total in ops.ledger.items()}
+    assert back == {(target, source): total for (source, target), total in forward.items()}
+    assert round(ops.ledger.total() * 128 / 2 / 1e6, 1) == 60.0
+
+
+# -- two towers are one network with groups --------------------------------------------------------------------------
+
+
+def one_network(w, x, masks, variant):
+    """AlexNet without towers."""
+    for name, settings in CONVOLUTIONS.items():
+        x = ops.conv2d(x, w[f"{name}.weight"], w[f"{name}.bias"], **settings).relu()
+        if name in NORMALISED[variant]:  # inside each half
+            half = x.shape[1] // 2
+            x = ops.concatenate(*(ops.local_response_norm(part) for part in (x[:, :half], x[:, half:])), axis=1)
+        if name in POOLED:
+            x = ops.max_pool2d(x)
+    x = x.flatten()
+    for name, mask in zip(("fc6", "fc7"), masks, strict=True):
+        x = ops.linear(x, w[f"{name}.weight"], w[f"{name}.bias"]).relu() * mask
+    return ops.linear(x, w["fc8.weight"], w["fc8.bias"])
+
+
+@pytest.mark.parametrize("variant", NORMALISED)
+def test_two_towers_are_one_network_with_groups(variant):
+    """Loss, gradients and weights of three steps with dropout, in double precision."""
+    net, (images, labels) = small(variant=variant), batch(3)
+    one = {name: Tensor(w, requires_grad=True) for name, w in joined(net.state_dict()).items()}
+    towers, whole = (SGD(parameters, lr=0.01) for parameters in (net.named_parameters(), one.items()))
+    for _ in range(3):
+        expected = ops.cross_entropy(one_network(one, images, masks(net, len(images)), variant), labels)
+        loss = ops.cross_entropy(net(images), labels)
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
+        for each, optimiser in ((loss, towers), (expected, whole)):
+            optimiser.zero_grad()
+            each.backward()
+        for name, g in joined(gradients(net)).items():
+            np.testing.assert_allclose(g, one[name].grad.numpy(), rtol=1e-9, atol=1e-12 * np.abs(g).max(), err_msg=name)
+        towers.step()
+        whole.step()
+        for name, w in joined(net.state_dict()).items():
+            np.testing.assert_allclose(w, one[name].numpy(), rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def test_two_devices_compute_what_one_does_to_the_last_bit():
+    images, labels = batch(2)
+    results = []
+    for devices in (TOWERS, (cpu(0), cpu(0)), (cpu(3), cpu(2))):
+        net = small(devices)
+        loss = ops.cross_entropy(net(images), labels)
+        loss.backward()
+        assert loss.device == devices[0]
+        assert {p.grad.device for p in net.b.parameters()} == {devices[1]}
+        results.append({"loss": loss.numpy(), **gradients(net)})
+    for other in results[1:]:
+        for name, value in results[0].items():
+            np.testing.assert_array_equal(other[name], value, err_msg=name)
+
+
+def test_to_brings_both_towers_together():
+    net, (images, _) = small().eval(), batch(1)
+    apart = net(images).numpy()
+    ops.ledger.clear()
+    assert net.to(cpu(2)).devices == (cpu(2), cpu(2))
+    np.testing.assert_array_equal(net(images).numpy(), apart)
+    assert not ops.ledger.total()
+
+
+def test_gradient_of_the_whole_along_a_line():
+    """(L(w + hd) − L(w − hd)) / 2h = Σ ∂L/∂w · d, dropout included."""
+    net, (images, labels) = small(), batch(2)
+    random, h = np.random.default_rng(1), 1e-6
+    start = net.state_dict()
+    line = {name: random.standard_normal(p.shape) * p.numpy().std() for name, p in net.named_parameters()}
+
+    def loss(step):
+        net.load_state_dict({name: value + step * line.get(name, 0) for name, value in start.items()})
+        return ops.cross_entropy(net(images), labels)
+
+    loss(0.0).backward()
+    slope = sum((g * line[name]).sum() for name, g in gradients(net).items())
+    with no_grad():
+        assert slope == pytest.approx((loss(h).item() - loss(-h).item()) / (2 * h), rel=1e-6)
+
+
+# -- what it refuses --------------------------------------------------------------------------------------------------
+
+
+def test_errors():
+    with pytest.raises(ValueError, match="no variant 'caffe': choose blueprint or paper"):
+        alexnet("caffe")
+    with pytest.raises(ValueError, match="1 classes"):
+        alexnet(classes=1)
+    net = alexnet(width=1 / 16)
+    for shape in ((2, 3, 227, 227), (3, 224, 224), (2, 224, 224, 3)):
+        with pytest.raises(ValueError, match=re.escape(str(shape))):
+            net(np.zeros(shape, np.float32))
+
+
+def test_a_network_for_laptops():
+    shapes = {name: p.shape for name, p in alexnet(width=1 / 8, classes=3).named_parameters()}
+    assert shapes["a.conv3.0.weight"] == (24, 32, 3, 3)
+    assert shapes["fc8.weight"] == (3, 512)

@@ -1,0 +1,108 @@
+import importlib
+
+import numpy as np
+import pytest
+from helpers import check_op, check_value, normal
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from minicnn import Tensor, gradcheck, ops
+
+
+def convolution(x, w, b=None, stride=1, padding=0, groups=1):
+    """y[n, k, p, q] = b[k] + Σ w[k, c, r, s] · x[n, c, p·stride + r − before, q·stride + s − before]"""
+    before, after = np.broadcast_to(padding, 2)
+    (N, C, H, W), (K, D, R, S) = x.shape, w.shape
+    image = np.zeros((N, C, before + H + after, before + W + after))
+    image[:, :, before : before + H, before : before + W] = x
+    y = np.zeros((N, K, (image.shape[2] - R) // stride + 1, (image.shape[3] - S) // stride + 1))
+    for n, k, p, q in np.ndindex(y.shape):
+        c = k // (K // groups) * D  # the first of the channels that kernel k sees
+        seen = image[n, c : c + D, p * stride : p * stride + R, q * stride : q * stride + S]
+        y[n, k, p, q] = (w[k] * seen).sum() + (0 if b is None else b[k])
+    return y
+
+
+@st.composite
+def geometries(draw):
+    """Shapes of x and w, whether there is a bias, and settings, where the kernel fits into the image."""
+    N, groups, C, K = draw(st.integers(0, 2)), draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    R, S = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    padding = draw(st.integers(0, 2) | st.tuples(st.integers(0, 2), st.integers(0, 3)))
+    H, W = (max(1, size - int(np.broadcast_to(padding, 2).sum())) + draw(st.integers(0, 3)) for size in (R, S))
+    settings = {"stride": draw(st.integers(1, 3)), "padding": padding, "groups": groups}
+    return (N, C * groups, H, W), (K * groups, C, R, S), draw(st.booleans()), settings
+
+
+@given(geometries())
+@example(((2, 1, 1, 1), (1, 1, 1, 1), True, {}))  # one pixel
+@example(((1, 2, 4, 3), (2, 2, 4, 3), True, {}))  # a kernel as large as the image
+@example(((2, 4, 3, 3), (4, 1, 1, 1), True, {"groups": 4, "stride": 2}))  # a kernel of its own for every channel
+@example(((1, 17, 3, 3), (2, 17, 2, 2), False, {"padding": (1, 0)}))  # channels go backward several at a time
+def test_conv2d(geometry):
+    x, w, bias, settings = geometry
+    b = normal(w[0], seed=2) if bias else None
+    check_op(ops.conv2d, convolution, normal(*x), normal(*w, seed=1), b, **settings)
+
+
+@pytest.mark.parametrize("x, w, settings", [
+    ((1, 3, 224, 224), (2, 3, 11, 11), {"stride": 4, "padding": (0, 3)}),
+    ((2, 48, 27, 27), (2, 48, 5, 5), {"padding": 2}),
+    ((2, 256, 13, 13), (2, 256, 3, 3), {"padding": 1}),
+    ((2, 192, 13, 13), (3, 192, 3, 3), {"padding": 1}),
+    ((2, 16, 13, 13), (4, 8, 3, 3), {"padding": 1, "groups": 2}),
+], ids=["conv1", "conv2", "conv3", "conv4", "conv5"])  # fmt: skip
+def test_the_convolutions_of_alexnet(x, w, settings):
+    check_op(ops.conv2d, convolution, normal(*x), normal(*w, seed=1), normal(w[0], seed=2), **settings)
+
+
+@pytest.mark.parametrize("bytes", [8, 500, 3000])
+def test_the_size_of_a_block_of_columns_does_not_matter(bytes, monkeypatch):
+    monkeypatch.setattr(importlib.import_module("minicnn.ops.conv2d"), "workspace", lambda like: bytes)
+    inputs = normal(2, 6, 5, 4), normal(4, 3, 3, 2, seed=1), normal(4, seed=2)
+    check_op(ops.conv2d, convolution, *inputs, stride=1, padding=(1, 2), groups=2)
+    check_op(ops.conv2d, convolution, *inputs, stride=2, padding=1, groups=2)
+
+
+def test_one_array_with_one_output_channel():
+    """As it reaches a convolution from a sum, the gradient has no strides, and there is but one kernel."""
+    check_op(ops.conv2d, convolution, normal(1, 1, 3, 3), normal(1, 1, 3, 3), None)
+
+
+def test_a_tensor_that_is_image_and_kernel():
+    gradcheck(lambda x: ops.conv2d(x, x, padding=1), normal(2, 2, 2, 2))
+
+
+def test_of_an_empty_batch_the_kernels_get_no_gradient_but_zeros():
+    w, b = Tensor(normal(4, 3, 2, 2), requires_grad=True), Tensor(normal(4), requires_grad=True)
+    ops.conv2d(np.zeros((0, 3, 5, 5)), w, b).sum().backward()
+    assert not w.grad.numpy().any()
+    assert not b.grad.numpy().any()
+
+
+def test_huge_and_tiny_images_in_one_batch_do_not_mix():
+    x = normal(3, 2, 4, 4) * np.array([1e-6, 1e6, 1.0]).reshape(3, 1, 1, 1)
+    w = normal(2, 2, 3, 3, seed=1)
+    for n in range(3):
+        check_value(lambda x, w, n=n: ops.conv2d(x, w)[n], lambda x, w, n=n: convolution(x, w)[n], (x, w), {})
+
+
+@pytest.mark.parametrize("x, w, b, settings, match", [
+    ((2, 3, 4), (2, 3, 1, 1), None, {}, r"x \(2, 3, 4\) must have the shape \(N, C, H, W\), w \(2, 3, 1, 1\)"),
+    ((1, 3, 5, 5), (2, 4, 3, 3), None, {}, r"x has 3 channels, w expects 4: x \(1, 3, 5, 5\), w \(2, 4, 3, 3\)"),
+    ((1, 4, 5, 5), (3, 2, 3, 3), None, {"groups": 2}, "2 groups do not divide the 4 channels .* 3 kernels"),
+    ((1, 4, 5, 5), (2, 4, 3, 3), None, {"groups": 0}, "0 groups do not divide"),
+    ((1, 3, 5, 5), (2, 3, 3, 3), (3,), {}, r"b \(3,\) does not fit w \(2, 3, 3, 3\)"),
+    ((1, 3, 5, 5), (2, 3, 3, 3), None, {"padding": -1}, "padding is -1"),
+    ((1, 3, 5, 5), (2, 3, 3, 3), None, {"padding": (0, -1)}, r"padding is \(0, -1\)"),
+    ((1, 3, 5, 5), (2, 3, 3, 3), None, {"stride": 0}, "the window is 3 wide and moves by 0"),
+    ((1, 3, 5, 5), (2, 3, 8, 3), None, {"padding": 1}, "a window of 8 does not fit into 5 pixels with 2 of padding"),
+])  # fmt: skip
+def test_what_does_not_fit_is_refused(x, w, b, settings, match):
+    with pytest.raises(ValueError, match=f"conv2d: {match}"):
+        ops.conv2d(normal(*x), normal(*w), None if b is None else normal(*b), **settings)
+
+
+def test_two_types_are_refused():
+    with pytest.raises(ValueError, match="conv2d: x is float32, w float64"):
+        ops.conv2d(normal(1, 1, 3, 3).astype(np.float32), normal(1, 1, 3, 3))

@@ -1,0 +1,97 @@
+import math
+
+import numpy as np
+import pytest
+from helpers import agree, check_op, normal
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes
+
+from minicnn import Tensor, gradcheck, ops
+
+
+def shares(x, axis=-1):
+    """eˣ / Σ eˣ, one place after the other"""
+    y = np.empty(x.shape)
+    for i in np.ndindex(x.shape):
+        along = list(i)
+        along[axis] = slice(None)
+        y[i] = math.exp(x[i]) / sum(math.exp(v) for v in x[tuple(along)])
+    return y
+
+
+def loss(x, labels):
+    """the mean of −ln softmax(x)[label]"""
+    return np.array(sum(-math.log(shares(row)[label]) for row, label in zip(x, labels, strict=True)) / len(x))
+
+
+@given(st.data())
+def test_softmax(data):
+    shape = data.draw(array_shapes(max_dims=3, max_side=4))
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+    check_op(ops.softmax, shares, normal(*shape), axis=axis)
+    check_op(ops.log_softmax, lambda x, axis: np.log(shares(x, axis)), normal(*shape), axis=axis)
+
+
+@given(N=st.integers(1, 4), classes=st.integers(1, 5), dtype=st.sampled_from([np.int64, np.int32, np.uint8]))
+def test_cross_entropy(N, classes, dtype):
+    labels = np.random.default_rng(N).integers(0, classes, N).astype(dtype)
+    check_op(ops.cross_entropy, loss, normal(N, classes), labels)
+
+
+@pytest.mark.parametrize("op, reference", [(ops.softmax, shares), (ops.log_softmax, lambda x: np.log(shares(x)))])
+def test_softmax_of_an_empty_batch(op, reference):
+    check_op(op, reference, normal(0, 3))
+
+
+def test_guessing_costs_the_logarithm_of_the_classes():
+    assert ops.cross_entropy(np.zeros((4, 1000)), np.arange(4)).item() == pytest.approx(math.log(1000))
+
+
+def test_labels_as_list_array_and_tensor():
+    x = normal(3, 4)
+    losses = {ops.cross_entropy(x, labels).item() for labels in ([0, 3, 1], np.array([0, 3, 1]), Tensor([0, 3, 1]))}
+    assert len(losses) == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_huge_numbers_do_not_overflow(dtype):
+    x = Tensor(np.array([[1e4, -1e4, 0.0], [-3e38, 0.0, 0.0]], dtype), requires_grad=True)
+    agree(ops.softmax(x).numpy(), [[1, 0, 0], [0, 0.5, 0.5]])
+    agree(ops.log_softmax(x[:1]).numpy(), [[0, -2e4, -1e4]])
+    y = ops.cross_entropy(x, [1, 2])
+    agree(y.numpy(), (2e4 + math.log(2)) / 2, tolerance=1e-6)
+    y.backward()
+    agree(x.grad.numpy(), [[0.5, -0.5, 0], [0, 0.25, -0.25]])
+
+
+def test_the_gradient_is_softmax_less_the_labels():
+    x = Tensor(normal(3, 4), requires_grad=True)
+    ops.cross_entropy(x, [0, 3, 1]).backward()
+    agree(x.grad.numpy(), (shares(x.numpy()) - np.eye(4)[[0, 3, 1]]) / 3)
+
+
+def test_a_cross_entropy_inside_a_larger_loss():
+    gradcheck(lambda x: 3 * ops.cross_entropy(x, [0, 2]) ** 2 + ops.cross_entropy(x, [1, 1]), normal(2, 3))
+
+
+def test_methods():
+    x = Tensor(normal(2, 3))
+    assert (x.softmax().numpy() == ops.softmax(x).numpy()).all()
+    assert (x.log_softmax(0).numpy() == ops.log_softmax(x, axis=0).numpy()).all()
+
+
+@pytest.mark.parametrize("x, labels, match", [
+    (normal(2, 3), [0, 3], r"labels go from 0 to 3, but x \(2, 3\) has classes 0 to 2"),
+    (normal(2, 3), [-1, 0], "labels go from -1 to 0"),
+    (normal(2, 3), [0, 1, 2], r"x \(2, 3\) and labels \(3,\)"),
+    (normal(2, 3), [0.0, 1.0], "labels .*float32"),
+    (normal(2, 3), [True, False], "labels .*bool"),
+    (normal(2, 3), 1, r"labels \(\)"),
+    (normal(2, 3), [[0, 1, 0], [1, 0, 0]], r"labels \(2, 3\)"),
+    (normal(3), [0, 1, 2], r"x \(3,\)"),
+    (normal(0, 3), np.zeros(0, int), r"x \(0, 3\).*N ≥ 1"),
+])  # fmt: skip
+def test_labels_that_do_not_fit_are_refused(x, labels, match):
+    with pytest.raises(ValueError, match=f"cross_entropy: .*{match}"):
+        ops.cross_entropy(x, labels)

@@ -1,0 +1,98 @@
+"""The plan of the house: who may import whom, and which test belongs to which file."""
+
+import ast
+import subprocess
+import sys
+from importlib.util import resolve_name
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parent.parent
+OPS = sorted(path.stem for path in (HOUSE / "minicnn" / "ops").glob("*.py") if path.stem != "__init__")
+
+MAY_IMPORT = {  # downwards only; a room that is not named stands on the top floor, where all of these may be imported
+    "device": set(),
+    "kernels": set(),
+    "tensor": {"device"},
+    "ops": {"device", "tensor", "kernels"},
+    "nn": {"device", "tensor", "ops"},
+    "optim": {"device", "tensor", "kernels"},
+    "data": {"kernels"},
+    "models": {"device", "tensor", "ops", "nn", "optim"},
+    "gradcheck": {"device", "tensor"},
+}
+ONLY_IN = {"numba": {"kernels/__init__.py"}, "cupy": {"kernels/__init__.py", "minicnn/device.py"}}
+
+
+def files():
+    return [path for folder in ("minicnn", "kernels") for path in sorted((HOUSE / folder).rglob("*.py"))]
+
+
+def place(path):
+    return path.relative_to(HOUSE).as_posix()
+
+
+def name_of(path):
+    """The name under which a file is imported: kernels/ is installed inside of minicnn."""
+    name = ".".join(path.relative_to(HOUSE).with_suffix("").parts).removesuffix(".__init__")
+    return f"minicnn.{name}" if name.startswith("kernels") else name
+
+
+def imports(path):
+    """The full names of all that a file imports, wherever in the file."""
+    package = name_of(path) if path.stem == "__init__" else name_of(path).rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = resolve_name("." * node.level + (node.module or ""), package)
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def rooms(path):
+    """The rooms of minicnn that a file imports from."""
+    return {name.split(".")[1] for name in imports(path) if name.startswith("minicnn.")}
+
+
+@pytest.mark.parametrize("path", files(), ids=place)
+def test_imports_point_downwards(path):
+    if name_of(path) == "minicnn":
+        return  # which shows what there is
+    room = name_of(path).split(".")[1]
+    below = MAY_IMPORT.get(room, set(MAY_IMPORT) | rooms(path) - {"minicnn"})
+    assert rooms(path) - {room} <= below, f"{place(path)} imports {sorted(rooms(path) - {room} - below)}"
+    assert not {name.split(".")[0] for name in imports(path)} & {"examples", "tests", "benchmarks"}
+    assert not [name for name in imports(path) if name == "minicnn"], "from one room, not from the whole house"
+
+
+@pytest.mark.parametrize("package", ONLY_IN)
+def test_one_door_to_each_machine(package):
+    importers = {place(path) for path in files() if any(name.split(".")[0] == package for name in imports(path))}
+    assert importers <= ONLY_IN[package]
+
+
+def test_the_check_sees_what_is_there():
+    """Else all of the above might hold since nothing was read."""
+    assert rooms(HOUSE / "minicnn/tensor.py") == {"device"}
+    assert {"tensor", "kernels"} <= rooms(HOUSE / "minicnn/ops/conv2d.py")
+    assert "numba" in set(imports(HOUSE / "kernels/__init__.py"))
+    assert "minicnn.kernels.kernel" in set(imports(HOUSE / "kernels/relu.py"))
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_every_op_has_its_test_and_is_listed(op):
+    assert (HOUSE / "tests" / f"test_{op}.py").exists()
+    assert f"from .{op} import" in (HOUSE / "minicnn/ops/__init__.py").read_text(encoding="utf-8")
+
+
+def test_no_file_grows_beyond_what_one_reads_at_once():
+    assert not {place(p): n for p in files() if (n := len(p.read_text(encoding="utf-8").splitlines())) > 400}
+
+
+def test_importing_minicnn_is_light():
+    heavy = {"numba", "llvmlite", "cupy", "torch", "scipy", "matplotlib", "PIL", "safetensors", "tqdm", "threadpoolctl"}
+    program = "import sys, minicnn; print(*{name.split('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "minicnn" in loaded
+    assert not heavy & set(loaded)

@@ -1,0 +1,168 @@
+import threading
+
+import numpy as np
+import pytest
+from helpers import agree, distinct, normal
+
+from minicnn import Tensor, kernels, ops
+
+WINNERS = np.random.default_rng(0).integers(0, 4, (2, 2, 2, 3)).astype(np.uint8)
+LRN = (1, 0.9, 0.75, 2.0)  # half, α, β, k
+KERNELS = {  # (kernel, items, arguments): outputs, inputs, sizes, factors
+    "im2col": (kernels.im2col.im2col, 4, (normal(2, 2, 2, 6, 3), normal(2, 3, 3, 3), 1, 3, 1, 1, 1)),
+    "col2im": (kernels.im2col.col2im, 2, (normal(2, 3, 3, 3), normal(2, 2, 2, 6, 3), 1, 3, 1, 1, 1)),
+    "max_pool2d": (kernels.max_pool2d.max_pool2d, 4, (normal(2, 2, 2, 3), WINNERS, distinct(2, 4, 4, 3), 3, 2, 1, 1)),
+    "max_pool2d_backward": (kernels.max_pool2d.max_pool2d_backward, 2,
+                            (np.zeros((2, 4, 4, 3)), normal(2, 2, 2, 3), WINNERS, 2, 2, 0, 0)),
+    "local_response_norm": (kernels.local_response_norm.local_response_norm, 2, (normal(4, 150), normal(4, 150), *LRN)),
+    "local_response_norm, another β": (kernels.local_response_norm.local_response_norm, 1,
+                                       (normal(4, 50), normal(4, 50), 1, 0.9, 0.6, 2.0)),
+    "local_response_norm_backward": (kernels.local_response_norm.local_response_norm_backward, 2,
+                                     (normal(4, 150), normal(4, 150), normal(4, 150, seed=1), *LRN, 1.35)),
+    "dropout": (kernels.dropout.dropout, 3, (normal(3, 6), normal(3, 6), 7, 2**40, 2**60, 2**31, 2.0)),
+    "relu": (kernels.relu.relu, 3, (normal(3, 4), normal(3, 4, seed=1))),
+    "relu_backward": (kernels.relu.relu_backward, 3, (normal(3, 4), normal(3, 4), normal(3, 4, seed=1))),
+    "sgd": (kernels.sgd.sgd, 1, (normal(9), normal(9), normal(9, seed=1), 0.1, 0.9, 0.01)),
+}  # fmt: skip
+
+
+def own(arguments, dtype):
+    """Copies that a kernel may write to, in the precision asked for."""
+    return [np.copy(a).astype(dtype if a.dtype.kind == "f" else a.dtype) if isinstance(a, np.ndarray) else a
+            for a in arguments]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", KERNELS)
+def test_the_compiled_kernel_does_what_its_python_says(name, dtype):
+    kernel, items, arguments = KERNELS[name]
+    compiled, plain = own(arguments, dtype), own(arguments, dtype)
+    kernel(items, *compiled)
+    kernel.plain(0, items, *plain)
+    for got, expected in zip(compiled, plain, strict=True):
+        agree(got, expected, tolerance=1e-6 if dtype == np.float32 else 1e-13)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_items_may_be_done_in_any_order(name):
+    kernel, items, arguments = KERNELS[name]
+    at_once, one_by_one = own(arguments, np.float64), own(arguments, np.float64)
+    kernel(items, *at_once)
+    for i in reversed(range(items)):
+        kernel.plain(i, i + 1, *one_by_one)
+    for got, expected in zip(one_by_one, at_once, strict=True):
+        agree(got, expected, tolerance=1e-13)
+
+
+def test_every_kernel_is_tested_here():
+    rooms = [vars(room) for room in vars(kernels).values() if getattr(room, "__package__", "") == "minicnn.kernels"]
+    assert len(rooms) > 5
+    assert {name for room in rooms for name, value in room.items() if hasattr(value, "plain")} <= set(KERNELS)
+
+
+# -- the door ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_door_refuses_arrays_that_are_not_contiguous():
+    with pytest.raises(ValueError, match=r"relu: an array \(3, 4\) has strides \(8, 24\)"):
+        kernels.relu.relu(3, np.empty((3, 4)), normal(4, 3).T)
+
+
+def test_the_door_refuses_types_that_differ():
+    with pytest.raises(ValueError, match="relu: arrays of float32 and float64: give all of one type"):
+        kernels.relu.relu(3, np.empty((3, 4)), np.zeros((3, 4), np.float32))
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float16])
+def test_the_door_refuses_types_it_has_no_kernels_for(dtype):
+    with pytest.raises(ValueError, match=f"relu: arrays of {dtype.__name__}: give .* float32 or float64"):
+        kernels.relu.relu(3, np.empty((3, 4), dtype), np.zeros((3, 4), dtype))
+
+
+# -- every core at once ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def threads():
+    """Sets the number of threads, and in the end what it was before."""
+    before = kernels.get_num_threads()
+    yield kernels.set_num_threads
+    kernels.set_num_threads(before)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("items", [0, 1, 2, 15, 16, 17, 100, 1001])
+def test_over_covers_every_item_once_and_in_order(items, count, threads):
+    threads(count)
+    slices = kernels.over(items, lambda first, last: list(range(first, last)))
+    assert [i for each in slices for i in each] == list(range(items))
+    assert all(slices)
+
+
+def test_the_slices_do_not_depend_on_the_threads(threads):
+    def slices(count):
+        threads(count)
+        return kernels.over(1000, lambda first, last: (first, last))
+
+    assert slices(1) == slices(2) == slices(7)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_exception_comes_out_of_over_and_the_next_one_works(count, threads):
+    threads(count)
+
+    def fail(first, last):
+        if first <= 50 < last:
+            raise ZeroDivisionError(f"{first} to {last}")
+
+    with pytest.raises(ZeroDivisionError, match="to"):
+        kernels.over(100, fail)
+    assert len(kernels.over(100, lambda first, last: None)) == kernels.SLICES
+
+
+def test_an_exception_on_another_core_comes_out_too(threads):
+    threads(2)
+    here, others_turn = threading.get_ident(), threading.Event()
+
+    def fail(first, last):
+        if threading.get_ident() != here:
+            others_turn.set()
+            raise ZeroDivisionError
+        others_turn.wait(10)
+
+    with pytest.raises(ZeroDivisionError):
+        kernels.over(100, fail)
+
+
+def test_over_inside_over_is_a_plain_call(threads):
+    threads(2)
+
+    def inner(first, last):
+        calls = kernels.over(last - first, lambda a, b: (threading.get_ident(), a, b))
+        return calls, threading.get_ident(), last - first
+
+    for calls, thread, items in kernels.over(40, inner):
+        assert calls == [(thread, 0, items)]
+    assert kernels.over(10, lambda first, last: kernels.over(0, lambda a, b: None)) == [[]] * 10
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_no_threads_are_refused(count):
+    with pytest.raises(ValueError, match=f"set_num_threads: {count} threads cannot work"):
+        kernels.set_num_threads(count)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_results_are_the_same_to_the_last_bit_for_any_number_of_threads(dtype, threads):
+    def net(count):
+        threads(count)
+        shapes = (9, 12, 21, 21), (16, 6, 5, 5), (16,)
+        x, w, b = (Tensor(normal(*shape), dtype=dtype, requires_grad=True) for shape in shapes)
+        y = ops.conv2d(x, w, b, padding=2, groups=2).relu()
+        y = ops.max_pool2d(ops.local_response_norm(y, alpha=1.0))
+        y = ops.dropout(y, key=1, step=2)
+        (y * y).sum().backward()
+        return [y.numpy(), x.grad.numpy(), w.grad.numpy(), b.grad.numpy()]
+
+    for one, two, three in zip(net(1), net(2), net(3), strict=True):
+        assert one.tobytes() == two.tobytes() == three.tobytes()

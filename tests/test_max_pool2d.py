@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+from helpers import agree, check_op, distinct
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minicnn import Tensor, gradcheck, ops
+
+
+def maxima(x, size, stride, padding=0):
+    """y[n, c, p, q] = max x[n, c, p·stride + r − before, q·stride + s − before] over what lies inside the image"""
+    before, after = np.broadcast_to(padding, 2)
+    N, C, H, W = x.shape
+    P, Q = ((pixels + before + after - size) // stride + 1 for pixels in (H, W))
+    y = np.empty((N, C, P, Q))
+    for n, c, p, q in np.ndindex(y.shape):
+        top, left = p * stride - before, q * stride - before
+        y[n, c, p, q] = max(x[n, c, h, w] for h in range(top, top + size) for w in range(left, left + size)
+                            if 0 <= h < H and 0 <= w < W)  # fmt: skip
+    return y
+
+
+@st.composite
+def geometries(draw):
+    size, stride = draw(st.integers(1, 4)), draw(st.integers(1, 5))
+    margin = st.integers(0, size - 1)
+    padding = draw(margin | st.tuples(margin, margin))
+    H, W = (max(1, size - int(np.broadcast_to(padding, 2).sum())) + draw(st.integers(0, 4)) for _ in "HW")
+    settings = {"size": size, "stride": stride, "padding": padding}
+    return (draw(st.integers(0, 2)), draw(st.integers(1, 2)), H, W), settings
+
+
+@given(geometries())
+def test_max_pool2d(geometry):
+    shape, settings = geometry
+    check_op(ops.max_pool2d, maxima, distinct(*shape), **settings)
+    check_op(ops.max_pool2d, maxima, distinct(*shape) - 5, **settings)  # all negative: no 0 from outside may win
+
+
+@pytest.mark.parametrize("pixels, places", [(55, 27), (27, 13), (13, 6)])
+def test_the_poolings_of_alexnet(pixels, places):
+    assert ops.max_pool2d(distinct(2, 3, pixels, pixels), size=3, stride=2).shape == (2, 3, places, places)
+    check_op(ops.max_pool2d, maxima, distinct(2, 2, pixels, pixels), size=3, stride=2)
+
+
+def test_a_window_of_more_than_256_places():
+    rising = np.linspace(-1, 1, 21 * 21).reshape(1, 1, 21, 21)  # so that the last place wins
+    check_op(ops.max_pool2d, maxima, rising, size=18, stride=2)
+
+
+def test_of_equal_maxima_the_first_row_by_row_takes_the_gradient():
+    x = Tensor([[[[0.0, 2.0, 2.0], [2.0, 2.0, 1.0]]]], requires_grad=True)
+    ops.max_pool2d(x, size=2, stride=1).sum().backward()
+    assert x.grad.numpy().tolist() == [[[[0, 2, 0], [0, 0, 0]]]]
+    flat = Tensor(np.full((2, 3, 4, 4), -1.0), requires_grad=True)
+    ops.max_pool2d(flat, size=3, stride=2, padding=1).sum().backward()
+    assert flat.grad.numpy()[0, 0].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+
+
+def test_nan_wins_a_window_and_the_first_takes_the_gradient():
+    x = Tensor([[[[5.0, np.nan, 1.0, 2.0], [np.nan, 9.0, 4.0, 3.0]]]], requires_grad=True)
+    y = ops.max_pool2d(x, size=2, stride=2)
+    y.sum().backward()
+    agree(y.numpy(), [[[[np.nan, 4]]]])
+    assert x.grad.numpy().tolist() == [[[[0, 1, 0, 0], [0, 0, 1, 0]]]]
+
+
+def test_minus_infinity_is_a_maximum_too():
+    x = Tensor(np.full((1, 1, 2, 2), -np.inf), requires_grad=True)
+    y = ops.max_pool2d(x, size=2, stride=1)
+    y.backward()
+    assert y.item() == -np.inf
+    assert x.grad.numpy().tolist() == [[[[1, 0], [0, 0]]]]
+
+
+def test_one_tensor_pooled_twice():
+    gradcheck(lambda x: ops.max_pool2d(x, size=2, stride=1) * ops.max_pool2d(x, size=2, stride=2, padding=1),
+              distinct(1, 2, 3, 3)[:, :, :2, :2])  # fmt: skip
+
+
+@pytest.mark.parametrize("shape, settings, match", [
+    ((3, 4, 4), {}, r"x \(3, 4, 4\) must have the shape \(N, C, H, W\)"),
+    ((1, 1, 0, 4), {"padding": 2}, r"x \(1, 1, 0, 4\) .* H and W at least 1"),
+    ((1, 1, 4, 4), {"size": 5}, "a window of 5 does not fit into 4 pixels with 0 of padding"),
+    ((1, 1, 4, 4), {"size": 2, "padding": 2}, "padding 2 must be smaller than the window, 2"),
+    ((1, 1, 4, 4), {"size": 2, "padding": (0, 2)}, r"padding \(0, 2\) must be smaller than the window, 2"),
+    ((1, 1, 4, 4), {"padding": -1}, "padding is -1"),
+    ((1, 1, 4, 4), {"stride": 0}, "the window is 3 wide and moves by 0"),
+])  # fmt: skip
+def test_what_does_not_fit_is_refused(shape, settings, match):
+    with pytest.raises(ValueError, match=f"max_pool2d: {match}"):
+        ops.max_pool2d(distinct(*shape), **settings)

@@ -1,0 +1,167 @@
+"""The paper's update rule against itself, written out in a plain loop; the schedules."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minicnn import Tensor
+from minicnn.optim import SGD, PlateauSchedule, StepSchedule
+
+SHAPES = {"conv.weight": (3, 2, 2, 2), "fc.weight": (300, 70), "fc.bias": (300,)}  # small, more than one slice, a bias
+RATES = (0.1, 0.1, 0.01, 0.01)  # a drop in the middle: the velocity of before it is not scaled
+
+
+def parameters(dtype=np.float64, seed=0):
+    random = np.random.default_rng(seed)
+    return {name: Tensor(random.standard_normal(s).astype(dtype), requires_grad=True) for name, s in SHAPES.items()}
+
+
+def steps(optimiser, seed=1):
+    """Let the optimiser take a step at each rate, with random gradients, which are returned."""
+    random, taken = np.random.default_rng(seed), []
+    for optimiser.lr in RATES:
+        taken.append({name: random.standard_normal(p.shape) for name, p in optimiser.parameters.items()})
+        for name, p in optimiser.parameters.items():
+            p.grad = Tensor(taken[-1][name], dtype=p.dtype)
+        optimiser.step()
+    return taken
+
+
+def by_hand(w, gradients, momentum, weight_decay, bias_lr, decay_biases):
+    """Krizhevsky et al. 2012, §5, for one parameter."""
+    v = np.zeros_like(w)
+    bias = w.ndim == 1
+    for lr, g in zip(RATES, gradients, strict=True):
+        lr = lr * bias_lr if bias else lr
+        decay = 0 if bias and not decay_biases else weight_decay
+        v = momentum * v - decay * lr * w - lr * g
+        w = w + v
+    return w, v
+
+
+@given(momentum=st.sampled_from([0.0, 0.5, 0.9]), weight_decay=st.sampled_from([0.0, 0.0005, 0.3]),
+       bias_lr=st.sampled_from([1.0, 2.0]), decay_biases=st.booleans(), dtype=st.sampled_from([np.float64, np.float32]))
+def test_the_rule_to_the_letter(dtype, **settings):
+    ours, before = parameters(dtype), parameters(dtype)
+    optimiser = SGD(ours.items(), **settings)
+    taken = steps(optimiser)
+    precision = {"rtol": 1e-12, "atol": 1e-14} if dtype is np.float64 else {"rtol": 1e-5, "atol": 1e-6}
+    for name, p in ours.items():
+        start = before[name].numpy().astype(np.float64)
+        w, v = by_hand(start, [g[name] for g in taken], **settings)
+        np.testing.assert_allclose(p.numpy(), w, err_msg=name, **precision)
+        np.testing.assert_allclose(optimiser.state_dict()[name], v, err_msg=name, **precision)
+        assert p.dtype == optimiser.velocity[name].dtype == dtype
+
+
+def test_the_paper_s_numbers_are_the_defaults():
+    optimiser = SGD({}.items())
+    assert (optimiser.lr, optimiser.momentum, optimiser.weight_decay) == (0.01, 0.9, 0.0005)
+    assert (optimiser.bias_lr, optimiser.decay_biases) == (1.0, True)
+
+
+def test_what_has_no_gradient_stays():
+    ours, before = parameters(), parameters()
+    optimiser = SGD(ours.items(), weight_decay=0.1)
+    ours["fc.bias"].grad = Tensor(np.ones(300))
+    optimiser.step()
+    assert (ours["fc.bias"].numpy() != before["fc.bias"].numpy()).all()
+    for name in ("conv.weight", "fc.weight"):
+        np.testing.assert_array_equal(ours[name].numpy(), before[name].numpy())
+    optimiser.zero_grad()
+    assert ours["fc.bias"].grad is None
+
+
+def test_no_step_while_a_graph_needs_the_weights():
+    w = Tensor([2.0], requires_grad=True)
+    w.grad = Tensor([1.0])
+    loss = (w * w).sum()
+    with pytest.raises(RuntimeError, match="call backward"):
+        SGD([("w", w)]).step()
+    loss.backward()
+    assert w.grad.numpy() == [5.0]
+
+
+def test_a_resumed_optimiser_goes_on_as_if_never_stopped():
+    ours, theirs = parameters(), parameters()
+    first = SGD(ours.items())
+    steps(first)
+    second = SGD(theirs.items())
+    second.load_state_dict(first.state_dict())
+    for name, p in theirs.items():
+        p.writable()[...] = ours[name].numpy()
+    steps(first, seed=2)
+    steps(second, seed=2)
+    for name, p in ours.items():
+        np.testing.assert_array_equal(p.numpy(), theirs[name].numpy(), err_msg=name)
+
+
+def test_state_is_a_copy():
+    optimiser = SGD(parameters().items())
+    state = optimiser.state_dict()
+    steps(optimiser)
+    assert not any(v.any() for v in state.values())
+
+
+@pytest.mark.parametrize("change", [
+    lambda state: state.pop("fc.bias"),
+    lambda state: state.update({"fc.bias": np.zeros(299)}),
+    lambda state: state.update({"fc9.bias": np.zeros(3)}),
+])
+def test_a_strange_state_is_refused_and_changes_nothing(change):
+    optimiser = SGD(parameters().items())
+    steps(optimiser)
+    before = optimiser.state_dict()
+    state = {name: v + 1 for name, v in before.items()}
+    change(state)
+    with pytest.raises(ValueError, match=r"another model: fc9?\.bias has the shape"):
+        optimiser.load_state_dict(state)
+    for name, v in optimiser.state_dict().items():
+        np.testing.assert_array_equal(v, before[name])
+
+
+@pytest.mark.parametrize("setting", [
+    {"lr": -0.1}, {"lr": math.nan}, {"momentum": -0.5}, {"momentum": 1.0}, {"momentum": math.inf},
+    {"weight_decay": -1e-4}, {"bias_lr": -2.0},
+])
+def test_numbers_out_of_range(setting):
+    (name, value), = setting.items()
+    with pytest.raises(ValueError, match=f"SGD: {name} is {value}"):
+        SGD(parameters().items(), **setting)
+
+
+# -- schedules --------------------------------------------------------------------------------------------------------
+
+
+def rates(schedule, errors):
+    """The rate of each epoch: the first, and that after each error."""
+    yield schedule.lr
+    for error in errors:
+        schedule.epoch_ended(error)
+        yield schedule.lr
+
+
+def test_steps():
+    assert list(rates(StepSchedule(1.0, drops=(2, 3), factor=0.5), [0.0] * 5)) == [1, 1, 0.5, 0.25, 0.25, 0.25]
+    assert list(rates(StepSchedule(1.0), [0.0] * 3)) == [1] * 4
+
+
+def test_plateau():
+    schedule = PlateauSchedule(1.0, patience=2, factor=0.5, times=2)
+    #         better     no   no: drop   better   no   no: drop    no more drops
+    errors = [0.9,       0.9, 0.95,      0.8,     0.8, 0.9,        0.9, 0.9, 0.9]
+    assert list(rates(schedule, errors)) == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25]
+
+
+@pytest.mark.parametrize("new", [lambda: StepSchedule(1.0, (2, 4)), lambda: PlateauSchedule(1.0, patience=2)])
+@pytest.mark.parametrize("stop", range(7))
+def test_a_resumed_schedule_goes_on_as_if_never_stopped(new, stop):
+    errors = [0.9, 0.9, 0.9, 0.8, 0.8, 0.8, 0.8]
+    whole, first, second = new(), new(), new()
+    expected = list(rates(whole, errors))
+    list(rates(first, errors[:stop]))
+    vars(second).update(first.state())
+    assert list(rates(second, errors[stop:])) == expected[stop:]

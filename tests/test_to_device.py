@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+from helpers import check_op, normal
+from hypothesis import given
+from hypothesis.extra.numpy import array_shapes
+
+from minicnn import Tensor, cpu, gradcheck, ops
+from minicnn.tensor import as_tensor
+
+
+@pytest.fixture(autouse=True)
+def an_empty_ledger():
+    ops.ledger.clear()
+
+
+@given(array_shapes(min_dims=0, min_side=0, max_side=3))
+def test_there_and_back(shape):
+    check_op(lambda x: (as_tensor(x, cpu(0)).to(cpu(1)) * 2.0).to(cpu(0)), lambda x: 2 * x, normal(*shape))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_value_and_gradient_cross_and_the_ledger_keeps_count(dtype):
+    x = Tensor(normal(2, 3).astype(dtype), requires_grad=True)
+    y = x.to(cpu(1))
+    assert (y.device, y.shape, y.dtype) == (cpu(1), x.shape, x.dtype)
+    assert (y.numpy() == x.numpy()).all()
+    assert not np.shares_memory(y.numpy(), x.numpy())
+    assert ops.ledger == {(cpu(0), cpu(1)): 6 * np.dtype(dtype).itemsize}
+    (y * y).sum().backward()
+    assert x.grad.device == cpu(0)
+    assert (x.grad.numpy() == 2 * x.numpy()).all()
+    assert ops.ledger == {(cpu(0), cpu(1)): x.numpy().nbytes, (cpu(1), cpu(0)): x.numpy().nbytes}
+    assert ops.ledger.total() == 2 * x.numpy().nbytes
+
+
+def test_on_the_same_device_it_is_the_tensor_itself():
+    x = Tensor([1.0], device=cpu(1))
+    assert x.to(cpu(1)) is x
+    assert not ops.ledger
+
+
+def test_what_needs_no_gradient_crosses_once():
+    y = Tensor([1.0]).to(cpu(1))
+    (y * Tensor([2.0], requires_grad=True, device=cpu(1))).sum().backward()
+    assert ops.ledger == {(cpu(0), cpu(1)): 4}
+
+
+def test_one_tensor_that_goes_to_two_devices_gets_both_gradients():
+    gradcheck(lambda x: x.to(cpu(1)).to(cpu(0)) * x.to(cpu(2)).to(cpu(0)), normal(3))
+
+
+def test_memory_order_is_kept():
+    x = Tensor(normal(4, 3, 2, 2))
+    assert x.to(cpu(1)).numpy().strides == x.numpy().strides
+
+
+def test_mixing_devices_names_both():
+    with pytest.raises(ValueError, match=r"add: inputs live on cpu\(0\) and cpu\(1\).*\.to\(device\)"):
+        Tensor([1.0]) + Tensor([1.0], device=cpu(1))
