@@ -45,7 +45,10 @@ def getitem(x: Array, *, index: Any) -> Any:
 
     def gx(gy: Array) -> Array:
         g = np.zeros_like(x)
-        np.add.at(g, indexes, gy)
+        if any(isinstance(i, np.ndarray) for i in indexes):
+            np.add.at(g, indexes, gy)
+        else:
+            g[indexes] = gy  # slices take no element twice
         return g
 
     return x[indexes], gx
