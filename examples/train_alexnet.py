@@ -35,8 +35,9 @@ from minicnn.data import (
 )
 from minicnn.log import Log
 from minicnn.models import RECIPES, VARIANTS, AlexNet, alexnet, recipe_for
+from minicnn.scores import evaluate
 from minicnn.tensor import no_grad
-from minicnn.trainer import Diverged, Stopped, Trainer, evaluate
+from minicnn.trainer import Diverged, Stopped, Trainer
 
 # -- what can be asked -------------------------------------------------------------------------------------------------
 
@@ -83,7 +84,7 @@ def arguments() -> argparse.Namespace:
     add("--variant", choices=VARIANTS, help="which AlexNet (default: blueprint)")
     add("--width", type=number(float, 0.01, 4), help="share of the paper's kernels and units (default: 1)")
     add("--recipe", choices=RECIPES, help="how it starts and learns (default: small below 100,000 pictures)")
-    add("--epochs", type=number(int, 1), help="in all, also when resumed (default: the recipe's, paper 90, small 2)")
+    add("--epochs", type=number(int, 1), help="in all, also when resumed (default: the recipe's, paper 90, small 3)")
     add("-b", "--batch-size", type=number(int, 1), help="(default: the recipe's, paper 128, small 32)")
     add("--lr", type=number(float, 0), help="learning rate (default: the recipe's, paper 0.01, small 0.001)")
     add("--momentum", type=number(float, 0, 0.9999), help="(default: the recipe's, 0.9)")
@@ -224,8 +225,7 @@ def train(given: argparse.Namespace) -> None:
         (run / "config.json").write_text(facts_of_run + "\n", encoding="utf-8")
         begun = time.monotonic()
         try:
-            trainer.fit(config["epochs"])
-            scores = evaluate(model, val_loader).means()
+            scores = trainer.fit(config["epochs"]).means()
             show_what_it_learned(model, val_loader, run)
         finally:
             report(train_loader, val_loader)
@@ -254,6 +254,7 @@ def main() -> None:
     """Whatever goes wrong is said in one line. Exit status: 2 for a bad command line, 1 for what else can go wrong, 130
     when stopped."""
     given = arguments()
+    minicnn.keep_memory()
     try:
         train(given)
     except Stopped:

@@ -5,13 +5,13 @@ carry the gradient back; a tensor remembers the op that made it; a model is a li
 """
 
 from . import models, nn, ops, optim
-from .device import cpu, cuda, device
+from .device import cpu, cuda, device, keep_memory
 from .gradcheck import GradientError, gradcheck
 from .nn import manual_seed
 from .tensor import Tensor, no_grad
 
 __version__ = "0.1.0"
 __all__ = [
-    "GradientError", "Tensor", "cpu", "cuda", "device", "gradcheck", "manual_seed", "models", "nn", "no_grad", "ops",
-    "optim",
+    "GradientError", "Tensor", "cpu", "cuda", "device", "gradcheck", "keep_memory", "manual_seed", "models", "nn",
+    "no_grad", "ops", "optim",
 ]  # fmt: skip

@@ -10,7 +10,8 @@ import numpy as np
 
 from minicnn.kernels import sgd as kernels
 
-from .tensor import Tensor, batch_last
+from .memory import batch_last
+from .tensor import Tensor
 
 __all__ = ["SGD", "PlateauSchedule", "StepSchedule"]
 

@@ -1,28 +1,25 @@
 """The engine: a tensor is an array that remembers the op that made it, and ``backward()`` walks that memory.
 
-It knows no op. Inside an op everything is an array, outside it a Tensor: ``@op`` is the border.
+It knows no op; ``op.py`` says what one is.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import heapq
-import inspect
 import itertools
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .device import Device, cpu
+from .memory import Array, array_of, stored
 
-__all__ = ["Array", "Tensor", "as_tensor", "batch_first", "batch_last", "no_grad", "op", "remember",
-           "rows", "stored"]
+__all__ = ["Carry", "Tensor", "no_grad", "recording", "wrap"]
 
-Array = Any  # a NumPy or CuPy array
 Carry = Callable[[Array], Array]  # carries the gradient of an op's output to the gradient of one of its inputs
 
 _ages = itertools.count()
@@ -143,7 +140,7 @@ class Tensor:
                 leaves.append((tensor, g))
         for leaf, g in leaves:  # only now, so that an error above leaves every .grad as it was
             with leaf.device:
-                leaf.grad = _wrap(g if leaf.grad is None else stored(leaf.grad._array + g), leaf.device)
+                leaf.grad = wrap(g if leaf.grad is None else stored(leaf.grad._array + g), leaf.device)
 
     def zero_grad(self) -> None:
         """Forget the gradient collected so far."""
@@ -151,7 +148,7 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """A copy that remembers nothing."""
-        return _wrap(self._array.copy(order="K"), self.device)
+        return wrap(self._array.copy(order="K"), self.device)
 
     def move(self, device: Device) -> None:
         """Make this very tensor live on ``device``, as a model's parameters do. Raises what ``writable()`` raises."""
@@ -189,7 +186,7 @@ class Tensor:
         return self
 
     def _refuse_recording(self) -> None:
-        if self.requires_grad and _mode.recording:
+        if self.requires_grad and recording():
             raise RuntimeError("writing in place: this tensor requires a gradient: do it under no_grad()")
 
     def __iadd__(self, other: Any) -> Tensor:  # type: ignore[misc]
@@ -215,7 +212,8 @@ class Tensor:
         __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _of_two
 
 
-def _wrap(array: Array, device: Device) -> Tensor:
+def wrap(array: Array, device: Device) -> Tensor:
+    """The array itself, in the engine's memory order, as a tensor that remembers nothing."""
     tensor = Tensor.__new__(Tensor)
     tensor.device = device
     tensor._become(array, requires_grad=False)
@@ -229,45 +227,16 @@ def _fitting(g: Array, tensor: Tensor) -> Array:
     return stored(g.astype(tensor.dtype, copy=False))
 
 
-# -- memory order ------------------------------------------------------------------------------------------------------
-
-
-def batch_last(array: Array) -> Array:
-    """(N, C, H, W) seen as it lies in memory: (C, H, W, N)."""
-    return array.transpose(*range(1, array.ndim), 0) if array.ndim > 1 else array
-
-
-def batch_first(array: Array) -> Array:
-    """(C, H, W, N) seen as people write it: (N, C, H, W)."""
-    return array.transpose(-1, *range(array.ndim - 1)) if array.ndim > 1 else array
-
-
-def stored(array: Array) -> Array:
-    """The array in the engine's memory order, a copy only if need be: the first axis, the batch, runs fastest.
-
-    So images lie as in Krizhevsky's own program, a kernel's inner loop runs over the batch without a stride, half of
-    the channels is one piece of memory, and flatten is a view.
-    """
-    if isinstance(array, (np.generic, int, float)):
-        array = np.asarray(array)  # NumPy turns what it computes from arrays without axes into scalars
-    inside = batch_last(array)
-    return array if inside.flags.c_contiguous else batch_first(inside.copy(order="C"))
-
-
-def rows(array: Array) -> Array:
-    """The memory of an array as a matrix: what lies first in memory (channels), by all the rest."""
-    inside = batch_last(array)
-    return inside.reshape(inside.shape[0], -1) if array.size and array.ndim > 1 else inside.reshape(1, -1)
-
-
-# -- the border between tensors and arrays -----------------------------------------------------------------------------
-
-
 class _Mode(threading.local):
     recording = True
 
 
 _mode = _Mode()
+
+
+def recording() -> bool:
+    """Whether ops remember their inputs: not under ``no_grad()``."""
+    return _mode.recording
 
 
 @contextlib.contextmanager
@@ -278,84 +247,3 @@ def no_grad() -> Iterator[None]:
         yield
     finally:
         _mode.recording = before
-
-
-def array_of(x: Any, dtype: Any = None) -> Array:
-    """``x`` (tensor, array, number, list) as an array in the engine's memory order; numbers written in Python become
-    float32. Not always a copy."""
-    if isinstance(x, Tensor):
-        x = x._array
-    if not isinstance(x, np.generic) and not hasattr(x, "ndim"):
-        x = np.asarray(x)
-        dtype = dtype or (np.float32 if x.dtype == np.float64 else None)
-    if x.dtype.kind not in "fiub":
-        raise TypeError(f"Tensor: {x.dtype} is not a type of real number")
-    odd = x.dtype.kind == "f" and x.dtype.itemsize not in (4, 8)  # half and long double
-    return stored(x.astype(dtype or (np.float32 if odd else x.dtype), copy=False))
-
-
-def as_tensor(x: Any, device: Device) -> Tensor:
-    """``x`` on ``device``: a tensor crosses, which its gradient remembers; anything else is put there."""
-    return x.to(device) if isinstance(x, Tensor) else Tensor(x, device=device)
-
-
-def remember(name: str, y: Array, inputs: Sequence[Any], gradients: Sequence[Carry], device: Device) -> Tensor:
-    """The array ``y``, which op ``name`` computed on ``device`` from ``inputs``, as a tensor.
-
-    gradients: one function for each input, carrying ∂L/∂y to ∂L/∂input. Kept only for inputs that need them.
-    """
-    sources = [x for x in inputs if isinstance(x, Tensor)]
-    y = stored(y)
-    if y.dtype == np.float64 and not any(x.dtype == np.float64 for x in sources):
-        y = y.astype(np.float32)  # double precision comes from double alone, not from numbers nor from whole ones
-    tensor = _wrap(y, device)
-    if _mode.recording and any(x.requires_grad for x in sources):
-        kept = [(x, g) for x, g in zip(inputs, gradients, strict=True) if isinstance(x, Tensor) and x.requires_grad]
-        tensor.inputs, tensor.gradients = (tuple(column) for column in zip(*kept, strict=True))
-        tensor.requires_grad = True
-        tensor.made_by = name
-        for x in sources:
-            if not x.made_by:
-                x._users.add(tensor)
-    elif any(np.may_share_memory(y, x._array) for x in sources):
-        tensor._array = y.copy(order="K")  # what forgets its inputs owns its memory: see writable()
-    return tensor
-
-
-def op(function: Callable[..., Any]) -> Callable[..., Tensor]:
-    """Turn a function of arrays into an op on tensors.
-
-    function(*arrays, **settings) returns y and, for each array, the function that carries ∂L/∂y to ∂L/∂array.
-    Positional arguments are values: tensors, arrays or numbers. Keyword arguments are settings, plain Python.
-
-    The op raises ValueError when its tensors live on different devices.
-    """
-    name, signature = function.__name__, inspect.signature(function)
-    count = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in signature.parameters.values())
-
-    @functools.wraps(function)
-    def lifted(*values: Any, **settings: Any) -> Tensor:
-        if len(values) < count:  # a value was given by its name, or one that may be None was left out
-            given = signature.bind(*values, **settings)
-            given.apply_defaults()
-            values, settings = given.args, given.kwargs
-        devices = sorted({x.device for x in values if isinstance(x, Tensor)})
-        if len(devices) > 1:
-            raise ValueError(f"{name}: inputs live on {' and '.join(map(repr, devices))}: bring them together "
-                             "with .to(device)")
-        with devices[0] if devices else cpu(0) as device:
-            inputs = [_input(x, device) for x in values]
-            if not any(isinstance(x, Tensor) for x in inputs):
-                inputs = [x if x is None else Tensor(x, device=device) for x in inputs]
-            y, *gradients = function(*(x._array if isinstance(x, Tensor) else x for x in inputs), **settings)
-            return remember(name, y, inputs, gradients, device)
-
-    return lifted
-
-
-def _input(x: Any, device: Device) -> Any:
-    """A tensor as it is; None and numbers too, as Python numbers, since a NumPy scalar would turn single precision
-    into double; anything else as a new tensor, so that no graph holds an array that somebody may write to."""
-    if not isinstance(x, Tensor) and getattr(x, "shape", None) == ():
-        return x.item()
-    return x if isinstance(x, (Tensor, bool, int, float)) or x is None else Tensor(x, device=device)

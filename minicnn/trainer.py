@@ -9,31 +9,25 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from . import checkpoint
 from .log import Log
-from .nn import Module, watch
+from .module import Module, watch
 from .ops import cross_entropy
 from .optim import SGD, PlateauSchedule, StepSchedule
+from .scores import Loader, Scores, evaluate
 from .tensor import Tensor, no_grad
 
-__all__ = ["Diverged", "Loader", "Progress", "Scores", "Stopped", "Trainer", "evaluate"]
+__all__ = ["Diverged", "Progress", "Stopped", "Trainer"]
 
 PLATEAU = 200  # steps after which a loss still at ln(classes) is worth a word
-
-
-class Loader(Protocol):
-    """What a trainer asks of its data: ``len()`` batches an epoch, each (inputs, labels), the same ones every time."""
-
-    def __len__(self) -> int: ...
-    def epoch(self, number: int, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]: ...
 
 
 class Diverged(ArithmeticError):
@@ -45,29 +39,6 @@ class Stopped(KeyboardInterrupt):
 
 
 @dataclass
-class Scores:
-    """Sums over the pictures seen."""
-
-    seen: int = 0
-    loss: float = 0.0
-    top1: int = 0
-    top5: int = 0
-
-    def add(self, loss: float, logits: np.ndarray, labels: np.ndarray) -> None:
-        own = logits[np.arange(len(labels)), labels][:, None]
-        before = np.arange(logits.shape[1]) < labels[:, None]
-        rank = ((logits > own) | (logits == own) & before).sum(axis=1)  # of equal scores the first counts as higher
-        self.seen += len(labels)
-        self.loss += loss * len(labels)
-        self.top1 += int((rank < 1).sum())
-        self.top5 += int((rank < 5).sum())
-
-    def means(self) -> dict[str, float]:
-        """Mean loss, and top-1 and top-5 accuracy as shares of 1."""
-        return {name: getattr(self, name) / max(1, self.seen) for name in ("loss", "top1", "top5")}
-
-
-@dataclass
 class Progress:
     """Where a run is: all that a resumed one must know besides weights, velocities and rate."""
 
@@ -76,21 +47,6 @@ class Progress:
     step: int = 0
     best: float = -1.0  # the highest top-1 on the validation set
     scores: Scores = field(default_factory=Scores)  # of this epoch
-
-
-def evaluate(model: Module, loader: Loader, stop: Callable[[], bool] = lambda: False) -> Scores:
-    """The model's scores on all of the loader's pictures."""
-    scores = Scores()
-    model.eval()
-    quiet = not sys.stderr.isatty()
-    for inputs, labels in tqdm(loader.epoch(0), "validation", len(loader), leave=False, disable=quiet):
-        if stop():
-            break
-        if len(labels):
-            with no_grad():
-                logits = model(inputs)
-                scores.add(cross_entropy(logits, labels).item(), logits.numpy(), labels)
-    return scores
 
 
 class Trainer:
@@ -115,8 +71,12 @@ class Trainer:
 
     # -- the road ---------------------------------------------------------------------------------------------------
 
-    def fit(self, epochs: int) -> None:
-        """Train until so many epochs are done. Raises Diverged, Stopped and CheckpointError."""
+    def fit(self, epochs: int) -> Scores:
+        """Train until so many epochs are done. Returns the last scores on the validation set.
+
+        Raises Diverged, Stopped and CheckpointError.
+        """
+        scores = None
         saved = time.monotonic()
         with self.stop:
             while self.progress.epoch < epochs:
@@ -127,8 +87,9 @@ class Trainer:
                     if time.monotonic() - saved > 60 * self.save_minutes:
                         self.save()
                         saved = time.monotonic()
-                self._close_epoch(epochs, begun)
+                scores = self._close_epoch(epochs, begun)
                 saved = time.monotonic()
+        return scores or evaluate(self.model, self.validation)
 
     def _epoch(self, epochs: int) -> Iterator[None]:
         """One epoch, or what is left of it, yielding after every step."""
@@ -175,7 +136,7 @@ class Trainer:
         self.progress.step += 1
         return loss.item(), logits.numpy()
 
-    def _close_epoch(self, epochs: int, begun: float) -> None:
+    def _close_epoch(self, epochs: int, begun: float) -> Scores:
         progress = self.progress
         scores = evaluate(self.model, self.validation, lambda: self.stop.asked)
         if self.stop.asked:
@@ -198,6 +159,7 @@ class Trainer:
             old.unlink()
         if improved:
             checkpoint.keep(last, self.folder / "best.safetensors")
+        return scores
 
     # -- what is kept -------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@ import pytest
 from helpers import distinct, normal
 
 from minicnn import GradientError, Tensor, gradcheck, nn, ops
-from minicnn.tensor import op
+from minicnn.op import op
 
 
 @op

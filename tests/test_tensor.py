@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis.extra.numpy import array_shapes
 
 from minicnn import Tensor, cpu, device, no_grad, ops
-from minicnn.tensor import as_tensor, batch_first, batch_last, op, rows, stored
+from minicnn.memory import batch_first, batch_last, rows, stored
+from minicnn.op import as_tensor, op
 
 
 def parameter(*shape, seed=0):

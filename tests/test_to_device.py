@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis.extra.numpy import array_shapes
 
 from minicnn import Tensor, cpu, gradcheck, ops
-from minicnn.tensor import as_tensor
+from minicnn.op import as_tensor
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,8 @@ from minicnn import checkpoint, manual_seed
 from minicnn.log import Log
 from minicnn.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential
 from minicnn.optim import SGD, PlateauSchedule, StepSchedule
-from minicnn.trainer import Diverged, Scores, Stopped, Trainer, evaluate
+from minicnn.scores import Scores, evaluate
+from minicnn.trainer import Diverged, Stopped, Trainer
 
 CLASSES = 3
 

@@ -112,7 +112,7 @@ def _two_colours(rng: np.random.Generator) -> tuple[Field, Field]:
             return back, front
 
 
-def built_in_set(cache: Path | None = None, *, seed: int = 0, train: int = 3000, val: int = 500, workers: int = 0,
+def built_in_set(cache: Path | None = None, *, seed: int = 0, train: int = 2500, val: int = 500, workers: int = 0,
                  progress: Callable[[int, int], object] | None = None) -> Path:
     """A folder train/<pattern>/*.jpg, val/<pattern>/*.jpg with `train` and `val` pictures, drawn unless it is there.
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from .. import nn
 from ..device import Device, cpu
+from ..op import as_tensor
 from ..ops import concatenate
-from ..tensor import Tensor, as_tensor
+from ..tensor import Tensor
 
 __all__ = ["VARIANTS", "AlexNet", "alexnet"]
 

@@ -91,7 +91,7 @@ RECIPES = {
                     inverted_dropout=False, batch_size=128, epochs=90, lr=0.01, drops=None),
     # Learns from the first steps: a signal of the same size in every layer, for lack of a million pictures.
     "small": Recipe(deviation=None, ones=(), from_data=True, unit_input=True, inverted_dropout=True, batch_size=32,
-                    epochs=2, lr=0.001, drops=None),
+                    epochs=3, lr=0.001, drops=None),
 }  # fmt: skip
 
 

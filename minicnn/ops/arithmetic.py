@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor import Array, op
+from ..memory import Array
+from ..op import op
 
 __all__ = ["add", "divide", "exp", "log", "multiply", "negative", "power", "sigmoid", "subtract", "tanh"]
 

@@ -7,7 +7,8 @@ import numpy as np
 from minicnn.kernels import over, workspace
 from minicnn.kernels.im2col import col2im, im2col
 
-from ..tensor import Array, batch_first, batch_last, op
+from ..memory import Array, batch_first, batch_last
+from ..op import op
 
 __all__ = ["conv2d"]
 

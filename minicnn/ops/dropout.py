@@ -6,7 +6,8 @@ import numpy as np
 
 from minicnn.kernels import dropout as kernels
 
-from ..tensor import Array, batch_last, op
+from ..memory import Array, batch_last
+from ..op import op
 
 __all__ = ["dropout"]
 

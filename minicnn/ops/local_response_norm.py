@@ -6,7 +6,8 @@ import numpy as np
 
 from minicnn.kernels import local_response_norm as kernels
 
-from ..tensor import Array, op, rows
+from ..memory import Array, rows
+from ..op import op
 
 __all__ = ["local_response_norm"]
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from minicnn.kernels import max_pool2d as kernels
 
-from ..tensor import Array, batch_first, batch_last, op
+from ..memory import Array, batch_first, batch_last
+from ..op import op
 from .conv2d import output_size, padding_of
 
 __all__ = ["max_pool2d"]

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor import Array, op
+from ..memory import Array
+from ..op import op
 
 __all__ = ["max", "mean", "sum"]
 

@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor import Array, Tensor, op
+from ..memory import Array
+from ..op import op
+from ..tensor import Tensor
 
 __all__ = ["concatenate", "flatten", "getitem", "reshape", "transpose"]
 

@@ -3,7 +3,9 @@
 from collections import Counter
 
 from ..device import Device
-from ..tensor import Array, Tensor, remember
+from ..memory import Array
+from ..op import remember
+from ..tensor import Tensor
 
 __all__ = ["ledger", "to_device"]
 
