@@ -42,8 +42,9 @@ def data(batch_size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def step_of_minicnn(batch_size: int, threads: int) -> Callable[[], float]:
-    from minicnn import Tensor, kernels, models, ops, optim
+    from minicnn import Tensor, keep_memory, kernels, models, ops, optim
 
+    keep_memory()  # as the training script does
     kernels.set_num_threads(threads)
     threadpool_limits(threads)
     net = models.alexnet()

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -122,6 +123,8 @@ def configuration(given: argparse.Namespace, saved: dict[str, Any]) -> tuple[dic
     return config | {"version": minicnn.__version__}, training, validation
 
 
+ENOUGH = 32  # pictures from which a recipe may learn what its layers will see
+
 # -- what is done ------------------------------------------------------------------------------------------------------
 
 
@@ -208,7 +211,8 @@ def train(given: argparse.Namespace) -> None:
             print(f"top-1 {scores['top1']:.1%}, top-5 {scores['top5']:.1%}, loss {scores['loss']:.3f}: {given.resume}")
             return
         if not facts:
-            recipe.start(model, next(train_loader.epoch(0))[0])
+            first = itertools.islice(train_loader.epoch(0), math.ceil(ENOUGH / config["batch_size"]))
+            recipe.start(model, np.concatenate([images for images, _ in first]))
         optimiser, schedule = recipe.optimiser(model), recipe.schedule()
         optimiser.momentum, optimiser.weight_decay = config["momentum"], config["weight_decay"]
         schedule.lr = config["lr"]
