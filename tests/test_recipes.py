@@ -1,6 +1,7 @@
 """Recipes: the paper's to the letter, and one that starts where learning can begin."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,7 +59,13 @@ def test_the_small_recipe_gives_every_layer_the_same_signal_and_no_opinion(net):
             np.testing.assert_allclose(mean, 0, atol=1e-3, err_msg=name)
             np.testing.assert_allclose(deviation, 0.1 if name == "fc8" else 1, rtol=0.05, err_msg=name)
     assert ops.cross_entropy(logits, np.arange(16) % 7).item() == pytest.approx(math.log(7), abs=0.1)
-    assert isinstance(recipe.schedule(), StepSchedule)
+    assert isinstance(recipe.schedule(), PlateauSchedule)
+
+
+def test_drops_make_a_schedule_of_steps():
+    schedule = replace(RECIPES["small"], drops=(5, 8)).schedule()
+    assert isinstance(schedule, StepSchedule)
+    assert (schedule.lr, schedule.drops) == (0.001, (5, 8))
 
 
 def test_the_recipe_fits_the_size_of_the_set():

@@ -194,7 +194,7 @@ def test_wrong_folders_are_said_in_one_line(pictures, tmp_path):
     for name in [path.name for path in (lonely / "train").iterdir()][1:]:
         shutil.rmtree(lonely / "train" / name)
         shutil.rmtree(lonely / "val" / name)
-    assert "one class" in refused(train(lonely))
+    assert "two or more classes" in refused(train(lonely))
     empty = shutil.copytree(pictures, tmp_path / "empty")
     for path in (empty / "train" / "dots").iterdir():
         path.unlink()
