@@ -269,7 +269,9 @@ def main() -> None:
         sys.exit(130)
     except MemoryError as error:
         sys.exit(f"train_alexnet: {error}: try a smaller --batch-size")
-    except (ValueError, OSError, WorkerDied, Diverged) as error:
+    except OSError as error:
+        sys.exit(f"train_alexnet: {error.filename or 'a file'}: {error.strerror or error}")
+    except (ValueError, WorkerDied, Diverged) as error:
         sys.exit(f"train_alexnet: {error}")
 
 

@@ -133,6 +133,20 @@ def test_stopped_at_a_random_moment_and_resumed_it_ends_the_same(which, whole, p
     assert steps == list(range(1, 31))
 
 
+def test_a_second_signal_ends_it_at_once_and_the_checkpoint_is_whole(whole, pictures, tmp_path):
+    run = tmp_path / "run"
+    process = start(pictures, "--epochs", "3", "--seed", "7", "-o", run, "--save-minutes", "0", *NARROW)
+    while process.poll() is None and not (run / "last.safetensors").exists():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    finished(train("--resume", run))
+    assert weights(run) == weights(whole[0])
+
+
 def test_evaluate_measures_and_writes_nothing(whole, pictures, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in whole[0].iterdir()}
     said = finished(train("--resume", whole[0], "--evaluate"))
