@@ -68,6 +68,8 @@ class Trainer:
         self.log = Log(folder / "log.jsonl")
         self.stop = Stop()
         optimiser.lr = schedule.lr
+        for unfinished in folder.glob(".*.part"):  # a save that kill -9 or a power cut ended
+            unfinished.unlink()
 
     # -- the road ---------------------------------------------------------------------------------------------------
 

@@ -134,8 +134,10 @@ def test_a_crash_loses_only_what_was_not_saved(tmp_path):
         trainer(tmp_path / "parts", Batches(at=crash)).fit(3)
     with (tmp_path / "parts" / "log.jsonl").open("a") as log:
         log.write('{"step": 9, "lo')  # cut off in the middle of a line
+    (tmp_path / "parts" / ".last.safetensors.123.part").write_bytes(b"half of a checkpoint")
     parts = resumed(tmp_path / "parts")
     assert (parts.progress.epoch, parts.progress.batch) == (1, 0)
+    assert list((tmp_path / "parts").glob("*.part")) == list((tmp_path / "parts").glob(".*.part")) == []
     parts.fit(3)
     assert same_weights(whole, parts)
     assert strip(Log(tmp_path / "parts" / "log.jsonl").read()) == strip(Log(tmp_path / "whole" / "log.jsonl").read())
