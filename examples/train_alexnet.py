@@ -123,9 +123,9 @@ def configuration(given: argparse.Namespace, saved: dict[str, Any]) -> tuple[dic
     return config | {"version": minicnn.__version__}, training, validation
 
 
-ENOUGH = 32  # pictures from which a recipe may learn what its layers will see
-
 # -- what is done ------------------------------------------------------------------------------------------------------
+
+ENOUGH = 32  # pictures from which a recipe may learn what its layers will see
 
 
 def bar(title: str) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-__all__ = ["CheckpointError", "load", "save"]
+__all__ = ["CheckpointError", "keep", "load", "save"]
 
 MARK = "minicnn"
 
