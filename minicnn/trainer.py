@@ -174,7 +174,7 @@ class Trainer:
         checkpoint.save(self.folder / "last.safetensors", arrays, facts)
 
     def resume(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-        """Go on from what ``save`` wrote. Raises ValueError, and changes nothing, when it is of another model."""
+        """Go on from what ``save`` wrote. Raises ValueError when it is of another model."""
         def part(prefix: str) -> dict[str, np.ndarray]:
             return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
         self.model.load_state_dict(part("model."))
