@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from .log import Log
 
-__all__ = ["draw_curves", "draw_kernels", "draw_predictions"]
+__all__ = ["draw_curves", "draw_gradcheck", "draw_kernels", "draw_predictions"]
 
 
 def draw_curves(log: Log, path: Path) -> None:
@@ -72,3 +73,29 @@ def draw_predictions(pictures: Sequence[np.ndarray], labels: Sequence[int], prob
             bars.text(0.02, row, classes[c], va="center", fontsize=7)
         bars.set(xlim=(0, 1), ylim=(4.6, -0.6))
     figure.savefig(path, dpi=120)
+
+
+def draw_gradcheck(title: str, inputs: Sequence[tuple[str, np.ndarray, Sequence[tuple[float, float]]]], path: Path) -> None:
+    """For each input (name, relative error of every element, (step, relative error) along a line): a map of the errors,
+    and the curve over the step.
+
+    The map has the last two axes down and across, all others side by side. Where all is right the curve is a V, rounding
+    on its left side and curvature on its right; where backward is wrong it has a floor.
+    """
+    across = 8
+    figure = Figure(figsize=(11, 0.5 + 3.2 * max(1, len(inputs))), layout="constrained")
+    figure.suptitle(f"{title}: relative error of the gradient")
+    cells = figure.subplots(max(1, len(inputs)), 2, squeeze=False)
+    for (name, errors, curve), (left, right) in zip(inputs, cells, strict=False):
+        tiles = errors.reshape(-1, *(1, 1, *errors.shape)[-2:])[: across * across]
+        tiles = np.pad(tiles, ((0, -len(tiles) % min(across, len(tiles))), (0, 1), (0, 1)), constant_values=np.nan)
+        _, height, width = tiles.shape
+        grid = tiles.reshape(-1, min(across, len(tiles)), height, width).swapaxes(1, 2).reshape(-1, min(across, len(tiles)) * width)
+        left.set_facecolor("white")
+        image = left.imshow(np.clip(grid[:-1, :-1], 1e-12, 1), norm=LogNorm(1e-12, 1), cmap="viridis")
+        left.set(title=f"{name}, shape {errors.shape}", xticks=[], yticks=[])
+        figure.colorbar(image, ax=left, label="relative error")
+        right.loglog([h for h, _ in curve], [min(max(e, 1e-16), 1e3) for _, e in curve], "o-")
+        right.set(xlabel="step, in units of the input's size", ylabel="relative error along a line", ylim=(1e-14, 1e2))
+        right.grid(alpha=0.3)
+    figure.savefig(path, dpi=110)

@@ -18,7 +18,7 @@ import numpy as np
 from .device import Device, cpu
 from .memory import Array, array_of, stored
 
-__all__ = ["Carry", "Tensor", "no_grad", "recording", "wrap"]
+__all__ = ["Carry", "GradientShapeError", "Tensor", "no_grad", "recording", "wrap"]
 
 Carry = Callable[[Array], Array]  # carries the gradient of an op's output to the gradient of one of its inputs
 
@@ -220,10 +220,19 @@ def wrap(array: Array, device: Device) -> Tensor:
     return tensor
 
 
+class GradientShapeError(ValueError):
+    """What an op carried back has not the shape of the tensor that it reached."""
+
+    def __init__(self, gradient: Array, tensor: Tensor):
+        name = f"made by {tensor.made_by}" if tensor.made_by else "a leaf"
+        super().__init__(f"backward: a gradient of shape {gradient.shape} reached a tensor of shape {tensor.shape}, "
+                         f"{name}: the two must be the same")
+        self.gradient, self.shape, self.name = gradient, tensor.shape, name
+
+
 def _fitting(g: Array, tensor: Tensor) -> Array:
     if g.shape != tensor.shape:
-        raise ValueError(f"backward: a gradient of shape {g.shape} reached a tensor of shape {tensor.shape}, "
-                         f"{'made by ' + tensor.made_by if tensor.made_by else 'a leaf'}: the two must be the same")
+        raise GradientShapeError(g, tensor)
     return stored(g.astype(tensor.dtype, copy=False))
 
 

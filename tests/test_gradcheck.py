@@ -1,74 +1,323 @@
+"""The check: each mistake is found and called by its name, what is right passes, and nothing is left changed."""
+
 import numpy as np
 import pytest
 from helpers import distinct, normal
 
-from minicnn import GradientError, Tensor, gradcheck, nn, ops
+from minicnn import GradientError, Tensor, cpu, gradcheck, models, nn, ops
 from minicnn.op import op
 
 
-@op
-def wrong_sign(x):
-    return x * x, lambda gy: -2 * x * gy
+def failure(function, *inputs, **options):
+    with pytest.raises(GradientError) as caught:
+        gradcheck(function, *inputs, **options)
+    return caught.value
 
 
-@op
-def twice(x):
-    return x.sum(1), lambda gy: 2 * np.broadcast_to(gy[:, None], x.shape)
+def verdicts(function, *inputs, **options):
+    return [verdict.name for verdict in failure(function, *inputs, **options).verdicts]
 
 
-@op
-def term_missing(x):
-    return np.exp(x) * x, lambda gy: gy * np.exp(x) * x
+# -- mistakes, as they are made in homework: functions of arrays with a backward written by hand -----------------------
 
 
-@op
-def softmax_as_if_all_gradients_were_one(x):
-    y = np.exp(x) / np.exp(x).sum(1, keepdims=True)
-    return y, lambda gy: 0 * gy
+def pool(x):
+    """Maxima over windows 3 wide and 2 apart."""
+    return np.stack([x[..., 2 * q : 2 * q + 3].max(-1) for q in range((x.shape[-1] - 1) // 2)], -1)
 
 
-@op
-def one_element_wrong(x):
-    def gx(gy):
-        g = 2 * x * gy
-        g[1, 2] *= 1.001
-        return g
-
-    return x * x, gx
+def pool_backward(gy, x, overwrites):
+    g = np.zeros_like(x)
+    for *i, q in np.ndindex(gy.shape):
+        place = (*i, 2 * q + int(x[(*i, slice(2 * q, 2 * q + 3))].argmax()))
+        g[place] = gy[(*i, q)] + (0 if overwrites else g[place])
+    return g
 
 
-@op
-def not_a_number(x):
-    return x * x, lambda gy: np.nan * gy
+def softmax(x):
+    y = np.exp(x - x.max(1, keepdims=True))
+    return y / y.sum(1, keepdims=True)
 
 
-@op
-def second_input_wrong(a, b):
-    return a * b, lambda gy: gy * b, lambda gy: gy * b
+def scattered(gy, x):
+    g = np.zeros_like(x)
+    g[[2, 0, 2]] = gy  # np.add.at would add
+    return g
 
 
-@pytest.mark.parametrize("careless", [wrong_sign, twice, term_missing, softmax_as_if_all_gradients_were_one,
-                                      not_a_number])  # fmt: skip
-def test_a_wrong_gradient_is_found(careless):
-    with pytest.raises(GradientError, match=r"gradcheck: input 0 \(2, 3\), element .*backward says .* function does"):
-        gradcheck(careless, normal(2, 3))
+def shifted(gy, x):
+    """The second of two halves of the channels goes one channel too low."""
+    g = 2 * x * gy
+    return np.concatenate([g[:, :4], np.roll(g[:, 4:], -1, 1)], 1)
 
 
-def test_it_says_which_element_of_which_input_is_worst():
-    with pytest.raises(GradientError, match=r"input 0 \(2, 3\), element \(1, 2\)"):
-        gradcheck(one_element_wrong, normal(2, 3))
-    with pytest.raises(GradientError, match="input 1"):
-        gradcheck(second_input_wrong, normal(3), normal(3, seed=1))
+def at_the_border(gy, x):
+    g = 2 * x * gy
+    g[..., 0, :] *= 1.1
+    return g
 
 
-def test_a_gradient_that_does_not_arrive_is_found():
-    with pytest.raises(GradientError, match=r"no gradient reached input 1 \(3,\)"):
-        gradcheck(lambda a, b: a * b.detach(), normal(3), normal(3, seed=1))
+MISTAKES = {
+    "a minus": (lambda x: x * x, lambda gy, x: -2 * x * gy, (normal(2, 3),), "wrong sign"),
+    "a factor 2": (lambda x: x * x, lambda gy, x: 4 * x * gy, (normal(2, 3),), "constant factor"),
+    "half": (lambda x: x * x, lambda gy, x: x * gy, (normal(2, 3),), "constant factor"),
+    "mean for sum": (lambda x, b: x + b, lambda gy, x, b: (gy, gy.mean(0)), (normal(4, 3), normal(3)), "constant factor"),
+    "mean without 1 / n": (lambda x: x.mean(1), lambda gy, x: gy[:, None] + 0 * x, (normal(2, 5),), "constant factor"),
+    "transposed": (lambda x, w: x @ w, lambda gy, x, w: (gy @ w.T, gy.T @ x), (normal(4, 3), normal(3, 3)), "transposed"),
+    "transposed, not square": (lambda x, w: x @ w, lambda gy, x, w: (gy @ w.T, gy.T @ x), (normal(4, 3), normal(3, 2)),
+                               "transposed"),
+    "a kernel not reflected": (lambda x: x * [1, 2, 3], lambda gy, x: (gy * [1, 2, 3])[:, ::-1], (normal(2, 3),),
+                               "transposed"),
+    "a broadcast not summed": (lambda x, b: x + b, lambda gy, x, b: (gy, gy), (normal(4, 3), normal(3)),
+                               "broadcast axis not summed"),
+    "a broadcast of which one row counts": (lambda x, b: x + b, lambda gy, x, b: (gy, gy[0]), (normal(4, 3), normal(3)),
+                                            "broadcast axis not summed"),
+    "= in a scatter": (lambda x: x[[2, 0, 2]], scattered, (normal(4),), "= for +="),
+    "= in a pool": (pool, lambda gy, x: pool_backward(gy, x, True), (distinct(3, 9),), "= for +="),
+    "a border": (lambda x: x * x, at_the_border, (normal(2, 5, 6),), "padded border"),
+    "a group": (lambda x, w: x * x, lambda gy, x, w: (shifted(gy, x), None), (normal(1, 8, 2, 2), np.ones((2, 4, 1, 1), int)),
+                "group boundary"),
+    "no product rule": (lambda x: np.exp(x) * x, lambda gy, x: gy * np.exp(x) * x, (normal(2, 3),), "term missing"),
+    "no residual": (lambda x: x + np.tanh(x), lambda gy, x: gy * (1 - np.tanh(x) ** 2), (normal(2, 3),), "term missing"),
+    "softmax without its sum": (softmax, lambda gy, x: gy * softmax(x), (normal(2, 3),), "term missing"),
+    "no gradient": (lambda x: x * x, lambda gy, x: 0 * gy, (normal(2, 3),), "zero where it should not be"),
+    "another mask": (lambda x: x * [1, 0, 1, 1, 0, 1], lambda gy, x: gy * [1, 1, 0, 1, 0, 1], (normal(4, 6),),
+                     "zero where it should not be"),
+    "a division by 0": (lambda x: x * x, lambda gy, x: np.where(x > 0, np.nan, gy), (normal(2, 3),), "not finite"),
+    "float32": (lambda x: (x.astype(np.float32) ** 2).astype(np.float64), lambda gy, x: 2 * x * gy, (normal(2, 3),),
+                "single precision"),
+    "each of two equal maxima": (lambda x: x.max(1), lambda gy, x: gy[:, None] * (x == x.max(1, keepdims=True)),
+                                 (np.array([[1.0, 3.0, 3.0], [0.0, 2.0, 1.0]]),), "kink or tie"),
+    "relu': 2 at 0": (lambda x: np.maximum(x, 0), lambda gy, x: gy * np.where(x == 0, 2, x > 0), (np.array([0, 1, -1.0]),),
+                      "kink or tie"),
+}  # fmt: skip
 
 
-def test_right_gradients_pass_and_the_difference_is_small():
-    assert gradcheck(lambda x: ops.softmax(x) * x.max(1, keepdims=True), distinct(3, 4)) < 1e-8
-    assert gradcheck(ops.exp, np.zeros((0, 3))) == 0
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_found_and_named(mistake):
+    function, backward, inputs, name = MISTAKES[mistake]
+    assert verdicts(function, *inputs, backward=backward)[:1] == [name]
+
+
+@pytest.mark.parametrize("function, backward, inputs", [
+    (lambda x: x * x, lambda gy, x: 2 * x * gy, (normal(2, 3),)),
+    (lambda x, w: x @ w, lambda gy, x, w: (gy @ w.T, x.T @ gy), (normal(4, 3), normal(3, 2))),
+    (pool, lambda gy, x: pool_backward(gy, x, False), (distinct(3, 9),)),
+    (softmax, lambda gy, x: softmax(x) * (gy - (gy * softmax(x)).sum(1, keepdims=True)), (normal(2, 3),)),
+    (lambda x: x.max(1), lambda gy, x: gy[:, None] * (np.arange(3) == x.argmax(1)[:, None]), (np.ones((2, 3)),)),
+], ids=["square", "matmul", "pool", "softmax", "tie"])  # fmt: skip
+def test_what_is_right_passes(function, backward, inputs):
+    if inputs[0].min() == 1:  # nothing but ties: say so, rather than say that all is well
+        assert "was not checked" in str(failure(function, *inputs, backward=backward))
+        inputs = (np.concatenate([inputs[0], distinct(2, 3)]),)
+    assert gradcheck(function, *inputs, backward=backward).error < 1e-8
+
+
+def test_overlapping_windows_are_named_where_no_single_window_counts():
+    def careless(gy, x):
+        g = pool_backward(gy, x, False)
+        return np.where(pool_backward(np.ones_like(gy), x, False) > 1, 0.3 * g, g)
+
+    assert "overlapping windows" in verdicts(pool, distinct(3, 9), backward=careless)
+
+
+def test_inputs_drawn_from_the_same_seed_hide_nothing():
+    """With u equal to x, gy.T @ x would be as good as x.T @ gy."""
+    x = np.random.default_rng(0).standard_normal((3, 3))
+    assert failure(lambda x: x @ x, x, backward=lambda gy, x: gy @ x.T + gy.T @ x)
+
+
+# -- what it says ------------------------------------------------------------------------------------------------------
+
+
+def test_the_error_says_which_input_which_elements_and_both_numbers():
+    @op
+    def careless(a, b):
+        def gb(gy):
+            g = gy * a
+            g[1, 2] *= 1.001
+            return g
+
+        return a * b, lambda gy: gy * b, gb
+
+    error = failure(careless, normal(2, 3), normal(2, 3, seed=1))
+    assert error.input == "input 1 (b)"
+    assert "careless: the gradient of input 1 (b), shape (2, 3), is wrong in 1 of 6 elements" in str(error)
+    row = next(line.split() for line in str(error).splitlines() if line.strip().startswith("(1, 2)"))
+    assert [float(n) for n in row[2:]] == pytest.approx([error.analytic[1, 2], error.numeric[1, 2], 1.001])
+    assert np.isfinite(error.numeric).all()
+
+
+def test_the_worst_elements_come_first():
+    error = failure(lambda x: x * x, np.arange(1.0, 9.0), backward=lambda gy, x: gy * (2 * x + (x == 5) + 0.1 * (x > 6)))
+    lines = [line.split()[0] for line in str(error).splitlines() if line.strip().startswith("(")]
+    assert lines[0] == "(4,)"
+    assert len(lines) == 3
+
+
+MATMUL = [
+    (lambda gy, x, w: (-gy @ w.T, x.T @ gy), ["input 0 (x)", "every element is −1 times what it should be"]),
+    (lambda gy, x, w: (gy @ w.T, x.T @ gy / 4), ["input 1 (w)", "0.25 times", "That is 1 / 4, axis 0 of input 0"]),
+    (lambda gy, x, w: (gy @ w.T * 3, x.T @ gy), ["3 times what it should be", "That is 3, axis 1 of input 0"]),
+    (lambda gy, x, w: (gy @ w.T, (x.T @ gy).T), ["has the shape (2, 3), the input (3, 2)", "axes (0, 1) exchanged"]),
+    (lambda gy, x, w: (gy @ w.T, gy[:, None, :] * x[:, :, None]), ["broadcast along axes (0,)", "sum the gradient"]),
+    (lambda gy, x, w: (gy @ w.T, (x.T @ gy).ravel()), ["has the shape (6,), the input (3, 2)", "reshape it"]),
+    (lambda gy, x, w: (gy @ w.T, x.T @ gy * [1, 1.3]), ["wrong in 3 of 6 elements", "No known mistake fits"]),
+    (lambda gy, x, w: (gy @ w.T, None), ["wrong in 6 of 6 elements", "zero where it should not be"]),
+]
+
+
+@pytest.mark.parametrize("backward, says", MATMUL, ids=[says[-1] for _, says in MATMUL])
+def test_it_says_what_is_wrong_and_what_to_look_for(backward, says):
+    message = str(failure(lambda x, w: x @ w, normal(4, 3), normal(3, 2, seed=1), backward=backward))
+    assert not [part for part in says if part not in message], message
+
+
+def test_where_several_mistakes_fit_it_names_them_all():
+    error = failure(pool, distinct(3, 9), backward=lambda gy, x: pool_backward(gy, x, True))
+    assert [v.name for v in error.verdicts] == ["= for +=", "overlapping windows"]
+    assert "Several mistakes look like this:" in str(error)
+
+
+def test_a_tie_shows_both_contenders_and_how_far_apart_they_are():
+    x = np.array([[1.0, 3.0, 3.0 - 1e-11], [0.0, 2.0, 1.0]])
+    error = failure(lambda x: x.max(1), x, backward=lambda gy, x: gy[:, None] * (x > x.max(1, keepdims=True) - 1e-9))
+    assert "elements (0, 1) = 3 and (0, 2) = 3, 1e-11 apart, contend for one output" in str(error)
+
+
+def test_rounding_shows_the_error_over_the_step():
+    error = failure(lambda x: x.astype(np.float32) * x, normal(3), backward=lambda gy, x: 2 * x * gy)
+    assert [v.name for v in error.verdicts] == ["single precision"]
+    errors = {float(line.split()[1]): float(line.split()[3]) for line in str(error).splitlines() if line.startswith("    step")}
+    assert errors[1e-2] < 1e-4 < errors[1e-7]
+
+
+def test_a_function_that_changes_is_named():
+    random = np.random.default_rng(0)
+    changing = failure(lambda x: ops.dropout(x, key=int(random.integers(99)), step=0), normal(5))
+    assert [v.name for v in changing.verdicts] == ["not deterministic"]
+    assert "called twice with the same inputs" in str(changing)
+    assert verdicts(nn.Dropout(), normal(5, 4)) == ["not deterministic"]
+    gradcheck(nn.Dropout().eval(), normal(5, 4))
+
+
+def test_a_value_that_is_not_finite_is_named():
+    error = failure(lambda x: x + np.array([0, np.inf, 0]), normal(3))
+    assert [v.name for v in error.verdicts] == ["not finite"]
+
+
+@pytest.mark.parametrize("setting", [{"step": 0.0}, {"tolerance": -1.0}, {"elements": 0}])
+def test_settings_that_make_no_sense_are_refused(setting):
+    with pytest.raises(ValueError, match="must be above 0"):
+        gradcheck(ops.exp, normal(3), **setting)
+
+
+def test_what_is_no_function_of_tensors_is_refused():
+    with pytest.raises(TypeError, match="returned float64, not a tensor: a function of NumPy arrays needs its backward="):
+        gradcheck(lambda x: np.float64(1), normal(3))
+    with pytest.raises(ValueError, match="backward returned 1 gradients for 2 inputs"):
+        gradcheck(lambda a, b: a * b, normal(3), normal(3), backward=lambda gy, a, b: gy * b)
+
+
+# -- mistakes inside of the engine -------------------------------------------------------------------------------------
+
+
+def test_a_gradient_of_the_wrong_shape_inside_the_engine_is_named():
+    @op
+    def careless(x, b):
+        return x + b, lambda gy: gy, lambda gy: gy
+
+    assert verdicts(careless, normal(4, 3), normal(3)) == ["broadcast axis not summed"]
+
+
+def test_a_gradient_that_does_not_arrive_is_named():
+    assert verdicts(lambda a, b: a * b.detach(), normal(3), normal(3, seed=1)) == ["zero where it should not be"]
+    error = failure(lambda a, b: a * 2, normal(3), normal(3))
+    assert "no gradient reached input 1 (b), shape (3,), and none should" in str(error)
+
+
+def test_a_graph_that_loses_a_use_is_named(monkeypatch):
+    """As if the engine kept the gradient of the last use alone."""
+    backward = Tensor.backward
+
+    def careless(self, gradient=None):
+        first = next(x for x in self.inputs if x.made_by)
+        self.inputs, self.gradients = (first,), self.gradients[self.inputs.index(first) :][:1]
+        backward(self, gradient)
+
+    def two_uses(x):
+        return x.exp() + x.tanh()
+
+    gradcheck(two_uses, normal(3))
+    uses = []
+    monkeypatch.setattr(Tensor, "backward", lambda self, g: (uses.append(1), (careless if len(uses) == 1 else backward)(self, g)))
+    assert verdicts(two_uses, normal(3))[0] == "= for +="
+
+
+# -- kinks -------------------------------------------------------------------------------------------------------------
+
+
+def test_elements_at_a_kink_are_left_out_and_counted():
+    x = np.array([0.0, 1.0, -1.0, 0.0, 2.0])
+    report = gradcheck(ops.relu, x)
+    assert report.kinks == {"input 0 (x)": 2}
+    assert report.error < 1e-8
+    assert gradcheck(ops.relu, x[1:3]).kinks == {}
+
+
+def test_elements_near_a_kink_are_checked_with_a_smaller_step():
+    x = np.array([3e-8, 1.0, -1.0, -1e-7])
+    assert gradcheck(ops.relu, x).kinks == {}
+    wrong = failure(np.vectorize(lambda v: max(v, 0)), x, backward=lambda gy, x: gy * (x > 1e-7))
+    assert "(0,)" in str(wrong)
+
+
+def test_of_elements_that_tie_any_may_take_the_gradient_but_one():
+    x = np.array([[1.0, 3.0, 3.0, 3.0], [0.0, 2.0, 1.0, -1.0]])
+    for i in (1, 2, 3):
+        assert gradcheck(lambda x: x.max(1), x, backward=lambda gy, x, i=i: gy[:, None] * np.eye(4)[[i, 1]]).kinks
+    assert gradcheck(lambda x: x.max(1), x, backward=lambda gy, x: gy[:, None] * [[0, 0.3, 0.5, 0.2], [0, 1, 0, 0]]).kinks
+    assert "kink or tie" in verdicts(lambda x: x.max(1), x, backward=lambda gy, x: gy[:, None] * (x == x.max(1, keepdims=True)))
+    assert verdicts(lambda x: x.max(1), x, backward=lambda gy, x: gy[:, None] * np.eye(4)[[0, 1]])
+
+
+def test_where_all_lies_at_kinks_it_does_not_say_that_all_is_well():
+    assert "was not checked" in str(failure(ops.relu, np.zeros((2, 3))))
+
+
+# -- what it leaves alone, and how far it goes -------------------------------------------------------------------------
+
+
+def test_right_gradients_pass_and_the_error_is_small():
+    report = gradcheck(lambda x: ops.softmax(x) * x.max(1, keepdims=True), distinct(3, 4))
+    assert report.error < 1e-8
+    assert report.evaluations == 4
+    assert gradcheck(ops.exp, np.zeros((0, 3))).error == 0
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e-3, 1.0, 1e3, 1e6])
+def test_large_and_small_numbers_raise_no_alarm(size):
+    gradcheck(ops.local_response_norm, size * normal(2, 5, 2, 2))
+    gradcheck(lambda x: ops.softmax(x / size), size * normal(2, 5))
+    gradcheck(lambda x: ops.exp(x / size) * size, size * normal(2, 5))
+    assert verdicts(lambda x: x + x.detach(), size * normal(2, 5)) == ["constant factor"]
+
+
+def test_a_small_gradient_beside_a_large_one_counts():
+    def careless(gy, x):
+        return gy * (1 + 1e-4 * 1.05 * np.cos(x))
+
+    assert verdicts(lambda x: x + 1e-4 * np.sin(x), normal(3, 4), backward=careless)
+
+
+def test_large_inputs_are_looked_at_here_and_there():
+    x = normal(100, 50)
+    error = failure(lambda x: x * x, x, backward=lambda gy, x: 3 * x * gy, elements=30)
+    assert "wrong in 30 of 30 elements looked at (it has 5000)" in str(error)
+    assert "1.5 times" in str(error)
+    assert np.isfinite(error.numeric).sum() == 30
+    lonely = failure(lambda x: x * x, x, backward=lambda gy, x: gy * np.where(x == x[7, 9], 3 * x, 2 * x), elements=1)
+    assert "in none of 1 elements drawn by chance: look at more with elements=" in str(lonely)
 
 
 def test_single_precision_is_checked_in_double():
@@ -81,17 +330,56 @@ def test_labels_pass_through():
 
 
 def test_inputs_stay_as_they_are():
-    x = Tensor(normal(3), requires_grad=True)
-    gradcheck(ops.exp, x)
+    x, array = Tensor(normal(3), requires_grad=True), normal(3)
+    gradcheck(ops.multiply, x, array)
+    gradcheck(lambda x: x * x, array, backward=lambda gy, x: 2 * gy * x)
     assert (x.numpy() == normal(3)).all()
+    assert (array == normal(3)).all()
     assert x.grad is None
 
 
-def test_parameters_are_checked_too():
-    layer = nn.Linear(3, 2)
-    w, b = layer.weight, layer.bias = [Tensor(normal(*s), requires_grad=True) for s in ((2, 3), (2,))]
-    gradcheck(layer, normal(4, 3), parameters=[w, b])
-    with pytest.raises(GradientError, match=r"parameter 1 \(2,\)"):
-        gradcheck(lambda x: ops.linear(x, w, wrong_sign(b)), normal(4, 3), parameters=[w, b])
-    with pytest.raises(GradientError, match=r"no gradient reached parameter 0 \(2, 3\)"):
-        gradcheck(lambda x: x * 2, normal(4, 3), parameters=[w])
+def test_a_layer_is_checked_with_its_parameters_and_left_as_it_was():
+    layer = nn.Conv2d(2, 3, 2)
+    layer(normal(1, 2, 3, 3).astype(np.float32)).sum().backward()
+    before, gradient = layer.weight.numpy().copy(), layer.weight.grad
+    gradcheck(layer, normal(1, 2, 3, 3))
+    assert (layer.weight.dtype, layer.weight.grad) == (np.float32, gradient)
+    assert (layer.weight.numpy() == before).all()
+    layer.forward = lambda x: ops.conv2d(x, layer.weight * layer.weight.detach(), layer.bias)
+    assert failure(layer, normal(1, 2, 3, 3)).input == "parameter weight"
+    assert (layer.weight.numpy() == before).all()
+    assert layer.weight.dtype == np.float32
+
+
+def test_parameters_may_be_given():
+    w, b = (Tensor(normal(*s), requires_grad=True) for s in ((2, 3), (2,)))
+    gradcheck(lambda x: ops.linear(x, w, b), normal(4, 3), parameters=[w, ("bias", b)])
+    error = failure(lambda x: ops.linear(x, w, b * b.detach()), normal(4, 3), parameters=[w, ("bias", b)])
+    assert error.input == "parameter bias"
+
+
+def test_two_devices():
+    """Inputs, parameters and the way between."""
+    w = Tensor(normal(3), requires_grad=True, device=cpu(1))
+    gradcheck(lambda a, b: a.to(cpu(1)) * b * w, Tensor(normal(3)), Tensor(normal(3, seed=1), device=cpu(1)), parameters=[w])
+    ops.ledger.clear()
+
+
+def test_alexnet_over_two_devices_with_its_loss():
+    nn.manual_seed(0)
+    net = models.alexnet(classes=7, devices=(cpu(0), cpu(1)), width=1 / 32).eval()
+    labels = np.array([2, 6])
+    images = normal(2, 3, 224, 224)
+    report = gradcheck(lambda x: ops.cross_entropy(net(x), labels), images, parameters=net.named_parameters())
+    assert report.error < 1e-6
+    net.b.conv3.layers[0].forward = lambda x: ops.conv2d(
+        x, net.b.conv3.layers[0].weight, net.b.conv3.layers[0].bias.detach(), padding=1)  # fmt: skip
+    error = failure(lambda x: ops.cross_entropy(net(x), labels), images, parameters=net.named_parameters())
+    assert error.input == "parameter b.conv3.0.bias"
+
+
+def test_a_picture_is_drawn_of_what_is_right_and_of_what_is_wrong(tmp_path):
+    gradcheck(lambda x, w: ops.conv2d(x, w, padding=1), normal(2, 2, 4, 5), normal(3, 2, 3, 3), picture=tmp_path / "right.png")
+    failure(lambda x: x * x, normal(4, 5, 6), backward=at_the_border, picture=tmp_path / "wrong.png")
+    for name in ("right.png", "wrong.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")

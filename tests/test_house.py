@@ -23,7 +23,6 @@ MAY_IMPORT = {  # downwards only; a room that is not named stands on the top flo
     "optim": {"device", "memory", "tensor", "kernels"},
     "data": {"kernels"},
     "models": {"device", "tensor", "op", "ops", "module", "nn", "optim"},
-    "gradcheck": {"device", "tensor"},
 }
 ONLY_IN = {"numba": {"kernels/__init__.py"}, "cupy": {"kernels/__init__.py", "minicnn/device.py"}}
 

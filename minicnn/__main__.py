@@ -1,0 +1,29 @@
+"""``python -m minicnn gradcheck``: hold every gradient of minicnn against differences, and print a table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m minicnn", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser("gradcheck", help="check the gradients of every op, every layer, and AlexNet")
+    check.add_argument("names", nargs="*", metavar="OP", help="check only these, as conv2d or nn.Linear")
+    check.add_argument("--full", action="store_true", help="AlexNet as in the paper, in its full size: 3 GB, minutes")
+    options = parser.parse_args(arguments)
+
+    from .gradcheck.suite import CASES, full_alexnet, table
+
+    known = {case.op for case in CASES}
+    if unknown := [name for name in options.names if name not in known]:
+        parser.error(f"there is no case for {', '.join(unknown)}: choose from {', '.join(sorted(known))}")
+    chosen = [full_alexnet] if options.full else [c for c in CASES if not options.names or c.op in options.names]
+    wrong = table(chosen)
+    print(f"\n{len(chosen) - wrong} of {len(chosen)} right")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""What is checked, brought to one form: arrays that can be moved, a value, a gradient."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..memory import Array, stored
+from ..module import Module
+from ..tensor import Tensor, no_grad
+
+__all__ = ["Input", "Subject", "of_arrays", "of_tensors"]
+
+
+class Input:
+    """An input that can be moved. array: what the function reads. start: its numbers, in main memory.
+
+    put: brings an array to where ``array`` lives. size: the root mean square of the numbers, by which steps are
+    measured; 1 where all are 0.
+    """
+
+    def __init__(self, name: str, array: Array, start: np.ndarray, put: Callable[[np.ndarray], Array]):
+        self.name, self.array, self.start, self.put = name, array, np.array(start), put
+        size = float(np.sqrt(np.mean(self.start**2))) if self.start.size else 0.0
+        self.size = size if 0 < size < np.inf else 1.0
+
+    def move(self, to: np.ndarray) -> None:
+        self.array[...] = self.put(to)
+
+
+@dataclass
+class Subject:
+    """gradients: from u, for each input; None where nothing arrived. uses: from u and an input, for each op that uses
+    it, the gradient that comes back from there. shapes: of all that the function is given."""
+
+    inputs: list[Input]
+    value: Callable[[], np.ndarray]
+    gradients: Callable[[np.ndarray], list[np.ndarray | None]]
+    uses: Callable[[np.ndarray, int], list[np.ndarray]]
+    shapes: Sequence[tuple[int, ...]]
+
+
+def is_real(x: Any) -> bool:
+    return x is not None and (x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype).kind == "f"
+
+
+def names(function: Callable[..., Any], count: int) -> list[str]:
+    """"input 0 (x)" and so on, as far as the function names what it takes."""
+    try:
+        known = [p.name for p in inspect.signature(function).parameters.values()
+                 if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]  # fmt: skip
+    except (TypeError, ValueError):
+        known = []
+    return [f"input {i} ({known[i]})" if i < len(known) else f"input {i}" for i in range(count)]
+
+
+@contextlib.contextmanager
+def of_tensors(function: Callable[..., Any], given: Sequence[Any], parameters: Iterable[Any]) -> Iterator[Subject]:
+    """A function of tensors. Its parameters are in double precision inside of ``with``, and as before after it."""
+    named = list(function.named_parameters()) if isinstance(function, Module) else []
+    named += [p if isinstance(p, tuple) else (str(i), p) for i, p in enumerate(parameters)]
+    tensors = [Tensor(x, dtype=np.float64, requires_grad=True, device=getattr(x, "device", None)
+                      if isinstance(x, Tensor) else None) if is_real(x) else x for x in given]  # fmt: skip
+    title = names(function.forward if isinstance(function, Module) else function, len(given))
+    leaves = [(n, t) for n, t in zip(title, tensors, strict=True) if isinstance(t, Tensor) and t.requires_grad]
+    leaves += [(f"parameter {n}", p) for n, p in named]
+
+    def forward() -> Tensor:
+        y = function(*tensors)
+        if not isinstance(y, Tensor):
+            raise TypeError(f"gradcheck: the function returned {type(y).__name__}, not a tensor: a function of NumPy "
+                            "arrays needs its backward=")
+        return y
+
+    def value() -> np.ndarray:
+        with no_grad():
+            return forward().numpy()
+
+    def gradients(u: np.ndarray) -> list[np.ndarray | None]:
+        for _, t in leaves:
+            t.zero_grad()
+        y = forward()
+        if y.requires_grad:
+            y.backward(u)
+        return [None if t.grad is None else t.grad.numpy() for _, t in leaves]
+
+    def uses(u: np.ndarray, i: int) -> list[np.ndarray]:
+        y, x = forward(), leaves[i][1]
+        parts: list[Tensor] = []
+        waiting, seen = [y], {y}
+        while waiting:  # every use gets a leaf of its own, so that nothing is added up
+            user = waiting.pop()
+            for source in user.inputs or ():
+                if source is not x and source not in seen:
+                    seen.add(source)
+                    waiting.append(source)
+            own = [Tensor(x, requires_grad=True, device=x.device) if s is x else s for s in user.inputs or ()]
+            parts += [t for t, s in zip(own, user.inputs or (), strict=True) if s is x]
+            user.inputs = tuple(own)
+        y.backward(u)
+        return [part.grad.numpy() for part in parts if part.grad is not None]
+
+    before = [(p, p.writable(), p.grad) for _, p in named]
+    try:
+        for p, array, _ in before:
+            with p.device:
+                p._array = stored(array.astype(np.float64, order="K", copy=True))
+        yield Subject([Input(n, t.writable(), t.numpy(), lambda a, t=t: t.device.put(stored(a)))  # type: ignore[misc]
+                       for n, t in leaves], value, gradients, uses, [*map(np.shape, tensors), *(p.shape for _, p in named)])
+    finally:
+        for p, array, grad in before:
+            p._array, p.grad = array, grad
+
+
+def of_arrays(function: Callable[..., Any], given: Sequence[Any], backward: Callable[..., Any]) -> Subject:
+    """A function of NumPy arrays with a hand-written backward(gy, *inputs)."""
+    arrays = [np.array(x, np.float64) if is_real(x) else x for x in given]
+    real = [i for i, x in enumerate(arrays) if is_real(x)]
+
+    def gradients(u: np.ndarray) -> list[np.ndarray | None]:
+        function(*arrays)  # so that a layer that keeps what it saw has seen just this
+        found = backward(u.copy(), *arrays)
+        found = found if isinstance(found, (tuple, list)) else (found,)
+        if len(found) != len(arrays):
+            raise ValueError(f"gradcheck: backward returned {len(found)} gradients for {len(arrays)} inputs: return one "
+                             "for each, None where there is none")
+        return [None if found[i] is None else np.array(found[i]) for i in real]
+
+    title = names(function, len(arrays))
+    return Subject([Input(title[i], arrays[i], arrays[i], lambda a: a) for i in real],
+                   lambda: np.array(function(*arrays)), gradients, lambda u, i: [], [np.shape(x) for x in arrays])
