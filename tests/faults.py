@@ -1,0 +1,312 @@
+"""Faults, each a small slip of the pen as anybody may make it. planted_faults.py makes them, one at a time."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+HOUSE = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Fault:
+    """In ``file`` the text ``old`` becomes ``new``, and then ``tests`` (files or node ids) must fail.
+
+    old: stands there ``count`` times. at: which of them changes, from 0; None: all.
+    verdict: what the numerical check of op ``case`` should say, or any one of several; None where it cannot tell: where
+        value and gradient are wrong alike, or no gradient is wrong, or no verdict describes it.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str = ""
+    verdict: str | tuple[str, ...] | None = None
+    case: str = ""
+    count: int = 1
+    at: int | None = None
+
+    @property
+    def module(self) -> str:
+        """The name under which the file is imported: kernels/ is installed inside of minicnn."""
+        name = self.file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        return name if name.startswith("minicnn") else f"minicnn.{name}"
+
+    @property
+    def op(self) -> str:
+        return self.case or Path(self.file).stem
+
+    def source(self) -> str:
+        """The text of the file with the fault in it."""
+        pieces = (HOUSE / self.file).read_text(encoding="utf-8").split(self.old)
+        if len(pieces) != self.count + 1:
+            raise ValueError(f"{self.name}: {self.old!r} stands {len(pieces) - 1} times in {self.file}, expected "
+                             f"{self.count}: mend the fault")
+        joints = [self.new if self.at in (None, i) else self.old for i in range(self.count)]
+        return "".join(a + b for a, b in zip(pieces, [*joints, ""], strict=True))
+
+
+def slips(file: str, tests: str, **common):
+    """Makes faults of one file, which the same tests see unless others are given."""
+
+    def fault(name: str, old: str, new: str, tests: str = tests, **own) -> Fault:
+        return Fault(name, file, old, new, tests, **{**common, **own})
+
+    return fault
+
+
+def ops(stem: str):
+    return slips(f"minicnn/ops/{stem}.py", f"test_{stem}.py")
+
+
+def kernel(stem: str):
+    return slips(f"kernels/{stem}.py", f"test_{stem}.py")
+
+
+def house(stem: str, tests: str):
+    return slips(f"minicnn/{stem}.py", tests)
+
+
+COLLISION = ("= for +=", "overlapping windows")
+TERM, BROADCAST, BORDER = "term missing", "broadcast axis not summed", "padded border"
+
+arithmetic, reduce, shape = ops("arithmetic"), ops("reduce"), ops("shape")
+linear, conv2d, max_pool2d = ops("linear"), ops("conv2d"), ops("max_pool2d")
+lrn, relu, dropout = ops("local_response_norm"), ops("relu"), ops("dropout")
+cross_entropy, to_device = ops("cross_entropy"), ops("to_device")
+im2col = slips("kernels/im2col.py", "test_conv2d.py::test_conv2d", case="conv2d")
+pool_kernel, lrn_kernel = kernel("max_pool2d"), kernel("local_response_norm")
+relu_kernel, dropout_kernel, sgd_kernel = kernel("relu"), kernel("dropout"), slips("kernels/sgd.py", "test_optim.py")
+tensor, op, memory = (house(name, "test_tensor.py") for name in ("tensor", "op", "memory"))
+nn, optim = house("nn", "test_nn.py"), house("optim", "test_optim.py")
+alexnet = house("models/alexnet", "test_alexnet.py")
+TWINS = "test_alexnet.py::test_two_towers_are_one_network_with_groups"
+
+CONTROLS = [  # no faults: whatever turns red here, the runner made red
+    relu("control: words in an op", "The slope at 0 is taken as 0", "At 0 the slope is taken as 0"),
+    relu_kernel("control: words in a kernel", "NaN < 0 is false: NaN stays NaN", "NaN stays, since it is not < 0"),
+]
+
+FAULTS = [
+    # -- arithmetic ----------------------------------------------------------------------------------------------------
+    arithmetic("nothing summed over broadcast axes", "    shape = np.shape(x)\n",
+               "    return g\n    shape = np.shape(x)\n", verdict=BROADCAST, case="add"),
+    arithmetic("axes of size 1 not summed", "g.sum(axis=tuple(i for i, size in enumerate(shape) if size == 1), "
+               "keepdims=True)", "g", verdict=BROADCAST, case="multiply"),
+    arithmetic("a − b: gb has the sign of ga", "summed_to(-gy, b)", "summed_to(gy, b)", verdict="wrong sign",
+               case="subtract"),
+    arithmetic("a · b: ga times a", "summed_to(gy * b, a)", "summed_to(gy * a, a)", case="multiply"),
+    arithmetic("a / b: gb without its sign", "summed_to(-gy * y / b, b)", "summed_to(gy * y / b, b)",
+               verdict="wrong sign", case="divide"),
+    arithmetic("a^b: ga with a^b for a^(b−1)", "np.where(np.equal(b, 0), 1, b - 1)", "np.where(np.equal(b, 0), 1, b)",
+               case="power"),
+    arithmetic("a^b: ga without b", "0, b * a **", "0, a **", case="power"),
+    arithmetic("a^b: ln 0 at a = 0", "np.log(np.where(np.equal(a, 0), 1, a))", "np.log(a)", verdict="not finite",
+               case="power"),
+    arithmetic("−x: gradient without its sign", "return -x, lambda gy: -gy", "return -x, lambda gy: gy",
+               verdict="wrong sign", case="negative"),
+    arithmetic("tanh: 1 − y for 1 − y²", "(1 - y * y)", "(1 - y)", case="tanh"),
+    arithmetic("sigmoid: without 1 − y", "gy * y * (1 - y)", "gy * y", case="sigmoid"),
+    arithmetic("log: gradient in single precision", "gy / x", "(gy / x).astype(np.float32)", verdict="single precision",
+               case="log"),
+    # -- reductions ----------------------------------------------------------------------------------------------------
+    reduce("mean: gradient not divided by n", "x.shape) / n", "x.shape)", verdict="constant factor", case="mean"),
+    reduce("sum: reduced axes not put back", "keepdims=keepdims), lambda gy: np.broadcast_to(gy if keepdims else "
+           "kept(gy, axes), x.shape)\n", "keepdims=keepdims), lambda gy: np.broadcast_to(gy, x.shape)\n", case="sum"),
+    reduce("max: every tied element gets the gradient", "np.arange(rows.shape[-1], like=x) == winner[..., None]",
+           "rows == rows.max(-1)[..., None]", verdict="kink or tie", case="max"),
+    reduce("max: the last of equal maxima wins", "winner = rows.argmax(-1)",
+           "winner = rows.shape[-1] - 1 - rows[..., ::-1].argmax(-1)", case="max"),
+    reduce("max: NaN does not win", "x.max(axes, keepdims=keepdims), gx",
+           "np.fmax.reduce(x, axes, keepdims=keepdims), gx"),
+    reduce("max: axes not turned back", "np.argsort(rest + tuple(sorted(axes))).tolist()",
+           "(rest + tuple(sorted(axes)))",
+           verdict="transposed", case="max"),
+    # -- shapes --------------------------------------------------------------------------------------------------------
+    shape("reshape: gradient filled column by column", "gy.reshape(x.shape)", 'gy.reshape(x.shape, order="F")',
+          verdict="transposed", case="reshape"),
+    shape("flatten: gradient turned round", "gy.T.reshape(inside.shape).transpose(-1, *range(x.ndim - 1))",
+          "gy.T.reshape(inside.shape).transpose()", verdict="transposed", case="flatten"),
+    shape("transpose: the order, not its inverse", "gy.transpose(*np.argsort(order).tolist())", "gy.transpose(order)",
+          verdict="transposed", case="transpose"),
+    shape("getitem: = for add.at", "np.add.at(g, indexes, gy)", "g[indexes] = gy", verdict="= for +=", case="getitem"),
+    shape("concatenate: parts shifted by one", "np.moveaxis(gy, axis, 0)[start:stop]",
+          "np.roll(np.moveaxis(gy, axis, 0), 1, 0)[start:stop]", case="concatenate"),
+    shape("concatenate: every part the first", "[start:stop]", "[: stop - start]", case="concatenate"),
+    # -- matrix products -----------------------------------------------------------------------------------------------
+    linear("linear: gw transposed", "np.matmul(x.T, gy).T", "np.matmul(x.T, gy)", verdict="transposed"),
+    linear("linear: gx transposed", "np.matmul(w.T, gy.T).T", "np.matmul(w.T, gy.T)", verdict="transposed"),
+    linear("linear: mean for sum in gb", "gy.sum(axis=0)", "gy.sum(axis=0) / max(1, len(gy))",
+           verdict="constant factor"),
+    linear("linear: the bias is taken off", "y += b[:, None]", "y -= b[:, None]", verdict="wrong sign"),
+    linear("matmul: ga transposed where square", "np.matmul(full(gy), B.swapaxes(-1, -2))",
+           "np.matmul(B, full(gy).swapaxes(-1, -2))", "test_linear.py::test_a_tensor_times_itself",
+           verdict="transposed", case="matmul"),
+    linear("matmul: ga with b, not bᵀ", "np.matmul(full(gy), B.swapaxes(-1, -2))", "np.matmul(full(gy), B)",
+           "test_linear.py::test_a_tensor_times_itself", case="matmul"),
+    linear("matmul: gb not summed over stacks", "np.matmul(A.swapaxes(-1, -2), full(gy)), B)",
+           "np.matmul(A.swapaxes(-1, -2), full(gy)), full(gy))", verdict=BROADCAST, case="matmul"),
+    # -- convolution ---------------------------------------------------------------------------------------------------
+    conv2d("conv2d: mean for sum in gb", ".sum(axis=1)  #", ".sum(axis=1) / max(1, P * Q * N)  #",
+           verdict="constant factor"),
+    conv2d("conv2d: gx of a group shifted by a channel", "g_image[g * C + c : g * C + c_end]",
+           "g_image[g * C + c - (g > 0) : g * C + c_end - (g > 0)]", verdict="group boundary"),
+    conv2d("conv2d: gw of a group from the first group's channels", "np.matmul(columns(g, start, stop), gy",
+           "np.matmul(columns(0, start, stop), gy", verdict="group boundary"),
+    conv2d("conv2d: a group sees channels shifted by one", "image[g * C : (g + 1) * C]",
+           "image[g * C - (g > 0) : (g + 1) * C - (g > 0)]", verdict="group boundary"),
+    conv2d("conv2d: every group with the first one's bias", "b[seen_by(g), None]", "b[seen_by(0), None]",
+           verdict="group boundary"),
+    conv2d("conv2d: = for += over slices in gw", "g_matrix += part", "g_matrix = part",
+           verdict=("= for +=", "zero where it should not be")),
+    conv2d("conv2d: = for += over blocks in gw", "total[:, seen_by(g)] +=", "total[:, seen_by(g)] =",
+           "test_conv2d.py::test_the_size_of_a_block_of_columns_does_not_matter"),
+    conv2d("conv2d: rows for columns of the output", "geometry = (Q, stride", "geometry = (P, stride"),
+    conv2d("conv2d: padding behind for padding before", "before, before)", "after, after)"),
+    conv2d("conv2d: one place too few", "// stride + 1\n", "// stride\n"),
+    im2col("im2col: the first row seen as padding", "if 0 <= h < H", "if 0 < h < H", verdict=BORDER, count=2, at=0),
+    im2col("im2col: the image repeated into the padding", "columns[c, r, s, t, n] = 0", "columns[c, r, s, t, n] = "
+           "x[c, min(max(h, 0), H - 1), min(max(w, 0), W - 1), n]", verdict=BORDER),
+    im2col("im2col: stride on rows alone", "q * stride + s - left", "q + s - left", count=2, at=0),
+    im2col("col2im: = for +=", "x[c, h, w, n] += columns", "x[c, h, w, n] = columns", verdict=COLLISION),
+    im2col("col2im: nothing for the first row", "if 0 <= h < H", "if 0 < h < H", verdict=BORDER, count=2, at=1),
+    im2col("col2im: nothing for the last column", "0 <= w < W", "0 <= w < W - 1", verdict=BORDER, count=2, at=1),
+    im2col("col2im: one row too low", "p * stride + r - top", "p * stride + r + 1 - top", count=2, at=1),
+    # -- pooling -------------------------------------------------------------------------------------------------------
+    max_pool2d("max_pool2d: places of large windows in 8 bits", "np.uint8 if size <= 16 else np.uint32", "np.uint8",
+               "test_max_pool2d.py::test_a_window_of_more_than_256_places"),
+    max_pool2d("max_pool2d: padding behind for padding before", "size, stride, before, before)\n\n",
+               "size, stride, after, after)\n\n"),
+    pool_kernel("max_pool2d: the last of equal maxima wins", "(value > best)", "(value >= best)",
+                "test_max_pool2d.py::test_of_equal_maxima_the_first_row_by_row_takes_the_gradient"),
+    pool_kernel("max_pool2d: NaN does not win", "(value > best) | ((value != value) & (best == best))", "value > best",
+                "test_max_pool2d.py::test_nan_wins_a_window_and_the_first_takes_the_gradient"),
+    pool_kernel("max_pool2d: zeros for −∞ in the padding", "                        continue\n",
+                "                        if not fresh:\n"
+                "                            for n in range(N):\n"
+                "                                y[c, p, q, n] = max(y[c, p, q, n], 0)\n"
+                "                        continue\n", verdict=BORDER),
+    pool_kernel("max_pool2d_backward: = for +=", "left, n] += gy[c", "left, n] = gy[c", verdict=COLLISION),
+    # -- local response normalisation ----------------------------------------------------------------------------------
+    lrn("LRN: window one short on either side, alike", "settings = (size // 2,", "settings = (size // 2 - 1,"),
+    lrn("LRN: α / n, alike", "    y = np.empty_like(x)\n", "    y = np.empty_like(x)\n    alpha /= size\n"),
+    lrn("LRN: α / n in the gradient", "rows(x), *settings, 2.0 * alpha * beta)",
+        "rows(x), size // 2, alpha / size, float(beta), float(k), 2.0 * alpha / size * beta)", verdict=TERM),
+    lrn("LRN: no cross term", "2.0 * alpha * beta", "0.0", verdict=TERM),
+    lrn("LRN: αβ for 2αβ", "2.0 * alpha * beta", "1.0 * alpha * beta", verdict=TERM),
+    lrn_kernel("LRN: cross term with the other sign", "-= twice_alpha_beta", "+= twice_alpha_beta", verdict=TERM),
+    lrn_kernel("LRN: β for β + 1 in the cross term", "* x[c, start + i] / d[i]", "* x[c, start + i]", verdict=TERM),
+    lrn_kernel("LRN: x[j] for x[c] in the cross term", "twice_alpha_beta * x[c,", "twice_alpha_beta * x[j,",
+               verdict=TERM),
+    lrn_kernel("LRN: window one short, forward", "c + half + 1", "c + half", verdict=TERM, count=3, at=0),
+    lrn_kernel("LRN: window one short, d in the gradient", "c + half + 1", "c + half", verdict=TERM, count=3, at=1),
+    lrn_kernel("LRN: window one short, cross term", "c + half + 1", "c + half", verdict=TERM, count=3, at=2),
+    lrn_kernel("LRN: k is 1, alike", "d[i] = k", "d[i] = 1", count=2),
+    lrn_kernel("LRN: another β as 1 − β, forward", "** -beta", "** (beta - 1)", count=2, at=0),
+    lrn_kernel("LRN: d in single precision", "d = np.empty(RUN, x.dtype)", "d = np.empty(RUN, np.float32)",
+               verdict="single precision", count=2, at=0),
+    # -- ReLU ----------------------------------------------------------------------------------------------------------
+    relu("relu: slope 1 at 0", "        return g\n", "        return np.where(x >= 0, gy, g)\n", verdict="kink or tie"),
+    relu_kernel("relu: the gradient passes everywhere", "if y[i, j] > zero", "if y[i, j] >= zero"),
+    relu_kernel("relu: NaN becomes 0", "zero if x[i, j] < zero else x[i, j]", "x[i, j] if x[i, j] > zero else zero",
+                "test_relu.py::test_the_slope_at_zero_is_zero_and_nan_stays_nan"),
+    # -- dropout -------------------------------------------------------------------------------------------------------
+    dropout("dropout: the gradient with the next step's mask", "    return masked(x), masked",
+            "    y = masked(x)\n    step += 1\n    return y, masked", verdict="zero where it should not be"),
+    dropout("dropout: the gradient without 1 / (1 − p)", "    return masked(x), masked",
+            "    y = masked(x)\n    scale = 1.0\n    return y, masked", verdict="constant factor"),
+    dropout("dropout: another mask each time", "key, int(p", "int(np.random.default_rng().integers(2**62)), int(p",
+            verdict="not deterministic"),
+    dropout("dropout: p is the share kept", "int(p * 2**32)", "int((1 - p) * 2**32)"),
+    dropout("dropout: first unit ignored", "*seen, first_unit,", "*seen, 0,"),
+    dropout_kernel("dropout: nine rounds for ten", "range(10)", "range(9)"),
+    dropout_kernel("dropout: high word of the step dropped", "np.uint64(step) >> half", "np.uint64(0)"),
+    dropout_kernel("dropout: > for ≥ at the threshold", "if number >= np", "if number > np"),
+    # -- softmax and the loss ------------------------------------------------------------------------------------------
+    cross_entropy("softmax: gradient without its sum", "y * (gy - (gy * y).sum(axis, keepdims=True))", "y * gy",
+                  verdict=TERM, case="softmax"),
+    cross_entropy("log_softmax: gradient without exp", "gy - np.exp(y) * gy.sum", "gy - y * gy.sum", verdict=TERM,
+                  case="log_softmax"),
+    cross_entropy("cross_entropy: gradient not divided by N", "g * (gy / len(x))", "g * gy", verdict="constant factor"),
+    cross_entropy("cross_entropy: gradient times N", "g * (gy / len(x))", "g * (gy * len(x))",
+                  verdict="constant factor"),
+    cross_entropy("cross_entropy: one-hot missing", "        g[each, labels] -= 1\n", "", verdict=TERM),
+    cross_entropy("cross_entropy: label off by one", "g[each, labels] -= 1", "g[each, labels - 1] -= 1"),
+    cross_entropy("cross_entropy: sum for mean, forward", ".mean(), gx, None", ".sum(), gx, None",
+                  verdict="constant factor"),
+    cross_entropy("softmax: maximum not taken off", "np.exp(x - x.max(axis, keepdims=True))", "np.exp(x)",
+                  case="softmax"),
+    # -- devices -------------------------------------------------------------------------------------------------------
+    to_device("to_device: the gradient does not cross back", "cross(gy, device, x.device)", "gy"),
+    to_device("to_device: the ledger forgets", "target] += array.nbytes", "target] = array.nbytes"),
+    to_device("to_device: the array is shared", "return target.put(array)", "return array"),
+    house("device", "test_to_device.py")("device: put() changes the memory order",
+                                         'copy(order="K")', 'copy(order="C")'),
+    # -- the engine ----------------------------------------------------------------------------------------------------
+    tensor("backward: = for += where a tensor is used twice", "flow[x] = flow[x] + part", "flow[x] = part",
+           verdict="= for +="),
+    tensor("backward: = for += at a leaf", "g if leaf.grad is None else stored(leaf.grad._array + g)", "g"),
+    tensor("backward: oldest first", "heapq.heappush(waiting, (-x.age, x))", "heapq.heappush(waiting, (x.age, x))"),
+    tensor("backward: the graph is kept", "tensor.inputs, tensor.gradients = None, ()", "pass"),
+    tensor("backward: a leaf shares its gradient", 'part = part.copy(order="K")', "pass"),
+    tensor("backward: gradients in single precision", "g.astype(tensor.dtype, copy=False)", "g.astype(np.float32)",
+           verdict="single precision", case="exp"),
+    tensor("backward: shapes not compared", "if g.shape != tensor.shape:", "if False:"),
+    tensor("backward: the gradient given is ignored", "if gradient is None else self._beside",
+           "if True else self._beside", case="exp"),
+    tensor("no_grad ignored", "return _mode.recording", "return True"),
+    tensor("no_grad never ends", "        _mode.recording = before\n", "        pass\n"),
+    tensor("writing while a graph needs the values", "if user is not None or self.made_by:", "if self.made_by:"),
+    op("op: everything becomes single precision",
+       "if y.dtype == np.float64 and not any", "if y.dtype == np.float64 or any",
+       verdict="single precision", case="exp"),
+    op("op: gradients of the wrong inputs", "kept = [(x, g) for x, g in zip(inputs, gradients,",
+       "kept = [(x, g) for x, g in zip(inputs, gradients[::-1],", case="multiply"),
+    op("op: devices may be mixed", "if len(devices) > 1:", "if len(devices) > 2:"),
+    memory("memory: batch_first turns all round", "array.transpose(-1, *range(array.ndim - 1))", "array.transpose()"),
+    memory("memory: any order will do", "array if inside.flags.c_contiguous else", "array if array.ndim else"),
+    house("ops/__init__", "test_arithmetic.py")("operators: 2 − x is x − 2", "op(other, self)", "op(self, other)"),
+    Fault("over: the last item is left out", "kernels/__init__.py", "items * (i + 1) // slices, i)",
+          "items * (i + 1) // slices - (i == slices - 1), i)",
+          "test_kernels.py::test_over_covers_every_item_once_and_in_order"),
+    # -- layers --------------------------------------------------------------------------------------------------------
+    nn("Linear without its bias", "ops.linear(x, self.weight, self.bias)", "ops.linear(x, self.weight)"),
+    nn("Conv2d: groups not passed on", "padding=self.padding, groups=self.groups)", "padding=self.padding)"),
+    nn("He with fan-out", "math.sqrt(2 / inputs)", "math.sqrt(2 / outputs)", "test_nn.py::test_layers_start_from_he"),
+    nn("LRN: β is 1", "alpha=self.alpha, beta=self.beta", "alpha=self.alpha, beta=1.0"),
+    nn("Dropout at test too", "if not self.training:", "if not self.training and not self.inverted:",
+       "test_nn.py::test_dropout_in_training_and_at_test"),
+    nn("Dropout: paper's form not scaled at test", "else x * (1 - self.p)", "else x",
+       "test_nn.py::test_dropout_in_training_and_at_test"),
+    nn("Dropout: always the first step's mask", "        self.counter[1] += 1\n", "",
+       "test_nn.py::test_the_same_seed_builds_the_same_model"),
+    # -- the update rule -----------------------------------------------------------------------------------------------
+    sgd_kernel("SGD: the rate outside of the velocity", "decay * rate * w[i] - rate * g[i]\n        w[i] += v[i]",
+               "decay * w[i] - g[i]\n        w[i] += rate * v[i]"),
+    sgd_kernel("SGD: decay without the rate", "decay * rate * w[i]", "decay * w[i]"),
+    sgd_kernel("SGD: no velocity is kept", "v[i] = momentum * v[i] -", "v[i] = -"),
+    sgd_kernel("SGD: uphill", "- rate * g[i]", "+ rate * g[i]"),
+    optim("SGD: the biases' rate for the weights", "self.bias_lr if bias else 1.0", "1.0 if bias else self.bias_lr"),
+    optim("SGD: biases decay anyway", "0.0 if bias and not self.decay_biases else self.weight_decay",
+          "self.weight_decay"),
+    optim("StepSchedule: an epoch late", "if self.epoch in self.drops", "if self.epoch - 1 in self.drops"),
+    optim("PlateauSchedule: an epoch late", "self.waited >= self.patience", "self.waited > self.patience"),
+    optim("PlateauSchedule: equal is better", "if error < self.best", "if error <= self.best"),
+    optim("PlateauSchedule: one drop too many", "self.dropped < self.times", "self.dropped <= self.times"),
+    # -- AlexNet -------------------------------------------------------------------------------------------------------
+    alexnet("AlexNet: conv3 sees its own tower alone", 'Row("both", Conv2d(2 * n(128), n(192)',
+            'Row("own", Conv2d(n(128), n(192)'),
+    alexnet("AlexNet: conv4 sees both towers", 'Row("own", Conv2d(n(192), n(192)',
+            'Row("both", Conv2d(2 * n(192), n(192)'),
+    alexnet("AlexNet: normalised after block 4 for 5", '"norm_after": (1, 2, 5)', '"norm_after": (1, 2, 4)',
+            "test_alexnet.py::test_responses_are_normalised_between_relu_and_pooling"),
+    alexnet("AlexNet: normalised before ReLU", "ReLU(), *norm(2),", "*norm(2), ReLU(),",
+            "test_alexnet.py::test_responses_are_normalised_between_relu_and_pooling"),
+    alexnet("AlexNet: both towers drop alike", "first_unit=i * n(2048)", "first_unit=0",
+            TWINS),
+    alexnet("AlexNet: fc6 and fc7 drop alike", "dropout(keys[1])", "dropout(keys[0])",
+            TWINS),
+    alexnet("AlexNet: zeros to the left and above", "padding=(0, 3)", "padding=(3, 0)",
+            TWINS),
+    alexnet("AlexNet: tower b before tower a", "concatenate(a, b.to(self.devices[0]), axis=1)",
+            "concatenate(b.to(self.devices[0]), a, axis=1)", TWINS),
+]  # fmt: skip
