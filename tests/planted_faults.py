@@ -18,7 +18,6 @@ from pathlib import Path
 
 import pytest
 from faults import CONTROLS, FAULTS, HOUSE
-from hypothesis import Phase, settings
 
 ALL = CONTROLS + FAULTS
 LIMIT = 300  # seconds for one fault
@@ -50,6 +49,8 @@ class FirstFailure:
     test = None
 
     def pytest_sessionstart(self):
+        from hypothesis import Phase, settings  # not before pytest has had a chance to rewrite its asserts
+
         phases = [Phase.explicit, Phase.generate]  # whoever only asks whether a test fails needs no smallest example
         settings.register_profile("planted", settings.get_profile("quick"), phases=phases)
         settings.load_profile("planted")
@@ -105,7 +106,7 @@ def outcome(fault):
         except subprocess.TimeoutExpired:
             return "hangs", "-", "-"
         if not report.exists():
-            return f"broke off:\n{(run.stdout + run.stderr)[-2000:]}", "-", "-"
+            return f"broke off: {(run.stdout + run.stderr).strip().splitlines()[-1:]}", "-", "-"
         found = json.loads(report.read_text())
     expected = [fault.verdict] if isinstance(fault.verdict, str) else list(fault.verdict or ["-"])
     verdicts = " or ".join(expected) + " / " + (found["verdicts"] or ["-"])[0]

@@ -146,6 +146,13 @@ def test_to_brings_both_towers_together():
     assert not ops.ledger.total()
 
 
+def test_each_layer_drops_by_its_own_numbers_and_both_towers_by_the_same():
+    net = alexnet(width=1 / 16)
+    (fc6, fc7), towers_b = ([row.layers[-1].counter[0] for row in (t.fc6, t.fc7)] for t in (net.a, net.b))
+    assert fc6 != fc7
+    assert towers_b == [fc6, fc7]
+
+
 def test_gradient_of_the_whole_along_a_line():
     """(L(w + hd) − L(w − hd)) / 2h = Σ ∂L/∂w · d, dropout included."""
     net, (images, labels) = small(), batch(2)

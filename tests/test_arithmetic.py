@@ -95,6 +95,16 @@ def test_double_beside_single_is_double_and_each_gradient_keeps_its_type():
     assert (y.dtype, a.grad.dtype, b.grad.dtype) == (np.float64, np.float64, np.float32)
 
 
+@pytest.mark.parametrize("name, slope", [
+    ("exp", np.exp), ("log", lambda x: 1 / x), ("tanh", lambda x: 1 / np.cosh(x) ** 2),
+    ("sigmoid", lambda x: np.exp(-x) / (1 + np.exp(-x)) ** 2),
+])  # fmt: skip
+def test_gradients_of_double_are_computed_in_double(name, slope):
+    x = Tensor(positive((5,)), requires_grad=True)
+    getattr(ops, name)(x).sum().backward()
+    agree(x.grad.numpy(), slope(x.numpy()))
+
+
 def test_power_at_zero():
     a, b = Tensor([0.0, 0.0, 0.0, 2.0], requires_grad=True), Tensor([0.0, 1.0, 2.0, 0.0], requires_grad=True)
     y = a**b

@@ -43,6 +43,11 @@ def test_the_poolings_of_alexnet(pixels, places):
     check_op(ops.max_pool2d, maxima, distinct(2, 2, pixels, pixels), size=3, stride=2)
 
 
+@pytest.mark.parametrize("padding", [(0, 1), (1, 0)])
+def test_padding_on_one_side(padding):
+    check_op(ops.max_pool2d, maxima, distinct(2, 2, 5, 4), size=3, stride=2, padding=padding)
+
+
 def test_a_window_of_more_than_256_places():
     rising = np.linspace(-1, 1, 21 * 21).reshape(1, 1, 21, 21)  # so that the last place wins
     check_op(ops.max_pool2d, maxima, rising, size=18, stride=2)

@@ -47,6 +47,11 @@ def test_an_empty_batch(op, function):
     check_op(op, reduced_by(function), normal(0, 3, 2), axis=(1, 2), keepdims=True)
 
 
+def test_the_first_of_three_axes():
+    for op, function in (ops.sum, sum), (ops.mean, mean_of), (ops.max, max):
+        check_op(op, reduced_by(function), distinct(2, 3, 4), axis=0)
+
+
 def test_the_sum_of_nothing_is_zero():
     check_op(ops.sum, reduced_by(sum), normal(0, 3), axis=0)
 

@@ -453,6 +453,9 @@ def test_move_takes_the_tensor_itself_and_forgets_its_gradient():
     x.sum().backward()
     x.move(cpu(1))
     assert (x.device, x.grad, x.requires_grad) == (cpu(1), None, True)
+    x = parameter(4, 3, 2, 2)
+    x.move(cpu(1))
+    assert batch_last(x.numpy()).flags.c_contiguous
 
 
 def test_as_tensor():

@@ -33,6 +33,12 @@ def test_value_and_gradient_cross_and_the_ledger_keeps_count(dtype):
     assert ops.ledger.total() == 2 * x.numpy().nbytes
 
 
+def test_what_crosses_twice_counts_twice():
+    x = Tensor([1.0, 2.0])
+    x.to(cpu(1)), x.to(cpu(1))
+    assert ops.ledger == {(cpu(0), cpu(1)): 16}
+
+
 def test_on_the_same_device_it_is_the_tensor_itself():
     x = Tensor([1.0], device=cpu(1))
     assert x.to(cpu(1)) is x
