@@ -63,7 +63,7 @@ class FirstFailure:
 def named(op):
     """What the numerical check says of the first case of an op that fails: verdicts, the most probable first."""
     try:
-        from minicnn.checks import CASES
+        from minicnn.gradcheck.suite import CASES
     except ImportError:
         return None
     from minicnn import GradientError
