@@ -75,27 +75,27 @@ def draw_predictions(pictures: Sequence[np.ndarray], labels: Sequence[int], prob
     figure.savefig(path, dpi=120)
 
 
-def draw_gradcheck(title: str, inputs: Sequence[tuple[str, np.ndarray, Sequence[tuple[float, float]]]], path: Path) -> None:
+def draw_gradcheck(title: str, inputs: Sequence[tuple[str, np.ndarray, Sequence[tuple[float, float]]]],
+                   path: Path) -> None:
     """For each input (name, relative error of every element, (step, relative error) along a line): a map of the errors,
     and the curve over the step.
 
-    The map has the last two axes down and across, all others side by side. Where all is right the curve is a V, rounding
-    on its left side and curvature on its right; where backward is wrong it has a floor.
+    The map has the last two axes down and across, all others side by side, at most 64 of them. Where all is right the
+    curve is a V, rounding on its left side and curvature on its right; where backward is wrong it has a floor.
     """
-    across = 8
-    figure = Figure(figsize=(11, 0.5 + 3.2 * max(1, len(inputs))), layout="constrained")
+    count = max(1, len(inputs))
+    figure = Figure(figsize=(11, 0.5 + 3.2 * count), layout="constrained")
     figure.suptitle(f"{title}: relative error of the gradient")
-    cells = figure.subplots(max(1, len(inputs)), 2, squeeze=False)
-    for (name, errors, curve), (left, right) in zip(inputs, cells, strict=False):
-        tiles = errors.reshape(-1, *(1, 1, *errors.shape)[-2:])[: across * across]
-        tiles = np.pad(tiles, ((0, -len(tiles) % min(across, len(tiles))), (0, 1), (0, 1)), constant_values=np.nan)
+    for (name, errors, curve), (left, right) in zip(inputs, figure.subplots(count, 2, squeeze=False), strict=False):
+        tiles = errors.reshape(-1, *(1, 1, *errors.shape)[-2:])[:64]
+        across = min(8, len(tiles))
+        tiles = np.pad(tiles, ((0, -len(tiles) % across), (0, 1), (0, 1)), constant_values=np.nan)
         _, height, width = tiles.shape
-        grid = tiles.reshape(-1, min(across, len(tiles)), height, width).swapaxes(1, 2).reshape(-1, min(across, len(tiles)) * width)
-        left.set_facecolor("white")
-        image = left.imshow(np.clip(grid[:-1, :-1], 1e-12, 1), norm=LogNorm(1e-12, 1), cmap="viridis")
+        grid = tiles.reshape(-1, across, height, width).swapaxes(1, 2).reshape(-1, across * width)[:-1, :-1]
+        image = left.imshow(np.clip(grid, 1e-12, 1), norm=LogNorm(1e-12, 1), cmap="viridis")
         left.set(title=f"{name}, shape {errors.shape}", xticks=[], yticks=[])
         figure.colorbar(image, ax=left, label="relative error")
         right.loglog([h for h, _ in curve], [min(max(e, 1e-16), 1e3) for _, e in curve], "o-")
-        right.set(xlabel="step, in units of the input's size", ylabel="relative error along a line", ylim=(1e-14, 1e2))
+        right.set(xlabel="step, in units of the input's size", ylabel="relative error along a line", ylim=(1e-16, 1e2))
         right.grid(alpha=0.3)
     figure.savefig(path, dpi=110)

@@ -57,39 +57,45 @@ def at_the_border(gy, x):
     return g
 
 
-MISTAKES = {
-    "a minus": (lambda x: x * x, lambda gy, x: -2 * x * gy, (normal(2, 3),), "wrong sign"),
-    "a factor 2": (lambda x: x * x, lambda gy, x: 4 * x * gy, (normal(2, 3),), "constant factor"),
-    "half": (lambda x: x * x, lambda gy, x: x * gy, (normal(2, 3),), "constant factor"),
-    "mean for sum": (lambda x, b: x + b, lambda gy, x, b: (gy, gy.mean(0)), (normal(4, 3), normal(3)), "constant factor"),
-    "mean without 1 / n": (lambda x: x.mean(1), lambda gy, x: gy[:, None] + 0 * x, (normal(2, 5),), "constant factor"),
-    "transposed": (lambda x, w: x @ w, lambda gy, x, w: (gy @ w.T, gy.T @ x), (normal(4, 3), normal(3, 3)), "transposed"),
-    "transposed, not square": (lambda x, w: x @ w, lambda gy, x, w: (gy @ w.T, gy.T @ x), (normal(4, 3), normal(3, 2)),
-                               "transposed"),
-    "a kernel not reflected": (lambda x: x * [1, 2, 3], lambda gy, x: (gy * [1, 2, 3])[:, ::-1], (normal(2, 3),),
-                               "transposed"),
-    "a broadcast not summed": (lambda x, b: x + b, lambda gy, x, b: (gy, gy), (normal(4, 3), normal(3)),
-                               "broadcast axis not summed"),
-    "a broadcast of which one row counts": (lambda x, b: x + b, lambda gy, x, b: (gy, gy[0]), (normal(4, 3), normal(3)),
-                                            "broadcast axis not summed"),
+X, B, SQUARE = normal(4, 3), normal(3, seed=1), normal(3, 3, seed=1)
+
+def neighbours(x):
+    """Each element, and the squares of those before and after it."""
+    wide = np.pad(x, ((0, 0), (1, 1)))
+    return x + wide[:, :-2] ** 2 + wide[:, 2:] ** 2
+
+
+MISTAKES = {  # what was done wrong: the function, its backward, inputs, and the verdict
+    "a minus": (lambda x: x * x, lambda gy, x: -2 * x * gy, (X,), "wrong sign"),
+    "a factor 2": (lambda x: x * x, lambda gy, x: 4 * x * gy, (X,), "constant factor"),
+    "half": (lambda x: x * x, lambda gy, x: x * gy, (X,), "constant factor"),
+    "mean for sum": (lambda x, b: x + b, lambda gy, x, b: (gy, gy.mean(0)), (X, B), "constant factor"),
+    "mean without 1 / n": (lambda x: x.mean(1), lambda gy, x: gy[:, None] + 0 * x, (X,), "constant factor"),
+    "transposed": (lambda x, w: x @ w, lambda gy, x, w: (gy @ w.T, gy.T @ x), (X, SQUARE), "transposed"),
+    "another shape": (lambda x, w: x @ w, lambda gy, x, w: (gy @ w.T, gy.T @ x), (X, normal(3, 2)), "transposed"),
+    "not reflected": (lambda x: x * [1, 2, 3], lambda gy, x: (gy * [1, 2, 3])[:, ::-1], (X,), "transposed"),
+    "reshaped amiss": (lambda x: x.T, lambda gy, x: gy.reshape(x.shape), (X,), "transposed"),
+    "no sum": (lambda x, b: x + b, lambda gy, x, b: (gy, gy), (X, B), "broadcast axis not summed"),
+    "no sum, one row": (lambda x, b: x + b, lambda gy, x, b: (gy, gy[0]), (X, B), "broadcast axis not summed"),
     "= in a scatter": (lambda x: x[[2, 0, 2]], scattered, (normal(4),), "= for +="),
     "= in a pool": (pool, lambda gy, x: pool_backward(gy, x, True), (distinct(3, 9),), "= for +="),
     "a border": (lambda x: x * x, at_the_border, (normal(2, 5, 6),), "padded border"),
-    "a group": (lambda x, w: x * x, lambda gy, x, w: (shifted(gy, x), None), (normal(1, 8, 2, 2), np.ones((2, 4, 1, 1), int)),
-                "group boundary"),
-    "no product rule": (lambda x: np.exp(x) * x, lambda gy, x: gy * np.exp(x) * x, (normal(2, 3),), "term missing"),
-    "no residual": (lambda x: x + np.tanh(x), lambda gy, x: gy * (1 - np.tanh(x) ** 2), (normal(2, 3),), "term missing"),
-    "softmax without its sum": (softmax, lambda gy, x: gy * softmax(x), (normal(2, 3),), "term missing"),
-    "no gradient": (lambda x: x * x, lambda gy, x: 0 * gy, (normal(2, 3),), "zero where it should not be"),
-    "another mask": (lambda x: x * [1, 0, 1, 1, 0, 1], lambda gy, x: gy * [1, 1, 0, 1, 0, 1], (normal(4, 6),),
-                     "zero where it should not be"),
-    "a division by 0": (lambda x: x * x, lambda gy, x: np.where(x > 0, np.nan, gy), (normal(2, 3),), "not finite"),
-    "float32": (lambda x: (x.astype(np.float32) ** 2).astype(np.float64), lambda gy, x: 2 * x * gy, (normal(2, 3),),
-                "single precision"),
-    "each of two equal maxima": (lambda x: x.max(1), lambda gy, x: gy[:, None] * (x == x.max(1, keepdims=True)),
-                                 (np.array([[1.0, 3.0, 3.0], [0.0, 2.0, 1.0]]),), "kink or tie"),
-    "relu': 2 at 0": (lambda x: np.maximum(x, 0), lambda gy, x: gy * np.where(x == 0, 2, x > 0), (np.array([0, 1, -1.0]),),
-                      "kink or tie"),
+    "a group": (lambda x, w: x * x, lambda gy, x, w: (shifted(gy, x), None),
+                (normal(1, 8, 2, 2), np.ones((2, 4, 1, 1), int)), "group boundary"),
+    "no product rule": (lambda x: np.exp(x) * x, lambda gy, x: gy * np.exp(x) * x, (X,), "term missing"),
+    "no residual": (lambda x: x + np.tanh(x), lambda gy, x: gy * (1 - np.tanh(x) ** 2), (X,), "term missing"),
+    "softmax without its sum": (softmax, lambda gy, x: gy * softmax(x), (X,), "term missing"),
+    "a neighbour forgotten": (neighbours, lambda gy, x: gy + 2 * x * np.pad(gy, ((0, 0), (0, 1)))[:, 1:], (X,),
+                              "term missing"),
+    "no gradient": (lambda x: x * x, lambda gy, x: 0 * gy, (X,), "zero where it should not be"),
+    "another mask": (lambda x: x * [1, 0, 1], lambda gy, x: gy * [1, 1, 0], (X,), "zero where it should not be"),
+    "a division by 0": (lambda x: x * x, lambda gy, x: np.where(x > 0, np.nan, gy), (X,), "not finite"),
+    "float32": (lambda x: x.astype(np.float32) * x, lambda gy, x: 2 * x * gy, (X,), "single precision"),
+    "float32 backward": (lambda x: x * x, lambda gy, x: np.float32(2 * x * gy), (X,), "single precision"),
+    "every maximum": (lambda x: x.max(1), lambda gy, x: gy[:, None] * (x == x.max(1, keepdims=True)),
+                      (np.array([[1.0, 3.0, 3.0], [0.0, 2.0, 1.0]]),), "kink or tie"),
+    "relu' = 2 at 0": (lambda x: np.maximum(x, 0), lambda gy, x: gy * np.where(x == 0, 2, x > 0),
+                       (np.array([0, 1, -1.0]),), "kink or tie"),
 }  # fmt: skip
 
 
@@ -104,12 +110,8 @@ def test_a_mistake_is_found_and_named(mistake):
     (lambda x, w: x @ w, lambda gy, x, w: (gy @ w.T, x.T @ gy), (normal(4, 3), normal(3, 2))),
     (pool, lambda gy, x: pool_backward(gy, x, False), (distinct(3, 9),)),
     (softmax, lambda gy, x: softmax(x) * (gy - (gy * softmax(x)).sum(1, keepdims=True)), (normal(2, 3),)),
-    (lambda x: x.max(1), lambda gy, x: gy[:, None] * (np.arange(3) == x.argmax(1)[:, None]), (np.ones((2, 3)),)),
-], ids=["square", "matmul", "pool", "softmax", "tie"])  # fmt: skip
+], ids=["square", "matmul", "pool", "softmax"])  # fmt: skip
 def test_what_is_right_passes(function, backward, inputs):
-    if inputs[0].min() == 1:  # nothing but ties: say so, rather than say that all is well
-        assert "was not checked" in str(failure(function, *inputs, backward=backward))
-        inputs = (np.concatenate([inputs[0], distinct(2, 3)]),)
     assert gradcheck(function, *inputs, backward=backward).error < 1e-8
 
 
@@ -149,7 +151,8 @@ def test_the_error_says_which_input_which_elements_and_both_numbers():
 
 
 def test_the_worst_elements_come_first():
-    error = failure(lambda x: x * x, np.arange(1.0, 9.0), backward=lambda gy, x: gy * (2 * x + (x == 5) + 0.1 * (x > 6)))
+    x = np.arange(1.0, 9.0)
+    error = failure(lambda x: x * x, x, backward=lambda gy, x: gy * (2 * x + (x == 5) + 0.1 * (x > 6)))
     lines = [line.split()[0] for line in str(error).splitlines() if line.strip().startswith("(")]
     assert lines[0] == "(4,)"
     assert len(lines) == 3
@@ -159,7 +162,7 @@ MATMUL = [
     (lambda gy, x, w: (-gy @ w.T, x.T @ gy), ["input 0 (x)", "every element is −1 times what it should be"]),
     (lambda gy, x, w: (gy @ w.T, x.T @ gy / 4), ["input 1 (w)", "0.25 times", "That is 1 / 4, axis 0 of input 0"]),
     (lambda gy, x, w: (gy @ w.T * 3, x.T @ gy), ["3 times what it should be", "That is 3, axis 1 of input 0"]),
-    (lambda gy, x, w: (gy @ w.T, (x.T @ gy).T), ["has the shape (2, 3), the input (3, 2)", "axes (0, 1) exchanged"]),
+    (lambda gy, x, w: (gy @ w.T, (x.T @ gy).T), ["has the shape (2, 3), the input (3, 2)", "in another order"]),
     (lambda gy, x, w: (gy @ w.T, gy[:, None, :] * x[:, :, None]), ["broadcast along axes (0,)", "sum the gradient"]),
     (lambda gy, x, w: (gy @ w.T, (x.T @ gy).ravel()), ["has the shape (6,), the input (3, 2)", "reshape it"]),
     (lambda gy, x, w: (gy @ w.T, x.T @ gy * [1, 1.3]), ["wrong in 3 of 6 elements", "No known mistake fits"]),
@@ -188,7 +191,8 @@ def test_a_tie_shows_both_contenders_and_how_far_apart_they_are():
 def test_rounding_shows_the_error_over_the_step():
     error = failure(lambda x: x.astype(np.float32) * x, normal(3), backward=lambda gy, x: 2 * x * gy)
     assert [v.name for v in error.verdicts] == ["single precision"]
-    errors = {float(line.split()[1]): float(line.split()[3]) for line in str(error).splitlines() if line.startswith("    step")}
+    points = [line.split() for line in str(error).splitlines() if line.startswith("    step")]
+    errors = {float(step): float(error) for _, step, _, error, _ in points}
     assert errors[1e-2] < 1e-4 < errors[1e-7]
 
 
@@ -213,7 +217,7 @@ def test_settings_that_make_no_sense_are_refused(setting):
 
 
 def test_what_is_no_function_of_tensors_is_refused():
-    with pytest.raises(TypeError, match="returned float64, not a tensor: a function of NumPy arrays needs its backward="):
+    with pytest.raises(TypeError, match=r"returned float64, not a tensor: .* NumPy arrays needs its backward="):
         gradcheck(lambda x: np.float64(1), normal(3))
     with pytest.raises(ValueError, match="backward returned 1 gradients for 2 inputs"):
         gradcheck(lambda a, b: a * b, normal(3), normal(3), backward=lambda gy, a, b: gy * b)
@@ -249,8 +253,8 @@ def test_a_graph_that_loses_a_use_is_named(monkeypatch):
         return x.exp() + x.tanh()
 
     gradcheck(two_uses, normal(3))
-    uses = []
-    monkeypatch.setattr(Tensor, "backward", lambda self, g: (uses.append(1), (careless if len(uses) == 1 else backward)(self, g)))
+    ways = iter([careless])
+    monkeypatch.setattr(Tensor, "backward", lambda self, gradient: next(ways, backward)(self, gradient))
     assert verdicts(two_uses, normal(3))[0] == "= for +="
 
 
@@ -273,12 +277,15 @@ def test_elements_near_a_kink_are_checked_with_a_smaller_step():
 
 
 def test_of_elements_that_tie_any_may_take_the_gradient_but_one():
+    def maximum(x):
+        return x.max(1)
+
     x = np.array([[1.0, 3.0, 3.0, 3.0], [0.0, 2.0, 1.0, -1.0]])
     for i in (1, 2, 3):
-        assert gradcheck(lambda x: x.max(1), x, backward=lambda gy, x, i=i: gy[:, None] * np.eye(4)[[i, 1]]).kinks
-    assert gradcheck(lambda x: x.max(1), x, backward=lambda gy, x: gy[:, None] * [[0, 0.3, 0.5, 0.2], [0, 1, 0, 0]]).kinks
-    assert "kink or tie" in verdicts(lambda x: x.max(1), x, backward=lambda gy, x: gy[:, None] * (x == x.max(1, keepdims=True)))
-    assert verdicts(lambda x: x.max(1), x, backward=lambda gy, x: gy[:, None] * np.eye(4)[[0, 1]])
+        assert gradcheck(maximum, x, backward=lambda gy, x, i=i: gy[:, None] * np.eye(4)[[i, 1]]).kinks
+    assert gradcheck(maximum, x, backward=lambda gy, x: gy[:, None] * [[0, 0.3, 0.5, 0.2], [0, 1, 0, 0]]).kinks
+    assert verdicts(maximum, x, backward=lambda gy, x: gy[:, None] * (x == maximum(x)[:, None]))[0] == "kink or tie"
+    assert verdicts(maximum, x, backward=lambda gy, x: gy[:, None] * np.eye(4)[[0, 1]])
 
 
 def test_where_all_lies_at_kinks_it_does_not_say_that_all_is_well():
@@ -361,7 +368,8 @@ def test_parameters_may_be_given():
 def test_two_devices():
     """Inputs, parameters and the way between."""
     w = Tensor(normal(3), requires_grad=True, device=cpu(1))
-    gradcheck(lambda a, b: a.to(cpu(1)) * b * w, Tensor(normal(3)), Tensor(normal(3, seed=1), device=cpu(1)), parameters=[w])
+    b = Tensor(normal(3, seed=1), device=cpu(1))
+    gradcheck(lambda a, b: a.to(cpu(1)) * b * w, Tensor(normal(3)), b, parameters=[w])
     ops.ledger.clear()
 
 
@@ -379,7 +387,7 @@ def test_alexnet_over_two_devices_with_its_loss():
 
 
 def test_a_picture_is_drawn_of_what_is_right_and_of_what_is_wrong(tmp_path):
-    gradcheck(lambda x, w: ops.conv2d(x, w, padding=1), normal(2, 2, 4, 5), normal(3, 2, 3, 3), picture=tmp_path / "right.png")
+    gradcheck(ops.conv2d, normal(2, 2, 4, 5), normal(3, 2, 3, 3), picture=tmp_path / "right.png")
     failure(lambda x: x * x, normal(4, 5, 6), backward=at_the_border, picture=tmp_path / "wrong.png")
     for name in ("right.png", "wrong.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor import GradientShapeError
-from .error import GradientError, changing, explained, misshapen, noisy, plain
+from .error import ROUNDED, GradientError, changing, explained, misshapen, noisy, plain
 from .kink import Kink, kink_between
 from .subject import Input, Subject, of_arrays, of_tensors
 from .verdict import Evidence, Verdict
@@ -119,42 +119,46 @@ class _Check:
                 raise changing(self.title, self.y, again)
 
     def check(self, i: int, x: Input, gradient: np.ndarray | None) -> None:
+        what = f"{x.name}, shape {x.start.shape}"
         g = np.zeros(x.start.shape) if gradient is None else gradient.astype(np.float64)
+        if g.any() and (g == g.astype(np.float32)).all():  # as u is not
+            raise plain(f"{self.title}: the gradient of {what}, has come through float32: all its numbers have no more "
+                        "than 24 bits", x.name, "single precision", ROUNDED)  # fmt: skip
         direction = self.random.standard_normal(x.start.shape) * x.size
-        curve = self.along(x, g, direction, [self.step * rung for rung in LADDER], self.tolerance)
-        error = min(curve.values())
+        errors = self.along(x, g, direction, [self.step * rung for rung in LADDER], self.tolerance)
+        error = min(errors.values())
         right = error <= self.tolerance
         if right and gradient is None:
-            raise plain(f"{self.title}: no gradient reached {x.name}, shape {x.start.shape}, and none should", x.name,
+            raise plain(f"{self.title}: no gradient reached {what}, and none should", x.name,
                         "zero where it should not be", "the function does not depend on it: leave it out, or use it")
         if right and not self.thorough:
             self.report.error = max(self.report.error, error)
             return
         self.call_again(0 if right else 3)
-        curve = self.along(x, g, direction, CURVE)
+        curve = sorted(self.along(x, g, direction, CURVE).items())
         if not right and rounds(curve):
-            self.maps.append((x.name, np.full(x.start.shape, np.nan), sorted(curve.items())))
-            raise noisy(self.title, x.name, sorted(curve.items()))
-        self.look(i, x, g, right, sorted(curve.items()))
+            self.maps.append((x.name, np.full(x.start.shape, np.nan), curve))
+            raise noisy(self.title, what, x.name, curve)
+        self.look(i, x, g, right, curve)
 
     # -- along a line ------------------------------------------------------------------------------------------------
 
     def along(self, x: Input, g: np.ndarray, direction: np.ndarray, steps: Iterable[float],
-              enough: float = 0.0) -> dict[float, float]:
-        """The relative error along a line, by step; no more steps once one is ``enough``."""
+              enough: float = -1.0) -> dict[float, float]:
+        """The relative error along a line, by step; no more steps once one is good enough."""
         errors = {}
         expected, scale = float((g * direction).sum()), float(np.linalg.norm(g)) * x.size + self.floor
         for h in steps:
             above, below = self.beside(x, h * direction)
             off = abs(float(((above - below) * self.u).sum()) / (2 * h) - expected)
-            errors[h] = off / scale if scale else np.inf if off else 0.0
-            errors[h] = errors[h] if np.isfinite(errors[h]) else np.inf
+            relative = off / scale if scale else off and np.inf
+            errors[h] = relative if np.isfinite(relative) else np.inf
             if errors[h] <= enough:
                 break
         return errors
 
     def beside(self, x: Input, change: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The values at x + change and x − change."""
+        """The values at x + change and at x − change."""
         try:
             x.move(x.start + change)
             above = self.value()
@@ -167,8 +171,9 @@ class _Check:
 
     def look(self, i: int, x: Input, g: np.ndarray, right: bool, curve: list[tuple[float, float]]) -> None:
         """Find out which elements are wrong, and how; raise if any is."""
-        count = min(x.start.size, self.elements)
-        flat = np.sort(self.random.choice(x.start.size, count, replace=False)) if count < x.start.size else np.arange(count)
+        what, size = f"{x.name}, shape {x.start.shape}", x.start.size
+        count = min(size, self.elements)
+        flat = np.arange(size) if count == size else np.sort(self.random.choice(size, count, replace=False))
         e = Evidence(x.start, self.y, self.u, flat, g.ravel()[flat], self.floor / x.size, self.subject.shapes)
         h = self.step * x.size
         kinks = {j: kink for j in range(count) if (kink := self.measure(x, e, j, h))}
@@ -176,19 +181,19 @@ class _Check:
         self.try_other_steps(x, e, kinks, h)
         kinks = {j: kink for j, kink in kinks.items() if e.wrong[j]}
         ties = self.between_slopes(x, e, kinks, h)
-        pictured = np.full(x.start.size, np.nan)
-        pictured[flat] = e.error
-        self.maps.append((x.name, pictured.reshape(x.start.shape), curve))
+        drawn = np.full(size, np.nan)
+        drawn[flat] = e.error
+        self.maps.append((x.name, drawn.reshape(x.start.shape), curve))
         if e.wrong.any():
             e.uses = [use.ravel()[flat] for use in self.subject.uses(self.u, i)]
             raise explained(self.title, x.name, e, ties)
         if len(kinks) == count:
-            raise plain(f"{self.title}: {x.name}, shape {x.start.shape}, was not checked: every element lies at a kink or "
-                        "a tie", x.name, "kink or tie", f"{kinks[0].told(e, kinks)}: move the input away from there")
-        if not right and count < x.start.size and not kinks:
-            raise GradientError(f"{self.title}: the gradient of {x.name}, shape {x.start.shape}, is wrong by "
-                                f"{min(error for _, error in curve):.2g} along a random line, but in none of {count} "
-                                "elements drawn by chance: look at more with elements=", x.name)
+            raise plain(f"{self.title}: {what}, was not checked: every element lies at a kink or a tie", x.name,
+                        "kink or tie", f"{kinks[0].told(e, kinks)}: move the input away from there")  # fmt: skip
+        if not right and count < size and not kinks:
+            raise GradientError(f"{self.title}: the gradient of {what}, is wrong by {min(curve)[1]:.2g} along a random "
+                                f"line, but in none of {count} elements drawn by chance: look at more with elements=",
+                                x.name)  # fmt: skip
         self.report.error = max(self.report.error, float(np.delete(e.error, list(kinks)).max(initial=0)))
         if kinks:
             self.report.kinks[x.name] = len(kinks)
@@ -202,39 +207,39 @@ class _Check:
         return kink_between(j, self.y, self.u, above, below, h)
 
     def try_other_steps(self, x: Input, e: Evidence, kinks: dict[int, Kink], h: float) -> None:
-        """What is wrong at one step may be right at others: the step was too large, too small or reached over a kink."""
+        """What is wrong at one step may be right at others: it was too large, too small, or reached over a kink."""
         patience = PATIENCE
         for j in np.flatnonzero(e.wrong & np.isfinite(e.analytic)).tolist():
-            before = e.numeric[j], e.scale[j]
-            for rung in LADDER[1:] if patience or j in kinks else ():
+            if not patience and j not in kinks:
+                continue
+            for rung in LADDER[1:]:
                 kink = self.measure(x, e, j, h * rung)
                 if not kink and e.error[j] <= self.tolerance:
                     e.wrong[j] = False
                     break
             else:
                 self.measure(x, e, j, h)
-                patience -= patience > 0 and j not in kinks
+                patience -= j not in kinks
 
     def between_slopes(self, x: Input, e: Evidence, kinks: dict[int, Kink], h: float) -> list[Verdict]:
-        """Where there are kinks, backward is right if what it says lies between the slopes on both sides: those of one
-        element, and those of all that contend, moved together. What passes is wrong no more."""
-        wrong = [kink for kink in kinks.values() if not kink.low <= e.analytic[kink.element] <= kink.high]
-        fine = [j for j, kink in kinks.items() if kink not in wrong]
+        """At a kink backward is right if what it says lies between the slopes on both sides: those of one element, and
+        those of all that contend, moved together. What passes is wrong no more."""
+        fine = [j for j, kink in kinks.items() if kink.low <= e.analytic[j] <= kink.high]
         if fine:
             change = np.zeros(x.start.shape)
             change.flat[e.flat[fine]] = self.random.uniform(0.5, 1, len(fine))
             together = kink_between(fine[0], self.y, self.u, *self.beside(x, h * change), h)
             said = float((e.analytic[fine] * change.flat[e.flat[fine]]).sum())
             if together and not together.low <= said <= together.high:
-                return [Verdict("kink or tie", f"{kinks[fine[0]].told(e, kinks)}. Moved together, all contenders change "
-                                f"the loss by {together.below:.6g} to {together.above:.6g}, backward says {said:.6g}: "
-                                "the gradient belongs to one of them, not to each")]
+                return [Verdict("kink or tie", f"{kinks[fine[0]].told(e, kinks)}. Moved together, all contenders "
+                                f"change the loss by {together.below:.6g} to {together.above:.6g}, and backward says "
+                                f"{said:.6g}: the gradient belongs to one of them, not to each")]  # fmt: skip
             e.wrong[fine] = False
-        return [Verdict("kink or tie", kink.told(e, kinks)) for kink in wrong[:1]]
+        return [Verdict("kink or tie", kink.told(e, kinks)) for j, kink in kinks.items() if j not in fine][:1]
 
 
-def rounds(curve: dict[float, float]) -> bool:
-    """Whether the error grows with smaller steps from far above what double precision would give."""
-    best = min(curve, key=lambda h: curve[h])
-    smaller = [error for h, error in curve.items() if h <= best / 99]
-    return curve[best] < 0.03 and best > 0.99e-5 and bool(smaller) and min(smaller) > 10 * curve[best]
+def rounds(curve: list[tuple[float, float]]) -> bool:
+    """Whether the error grows with smaller steps, and that far above where double precision would make it grow."""
+    step, least = min(curve, key=lambda point: point[1])
+    smaller = [error for h, error in curve if h <= step / 99]
+    return least < 0.03 and step > 0.99e-5 and bool(smaller) and min(smaller) > 10 * least

@@ -110,8 +110,9 @@ def of_tensors(function: Callable[..., Any], given: Sequence[Any], parameters: I
         for p, array, _ in before:
             with p.device:
                 p._array = stored(array.astype(np.float64, order="K", copy=True))
+        shapes = [*map(np.shape, tensors), *(p.shape for _, p in named)]
         yield Subject([Input(n, t.writable(), t.numpy(), lambda a, t=t: t.device.put(stored(a)))  # type: ignore[misc]
-                       for n, t in leaves], value, gradients, uses, [*map(np.shape, tensors), *(p.shape for _, p in named)])
+                       for n, t in leaves], value, gradients, uses, shapes)  # fmt: skip
     finally:
         for p, array, grad in before:
             p._array, p.grad = array, grad
@@ -127,8 +128,8 @@ def of_arrays(function: Callable[..., Any], given: Sequence[Any], backward: Call
         found = backward(u.copy(), *arrays)
         found = found if isinstance(found, (tuple, list)) else (found,)
         if len(found) != len(arrays):
-            raise ValueError(f"gradcheck: backward returned {len(found)} gradients for {len(arrays)} inputs: return one "
-                             "for each, None where there is none")
+            raise ValueError(f"gradcheck: backward returned {len(found)} gradients for {len(arrays)} inputs: return "
+                             "one for each, None where there is none")
         return [None if found[i] is None else np.array(found[i]) for i in real]
 
     title = names(function, len(arrays))

@@ -95,6 +95,7 @@ def _cases() -> Iterable[Case]:
         yield case(op, normal(2, 1, 4), positive(4), told="broadcast")
     yield case(ops.power, positive(2, 3), normal(2, 3))
     yield case(ops.power, positive(3), normal(2, 1), told="broadcast")
+    yield case(ops.power, np.array([0.0, 0.0, 1.5]), np.array([2.0, 3.0, 0.5]), told="0 to a power")
     for op in (ops.negative, ops.exp, ops.tanh, ops.sigmoid):
         yield case(op, normal(3, 4))
     yield case(ops.log, positive(3, 4))
@@ -102,6 +103,7 @@ def _cases() -> Iterable[Case]:
     for op in (ops.sum, ops.mean, ops.max):
         yield case(op, distinct(2, 3, 4))
         yield case(op, distinct(2, 3, 4), axis=1)
+        yield case(op, distinct(3, 3, 3), axis=0)
         yield case(op, distinct(2, 3, 4), axis=(0, 2), keepdims=True)
     yield case(ops.max, np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]]), axis=1, told="axis=1, ties")
     yield case(ops.reshape, normal(2, 3, 4), shape=(4, 6))
@@ -122,7 +124,7 @@ def _cases() -> Iterable[Case]:
     yield case(ops.conv2d, normal(2, 6, 5, 5), normal(4, 3, 3, 3), normal(4), padding=1, groups=2)
     yield case(ops.conv2d, normal(1, 6, 4, 4), normal(9, 2, 2, 2), normal(9), stride=2, groups=3)
     yield case(ops.max_pool2d, distinct(2, 3, 7, 7), size=3, stride=2)
-    yield case(ops.max_pool2d, distinct(2, 2, 6, 5), size=3, stride=1, padding=1)
+    yield case(ops.max_pool2d, distinct(2, 2, 7, 8) - 2, size=3, stride=1, padding=1)
     yield case(ops.max_pool2d, distinct(2, 2, 6, 6), size=2, stride=2)
     yield case(ops.max_pool2d, np.repeat(distinct(1, 2, 4, 2), 2, 3), size=2, stride=2, told="size=2, stride=2, ties")
     for beta in (0.75, 0.6):
@@ -140,12 +142,13 @@ def _cases() -> Iterable[Case]:
     yield case(lambda x: x * x.sum() + x.exp() + x, normal(3, 4), op="tensor", told="one input, four uses")
     yield case(lambda x: (lambda z: z * z.tanh() + z)(x * 2.0), normal(3, 4), op="tensor", told="a result used thrice")
     yield layer(lambda: nn.Linear(4, 5), normal(3, 4))
-    yield layer(lambda: nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2), normal(2, 4, 5, 5), "stride=2, padding=1, groups=2")
+    yield layer(lambda: nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2), normal(2, 4, 5, 5), "stride=2, groups=2")
     yield layer(lambda: nn.LocalResponseNorm(5, 1.0), normal(2, 6, 2, 2), "alpha=1.0")
     yield layer(nn.MaxPool2d, distinct(2, 2, 7, 7))
     yield layer(nn.ReLU, distinct(3, 4))
     yield layer(nn.Flatten, normal(2, 3, 2, 2))
-    yield layer(lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(36, 5)), normal(2, 3, 5, 5))
+    yield layer(lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(), nn.Flatten(), nn.Linear(4, 5)),
+                normal(2, 3, 5, 5), "from Conv2d to Linear")  # fmt: skip
     for variant in ("blueprint", "paper"):
         yield network(variant, 1 / 16, (cpu(0), cpu(1)), 10)
 
@@ -164,11 +167,11 @@ def table(cases: Iterable[Case], say: Callable[[str], Any] = print) -> int:
             report = c.run()
             left_out = sum(report.kinks.values())
             error, verdict = f"{report.error:.1e}", "right" + (f", {left_out} at kinks left out" if left_out else "")
-        except GradientError as wrong:
-            failures.append(wrong)
-            error, verdict = "WRONG", ", ".join(v.name for v in wrong.verdicts) or "no known mistake"
+        except GradientError as failure:
+            failures.append(failure)
+            error, verdict = "WRONG", ", ".join(v.name for v in failure.verdicts) or "no known mistake"
         took = time.perf_counter() - start
         say(f"{c.op:<22} {c.settings:<40} {c.given:<38} {error:>8} {took:>6.2f} s  {verdict}")
-    for wrong in failures:
-        say(f"\n{wrong}")
+    for message in failures:
+        say(f"\n{message}")
     return len(failures)

@@ -1,0 +1,54 @@
+"""python -m minicnn gradcheck: one line for each op, layer and network, and a status that a script can rely on."""
+
+import importlib
+
+import numpy as np
+import pytest
+
+from minicnn import ops
+from minicnn.__main__ import main
+from minicnn.gradcheck.suite import CASES, case
+from minicnn.op import op
+
+
+@op
+def careless(x):
+    return x * x, lambda gy: -2 * x * gy
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{c.op} {c.settings} {c.given}" for c in CASES])
+def test_every_case_is_right(case):
+    assert case.run().error < 1e-6
+
+
+def test_every_op_and_every_layer_has_a_case():
+    names = {c.op for c in CASES}
+    assert set(ops.__all__) - {"ledger"} <= names
+    assert {"nn.Conv2d", "nn.Linear", "nn.LocalResponseNorm", "nn.MaxPool2d", "nn.ReLU", "alexnet"} <= names
+
+
+def test_the_table_has_a_line_for_each_case(capsys):
+    assert main(["gradcheck", "relu", "linear"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["op", "settings", "inputs", "error", "time", "verdict"]
+    rows = [line for line in lines if line.startswith(("relu", "linear"))]
+    assert len(rows) == 3
+    assert all(row.endswith("right") for row in rows)
+    assert lines[-1] == "3 of 3 right"
+
+
+def test_what_is_wrong_is_explained_and_the_status_says_so(capsys, monkeypatch):
+    wrong = case(careless, np.arange(3.0), op="relu")
+    monkeypatch.setattr(importlib.import_module("minicnn.gradcheck.suite"), "CASES", [wrong, *CASES])
+    assert main(["gradcheck", "relu"]) == 1
+    out = capsys.readouterr().out
+    assert "WRONG" in out
+    assert "Verdict: wrong sign" in out
+    assert out.endswith("1 of 2 right\n")
+
+
+def test_an_op_that_is_not_there_is_named_in_one_line(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["gradcheck", "conv3d"])
+    assert stopped.value.code == 2
+    assert "there is no case for conv3d: choose from add, alexnet, concatenate, conv2d" in capsys.readouterr().err
