@@ -272,6 +272,8 @@ def test_elements_at_a_kink_are_left_out_and_counted():
 def test_elements_near_a_kink_are_checked_with_a_smaller_step():
     x = np.array([3e-8, 1.0, -1.0, -1e-7])
     assert gradcheck(ops.relu, x).kinks == {}
+    report = gradcheck(ops.relu, np.array([0, *x]))  # the line goes through 0, so that all are looked at
+    assert (report.kinks, report.near) == ({"input 0 (x)": 1}, {"input 0 (x)": 2})
     wrong = failure(np.vectorize(lambda v: max(v, 0)), x, backward=lambda gy, x: gy * (x > 1e-7))
     assert "(0,)" in str(wrong)
 

@@ -7,9 +7,10 @@ from math import log10
 
 import numpy as np
 
-from .verdict import Evidence, Verdict, read
+from .evidence import Evidence
+from .verdict import Verdict, read
 
-__all__ = ["ROUNDED", "GradientError", "changing", "explained", "misshapen", "noisy", "plain"]
+__all__ = ["ROUNDED", "GradientError", "changing", "explained", "misshapen", "noisy", "plain", "rounds"]
 
 WORST = 4  # elements to show
 ROUNDED = ("something computes in float32, or rounds as much: look for astype, and for float32 arrays made inside, and "
@@ -84,6 +85,13 @@ def changing(title: str, once: np.ndarray, again: np.ndarray) -> GradientError:
     return plain(f"{title}: called twice with the same inputs, it gave {once.flat[i]:.8g} and {again.flat[i]:.8g}",
                  "output", "not deterministic", "there is nothing to differentiate: fix the random numbers, those of "
                  "dropout by key= and step=, of a layer by its counter, or call eval()")  # fmt: skip
+
+
+def rounds(curve: list[tuple[float, float]]) -> bool:
+    """Whether the error grows with smaller steps, and that far above where double precision would make it grow."""
+    step, least = min(curve, key=lambda point: point[1])
+    smaller = [error for h, error in curve if h <= step / 99]
+    return least < 0.03 and step > 0.99e-5 and bool(smaller) and min(smaller) > 10 * least
 
 
 def noisy(title: str, what: str, input: str, curve: Sequence[tuple[float, float]]) -> GradientError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .verdict import Evidence
+from .evidence import Evidence
 
 __all__ = ["Kink", "kink_between"]
 

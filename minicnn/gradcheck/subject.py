@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import Device, cpu
 from ..memory import Array, stored
 from ..module import Module
 from ..tensor import Tensor, no_grad
@@ -18,19 +19,23 @@ __all__ = ["Input", "Subject", "of_arrays", "of_tensors"]
 
 
 class Input:
-    """An input that can be moved. array: what the function reads. start: its numbers, in main memory.
+    """An input that can be moved. array: what the function reads, on ``device``. start: its numbers, in main memory.
 
-    put: brings an array to where ``array`` lives. size: the root mean square of the numbers, by which steps are
-    measured; 1 where all are 0.
+    size: the root mean square of the numbers, by which steps are measured; 1 where all are 0.
     """
 
-    def __init__(self, name: str, array: Array, start: np.ndarray, put: Callable[[np.ndarray], Array]):
-        self.name, self.array, self.start, self.put = name, array, np.array(start), put
+    def __init__(self, name: str, array: Array, start: np.ndarray, device: Device):
+        self.name, self.array, self.start, self.device = name, array, np.array(start), device
         size = float(np.sqrt(np.mean(self.start**2))) if self.start.size else 0.0
         self.size = size if 0 < size < np.inf else 1.0
 
     def move(self, to: np.ndarray) -> None:
-        self.array[...] = self.put(to)
+        with self.device:
+            self.array[...] = self.device.put(stored(to))
+
+    def move_element(self, place: tuple[int, ...], to: float) -> None:
+        with self.device:
+            self.array[place] = to
 
 
 @dataclass
@@ -111,8 +116,7 @@ def of_tensors(function: Callable[..., Any], given: Sequence[Any], parameters: I
             with p.device:
                 p._array = stored(array.astype(np.float64, order="K", copy=True))
         shapes = [*map(np.shape, tensors), *(p.shape for _, p in named)]
-        yield Subject([Input(n, t.writable(), t.numpy(), lambda a, t=t: t.device.put(stored(a)))  # type: ignore[misc]
-                       for n, t in leaves], value, gradients, uses, shapes)  # fmt: skip
+        yield Subject([Input(n, t.writable(), t.numpy(), t.device) for n, t in leaves], value, gradients, uses, shapes)
     finally:
         for p, array, grad in before:
             p._array, p.grad = array, grad
@@ -133,5 +137,5 @@ def of_arrays(function: Callable[..., Any], given: Sequence[Any], backward: Call
         return [None if found[i] is None else np.array(found[i]) for i in real]
 
     title = names(function, len(arrays))
-    return Subject([Input(title[i], arrays[i], arrays[i], lambda a: a) for i in real],
+    return Subject([Input(title[i], arrays[i], arrays[i], cpu(0)) for i in real],
                    lambda: np.array(function(*arrays)), gradients, lambda u, i: [], [np.shape(x) for x in arrays])
