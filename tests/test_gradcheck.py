@@ -160,8 +160,8 @@ def test_the_worst_elements_come_first():
 
 MATMUL = [
     (lambda gy, x, w: (-gy @ w.T, x.T @ gy), ["input 0 (x)", "every element is −1 times what it should be"]),
-    (lambda gy, x, w: (gy @ w.T, x.T @ gy / 4), ["input 1 (w)", "0.25 times", "That is 1 / 4, axis 0 of input 0"]),
-    (lambda gy, x, w: (gy @ w.T * 3, x.T @ gy), ["3 times what it should be", "That is 3, axis 1 of input 0"]),
+    (lambda gy, x, w: (gy @ w.T, x.T @ gy / 4), ["input 1 (w)", "0.25 times", "That is 1 / 4; 4 is", "axis 0 of input 0", "a mean where the sum belongs"]),
+    (lambda gy, x, w: (gy @ w.T * 3, x.T @ gy), ["3 times what it should be", "That is 3; 3 is", "axis 1 of input 0"]),
     (lambda gy, x, w: (gy @ w.T, (x.T @ gy).T), ["has the shape (2, 3), the input (3, 2)", "in another order"]),
     (lambda gy, x, w: (gy @ w.T, gy[:, None, :] * x[:, :, None]), ["broadcast along axes (0,)", "sum the gradient"]),
     (lambda gy, x, w: (gy @ w.T, (x.T @ gy).ravel()), ["has the shape (6,), the input (3, 2)", "reshape it"]),

@@ -65,7 +65,8 @@ def origin(c: float, e: Evidence) -> str:
     size = max(abs(c), 1 / abs(c))
     if abs(size - round(size)) > CLOSE * size:
         return ""
-    sizes = {"outputs for each element": e.y.size / e.x.size, "elements for each output": e.x.size / max(1, e.y.size)}
+    sizes = {"the outputs for each element": e.y.size / e.x.size,
+             "the elements for each output": e.x.size / max(1, e.y.size)}
     for i, shape in enumerate(e.shapes):
         sizes |= {f"axis {a} of input {i}": n for a, n in enumerate(shape)}
         if len(shape) == 4:
@@ -74,8 +75,9 @@ def origin(c: float, e: Evidence) -> str:
     sizes |= {f"axis {a} of the output": n for a, n in enumerate(e.y.shape)} | {"all outputs": e.y.size}
     sizes |= {f"axes {a} and {b} of the output": n * m for (a, n), (b, m) in combinations(enumerate(e.y.shape), 2)}
     names = [name for name, n in sizes.items() if n != 1 and abs(n - size) < CLOSE * size][:3]
-    mean = f", {', '.join(names)}: a mean where the sum belongs, or the other way round" if names else ""
-    return f". That is {'−' if c < 0 else ''}{'1 / ' if abs(c) < 1 else ''}{round(size)}{mean}"
+    mean = "a mean where the sum belongs" if abs(c) < 1 else "a sum where the mean belongs"
+    why = f"; {round(size)} is {' or '.join(names)}: {mean}" if names else ""
+    return f". That is {'−' if c < 0 else ''}{'1 / ' if abs(c) < 1 else ''}{round(size)}{why}"
 
 
 def transposed(e: Evidence) -> Iterator[Verdict]:
