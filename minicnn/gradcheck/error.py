@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log10
+from textwrap import fill
 
 import numpy as np
 
@@ -40,7 +41,8 @@ def told(verdicts: Sequence[Verdict]) -> str:
     if not verdicts:
         return "No known mistake fits: compare the elements above with the formula, on an input as small as can be."
     head = ["Several mistakes look like this:"] * (len(verdicts) > 1)
-    return "\n".join([*head, *(f"Verdict: {v.name}: {v.text}." for v in verdicts)])
+    lines = [fill(f"Verdict: {v.name}: {v.text}.", 100, subsequent_indent="    ") for v in verdicts]
+    return "\n".join(head + lines)
 
 
 def explained(title: str, input: str, e: Evidence, ties: Sequence[Verdict]) -> GradientError:
@@ -56,7 +58,7 @@ def explained(title: str, input: str, e: Evidence, ties: Sequence[Verdict]) -> G
     for j in np.argsort(-off, kind="stable")[: min(WORST, int(e.wrong.sum()))].tolist():
         backward, numeric = float(e.analytic[j]), float(e.numeric[j])
         ratio = f"{backward / numeric:.4g}" if numeric else "-"
-        lines.append(f"{e.place(j)!s:>20} {backward:>15.8g} {numeric:>15.8g} {ratio:>10}")
+        lines.append(f"{e.place(j)!s:>20} {backward:>15.7g} {numeric:>15.7g} {ratio:>10}")
     maps = np.full((2, e.x.size), np.nan)
     maps[:, e.flat] = e.analytic, e.numeric
     analytic, numeric_map = maps.reshape(2, *e.x.shape)
