@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+from math import inf, nan  # noqa: F401 - so are these numbers printed, in a call to paste
 from pathlib import Path
 
 import numpy as np
@@ -188,13 +189,14 @@ def call(op, reference, inputs, settings):
 def found_at(function):
     """What imports the function, its name then, and what keeps it from being imported: one of the first and last is
     empty."""
-    for module in (ops, sys.modules[function.__module__]):
+    for module in (ops, sys.modules[getattr(function, "__module__", None) or "numpy"]):
         for name, value in vars(module).items():
             if value is function:
                 fetch = "" if module is ops else f"from {module.__name__} import {name}; "
                 return fetch, name if fetch else f"ops.{name}", ""
-    source, name = inspect.unwrap(function).__code__, function.__name__
-    return "", name, f"{name} is local to {Path(source.co_filename).name}:{source.co_firstlineno}"
+    name, source = getattr(function, "__name__", repr(function)), getattr(inspect.unwrap(function), "__code__", None)
+    where = f"local to {Path(source.co_filename).name}:{source.co_firstlineno}" if source else "in no module"
+    return "", name, f"{name} is {where}"
 
 
 def code(x):
@@ -207,5 +209,4 @@ def code(x):
         for seed in range(4):
             if made_by(*x.shape, seed=seed).tobytes() == x.tobytes():
                 return f"{made_by.__name__}({', '.join([*map(str, x.shape)] + [f'seed={seed}'] * bool(seed))})"
-    numbers = str(x.ravel().tolist()).replace("nan", "np.nan").replace("inf", "np.inf")
-    return f"np.array({numbers}, np.{x.dtype}).reshape({x.shape})"
+    return f"np.array({x.ravel().tolist()}, np.{x.dtype}).reshape({x.shape})"

@@ -28,6 +28,25 @@ def axes_in_order(x, axes=None):
     return y
 
 
+def rows(x):
+    return one_by_one(x, (len(x), math.prod(x.shape[1:])))
+
+
+def taken(x, index):
+    return x[index]
+
+
+def one_after_the_other(*xs, axis):
+    shape = list(xs[0].shape)
+    shape[axis] = sum(x.shape[axis] for x in xs)
+    y, start = np.empty(shape), 0
+    for x in xs:
+        for i in np.ndindex(x.shape):
+            y[tuple(n + start if a == axis % x.ndim else n for a, n in enumerate(i))] = x[i]
+        start += x.shape[axis]
+    return y
+
+
 @given(SHAPES)
 def test_reshape(shape):
     check_op(ops.reshape, one_by_one, normal(*shape), shape=(math.prod(shape),))
@@ -36,7 +55,7 @@ def test_reshape(shape):
 
 @given(SHAPES)
 def test_flatten(shape):
-    check_op(ops.flatten, lambda x: one_by_one(x, (len(x), math.prod(x.shape[1:]))), normal(*shape))
+    check_op(ops.flatten, rows, normal(*shape))
 
 
 def test_flatten_is_a_view():
@@ -55,14 +74,14 @@ def test_transpose(data):
 def test_getitem_with_slices_numbers_new_axes_and_ellipsis(data):
     shape = data.draw(SHAPES)
     index = data.draw(basic_indices(shape, allow_newaxis=True))
-    check_op(ops.getitem, lambda x, index: x[index], normal(*shape), index=index)
+    check_op(ops.getitem, taken, normal(*shape), index=index)
 
 
 @given(st.data())
 def test_getitem_with_arrays_that_take_elements_several_times(data):
     shape = data.draw(array_shapes(max_dims=3, max_side=3))
     index = data.draw(integer_array_indices(shape, result_shape=array_shapes(max_dims=2, max_side=5)))
-    check_op(ops.getitem, lambda x, index: x[index], normal(*shape), index=index)
+    check_op(ops.getitem, taken, normal(*shape), index=index)
 
 
 @pytest.mark.parametrize("index", [
@@ -70,7 +89,7 @@ def test_getitem_with_arrays_that_take_elements_several_times(data):
     slice(None, None, -2), np.arange(12).reshape(3, 4) % 5 == 0, (np.zeros(3, bool), 1), (None, [0, 0, 0], 2),
 ], ids=repr)  # fmt: skip
 def test_getitem_with_lists_and_masks(index):
-    check_op(ops.getitem, lambda x, index: x[index], normal(3, 4), index=index)
+    check_op(ops.getitem, taken, normal(3, 4), index=index)
 
 
 def test_getitem_with_a_tensor():
@@ -80,7 +99,7 @@ def test_getitem_with_a_tensor():
 
 
 def test_getitem_with_an_empty_mask():
-    check_op(ops.getitem, lambda x, index: x[index], normal(0, 3), index=np.zeros((0, 3), bool))
+    check_op(ops.getitem, taken, normal(0, 3), index=np.zeros((0, 3), bool))
 
 
 def test_an_index_changed_after_the_op_does_not_change_the_gradient():
@@ -97,16 +116,6 @@ def test_concatenate(data):
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
     sizes = data.draw(st.lists(st.integers(0, 3), min_size=1, max_size=3))
     shapes = [[size if a == axis % len(shape) else n for a, n in enumerate(shape)] for size in sizes]
-
-    def one_after_the_other(*xs, axis):
-        y = np.empty([sum(sizes) if a == axis % len(shape) else n for a, n in enumerate(shape)])
-        start = 0
-        for x in xs:
-            for i in np.ndindex(x.shape):
-                y[tuple(n + start if a == axis % len(shape) else n for a, n in enumerate(i))] = x[i]
-            start += x.shape[axis]
-        return y
-
     check_op(ops.concatenate, one_after_the_other, *(normal(*s, seed=i) for i, s in enumerate(shapes)), axis=axis)
 
 
