@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -140,7 +140,6 @@ def test_the_first_frame(tmp_path, name):
     check(read_picture(tmp_path / name), RED, BLUE, tolerance=6)
 
 
-@settings(max_examples=25, deadline=None)
 @given(width=st.integers(1, 700), height=st.integers(1, 700))
 def test_the_central_square_of_any_size(width, height):
     short = min(width, height)

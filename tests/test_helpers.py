@@ -178,8 +178,8 @@ def test_arrays_are_printed_by_the_function_that_made_them():
 
 @pytest.mark.parametrize("x", [
     normal(2, 3) / 3, normal(2, 3).astype(np.float32), normal(3, 2).T, normal(0, 3), np.zeros((2, 0), np.int64),
-    normal(), np.array(0.1), np.array([nan, -np.inf, -0.0, 5e-324]), np.array([[True, False]]), np.array([[1, 255]], np.uint8),
-    np.float64(0.1), (slice(None), np.array([1, 1]), None, ...), (3,), (), None, "word",
+    normal(), np.array(0.1), np.array([nan, -np.inf, -0.0, 5e-324]), np.array([[True, False]]),
+    np.array([[1, 255]], np.uint8), np.float64(0.1), (slice(None), np.array([1, 1]), None, ...), (3,), (), None, "word",
 ], ids=repr)  # fmt: skip
 def test_what_is_printed_is_the_same_to_the_last_bit(x):
     again = {}
