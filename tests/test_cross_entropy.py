@@ -43,6 +43,10 @@ def test_cross_entropy(N, classes, dtype):
     check_op(ops.cross_entropy, loss, normal(N, classes), labels)
 
 
+def test_cross_entropy_of_a_thousand_classes():
+    check_op(ops.cross_entropy, loss, 3 * normal(2, 1000), np.array([999, 7]))
+
+
 @pytest.mark.parametrize("op, reference", [(ops.softmax, shares), (ops.log_softmax, log_shares)])
 def test_softmax_of_an_empty_batch(op, reference):
     check_op(op, reference, normal(0, 3))

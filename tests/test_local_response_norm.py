@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from helpers import agree, check_op, check_value, normal
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minicnn import Tensor, gradcheck, ops
@@ -17,10 +17,13 @@ def normalised(x, size=5, alpha=1e-4, beta=0.75, k=2.0):
 
 
 @given(shape=st.tuples(st.integers(0, 2), st.integers(1, 9), st.integers(0, 2), st.integers(1, 2)),
-       size=st.sampled_from([1, 3, 5, 7]), alpha=st.floats(0.5, 1.5), beta=st.sampled_from([0.75, 0.5, 1.0, 2.3]),
-       k=st.sampled_from([1.0, 2.0, 0.3]))  # fmt: skip
-def test_local_response_norm(shape, size, alpha, beta, k):
-    check_op(ops.local_response_norm, normalised, normal(*shape), size=size, alpha=alpha, beta=beta, k=k)
+       size=st.sampled_from([1, 3, 5, 7, 19, 21]), scale=st.floats(0.1, 50), alpha=st.floats(0, 1),
+       beta=st.sampled_from([0.75, 0.5, 1.0, 2.3]), k=st.sampled_from([1.0, 2.0, 0.3]))  # fmt: skip
+@example(shape=(2, 48, 3, 3), size=5, scale=50, alpha=1e-4, beta=0.75, k=2.0)  # AlexNet's, with fewer pixels
+@example(shape=(2, 128, 3, 3), size=5, scale=50, alpha=1e-4, beta=0.75, k=2.0)
+@example(shape=(1, 128, 2, 1), size=5, scale=3, alpha=1.0, beta=0.75, k=2.0)
+def test_local_response_norm(shape, size, scale, alpha, beta, k):
+    check_op(ops.local_response_norm, normalised, scale * normal(*shape), size=size, alpha=alpha, beta=beta, k=k)
 
 
 @pytest.mark.parametrize("beta", [0.75, 0.6])

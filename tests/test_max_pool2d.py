@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from helpers import agree, check_op, distinct
+from helpers import agree, check_op, distinct, normal
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from minicnn import Tensor, gradcheck, ops
 
@@ -18,6 +19,18 @@ def maxima(x, size, stride, padding=0):
         y[n, c, p, q] = max(x[n, c, h, w] for h in range(top, top + size) for w in range(left, left + size)
                             if 0 <= h < H and 0 <= w < W)  # fmt: skip
     return y
+
+
+def sent_to_the_first(gy, x, size, stride, padding=0):
+    """∂L/∂x, where each window's maximum that comes first, row by row, takes its ∂L/∂y."""
+    before, _ = np.broadcast_to(padding, 2)
+    g = np.zeros(x.shape)
+    for n, c, p, q in np.ndindex(gy.shape):
+        rows, columns = (range(max(0, start), min(pixels, start + size)) for start, pixels in
+                         zip((p * stride - before, q * stride - before), x.shape[2:], strict=True))  # fmt: skip
+        first = max(((n, c, h, w) for h in rows for w in columns), key=lambda place: x[place])
+        g[first] += gy[n, c, p, q]
+    return g
 
 
 @st.composite
@@ -60,6 +73,17 @@ def test_of_equal_maxima_the_first_row_by_row_takes_the_gradient():
     flat = Tensor(np.full((2, 3, 4, 4), -1.0), requires_grad=True)
     ops.max_pool2d(flat, size=3, stride=2, padding=1).sum().backward()
     assert flat.grad.numpy()[0, 0].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+
+
+@given(geometries(), st.data())
+def test_the_first_of_equal_maxima_in_any_geometry(geometry, data):
+    shape, settings = geometry
+    x = Tensor(data.draw(arrays(np.float64, shape, elements=st.sampled_from([-1.0, 0.0, 1.0]))), requires_grad=True)
+    y = ops.max_pool2d(x, **settings)
+    gy = normal(*y.shape)
+    y.backward(gy)
+    agree(y.numpy(), maxima(x.numpy(), **settings), tolerance=0)
+    agree(x.grad.numpy(), sent_to_the_first(gy, x.numpy(), **settings))
 
 
 def test_nan_wins_a_window_and_the_first_takes_the_gradient():

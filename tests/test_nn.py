@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 from alexnet_twins import double
-from helpers import distinct, normal
+from helpers import agree, distinct, normal
 from hypothesis import given
 from hypothesis import strategies as st
+from test_dropout import dropped
 
 from minicnn import Tensor, cpu, gradcheck, manual_seed, nn, no_grad, ops
 
@@ -75,6 +76,31 @@ def test_a_layer_is_its_op_with_parameters(build, data):
     for parameter in double(layer).parameters():
         parameter.writable()[...] += normal(*parameter.shape) / 10  # biases too
     gradcheck(layer, x, parameters=layer.parameters())
+
+
+ONE_OF_EACH = [
+    (nn.Conv2d(4, 6, 3, padding=1, groups=2), (4, 3, 3)), (nn.Linear(4, 3), (4,)), (nn.ReLU(), (4,)),
+    (nn.LocalResponseNorm(), (7, 2, 2)), (nn.MaxPool2d(), (2, 5, 5)), (nn.Flatten(), (2, 3, 2)),
+    (nn.Dropout(inverted=False), (4,)), (nn.Sequential(nn.Conv2d(1, 2, 2), nn.ReLU(), nn.Flatten()), (1, 3, 3)),
+]  # fmt: skip
+
+
+def test_no_layer_is_forgotten():
+    layers = {layer for layer in vars(nn).values() if isinstance(layer, type) and issubclass(layer, nn.Module)}
+    assert {type(layer) for layer, _ in ONE_OF_EACH} == layers - {nn.Module}
+
+
+@pytest.mark.parametrize("layer, shape", ONE_OF_EACH, ids=lambda x: type(x).__name__)
+def test_a_layer_is_checked_with_its_parameters_and_takes_an_empty_batch(layer, shape):
+    gradcheck(layer.eval(), distinct(3, *shape) + 0.001)
+    x = Tensor(np.zeros((0, *shape), np.float32), requires_grad=True)
+    y = layer.train()(x)
+    assert len(y) == 0
+    assert y.shape[1:] == layer(np.zeros((2, *shape), np.float32)).shape[1:]
+    layer.zero_grad()
+    y.sum().backward()
+    assert x.grad.shape == x.shape
+    assert not any(p.grad.numpy().any() for p in layer.parameters())
 
 
 def test_the_paper_s_numbers_are_the_defaults():
@@ -279,6 +305,16 @@ def test_dropout_in_training_and_at_test(p, inverted):
     assert kept.mean() == pytest.approx(1 - p, abs=0.02)  # 4 deviations of 10,000 draws
     layer.eval()
     np.testing.assert_allclose(layer(Tensor(x)).numpy(), x if inverted else x * (1 - p), rtol=1e-12)
+
+
+@given(p=st.floats(0, 0.95), key=st.integers(0, 2**62), first_unit=st.integers(0, 9), inverted=st.booleans())
+def test_each_call_in_training_takes_the_next_mask(p, key, first_unit, inverted):
+    layer = nn.Dropout(p, key=key, first_unit=first_unit, inverted=inverted)
+    for step in range(4):
+        x = normal(3, 4, seed=step)
+        agree(layer(x).numpy(), dropped(x, p, key, step, first_unit, inverted), f"value of call {step}")
+        layer.eval()(x)  # takes none
+        layer.train()
 
 
 @pytest.mark.parametrize("inverted", [True, False])

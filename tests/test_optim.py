@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from helpers import agree, normal
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes
 
 from minicnn import Tensor
 from minicnn.optim import SGD, PlateauSchedule, StepSchedule
@@ -55,6 +57,25 @@ def test_the_rule_to_the_letter(dtype, **settings):
         np.testing.assert_allclose(p.numpy(), w, err_msg=name, **precision)
         np.testing.assert_allclose(optimiser.state_dict()[name], v, err_msg=name, **precision)
         assert p.dtype == optimiser.velocity[name].dtype == dtype
+
+
+@given(shapes=st.lists(array_shapes(min_dims=0, max_dims=4, max_side=4), min_size=1, max_size=3),
+       rates=st.tuples(*[st.floats(0, 1)] * 3), momentum=st.floats(0, 0.99), weight_decay=st.floats(0, 1))
+def test_three_steps_element_by_element(shapes, rates, momentum, weight_decay):
+    ours = {f"p{i}": Tensor(normal(*shape, seed=i), requires_grad=True) for i, shape in enumerate(shapes)}
+    expected = {name: [(w, 0.0) for w in p.numpy().ravel().tolist()] for name, p in ours.items()}
+    optimiser = SGD(ours.items(), momentum=momentum, weight_decay=weight_decay)
+    for step, optimiser.lr in enumerate(rates):
+        for seed, (name, p) in enumerate(ours.items()):
+            p.grad = Tensor(normal(*p.shape, seed=10 * step + seed))
+            for i, ((w, v), g) in enumerate(zip(expected[name], p.grad.numpy().ravel().tolist(), strict=True)):
+                v = momentum * v - weight_decay * optimiser.lr * w - optimiser.lr * g
+                expected[name][i] = w + v, v
+        optimiser.step()
+    for name, p in ours.items():
+        w, v = np.transpose(expected[name])
+        agree(p.numpy().ravel(), w, name)
+        agree(optimiser.velocity[name].ravel(), v, f"velocity of {name}")
 
 
 def test_the_paper_s_numbers_are_the_defaults():

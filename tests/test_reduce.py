@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from helpers import check_op, distinct, normal
+from helpers import agree, check_op, distinct, normal
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from minicnn import Tensor, gradcheck, ops
 
@@ -76,6 +76,20 @@ def test_of_equal_maxima_the_first_takes_the_gradient():
     x.zero_grad()
     x.max().backward()
     assert x.grad.numpy().tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
+
+
+@given(shapes_and_axes(), st.data())
+def test_the_first_of_equal_maxima_over_any_axes(shape_and_axis, data):
+    shape, axis = shape_and_axis
+    x = Tensor(data.draw(arrays(np.float64, shape, elements=st.sampled_from([-1.0, 0.0, 1.0]))), requires_grad=True)
+    y = x.max(axis, keepdims=True)
+    gy, expected = normal(*y.shape), np.zeros(shape)
+    y.backward(gy)
+    for i in np.ndindex(y.shape):
+        inside = [j for j in np.ndindex(shape)
+                  if all(size == 1 or m == n for size, m, n in zip(y.shape, i, j, strict=True))]
+        expected[max(inside, key=lambda j: x.numpy()[j])] += gy[i]
+    agree(x.grad.numpy(), expected)
 
 
 def test_the_first_nan_wins():
