@@ -9,7 +9,7 @@ from helpers import normal
 from hypothesis import given
 from hypothesis.extra.numpy import array_shapes
 
-from minicnn import Tensor, cpu, device, no_grad, ops
+from minicnn import Tensor, cpu, device, gradcheck, no_grad, ops
 from minicnn.memory import batch_first, batch_last, rows, stored
 from minicnn.op import as_tensor, op
 
@@ -119,6 +119,19 @@ def test_a_tensor_used_by_many_gets_the_sum_of_their_gradients():
     a = x * 3
     (a * a + x * a + x).sum().backward()  # 9x² + 3x² + x
     assert x.grad.item() == 24 * 2 + 1
+
+
+@pytest.mark.parametrize("op", [
+    ops.negative, ops.exp, ops.log, ops.tanh, ops.sigmoid, ops.relu, ops.softmax, ops.log_softmax, ops.sum, ops.mean,
+    ops.flatten, ops.transpose, lambda x: x.reshape(3, 4), lambda x: x[1:], lambda x: x[[1, 0, 1]],
+    lambda x: x.transpose(0, 2, 1), lambda x: x.max(1), lambda x: ops.concatenate(x, x), lambda x: x.to(cpu(1)),
+])  # fmt: skip
+def test_what_three_uses_send_back_is_added_up_beside_the_gradients_on_their_way(op):
+    def several(x):
+        middle = x * x + 1
+        return op(middle) + op(middle) + op(middle) * op(middle)
+
+    gradcheck(several, normal(2, 3, 2))
 
 
 def test_paths_of_different_length_meet_before_they_go_on():
