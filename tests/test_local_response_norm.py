@@ -22,6 +22,7 @@ def normalised(x, size=5, alpha=1e-4, beta=0.75, k=2.0):
 @example(shape=(2, 48, 3, 3), size=5, scale=50, alpha=1e-4, beta=0.75, k=2.0)  # AlexNet's, with fewer pixels
 @example(shape=(2, 128, 3, 3), size=5, scale=50, alpha=1e-4, beta=0.75, k=2.0)
 @example(shape=(1, 128, 2, 1), size=5, scale=3, alpha=1.0, beta=0.75, k=2.0)
+@example(shape=(2, 9, 1, 2), size=21, scale=1, alpha=1.0, beta=0.75, k=2.0)  # wider than the channels
 def test_local_response_norm(shape, size, scale, alpha, beta, k):
     check_op(ops.local_response_norm, normalised, scale * normal(*shape), size=size, alpha=alpha, beta=beta, k=k)
 
