@@ -224,10 +224,9 @@ class GradientShapeError(ValueError):
     """What an op carried back has not the shape of the tensor that it reached."""
 
     def __init__(self, gradient: Array, tensor: Tensor):
-        name = f"made by {tensor.made_by}" if tensor.made_by else "a leaf"
         super().__init__(f"backward: a gradient of shape {gradient.shape} reached a tensor of shape {tensor.shape}, "
-                         f"{name}: the two must be the same")
-        self.gradient, self.shape, self.name = gradient, tensor.shape, name
+                         f"{'made by ' + tensor.made_by if tensor.made_by else 'a leaf'}: the two must be the same")
+        self.gradient, self.tensor = gradient, tensor
 
 
 def _fitting(g: Array, tensor: Tensor) -> Array:

@@ -238,6 +238,10 @@ def test_a_gradient_of_the_wrong_shape_inside_the_engine_is_named():
         return x + b, lambda gy: gy, lambda gy: gy
 
     assert verdicts(careless, normal(4, 3), normal(3)) == ["broadcast axis not summed"]
+    assert "careless: the gradient of input 1 (b) has the shape (4, 3), the input (3,)" in told(
+        careless, normal(4, 3), normal(3))
+    assert "the gradient of what exp made has the shape (4, 3)" in told(
+        lambda x, b: careless(x, b.exp()), normal(4, 3), normal(3))  # fmt: skip
 
 
 def test_a_gradient_that_does_not_arrive_is_named():

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor import GradientShapeError
 from .error import ROUNDED, GradientError, changing, explained, misshapen, noisy, plain, rounds
 from .evidence import Evidence
 from .kink import Kink, kink_between
@@ -69,15 +68,14 @@ def gradcheck(function: Callable[..., Any], *inputs: Any, backward: Callable[...
     with contextlib.ExitStack() as stack:
         subject = (of_arrays(function, inputs, backward) if backward
                    else stack.enter_context(of_tensors(function, inputs, parameters)))  # fmt: skip
-        title = getattr(function, "__name__", type(function).__name__)
-        check = _Check(title, subject, np.random.default_rng((seed, *OURS)), step, tolerance, elements, bool(picture))
+        check = _Check(subject.title, subject, np.random.default_rng((seed, *OURS)), step, tolerance, elements, bool(picture))
         try:
             return check.run()
         finally:
             if picture:
                 from ..plots import draw_gradcheck  # needs matplotlib
 
-                draw_gradcheck(title, check.maps, picture)
+                draw_gradcheck(subject.title, check.maps, picture)
 
 
 @dataclass
@@ -100,10 +98,7 @@ class _Check:
         self.call_again(1)
         self.u = self.random.standard_normal(self.y.shape)
         self.floor = FLOOR * float(np.abs(self.u * self.y).sum())
-        try:
-            gradients = self.subject.gradients(self.u)
-        except GradientShapeError as error:
-            raise misshapen(self.title, error.name, error.shape, error.gradient) from error
+        gradients = self.subject.gradients(self.u)
         for i, (x, gradient) in enumerate(zip(self.subject.inputs, gradients, strict=True)):
             if gradient is not None and gradient.shape != x.start.shape:
                 raise misshapen(self.title, x.name, x.start.shape, gradient)

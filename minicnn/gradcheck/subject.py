@@ -13,7 +13,8 @@ import numpy as np
 from ..device import Device, cpu
 from ..memory import Array, stored
 from ..module import Module
-from ..tensor import Tensor, no_grad
+from ..tensor import GradientShapeError, Tensor, no_grad
+from .error import misshapen
 
 __all__ = ["Input", "Subject", "of_arrays", "of_tensors"]
 
@@ -40,14 +41,19 @@ class Input:
 
 @dataclass
 class Subject:
-    """gradients: from u, for each input; None where nothing arrived. uses: from u and an input, for each op that uses
-    it, the gradient that comes back from there. shapes: of all that the function is given."""
+    """title: what to call it. gradients: from u, for each input; None where nothing arrived. uses: from u and the number
+    of an input, for each op that uses it, what comes back from there. shapes: of all that the function is given."""
 
+    title: str
     inputs: list[Input]
     value: Callable[[], np.ndarray]
     gradients: Callable[[np.ndarray], list[np.ndarray | None]]
     uses: Callable[[np.ndarray, int], list[np.ndarray]]
     shapes: Sequence[tuple[int, ...]]
+
+
+def title_of(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def is_real(x: Any) -> bool:
@@ -71,8 +77,8 @@ def of_tensors(function: Callable[..., Any], given: Sequence[Any], parameters: I
     named += [p if isinstance(p, tuple) else (str(i), p) for i, p in enumerate(parameters)]
     tensors = [Tensor(x, dtype=np.float64, requires_grad=True, device=getattr(x, "device", None)
                       if isinstance(x, Tensor) else None) if is_real(x) else x for x in given]  # fmt: skip
-    title = names(function.forward if isinstance(function, Module) else function, len(given))
-    leaves = [(n, t) for n, t in zip(title, tensors, strict=True) if isinstance(t, Tensor) and t.requires_grad]
+    called = names(function.forward if isinstance(function, Module) else function, len(given))
+    leaves = [(n, t) for n, t in zip(called, tensors, strict=True) if isinstance(t, Tensor) and t.requires_grad]
     leaves += [(f"parameter {n}", p) for n, p in named]
 
     def forward() -> Tensor:
@@ -90,8 +96,13 @@ def of_tensors(function: Callable[..., Any], given: Sequence[Any], parameters: I
         for _, t in leaves:
             t.zero_grad()
         y = forward()
-        if y.requires_grad:
-            y.backward(u)
+        try:
+            if y.requires_grad:
+                y.backward(u)
+        except GradientShapeError as error:
+            met = error.tensor
+            name = next((n for n, t in leaves if t is met), f"what {met.made_by} made")
+            raise misshapen(title_of(function), name, met.shape, error.gradient) from error
         return [None if t.grad is None else t.grad.numpy() for _, t in leaves]
 
     def uses(u: np.ndarray, i: int) -> list[np.ndarray]:
@@ -116,7 +127,8 @@ def of_tensors(function: Callable[..., Any], given: Sequence[Any], parameters: I
             with p.device:
                 p._array = stored(array.astype(np.float64, order="K", copy=True))
         shapes = [*map(np.shape, tensors), *(p.shape for _, p in named)]
-        yield Subject([Input(n, t.writable(), t.numpy(), t.device) for n, t in leaves], value, gradients, uses, shapes)
+        moved = [Input(n, t.writable(), t.numpy(), t.device) for n, t in leaves]
+        yield Subject(title_of(function), moved, value, gradients, uses, shapes)
     finally:
         for p, array, grad in before:
             p._array, p.grad = array, grad
@@ -136,6 +148,6 @@ def of_arrays(function: Callable[..., Any], given: Sequence[Any], backward: Call
                              "one for each, None where there is none")
         return [None if found[i] is None else np.array(found[i]) for i in real]
 
-    title = names(function, len(arrays))
-    return Subject([Input(title[i], arrays[i], arrays[i], cpu(0)) for i in real],
+    called = names(function, len(arrays))
+    return Subject(title_of(function), [Input(called[i], arrays[i], arrays[i], cpu(0)) for i in real],
                    lambda: np.array(function(*arrays)), gradients, lambda u, i: [], [np.shape(x) for x in arrays])
