@@ -17,6 +17,8 @@ def main(arguments: list[str] | None = None) -> int:
     from .gradcheck.suite import CASES, full_alexnet, table
 
     known = {case.op for case in CASES}
+    if options.full and options.names:
+        parser.error(f"--full checks AlexNet alone, not {', '.join(options.names)}")
     if unknown := [name for name in options.names if name not in known]:
         parser.error(f"there is no case for {', '.join(unknown)}: choose from {', '.join(sorted(known))}")
     chosen = [full_alexnet] if options.full else [c for c in CASES if not options.names or c.op in options.names]

@@ -218,7 +218,7 @@ def test_a_value_that_is_not_finite_is_named():
 
 @pytest.mark.parametrize("setting", [{"step": 0.0}, {"tolerance": -1.0}, {"elements": 0}])
 def test_settings_that_make_no_sense_are_refused(setting):
-    with pytest.raises(ValueError, match="must be above 0"):
+    with pytest.raises(ValueError, match="must be above 0, step between 0 and 1"):
         gradcheck(ops.exp, normal(3), **setting)
 
 
@@ -263,7 +263,7 @@ def test_a_graph_that_loses_a_use_is_named(monkeypatch):
         return x.exp() + x.tanh()
 
     gradcheck(two_uses, normal(3))
-    ways = iter([careless])
+    ways = iter([careless, careless])
     monkeypatch.setattr(Tensor, "backward", lambda self, gradient: next(ways, backward)(self, gradient))
     assert verdicts(two_uses, normal(3))[0] == "= for +="
 
@@ -300,8 +300,11 @@ def test_of_elements_that_tie_any_may_take_the_gradient_but_one():
     assert verdicts(maximum, x, backward=lambda gy, x: gy[:, None] * np.eye(4)[[0, 1]])
 
 
-def test_where_all_lies_at_kinks_it_does_not_say_that_all_is_well():
-    assert "was not checked" in str(failure(ops.relu, np.zeros((2, 3))))
+def test_where_all_lies_at_kinks_it_is_moved_and_counted():
+    report = gradcheck(ops.relu, np.zeros((2, 3)))
+    assert (report.kinks, report.moved) == ({}, {"input 0 (x)": 6})
+    wrong = verdicts(lambda x: np.maximum(x, 0), np.zeros((4, 5)), backward=lambda gy, x: gy * (x > 0) * 2)
+    assert wrong == ["constant factor"]
 
 
 # -- what it leaves alone, and how far it goes -------------------------------------------------------------------------
@@ -403,3 +406,108 @@ def test_a_picture_is_drawn_of_what_is_right_and_of_what_is_wrong(tmp_path):
     failure(lambda x: x * x, normal(4, 5, 6), backward=at_the_border, picture=tmp_path / "wrong.png")
     for name in ("right.png", "wrong.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+# -- what a second pair of eyes found ----------------------------------------------------------------------------------
+
+
+class NeverZeroed:
+    gradient = 0
+
+    def backward(self, gy, x):
+        self.gradient = self.gradient + 2 * gy * x
+        return self.gradient
+
+
+def overwritten(gy, x):
+    x *= 2
+    return x * gy
+
+
+def doubled(x):
+    x *= 2
+    return x
+
+
+KEPT = normal(3)
+HUGE_AND_SMALL = np.array([1e8, 0.3, 0.7])
+
+
+@pytest.mark.parametrize("function, backward, x, name", [
+    (lambda x: np.maximum(x, 0), lambda gy, x: (x > 0) * 1.0, X, "gy not used"),
+    (lambda x: x * x, lambda gy, x: 2 * x, X, "gy not used"),
+    (lambda x: KEPT * KEPT, lambda gy, x: 2 * gy * x, normal(3), "input not used"),
+    (lambda x: x * x, overwritten, X, "input changed in place"),
+    (doubled, lambda gy, x: 2 * gy, X, "input changed in place"),
+    (lambda x: x * x, NeverZeroed().backward, X, "not deterministic"),
+    (lambda x: np.float32(100 + (x * x).sum()), lambda gy, x: 0 * x, normal(8), "single precision"),
+    (lambda x: 1e8 + x, lambda gy, x: 0 * x, normal(3), "zero where it should not be"),
+    (softmax, lambda gy, x: gy * softmax(x) * (1 - softmax(x)), X, "term missing"),
+    (lambda x: np.maximum(x, 0), lambda gy, x: 1.1 * gy * (x > 0), normal(6, 8), "constant factor"),
+], ids=["relu, no gy", "square, no gy", "kept", "backward writes", "forward writes", "never zeroed", "float32",
+        "offset", "softmax's diagonal", "1.1"])  # fmt: skip
+def test_what_no_difference_tells_alone_is_named_too(function, backward, x, name):
+    assert verdicts(function, x, backward=backward)[:1] == [name]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_many_ties_hide_no_gradient_sent_to_each(seed):
+    x = np.random.default_rng(seed).integers(0, 5, (80, 6)).astype(float)
+    wrong = verdicts(lambda x: x.max(1), x, backward=lambda gy, x: gy[:, None] * (x == x.max(1, keepdims=True)))
+    assert wrong[0] == "kink or tie"
+    gradcheck(lambda x: x.max(1), x, backward=lambda gy, x: gy[:, None] * (np.arange(6) == x.argmax(1)[:, None]))
+
+
+def test_an_error_among_kinks_that_were_not_looked_at_does_not_pass():
+    x = np.maximum(normal(100, 100), 0)
+    more = np.where(np.arange(10000).reshape(100, 100) < 20, 5, 1)
+    assert failure(lambda x: np.maximum(x, 0), x, backward=lambda gy, x: gy * (x > 0) * more)
+
+
+@pytest.mark.parametrize("function, backward, x", [
+    (np.log, lambda gy, x: gy / x, np.array([1e-10, 0.3, 0.7])),
+    (np.sqrt, lambda gy, x: gy * 0.5 / np.sqrt(x), np.array([1e-8, 0.3, 0.7])),
+    (lambda x: 1 / x, lambda gy, x: -gy / x**2, np.array([1e-9, 0.3, 0.7])),
+    (np.sin, lambda gy, x: gy * np.cos(x), HUGE_AND_SMALL),
+    (lambda x: x**3, lambda gy, x: 3 * x * x * gy, np.zeros(4)),
+    (lambda x: np.abs(x) + x**3, lambda gy, x: gy * (np.where(x >= 0, 1, -1) + 3 * x * x), np.r_[0, normal(9)]),
+], ids=["log", "sqrt", "1 / x", "sin", "cube at 0", "abs"])  # fmt: skip
+@pytest.mark.parametrize("seed", range(4))
+def test_hard_but_right_raises_no_alarm(function, backward, x, seed):
+    gradcheck(function, x, backward=backward, seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_network_that_sees_a_row_of_zeros_raises_no_alarm(seed):
+    """All units of the first layer then sit at their kink, and what the second adds up bends both ways."""
+    nn.manual_seed(seed)
+    x = normal(6, 4, seed=seed) * (np.arange(6) > 0)[:, None]
+    gradcheck(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), x, seed=seed)
+
+
+def test_a_mask_given_as_numbers_may_have_no_gradient():
+    mask = np.array([1.0, 0, 1])
+    gradcheck(lambda x, m: x * (m > 0.5), normal(3), mask, backward=lambda gy, x, m: (gy * (m > 0.5), None))
+
+
+@pytest.mark.parametrize("arguments, match", [
+    ((lambda x: x * x, np.arange(3)), "no real numbers to check: write 1.0 for 1"),
+    ((lambda x, i: x[i], normal(5), np.array([0])), r"a gradient for input 1 \(i\), which is not of real numbers"),
+])  # fmt: skip
+def test_what_cannot_be_checked_is_refused(arguments, match):
+    with pytest.raises(ValueError, match=match):
+        gradcheck(*arguments, backward=lambda gy, *inputs: tuple(7 * gy for _ in inputs))
+
+
+@pytest.mark.parametrize("value", [None, 1j, (1.0, 2.0)])
+def test_a_function_that_returns_no_array_of_real_numbers_is_refused(value):
+    with pytest.raises(TypeError, match="return one array of real numbers"):
+        gradcheck(lambda x: value, normal(3), backward=lambda gy, x: x)
+
+
+def test_parameters_beside_a_backward_by_hand_and_impossible_pictures_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="all that it uses must be inputs"):
+        gradcheck(lambda x: x, normal(3), backward=lambda gy, x: gy, parameters=["w"])
+    for picture in (tmp_path / "nowhere" / "a.png", tmp_path / "a.xyz"):
+        with pytest.raises(ValueError, match="cannot draw"):
+            gradcheck(ops.exp, normal(3), picture=picture)

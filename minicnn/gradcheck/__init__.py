@@ -1,6 +1,69 @@
 """The numerical check: is what backward says what the function does? And if not, what mistake does it look like?"""
 
-from .check import GradientError, Report, gradcheck
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .check import Check, Report
+from .error import GradientError
+from .subject import of_arrays, of_tensors
 from .verdict import Verdict
 
 __all__ = ["GradientError", "Report", "Verdict", "gradcheck"]
+
+OURS = (0x67726164, 0x63686563)  # our own stream: inputs drawn by default_rng(0) must not be u over again
+
+
+def gradcheck(function: Callable[..., Any], *inputs: Any, backward: Callable[..., Any] | None = None,
+              parameters: Iterable[Any] = (), seed: int = 0, step: float = 1e-6, tolerance: float = 1e-6,
+              elements: int = 500, picture: Any = None) -> Report:
+    """Hold ∂L/∂x by backward against (L(x + h) − L(x − h)) / 2h, in float64, for L = Σ y · u with a random u.
+
+    First along one random line for each input, which takes two evaluations; only where that fails, element by element,
+    to find out what is wrong. (With u all ones, an error that cancels in the sum, as any softmax's, would go unseen.)
+
+    function: takes tensors like ``inputs`` and returns a tensor y: an op, a layer, a model with its loss. Or takes and
+        returns NumPy arrays, if there is a
+    backward: a hand-written backward(gy, *inputs), which returns ∂L/∂input for each input (or for the only one), None
+        where an input has no gradient. It is called right after function(*inputs).
+    inputs: arrays or tensors, on any devices. Real numbers are checked; labels and the like pass through.
+    parameters: tensors that function uses besides, or (name, tensor) as from ``model.named_parameters()``; checked too,
+        in float64, and put back afterwards. Those of a layer given as the function are found without.
+    seed: of u, the lines, and the choice of elements. step: h, in units of the root mean square of the input.
+    tolerance: of the error; along a line relative to the norm of the gradient, of one element to the sum of |what is
+        added up| for it. elements: at most so many of an input are looked at one by one.
+    picture: a file for a picture: the relative error of every element, and over the size of the step. With it, all
+        inputs are looked at element by element.
+
+    Where a step is too large or too small for a function, others are tried. An element at a kink or a tie, as 0 is to
+    ReLU, has no derivative: it is found out, left out and counted, once what backward says there was seen to lie
+    between the slopes on both sides.
+
+    Raises GradientError, which says which input, which elements, and what mistake that looks like.
+    """
+    if elements < 1 or not 0 < step < 1 or not tolerance > 0:
+        raise ValueError(f"gradcheck: elements {elements}, step {step}, tolerance {tolerance}: elements and tolerance "
+                         "must be above 0, step between 0 and 1")
+    if backward and list(parameters):
+        raise ValueError("gradcheck: parameters are tensors: where backward= is given, all that it uses must be inputs")
+    if picture and not (Path(picture).absolute().parent.is_dir() and Path(picture).suffix in (".png", ".pdf", ".svg")):
+        raise ValueError(f"gradcheck: cannot draw {picture}: give a .png, .pdf or .svg in a folder that is there")
+    with contextlib.ExitStack() as stack:
+        subject = (of_arrays(function, inputs, backward) if backward
+                   else stack.enter_context(of_tensors(function, inputs, parameters)))  # fmt: skip
+        if not subject.inputs:
+            raise ValueError(f"gradcheck: {subject.title} was given no real numbers to check: write 1.0 for 1")
+        random = np.random.default_rng((seed, *OURS))
+        check = Check(subject.title, subject, random, step, tolerance, elements, bool(picture))
+        try:
+            return check.run()
+        finally:
+            if picture and check.maps:
+                from ..plots import draw_gradcheck  # needs matplotlib
+
+                draw_gradcheck(subject.title, check.maps, picture)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import log10
 from textwrap import fill
 
@@ -89,11 +90,13 @@ def changing(title: str, once: np.ndarray, again: np.ndarray) -> GradientError:
                  "dropout by key= and step=, of a layer by its counter, or call eval()")  # fmt: skip
 
 
-def rounds(curve: list[tuple[float, float]]) -> bool:
-    """Whether the error grows with smaller steps, and that far above where double precision would make it grow."""
-    step, least = min(curve, key=lambda point: point[1])
-    smaller = [error for h, error in curve if h <= step / 99]
-    return least < 0.03 and step > 0.99e-5 and bool(smaller) and min(smaller) > 10 * least
+def rounds(curve: Sequence[tuple[float, float]]) -> bool:
+    """Whether the error grows with smaller steps, as rounding does, from a step at which double precision would not."""
+    points = sorted(curve, reverse=True)
+    best = min(range(len(points)), key=lambda i: points[i][1])
+    step, least = points[best]
+    grows = [b > 2 * a for (_, a), (_, b) in pairwise(points[best : best + 5])]
+    return least < 0.03 and step > 0.99e-5 and sum(grows) >= 3 and points[best + 2][1] > 10 * least
 
 
 def noisy(title: str, what: str, input: str, curve: Sequence[tuple[float, float]]) -> GradientError:

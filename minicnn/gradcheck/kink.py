@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from .evidence import Evidence
 
-__all__ = ["Kink", "kink_between"]
+__all__ = ["Kink", "contenders", "kink_between"]
 
 BEND = 0.01  # the slopes on both sides differ by this share of the larger: far more than a smooth curve in one step
 ROUNDING = 16 * float(np.finfo(np.float64).eps)
@@ -19,7 +19,8 @@ ROUNDING = 16 * float(np.finfo(np.float64).eps)
 class Kink:
     """Within a step from an element, L has the slopes below and above. outputs: those which bend there.
 
-    low, high: between them lies whatever comes of a choice of one of the two slopes at each output.
+    low, high: between them lies whatever comes of a choice of one of the two slopes at each output. simple: one of the
+    two slopes is 0 at each of these outputs, as at a ReLU or a maximum alone.
     """
 
     element: int
@@ -28,6 +29,7 @@ class Kink:
     above: float
     low: float
     high: float
+    simple: bool
 
     def told(self, e: Evidence, kinks: Mapping[int, Kink]) -> str:
         """Where it is, who contends, how far they are from each other, and the two slopes."""
@@ -55,4 +57,17 @@ def kink_between(element: int, y: np.ndarray, u: np.ndarray, above: np.ndarray, 
     slack = float((np.abs(u) * (1e-5 * larger + noise)).sum())
     low, high = (float(choose(u * plus, u * minus).sum()) for choose in (np.minimum, np.maximum))
     bends = frozenset(np.flatnonzero(bent).tolist())
-    return Kink(element, bends, float(u @ minus), float(u @ plus), low - slack, high + slack)
+    simple = bool((np.minimum(np.abs(plus), np.abs(minus)) <= BEND * larger + noise)[bent].all())
+    return Kink(element, bends, float(u @ minus), float(u @ plus), low - slack, high + slack, simple)
+
+
+def contenders(kinks: Iterable[Kink]) -> list[list[int]]:
+    """The elements, in groups that contend for the same outputs."""
+    groups: list[tuple[set[int], list[int]]] = []  # outputs, elements
+    for kink in kinks:
+        outputs, elements = set(kink.outputs), [kink.element]
+        for group in [group for group in groups if group[0] & outputs]:
+            groups.remove(group)
+            outputs, elements = outputs | group[0], group[1] + elements
+        groups.append((outputs, elements))
+    return [elements for _, elements in groups]

@@ -14,7 +14,7 @@ from ..device import Device, cpu
 from ..memory import Array, stored
 from ..module import Module
 from ..tensor import GradientShapeError, Tensor, no_grad
-from .error import misshapen
+from .error import misshapen, plain
 
 __all__ = ["Input", "Subject", "of_arrays", "of_tensors"]
 
@@ -30,6 +30,10 @@ class Input:
         size = float(np.sqrt(np.mean(self.start**2))) if self.start.size else 0.0
         self.size = size if 0 < size < np.inf else 1.0
 
+    def now(self) -> np.ndarray:
+        """The numbers as they are now, in main memory."""
+        return cpu(0).put(self.array)
+
     def move(self, to: np.ndarray) -> None:
         with self.device:
             self.array[...] = self.device.put(stored(to))
@@ -41,15 +45,43 @@ class Input:
 
 @dataclass
 class Subject:
-    """title: what to call it. gradients: from u, for each input; None where nothing arrived. uses: from u and the number
-    of an input, for each op that uses it, what comes back from there. shapes: of all that the function is given."""
+    """title: what to call it. call: the function, of what its inputs now are. gradients: from u, for each input; None
+    where nothing arrived. uses: from u and the number of an input, for each op that uses it, what comes back from
+    there. shapes: of all that the function is given."""
 
     title: str
     inputs: list[Input]
-    value: Callable[[], np.ndarray]
+    call: Callable[[], Any]
     gradients: Callable[[np.ndarray], list[np.ndarray | None]]
     uses: Callable[[np.ndarray, int], list[np.ndarray]]
     shapes: Sequence[tuple[int, ...]]
+
+    def value(self) -> np.ndarray:
+        with np.errstate(all="ignore"):  # a step may lead out of where the function is defined
+            y = self.call()
+        if isinstance(y, (tuple, list)) or np.asarray(y).dtype.kind not in "fiub":
+            raise TypeError(f"gradcheck: {self.title} returned {type(y).__name__}: return one array of real numbers")
+        return np.array(y, np.float64)
+
+    def unchanged(self, who: str) -> None:
+        """Raise if an input is not what it was."""
+        for x in self.inputs:
+            if not np.array_equal(x.now(), x.start, equal_nan=True):
+                raise plain(f"{self.title}: {who} changes {x.name}, shape {x.start.shape}", x.name,
+                            "input changed in place", "work on a copy, as by x = x.copy(), or x = x * 2 for x *= 2")
+
+    def linear(self, u: np.ndarray, gradients: list[np.ndarray | None]) -> bool:
+        """Whether twice u gives twice the gradients. Raise if it gives the same."""
+        for x, once, twice in zip(self.inputs, gradients, self.gradients(2 * u), strict=True):
+            if once is None or twice is None or once.shape != twice.shape or not np.isfinite(once).all():
+                continue
+            allowed = 1e-9 * np.abs(once).max(initial=0)
+            if (np.abs(twice - 2 * once) > allowed).any():
+                if (np.abs(twice - once) > allowed).any():
+                    return False
+                raise plain(f"{self.title}: the gradient of {x.name}, shape {x.start.shape}, is the same for twice gy",
+                            x.name, "gy not used", "multiply by gy, the gradient that comes in")  # fmt: skip
+        return True
 
 
 def title_of(function: Callable[..., Any]) -> str:
@@ -88,7 +120,7 @@ def of_tensors(function: Callable[..., Any], given: Sequence[Any], parameters: I
                             "arrays needs its backward=")
         return y
 
-    def value() -> np.ndarray:
+    def call() -> np.ndarray:
         with no_grad():
             return forward().numpy()
 
@@ -118,7 +150,8 @@ def of_tensors(function: Callable[..., Any], given: Sequence[Any], parameters: I
             own = [Tensor(x, requires_grad=True, device=x.device) if s is x else s for s in user.inputs or ()]
             parts += [t for t, s in zip(own, user.inputs or (), strict=True) if s is x]
             user.inputs = tuple(own)
-        y.backward(u)
+        if y.requires_grad:
+            y.backward(u)
         return [part.grad.numpy() for part in parts if part.grad is not None]
 
     before = [(p, p.writable(), p.grad) for _, p in named]
@@ -128,7 +161,7 @@ def of_tensors(function: Callable[..., Any], given: Sequence[Any], parameters: I
                 p._array = stored(array.astype(np.float64, order="K", copy=True))
         shapes = [*map(np.shape, tensors), *(p.shape for _, p in named)]
         moved = [Input(n, t.writable(), t.numpy(), t.device) for n, t in leaves]
-        yield Subject(title_of(function), moved, value, gradients, uses, shapes)
+        yield Subject(title_of(function), moved, call, gradients, uses, shapes)
     finally:
         for p, array, grad in before:
             p._array, p.grad = array, grad
@@ -136,8 +169,10 @@ def of_tensors(function: Callable[..., Any], given: Sequence[Any], parameters: I
 
 def of_arrays(function: Callable[..., Any], given: Sequence[Any], backward: Callable[..., Any]) -> Subject:
     """A function of NumPy arrays with a hand-written backward(gy, *inputs)."""
-    arrays = [np.array(x, np.float64) if is_real(x) else x for x in given]
+    arrays = [np.array(x, np.float64) if is_real(x) else np.array(x) if isinstance(x, list) else x for x in given]
     real = [i for i, x in enumerate(arrays) if is_real(x)]
+
+    called = names(function, len(arrays))
 
     def gradients(u: np.ndarray) -> list[np.ndarray | None]:
         function(*arrays)  # so that a layer that keeps what it saw has seen just this
@@ -146,8 +181,11 @@ def of_arrays(function: Callable[..., Any], given: Sequence[Any], backward: Call
         if len(found) != len(arrays):
             raise ValueError(f"gradcheck: backward returned {len(found)} gradients for {len(arrays)} inputs: return "
                              "one for each, None where there is none")
-        return [None if found[i] is None else np.array(found[i]) for i in real]
+        for i, gradient in enumerate(found):
+            if i not in real and gradient is not None:
+                raise ValueError(f"gradcheck: backward returned a gradient for {called[i]}, which is not of real "
+                                 "numbers (write 1.0 for 1) and was not checked: return None for it")
+        return [np.zeros(arrays[i].shape) if found[i] is None else np.array(found[i]) for i in real]
 
-    called = names(function, len(arrays))
     return Subject(title_of(function), [Input(called[i], arrays[i], arrays[i], cpu(0)) for i in real],
-                   lambda: np.array(function(*arrays)), gradients, lambda u, i: [], [np.shape(x) for x in arrays])
+                   lambda: function(*arrays), gradients, lambda u, i: [], [np.shape(x) for x in arrays])

@@ -17,8 +17,7 @@ from .. import nn, ops
 from ..device import Device, cpu
 from ..models import alexnet
 from ..tensor import Tensor
-from .check import Report, gradcheck
-from .error import GradientError
+from . import GradientError, Report, gradcheck
 
 __all__ = ["CASES", "Case", "full_alexnet", "table"]
 

@@ -12,7 +12,7 @@ from itertools import combinations, pairwise, permutations
 
 import numpy as np
 
-from .evidence import CLOSE, Evidence
+from .evidence import CLOSE, Evidence, terms
 
 __all__ = ["Verdict", "read"]
 
@@ -31,6 +31,9 @@ def read(e: Evidence) -> list[Verdict]:
     if bad.any():
         return [Verdict("not finite", f"{bad.sum()} of {bad.size} elements are not finite numbers: look for a division "
                                       "by 0, a logarithm or a power of 0, an overflow")]
+    if not e.numeric.any():
+        return [Verdict("input not used", "the function does not change with it: it reads another array, or one kept "
+                                          "from an earlier call")]  # fmt: skip
     found: dict[str, Verdict] = {}
     for reader in READERS:
         for verdict in reader(e):
@@ -75,7 +78,7 @@ def origin(c: float, e: Evidence) -> str:
     sizes |= {f"axis {a} of the output": n for a, n in enumerate(e.y.shape)} | {"all outputs": e.y.size}
     sizes |= {f"axes {a} and {b} of the output": n * m for (a, n), (b, m) in combinations(enumerate(e.y.shape), 2)}
     names = [name for name, n in sizes.items() if n != 1 and abs(n - size) < CLOSE * size][:3]
-    mean = "a mean where the sum belongs" if abs(c) < 1 else "a sum where the mean belongs"
+    mean = "perhaps a mean where the sum belongs" if abs(c) < 1 else "perhaps a sum where the mean belongs"
     why = f"; {round(size)} is {' or '.join(names)}: {mean}" if names else ""
     return f". That is {'−' if c < 0 else ''}{'1 / ' if abs(c) < 1 else ''}{round(size)}{why}"
 
@@ -124,7 +127,9 @@ def accumulation(e: Evidence) -> Iterator[Verdict]:
             yield Verdict("= for +=", f"the input is used {len(e.uses)} times, and its gradient is that of use {i} "
                                       "alone, or of all but that: the gradients of all uses must be added up")
             return
-    w = e.wrong
+    w, k = e.wrong, np.arange(len(e.flat))
+    if e.sent is not None and e.x.shape == e.y.shape and e.gives(e.sent[e.flat, k]):
+        return  # each element got what goes through the output at its own place: see term()
     for sent, what in ((e.by_place(), "places"), (e.sent, "outputs")):
         if sent is None or e.gives(np.zeros_like(e.numeric), w):
             continue
@@ -143,51 +148,23 @@ def term(e: Evidence) -> Iterator[Verdict]:
     for name, t in terms(e):
         missing = proportion(e, lost, t)
         if missing:
-            how = "is missing" if abs(missing - 1) < CLOSE else f"has {1 - missing:.4g} times its weight"
-            yield Verdict("term missing", f"the term {name} of the sum {how}; all the rest is right")
+            weight = "" if abs(missing - 1) < CLOSE else f"{missing:.4g} times "
+            yield Verdict("term missing", f"{weight}the term {name} is missing in the sum; all the rest is right")
             return
         rest = e.numeric - t
         if all((np.abs(part) > 10 * CLOSE * e.scale).any() for part in (rest, t)):
             c = proportion(e, e.analytic - t, rest)
-            if c or e.gives(t):
-                how = f"has {c:.4g} times its weight" if c else "is missing"
-                yield Verdict("term missing", f"the term {name} of the sum is right, and all the rest of it {how}")
+            if c:
+                yield Verdict("term missing", f"the term {name} of the sum is right, and all the rest has {c:.4g} "
+                                              "times its weight")  # fmt: skip
+                return
+            if e.gives(t):
+                yield Verdict("term missing", f"backward gave {name} and nothing else: a term of the sum or a factor "
+                                              "is missing")  # fmt: skip
                 return
     wrong = lost[e.wrong]
     if len(wrong) > 1 and not e.wrong.all() and np.ptp(wrong) <= CLOSE * np.abs(wrong).max():
         yield Verdict("term missing", f"a term is missing in {len(wrong)} of {len(lost)} elements: {wrong[0]:.6g}")
-
-
-def terms(e: Evidence) -> Iterator[tuple[str, np.ndarray]]:
-    """What often is one term of a gradient: (name, (k,))."""
-    yield from ((f"from use {i} of the input", use) for i, use in enumerate(e.uses if len(e.uses) > 1 else ()))
-    if e.x.shape != e.y.shape:
-        return
-    x, y, u = (array.ravel()[e.flat] for array in (e.x, e.y, e.u))
-    with np.errstate(all="ignore"):
-        simple = {"gy": u, "gy · y": u * y, "gy · x": u * x, "gy · y / x": u * y / x, "gy · y²": u * y * y,
-                  "gy · x²": u * x * x, "gy · x · y": u * x * y, "gy / x": u / x}  # fmt: skip
-    yield from ((name, t) for name, t in simple.items() if np.isfinite(t).all())
-    if e.sent is None:
-        return
-    yield "that goes through the output at the same place", e.sent[e.flat, np.arange(len(e.flat))]
-    for axis, n in enumerate(e.x.shape):
-        for far in range(1, n):
-            before, after = (passed(e, e.sent, axis, away) for away in (-far, far))
-            for text, t in ((f"{far} before", before), (f"{far} after", after), (f"{far} away", before + after)):
-                if t.any():
-                    yield f"that goes through the outputs {text} along axis {axis}", t
-
-
-def passed(e: Evidence, sent: np.ndarray, axis: int, away: int) -> np.ndarray:
-    """What each element gets from the output ``away`` from it along an axis, x and y having one shape."""
-    there = e.places[:, axis] + away
-    inside = (there >= 0) & (there < e.x.shape[axis])
-    places = e.places[inside]
-    places[:, axis] = there[inside]
-    got = np.zeros(len(e.flat))
-    got[inside] = sent[np.ravel_multi_index(tuple(places.T), e.x.shape), np.flatnonzero(inside)]
-    return got
 
 
 def zero(e: Evidence) -> Iterator[Verdict]:
@@ -228,7 +205,7 @@ def border(e: Evidence) -> Iterator[Verdict]:
     deepest = depth[e.wrong].max()
     passes = (e.analytic != 0) | (e.numeric != 0)  # a gradient, right or wrong
     inside, within = passes & (depth > deepest), passes & (depth <= deepest)
-    if inside.any() and e.wrong[within].mean() > 0.2 and deepest < size.max() / 3:
+    if inside.any() and e.wrong[within].mean() > 0.2 and deepest < size.max() / 3 and size.min() > 4:
         yield Verdict("padded border", f"right inside, wrong only in the {'outermost' if not deepest else deepest + 1} "
                                        "rows or columns of the last two axes: look at how padding is counted")
 
