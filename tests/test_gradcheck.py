@@ -441,10 +441,11 @@ HUGE_AND_SMALL = np.array([1e8, 0.3, 0.7])
     (doubled, lambda gy, x: 2 * gy, X, "input changed in place"),
     (lambda x: x * x, NeverZeroed().backward, X, "not deterministic"),
     (lambda x: np.float32(100 + (x * x).sum()), lambda gy, x: 0 * x, normal(8), "single precision"),
+    (lambda x: x.astype(np.float32), lambda gy, x: gy, X, "single precision"),
     (lambda x: 1e8 + x, lambda gy, x: 0 * x, normal(3), "zero where it should not be"),
     (softmax, lambda gy, x: gy * softmax(x) * (1 - softmax(x)), X, "term missing"),
     (lambda x: np.maximum(x, 0), lambda gy, x: 1.1 * gy * (x > 0), normal(6, 8), "constant factor"),
-], ids=["relu, no gy", "square, no gy", "kept", "backward writes", "forward writes", "never zeroed", "float32",
+], ids=["relu, no gy", "square, no gy", "kept", "backward writes", "forward writes", "never zeroed", "float32", "cast",
         "offset", "softmax's diagonal", "1.1"])  # fmt: skip
 def test_what_no_difference_tells_alone_is_named_too(function, backward, x, name):
     assert verdicts(function, x, backward=backward)[:1] == [name]

@@ -159,7 +159,7 @@ class Check:
             self.rounded_away(x, e)
         if len(kinks) == count:
             if x.name in self.report.moved:
-                raise plain(f"{self.title}: {what}, was not checked: all of it lies at kinks or ties, a little away too",
+                raise plain(f"{self.title}: {what}, was not checked: all of it lies at kinks or ties, moved too",
                             x.name, "kink or tie", f"{kinks[0].told(e, kinks)}: give another input")  # fmt: skip
             self.check_away(i, x)
             return

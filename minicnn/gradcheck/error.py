@@ -102,8 +102,9 @@ def rounds(curve: Sequence[tuple[float, float]]) -> bool:
 def noisy(title: str, what: str, input: str, curve: Sequence[tuple[float, float]]) -> GradientError:
     """The error falls with a larger step, as that of rounding does."""
     step, least = min(curve, key=lambda point: point[1])
-    bars = "\n".join(f"    step {h:7.0e}   error {e:8.1e}   {'#' * max(1, round(3 * (log10(max(e, 1e-9)) + 9)))}"
-                     for h, e in curve)  # fmt: skip
+    heights = [max(1, round(3 * (log10(min(max(e, 1e-9), 1e6)) + 9))) for _, e in curve]
+    bars = "\n".join(f"    step {h:7.0e}   error {e:8.1e}   {'#' * n}"
+                     for (h, e), n in zip(curve, heights, strict=True))  # fmt: skip
     return plain(f"{title}: {what}, cannot be checked: differences along a random line come closest to backward, "
                  f"{least:.1e}, with a step of {step:.0e}, and drown in rounding with smaller ones:\n{bars}", input,
                  "single precision", ROUNDED)  # fmt: skip
