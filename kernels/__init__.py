@@ -5,8 +5,10 @@ A kernel is a plain Python function
     name(first, last, *arguments)        arguments: outputs, inputs, sizes, factors
 
 that does items ``first`` … ``last − 1`` of its outermost loop; no two items write to the same place. It is called
-through the one door, ``kernel``, as ``name(items, *arguments)``: the door compiles it with Numba and lets every core
-take slices of range(items). ``name.plain`` is the function itself, which a debugger can step through.
+through the one door, ``kernel``, as ``name(items, *arguments)``. Where the arrays are NumPy's the door compiles it with
+Numba and lets every core take slices of range(items). Where they are CuPy's it runs the twin of that name in the
+``.cu`` beside it, which divides its work among threads by itself (see prelude.cuh). ``name.plain`` is the function
+itself, which a debugger can step through.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,10 +31,12 @@ SLICES = 16  # so that cores which start late, or are slower, do not leave the o
 
 
 def kernel(function: Callable[..., None]) -> Any:
-    """The door to a kernel: checks its arrays, compiles it at the first call, runs it on every core.
+    """The door to a kernel: checks its arrays, compiles it at the first call, runs it where they live.
 
-    Raises ValueError where an array is not contiguous (a kernel knows no strides) or where two arrays of real numbers
-    differ in type.
+    Python's whole numbers arrive as int, NumPy's as they are, factors in the type of the arrays.
+
+    Raises ValueError where an array is not contiguous (a kernel knows no strides), where two arrays of real numbers
+    differ in type, and where arrays do not all live on the one device that is current.
     """
     name = function.__name__
 
@@ -43,21 +48,23 @@ def kernel(function: Callable[..., None]) -> Any:
 
     @functools.wraps(function)
     def launch(items: int, *arguments: Any) -> None:
-        arrays = [a for a in arguments if isinstance(a, np.ndarray)]
+        arrays = [a for a in arguments if not isinstance(a, (int, float, np.generic))]
         _refuse_what_it_would_misread(name, arrays)
         real = next(a.dtype.type for a in arrays if a.dtype.kind == "f")
         arguments = tuple(real(a) if isinstance(a, float) else a for a in arguments)  # else sums would run in double
-        run = compiled()
-        if max(a.size for a in arrays) < SMALL:
-            run(0, items, *arguments)
+        if not isinstance(arrays[0], np.ndarray):
+            _on_gpu(name, function.__code__.co_filename, arrays, arguments)
+        elif max(a.size for a in arrays) < SMALL:
+            compiled()(0, items, *arguments)
         else:
+            run = compiled()
             over(items, lambda first, last: run(first, last, *arguments))
 
     launch.plain = function  # type: ignore[attr-defined]
     return launch
 
 
-def _refuse_what_it_would_misread(name: str, arrays: list[np.ndarray]) -> None:
+def _refuse_what_it_would_misread(name: str, arrays: list[Any]) -> None:
     for a in arrays:
         if not a.flags.c_contiguous:
             raise ValueError(f"{name}: an array {a.shape} has strides {a.strides}: a kernel needs contiguous arrays")
@@ -65,6 +72,64 @@ def _refuse_what_it_would_misread(name: str, arrays: list[np.ndarray]) -> None:
     if len(types) != 1 or not types <= {"float32", "float64"}:
         given = sorted(types or {a.dtype.name for a in arrays})
         raise ValueError(f"{name}: arrays of {' and '.join(given)}: give all of one type, float32 or float64")
+    if len(places := {str(a.device) for a in arrays}) > 1:  # NumPy says "cpu", CuPy "<CUDA Device 0>"
+        raise ValueError(f"{name}: arrays live on {' and '.join(sorted(places))}: bring them to one device")
+
+
+# -- on a GPU ----------------------------------------------------------------------------------------------------------
+
+IN_C = {"float32": "float", "float64": "double", "uint8": "unsigned char", "uint32": "unsigned int"}
+THREADS = 256  # of a block
+BLOCKS = 1 << 14  # of a launch: several times what the largest GPU runs at once; threads then take more than one turn
+LARGEST = 2**31 - THREADS * BLOCKS  # elements of an array: a thread counts in int, one turn beyond the end
+
+
+def _on_gpu(name: str, file: str, arrays: list[Any], arguments: tuple[Any, ...]) -> None:
+    import cupy
+
+    here = cupy.cuda.runtime.getDevice()
+    if arrays[0].device.id != here:
+        raise ValueError(f"{name}: the arrays live on cuda({arrays[0].device.id}), the current device is cuda({here}): "
+                         f"call it under `with cuda({arrays[0].device.id}):`")
+    grid, block, values = launch_of(name, arguments)
+    if grid[0]:
+        _module(*cuda_source(file, arrays)).get_function(name)(grid, block, values)
+
+
+@functools.cache
+def _module(code: str, options: tuple[str, ...]) -> Any:
+    import cupy
+
+    return cupy.RawModule(code=code, options=options)  # loads itself anew on every device
+
+
+def cuda_source(file: str, arrays: list[Any]) -> tuple[str, tuple[str, ...]]:
+    """(text, options): what NVRTC is to compile for arrays of these types. One text, since CuPy's cache of compiled
+    kernels looks into no header."""
+    types = {a.dtype.kind == "f": IN_C[a.dtype.name] for a in arrays}
+    return _cuda_source(file, types[True], types.get(False, "int"))
+
+
+@functools.cache
+def _cuda_source(file: str, real: str, whole: str) -> tuple[str, tuple[str, ...]]:
+    text = [f"typedef {real} Real;\ntypedef {whole} Whole;"]
+    for path in (Path(__file__).with_name("prelude.cuh"), Path(file).with_suffix(".cu")):
+        text.append(f'#line 1 "{path.name}"\n{path.read_text(encoding="utf-8")}')
+    return "\n".join(text), ("-std=c++17",)
+
+
+def launch_of(name: str, arguments: tuple[Any, ...]) -> tuple[tuple[int], tuple[int], list[Any]]:
+    """(blocks, threads of a block, values): at most a thread for each element of the first array, an output."""
+    values: list[Any] = []
+    for a in arguments:
+        if isinstance(a, (int, np.generic)):
+            values.append(a if isinstance(a, np.generic) else np.int32(a))  # CuPy would hand over a long long
+            continue
+        if a.size > LARGEST:
+            raise ValueError(f"{name}: an array {a.shape} has {a.size} elements, more than {LARGEST}: take a smaller "
+                             "batch")
+        values += [a, *map(np.int32, a.shape)]
+    return (min(-(-arguments[0].size // THREADS), BLOCKS),), (THREADS,), values
 
 
 # -- every core at once ------------------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@ many new ones each time, or those of --hypothesis-seed=N; HYPOTHESIS_EXAMPLES sa
 
 import os
 
+import cuda_on_cpu
+import nvrtc
 import pytest
 from hypothesis import settings
 
@@ -18,3 +20,15 @@ def pytest_configure(config):
 def pytest_itemcollected(item):
     if getattr(item.obj, "is_hypothesis_test", False):
         item.add_marker(pytest.mark.deep)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What was proven of the CUDA kernels. None of it ran on a GPU."""
+    kernels, orders = ({each[i] for each in cuda_on_cpu.ran} for i in (0, 1))
+    if kernels:
+        terminalreporter.write_line(f"CUDA kernels run by the processor: {len(kernels)}, in {len(orders)} orders of "
+                                    f"threads ({', '.join(sorted(orders))})")
+    if nvrtc.compiled:
+        files, texts, architectures = (sorted({each[i] for each in nvrtc.compiled}) for i in range(3))
+        terminalreporter.write_line(f"CUDA files compiled by NVRTC: {len(files)}, as {len(texts)} texts in float and "
+                                    f"double, for {len(architectures)} architectures ({', '.join(architectures)})")

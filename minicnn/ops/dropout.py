@@ -31,7 +31,7 @@ def dropout(x: Array, *, p: float = 0.5, key: int, step: int, first_unit: int = 
     def masked(a: Array) -> Array:
         result = np.empty_like(a)
         seen = [batch_last(array).reshape(units, len(x)) for array in (result, a)]
-        kernels.dropout(units, *seen, first_unit, step, key, int(p * 2**32), scale)
+        kernels.dropout(units, *seen, first_unit, np.uint64(step), np.uint64(key), np.uint64(p * 2**32), scale)
         return result
 
     return masked(x), masked

@@ -1,0 +1,58 @@
+// See max_pool2d.py.
+
+// row (c, p, q): one window of all images
+KERNEL max_pool2d(Real *y, int C, int P, int Q, int N,
+                  Whole *winner, int, int, int, int,
+                  const Real *x, int, int H, int W, int,
+                  int size, int stride, int top, int left)
+{
+    for (int row = warp(); row < C * P * Q; row += warps()) {
+        int q = row % Q;
+        int p = row / Q % P;
+        int c = row / Q / P;
+        for (int n = lane(); n < N; n += WARP) {
+            Real best = 0;
+            int place = -1;
+            for (int r = 0; r < size; r++)
+                for (int s = 0; s < size; s++) {
+                    int h = p * stride + r - top;
+                    int w = q * stride + s - left;
+                    if (0 <= h && h < H && 0 <= w && w < W) {
+                        Real value = x[((c * H + h) * W + w) * N + n];
+                        // the first maximum stays; NaN wins a window, and the first NaN stays
+                        if (place < 0 || value > best || (value != value && best == best)) {
+                            best = value;
+                            place = r * size + s;
+                        }
+                    }
+                }
+            y[row * N + n] = best;
+            winner[row * N + n] = place;
+        }
+    }
+}
+
+// row (c, h, w): one pixel of all images collects from every window that it won
+KERNEL max_pool2d_backward(Real *gx, int C, int H, int W, int N,
+                           const Real *gy, int, int P, int Q, int,
+                           const Whole *winner, int, int, int, int,
+                           int size, int stride, int top, int left)
+{
+    for (int row = warp(); row < C * H * W; row += warps()) {
+        int w = row % W + left;
+        int h = row / W % H + top;
+        int c = row / W / H;
+        int first_p = h < size ? 0 : (h - size) / stride + 1;
+        int first_q = w < size ? 0 : (w - size) / stride + 1;
+        for (int n = lane(); n < N; n += WARP) {
+            Real sum = gx[row * N + n];
+            for (int p = first_p; p < P && p * stride <= h; p++)
+                for (int q = first_q; q < Q && q * stride <= w; q++) {
+                    int window = ((c * P + p) * Q + q) * N + n;
+                    if (int(winner[window]) == (h - p * stride) * size + (w - q * stride))
+                        sum += gy[window];
+                }
+            gx[row * N + n] = sum;
+        }
+    }
+}

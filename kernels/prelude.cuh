@@ -1,0 +1,20 @@
+// What every .cu may assume: the door puts this text before it, and says by -DReal=… and -DWhole=… what numbers are.
+//
+// A kernel has the name and the arguments of its Python twin, without (first, last). An array arrives as its pointer
+// and then its shape, one int an axis (of equal axes one has a name, the others have none); factors arrive as Real.
+// A comment before each kernel says what one row, or one thread, does.
+//
+// Work is divided among all the threads that there are: any launch gives the same result. No two threads write to the
+// same place, and each adds up in the order of its Python twin: no atomics, and the same bits in every run.
+
+#define KERNEL extern "C" __global__ void
+
+const int WARP = 32;  // threads that run together: where they read neighbours in memory, they read at once
+
+__device__ inline int thread() { return blockIdx.x * blockDim.x + threadIdx.x; }
+__device__ inline int threads() { return gridDim.x * blockDim.x; }
+
+// A warp for each row of memory and its lanes along the row: one row, one division for each axis, however long it is.
+__device__ inline int warp() { return thread() / WARP; }
+__device__ inline int warps() { return threads() / WARP; }
+__device__ inline int lane() { return thread() % WARP; }

@@ -1,0 +1,98 @@
+"""The very text of a .cu, compiled by g++ and run by the processor: see cuda_shim.h and cuda_shim.cpp."""
+
+import atexit
+import ctypes
+import functools
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+HERE = Path(__file__).parent
+ORDERS = ("forward", "reversed", "shuffled")
+COMPILER = shutil.which(os.environ.get("CXX", "g++"))
+
+if COMPILER is None and os.environ.get("CI"):
+    raise RuntimeError("g++ is missing: where every proof must run, the kernels' text must run too: install g++")
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no g++: the CUDA kernels' text did not run")
+
+
+ran = set()  # (kernel, order of threads) that were held against the Python twin
+
+
+class KernelTrouble(AssertionError):
+    """A race, or a read or write where nothing is."""
+
+
+class Program:
+    """What one text of kernels was compiled to."""
+
+    def __init__(self, code: str):
+        self.names = re.findall(r"^KERNEL (\w+)\(", code, re.MULTILINE)
+        self.has_barriers = "__syncthreads" in code
+        exports = "".join(f"EXPORT({name})\n" for name in self.names)
+        self.library = ctypes.CDLL(str(_built(f'#include "cuda_shim.h"\n{code}\n{exports}')))
+        self.library.launch.restype = ctypes.c_char_p
+
+    def parameters(self, name):
+        """As ["*f4", "i4", …]: a pointer to floats, an int."""
+        text = ctypes.create_string_buffer(1000)
+        getattr(self.library, f"signature_of_{name}")(text)
+        return text.value.decode().split()
+
+    def launch(self, name, grid, block, arguments, order="forward"):
+        """Run it. Raises TypeError where arguments are not what the kernel expects, to the bit; KernelTrouble."""
+        given = ["*" * isinstance(a, np.ndarray) + a.dtype.str[1:] for a in arguments]
+        if given != (expected := self.parameters(name)):
+            raise TypeError(f"{name}: takes {' '.join(expected)}, was given {' '.join(given)}")
+        arrays = [a for a in arguments if isinstance(a, np.ndarray)]
+        pointers = [ctypes.c_void_p(a.ctypes.data) if isinstance(a, np.ndarray) else
+                    ctypes.create_string_buffer(a.tobytes(), a.itemsize) for a in arguments]  # fmt: skip
+        values = (ctypes.c_void_p * len(arguments))(*map(ctypes.addressof, pointers))
+        n = len(arrays)
+        trouble = self.library.launch(
+            getattr(self.library, f"call_{name}"), *grid, *block, self.has_barriers, ORDERS.index(order), values, n,
+            (ctypes.c_void_p * n)(*(a.ctypes.data for a in arrays)), (ctypes.c_long * n)(*(a.nbytes for a in arrays)),
+            (ctypes.c_int * n)(*(a.itemsize for a in arrays)))  # fmt: skip
+        if trouble:
+            raise KernelTrouble(f"{name}, {order}: {trouble.decode()} of {[a.shape for a in arrays]}")
+
+
+@functools.cache
+def compile(code, options=()):
+    """The program that a text is: what CuPy's RawModule is given, and what it gives."""
+    return Program(code)
+
+
+def _built(code):
+    folder = Path(tempfile.mkdtemp(dir=_folder()))
+    (folder / "kernel.cpp").write_text(code, encoding="utf-8")
+    flags = [COMPILER, "-std=c++17", "-O2", "-fPIC", "-Wall", "-Wextra", "-Werror", f"-I{HERE}"]
+    _run([*flags, "-fsanitize=thread", "-c", folder / "kernel.cpp", "-o", folder / "kernel.o"])
+    _run([COMPILER, "-shared", folder / "kernel.o", _runner(), "-o", folder / "kernel.so"])
+    return folder / "kernel.so"
+
+
+@functools.cache
+def _runner():
+    flags = [COMPILER, "-std=c++17", "-O2", "-fPIC", "-Wall", "-Wextra", "-Werror"]
+    _run([*flags, "-c", HERE / "cuda_shim.cpp", "-o", _folder() / "shim.o"])
+    return _folder() / "shim.o"
+
+
+@functools.cache
+def _folder():
+    folder = Path(tempfile.mkdtemp(prefix="minicnn-kernels-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _run(command):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"g++ refuses the kernels:\n{done.stderr}")
