@@ -177,14 +177,15 @@ def _inside() -> Iterator[None]:
         _here.inside = before
 
 
-def over(items: int, work: Callable[[int, int], Any]) -> list[Any]:
+def over(items: int, work: Callable[[int, int], Any], like: Any = None) -> list[Any]:
     """[work(first, last)] for at most SLICES slices that together make range(items), in order.
 
     Every core takes the next slice as it gets free. The slices do not depend on how many cores there are, nor does
-    what is added up over them. Matrix products inside ``work`` run on the core that asks for them, and ``over``
-    inside ``work`` is a plain call.
+    what is added up over them. Matrix products inside ``work`` run on the core that asks for them. ``over`` inside
+    ``work`` is a plain call, and so it is where ``like``, an array that ``work`` is about, lives on a GPU: that has
+    cores of its own.
     """
-    if _here.inside:
+    if _here.inside or not isinstance(like, (np.ndarray, type(None))):
         return [work(0, items)] if items else []
     slices = min(items, SLICES)
     queue = iter([(items * i // slices, items * (i + 1) // slices, i) for i in range(slices)])
@@ -207,5 +208,6 @@ def over(items: int, work: Callable[[int, int], Any]) -> list[Any]:
 
 
 def workspace(like: Any) -> int:
-    """How many bytes of scratch memory a core may fill at a time, where ``like`` lives: what stays in its cache."""
-    return 2 << 20
+    """How many bytes of scratch memory a core may fill at a time, where ``like`` lives: what stays in its cache. On a
+    GPU a sixteenth of its memory, for products as large as it can use."""
+    return 2 << 20 if isinstance(like, np.ndarray) else like.device.mem_info[1] // 16

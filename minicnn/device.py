@@ -2,37 +2,161 @@
 
 ``cpu(0)`` and ``cpu(1)`` are two devices though the memory is one, so that whatever is said of two GPUs (what lives
 where, what crosses, what may not be mixed) is said, and tested, on any laptop.
+
+A GPU works through what it is told, in a queue of its own (CUDA's stream), while Python goes on. Within a queue all is
+done in order; what goes from one GPU to another has to wait in both, and only ``put`` lets it.
 """
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import ctypes
 import re
+import threading
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Device", "cpu", "cuda", "device", "keep_memory"]
+import numpy as np
+
+__all__ = ["Device", "cpu", "cuda", "current_device", "device", "home", "keep_memory"]
 
 
-@dataclass(frozen=True, order=True)
+class _Here(threading.local):
+    def __init__(self) -> None:
+        self.entered: list[tuple[Device, Any]] = []
+
+
+_here = _Here()
+
+
+@dataclass(frozen=True)
 class Device:
-    """A place for arrays. ``with device:`` makes it the current one, and restores the one before."""
+    """A place for arrays. ``with device:`` makes it the current one, where new tensors go, and restores the one before.
+
+    This is main memory; see ``CudaDevice``.
+    """
 
     kind: str
     index: int
 
     def __enter__(self) -> Device:
+        context = self._context()
+        context.__enter__()
+        _here.entered.append((self, context))
         return self
 
-    def __exit__(self, *error: object) -> None:
-        return None
+    def __exit__(self, *error: Any) -> None:
+        _, context = _here.entered.pop()
+        context.__exit__(*error)
 
     def __repr__(self) -> str:
         return f"{self.kind}({self.index})"
 
+    def _context(self) -> Any:
+        return contextlib.nullcontext()
+
     def put(self, array: Any) -> Any:
-        """A copy of ``array`` on this device, in the same memory order."""
-        return array.copy(order="K")
+        """A copy of ``array``, wherever it lives, on this device and in the same memory order."""
+        source = home(array)
+        if source.kind == "cpu":
+            return array.copy(order="K")
+        with source:
+            inside, axes = _as_it_lies(array)
+            return inside.get().transpose(axes)  # waits until it is computed
+
+    def bring(self, array: Any) -> Any:
+        """``array`` itself if it lies in the memory of this device, else a copy there."""
+        return array if home(array).kind == self.kind else self.put(array)
+
+    def view(self, array: Any) -> Any:
+        """``array``, of this device, for reading."""
+        view = array.view()
+        view.flags.writeable = False
+        return view
+
+    def numpy(self, array: Any) -> np.ndarray:
+        """``array``, of this device, for reading, in main memory: the same or a copy."""
+        return self.view(array)
+
+
+class CudaDevice(Device):
+    """A GPU, its memory, and its queue of work: CuPy's current stream there."""
+
+    def _context(self) -> Any:
+        import cupy
+
+        return cupy.cuda.Device(self.index)
+
+    def put(self, array: Any) -> Any:
+        source = home(array)
+        with source:
+            inside, axes = _as_it_lies(array)
+            if source == self:
+                return inside.copy().transpose(axes)
+        return (self._from_host(inside) if source.kind == "cpu" else self._from_gpu(inside, source)).transpose(axes)
+
+    def _from_host(self, array: np.ndarray) -> Any:
+        """By way of pinned memory, from where the GPU fetches by itself while Python goes on."""
+        import cupy
+
+        with self:
+            copy = cupy.empty(array.shape, array.dtype)
+            if not array.nbytes:
+                return copy
+            while _uploads and _uploads[0][0].done:
+                _uploads.popleft()  # CuPy then hands its memory to the next
+            pinned = np.frombuffer(cupy.cuda.alloc_pinned_memory(array.nbytes), array.dtype, array.size)
+            pinned[:] = array.reshape(-1)
+            stream = cupy.cuda.get_current_stream()
+            copy.set(pinned.reshape(array.shape), stream)
+            _uploads.append((stream.record(), pinned))
+            return copy
+
+    def _from_gpu(self, array: Any, source: Device) -> Any:
+        """From GPU to GPU where the two can, else the driver goes through main memory."""
+        import cupy
+
+        with source:
+            computed = cupy.cuda.get_current_stream().record()
+        with self:
+            copy = cupy.empty(array.shape, array.dtype)
+            stream = cupy.cuda.get_current_stream()
+            stream.wait_event(computed)
+            copy.data.copy_from_device_async(array.data, array.nbytes, stream)
+            copied = stream.record()
+        with source:
+            cupy.cuda.get_current_stream().wait_event(copied)  # else the source may be freed, and written to, before
+        return copy
+
+    def bring(self, array: Any) -> Any:
+        return array if home(array) == self else self.put(array)
+
+    def view(self, array: Any) -> Any:
+        return array.view()  # CuPy cannot refuse to write
+
+    def numpy(self, array: Any) -> np.ndarray:
+        return cpu(0).put(array)
+
+
+_uploads: collections.deque[tuple[Any, np.ndarray]] = collections.deque()  # (the event of its end, what it reads)
+
+
+def _as_it_lies(array: Any) -> tuple[Any, tuple[int, ...]]:
+    """(a view of ``array`` without gaps, or a copy; the axes that turn it back)"""
+    order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+    inside = array.transpose(order)
+    return (inside if inside.flags.c_contiguous else inside.copy(order="C")), tuple(map(order.index, range(array.ndim)))
+
+
+def home(array: Any) -> Device:
+    """Where an array lives: cuda(i) if it is CuPy's, and cpu(0) for all else."""
+    return CudaDevice("cuda", array.device.id) if hasattr(array, "__cuda_array_interface__") else cpu(0)
+
+
+def current_device() -> Device:
+    """The device of the innermost ``with``; at first, cpu(0)."""
+    return _here.entered[-1][0] if _here.entered else cpu(0)
 
 
 def cpu(index: int = 0) -> Device:
@@ -41,8 +165,18 @@ def cpu(index: int = 0) -> Device:
 
 
 def cuda(index: int = 0) -> Device:
-    """A GPU. Raises RuntimeError: this version has kernels for the processor alone."""
-    raise RuntimeError(f"cuda({index}): this version of minicnn has no GPU kernels yet: use cpu(0)")
+    """A GPU, counted as CUDA counts them. Raises RuntimeError, with the reason, where it cannot be used."""
+    try:
+        import cupy
+
+        count = cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:  # no CuPy, a broken one, no driver: each has its own
+        reason = "CuPy is not installed" if isinstance(error, ModuleNotFoundError) else str(error).splitlines()[0]
+        raise RuntimeError(f"cuda({index}): {reason}: `python -m minicnn doctor` says what to do; cpu always works"
+                           ) from error
+    if index >= count:
+        raise RuntimeError(f"cuda({index}): there are {count} GPUs, counted from 0: use one of them, or cpu")
+    return CudaDevice("cuda", index)
 
 
 def device(name: str) -> Device:

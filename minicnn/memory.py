@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from .device import home
+
 __all__ = ["Array", "array_of", "batch_first", "batch_last", "rows", "stored"]
 
 Array = Any  # a NumPy or CuPy array
@@ -52,4 +54,5 @@ def array_of(x: Any, dtype: Any = None) -> Array:
     if x.dtype.kind not in "fiub":
         raise TypeError(f"Tensor: {x.dtype} is not a type of real number")
     odd = x.dtype.kind == "f" and x.dtype.itemsize not in (4, 8)  # half and long double
-    return stored(x.astype(dtype or (np.float32 if odd else x.dtype), copy=False))
+    with home(x):
+        return stored(x.astype(dtype or (np.float32 if odd else x.dtype), copy=False))

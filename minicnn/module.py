@@ -88,9 +88,12 @@ class Module:
             if value.shape != state[name].shape:
                 raise ValueError(f"load_state_dict: {name} has the shape {value.shape} here and {state[name].shape} in "
                                  "the state: it is the state of another model")
-        targets = {name: value.writable() if isinstance(value, Tensor) else value for name, value in mine.items()}
-        for name, target in targets.items():
-            target[...] = state[name]
+        for value in mine.values():
+            if isinstance(value, Tensor):
+                value.writable()  # raises before anything has changed
+        with no_grad():
+            for name, value in mine.items():
+                value[...] = state[name]
 
     def train(self, mode: bool = True) -> Module:
         """Behave as in training (dropout drops), or, with False, as ``eval()``."""

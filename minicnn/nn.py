@@ -9,7 +9,7 @@ import numpy as np
 
 from . import ops
 from .module import Module, watch
-from .tensor import Tensor
+from .tensor import Tensor, no_grad
 
 __all__ = [
     "Conv2d", "Dropout", "Flatten", "Linear", "LocalResponseNorm", "MaxPool2d", "Module", "ReLU", "Sequential",
@@ -143,6 +143,7 @@ class Dropout(Module):
 def initialise(model: Module, deviation: Callable[[str, Tensor], float], bias: Callable[[str], float]) -> None:
     """Draw every weight (any parameter of more than one axis) anew from N(0, deviation(name, weight)²) and set every
     bias to bias(name)."""
-    for name, parameter in model.named_parameters():
-        start = normal(parameter.shape, deviation(name, parameter)) if parameter.ndim > 1 else bias(name)
-        parameter.writable()[...] = start
+    with no_grad():
+        for name, parameter in model.named_parameters():
+            weight = parameter.ndim > 1
+            parameter[...] = normal(parameter.shape, deviation(name, parameter)) if weight else bias(name)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .device import Device, cpu
+from .device import Device, current_device
 from .memory import Array, stored
 from .tensor import Carry, Tensor, recording, wrap
 
@@ -39,7 +39,7 @@ def remember(name: str, y: Array, inputs: Sequence[Any], gradients: Sequence[Car
         for x in sources:
             if not x.made_by:
                 x._users.add(tensor)
-    elif any(np.may_share_memory(y, x._array) for x in sources):
+    elif any(x.device == device and np.may_share_memory(y, x._array) for x in sources):
         tensor._array = y.copy(order="K")  # what forgets its inputs owns its memory: see writable()
     return tensor
 
@@ -61,11 +61,11 @@ def op(function: Callable[..., Any]) -> Callable[..., Tensor]:
             given = signature.bind(*values, **settings)
             given.apply_defaults()
             values, settings = given.args, given.kwargs
-        devices = sorted({x.device for x in values if isinstance(x, Tensor)})
+        devices = sorted({x.device for x in values if isinstance(x, Tensor)}, key=repr)
         if len(devices) > 1:
             raise ValueError(f"{name}: inputs live on {' and '.join(map(repr, devices))}: bring them together "
                              "with .to(device)")
-        with devices[0] if devices else cpu(0) as device:
+        with devices[0] if devices else current_device() as device:
             inputs = [_input(x, device) for x in values]
             if not any(isinstance(x, Tensor) for x in inputs):
                 inputs = [x if x is None else Tensor(x, device=device) for x in inputs]

@@ -10,6 +10,7 @@ import numpy as np
 
 from minicnn.kernels import sgd as kernels
 
+from .device import cpu, home
 from .memory import batch_last
 from .tensor import Tensor
 
@@ -41,7 +42,10 @@ class SGD:
         self.parameters = dict(named_parameters)
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
         self.bias_lr, self.decay_biases = bias_lr, decay_biases
-        self.velocity = {name: np.zeros_like(p.data) for name, p in self.parameters.items()}
+        self.velocity = {}
+        for name, p in self.parameters.items():
+            with p.device:
+                self.velocity[name] = np.zeros_like(p.data)
 
     def step(self) -> None:
         """Move every parameter that has a gradient by its velocity."""
@@ -62,7 +66,7 @@ class SGD:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of the velocities, by the names of the parameters."""
-        return {name: np.array(v, order="C") for name, v in self.velocity.items()}
+        return {name: np.ascontiguousarray(cpu(0).put(v)) for name, v in self.velocity.items()}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Copy in what ``state_dict`` gave. Raises ValueError, and changes nothing, where names or shapes differ."""
@@ -72,7 +76,8 @@ class SGD:
             raise ValueError(f"SGD: this is the state of another model: {name} has the shape {mine.get(name)} here and "
                              f"{given.get(name)} there")
         for name, v in self.velocity.items():
-            v[...] = state[name]
+            with home(v) as device:
+                v[...] = device.bring(state[name])
 
 
 class StepSchedule:

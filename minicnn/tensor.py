@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .device import Device, cpu
+from .device import Device, current_device
 from .memory import Array, array_of, stored
 
 __all__ = ["Carry", "GradientShapeError", "Tensor", "no_grad", "recording", "wrap"]
@@ -31,7 +31,7 @@ class Tensor:
     data: array or number, copied. Python numbers become float32; arrays keep their dtype. (Whole numbers stay whole,
         as labels and indexes, and take no gradient.)
     requires_grad: collect ∂L/∂self in ``.grad`` when ``L.backward()`` is called.
-    device: where the copy shall live.
+    device: where the copy shall live; if left out, on the current device: cpu(0), or that of a ``with device:``.
 
     Raises TypeError where data is not numbers, or a gradient is asked of whole numbers.
     """
@@ -45,8 +45,9 @@ class Tensor:
         if requires_grad and array.dtype.kind != "f":
             raise TypeError(f"Tensor: requires_grad needs real numbers, got {array.dtype}: write 1.0 for 1, or give "
                             "dtype=np.float32")
-        self.device = device or cpu(0)
-        self._become(stored(self.device.put(array)), requires_grad)
+        self.device = device or current_device()
+        with self.device:
+            self._become(stored(self.device.put(array)), requires_grad)
 
     def _become(self, array: Array, requires_grad: bool) -> None:
         self._array = array  # always in the engine's memory order, see stored()
@@ -63,17 +64,16 @@ class Tensor:
     @property
     def data(self) -> Array:
         """The array, for reading: a graph may need the present values. To write, see ``writable()``."""
-        view = self._array.view()
-        view.flags.writeable = False
-        return view
+        return self.device.view(self._array)
 
     def numpy(self) -> np.ndarray:
         """The values as a NumPy array, for reading; ``.numpy().copy()`` may be written to."""
-        return self.data
+        return self.device.numpy(self._array)
 
     def item(self) -> float:
         """The value of a tensor of one element as a Python number."""
-        return self._array.item()
+        with self.device:
+            return self._array.item()
 
     shape = property(lambda self: self._array.shape)
     dtype = property(lambda self: self._array.dtype)
@@ -84,16 +84,16 @@ class Tensor:
         return len(self._array)
 
     def __repr__(self) -> str:
-        values = np.array2string(self._array, separator=", ", prefix="Tensor(", threshold=20)
+        values = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=20)
         notes = [str(self.dtype)] * (self.dtype != np.float32) + [f"from {self.made_by}"] * bool(self.made_by)
         notes += ["requires_grad"] * (self.requires_grad and not self.made_by)
         return f"Tensor({', '.join([values, str(self.shape), repr(self.device), *notes])})"
 
     def __bool__(self) -> bool:
-        return bool(self._array)
+        return bool(self.numpy())
 
     def __float__(self) -> float:
-        return float(self._array)
+        return float(self.numpy())
 
     # -- gradients ----------------------------------------------------------------------------------------------------
 
@@ -113,7 +113,9 @@ class Tensor:
         if gradient is None and self.size != 1:
             raise RuntimeError(f"backward: shape {self.shape} is not one number: reduce it, as by .sum(), or give "
                                "backward(gradient) the gradient of the loss by this tensor")
-        seed = np.ones_like(self._array) if gradient is None else self._beside(gradient).astype(self.dtype, order="K")
+        with self.device:
+            given = np.ones_like(self._array) if gradient is None else self._beside(gradient)
+            seed = given.astype(self.dtype, order="K")
         flow: dict[Tensor, Array] = {self: seed}  # the gradient that has reached each tensor so far
         waiting = [(-self.age, self)]
         leaves = []
@@ -126,7 +128,7 @@ class Tensor:
                 g = _fitting(flow.pop(tensor), tensor)
                 for x, carry in zip(tensor.inputs, tensor.gradients, strict=True):
                     part = carry(g)
-                    if not x.made_by and np.may_share_memory(part, g):
+                    if not x.made_by and x.device == tensor.device and np.may_share_memory(part, g):
                         part = part.copy(order="K")  # a leaf keeps its gradient, so nobody else may hold it
                     if x in flow:
                         with x.device:
@@ -148,7 +150,7 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """A copy that remembers nothing."""
-        return wrap(self._array.copy(order="K"), self.device)
+        return wrap(self.device.put(self._array), self.device)
 
     def move(self, device: Device) -> None:
         """Make this very tensor live on ``device``, as a model's parameters do. Raises what ``writable()`` raises."""
@@ -169,20 +171,22 @@ class Tensor:
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._refuse_recording()
-        self.writable()[index] = self._beside(value)
+        with self.device:
+            self.writable()[index] = self._beside(value)
 
     def _beside(self, value: Any) -> Array:
         if isinstance(value, Tensor) and value.device != self.device:
             raise ValueError(f"Tensor: this one lives on {self.device}, the value given to it on {value.device}: bring "
                              "them together with .to(device)")
-        return array_of(value)
+        return self.device.bring(array_of(value))
 
     def _assign(self, result: Tensor) -> Tensor:
         """What x += y means: a parameter is written to, anything else becomes a new tensor."""
         if self.made_by or not self.requires_grad:
             return result
         self._refuse_recording()
-        self.writable()[...] = result._array
+        with self.device:
+            self.writable()[...] = result._array
         return self
 
     def _refuse_recording(self) -> None:

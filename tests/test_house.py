@@ -14,7 +14,7 @@ OPS = sorted(path.stem for path in (HOUSE / "minicnn" / "ops").glob("*.py") if p
 MAY_IMPORT = {  # downwards only; a room that is not named stands on the top floor, where all of these may be imported
     "device": set(),
     "kernels": set(),
-    "memory": set(),
+    "memory": {"device"},
     "tensor": {"device", "memory"},
     "op": {"device", "memory", "tensor"},
     "ops": {"device", "memory", "tensor", "op", "kernels"},

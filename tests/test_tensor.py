@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis.extra.numpy import array_shapes
 
 from minicnn import Tensor, cpu, device, gradcheck, no_grad, ops
+from minicnn.device import current_device
 from minicnn.memory import batch_first, batch_last, rows, stored
 from minicnn.op import as_tensor, op
 
@@ -479,13 +480,31 @@ def test_as_tensor():
     assert as_tensor(np.ones(2), cpu(1)).device == cpu(1)
 
 
-def test_ops_run_inside_the_device_of_their_inputs(monkeypatch):
-    entered = []
-    monkeypatch.setattr(type(cpu(0)), "__enter__", lambda self: entered.append(self) or self)
+def test_ops_run_inside_the_device_of_their_inputs_and_so_do_their_gradients():
+    seen = []
+
+    @op
+    def double(x):
+        def gx(gy):
+            seen.append(current_device())
+            return gy * 2
+
+        seen.append(current_device())
+        return x * 2, gx
+
     x = Tensor([1.0], device=cpu(1), requires_grad=True)
-    y = (x.to(cpu(2)) * 2).sum()
-    assert set(entered) == {cpu(2)}
-    entered.clear()
-    y.backward()
-    assert entered[0] == cpu(2)
-    assert entered[-1] == cpu(1), "where the gradient of the leaf is added"
+    y = double(x.to(cpu(2)))
+    with cpu(3):
+        y.sum().backward()
+        assert current_device() == cpu(3)
+    assert seen == [cpu(2), cpu(2)]
+
+
+def test_a_new_tensor_lives_on_the_current_device_which_an_exception_restores():
+    with pytest.raises(ZeroDivisionError), cpu(1):
+        assert Tensor([1.0]).device == (Tensor([1.0]) + 1).device == ops.add(1.0, 2.0).device == cpu(1)
+        with cpu(2):
+            assert Tensor([1.0]).device == cpu(2)
+        assert current_device() == cpu(1)
+        raise ZeroDivisionError
+    assert current_device() == Tensor([1.0]).device == cpu(0)

@@ -181,7 +181,7 @@ BAD_COMMAND_LINES = {
     ("--lr", "fast"): "--lr: 'fast' is not a number",
     ("--epochs", "-1"): "give at least 1",
     ("--device", "gpu"): "there is no device 'gpu'",
-    ("--device", "cuda:0"): "cuda(0): this version of minicnn has no GPU kernels yet: use cpu(0)",
+    ("--device", "cuda:99"): "--device: cuda(99): ",
     ("--device", "cpu:0,cpu:1,cpu:2"): "3 devices are too many",
     ("--variant", "lenet"): "invalid choice: 'lenet'",
     ("--evaluate",): "--evaluate measures a checkpoint",

@@ -69,16 +69,17 @@ def standardise(model: Module, images: np.ndarray) -> None:
     def see(layer: Module, y: Tensor) -> None:
         if layer not in layers:
             return
-        array = y.writable()  # the next layer gets to see what this one is going to give
-        axes = (0, *range(2, array.ndim))
-        mean, deviation = array.mean(axes, keepdims=True), array.std(axes, keepdims=True) + 1e-3
-        deviation *= 10 if layer is layers[-1] else 1
-        array -= mean
-        array /= deviation
-        weight, bias = (parameter.writable() for parameter in (layer.weight, layer.bias))
-        weight /= deviation.reshape(-1, *[1] * (weight.ndim - 1))
-        bias -= mean.reshape(-1)
-        bias /= deviation.reshape(-1)
+        with y.device:
+            array = y.writable()  # the next layer gets to see what this one is going to give
+            axes = (0, *range(2, array.ndim))
+            mean, deviation = array.mean(axes, keepdims=True), array.std(axes, keepdims=True) + 1e-3
+            deviation *= 10 if layer is layers[-1] else 1
+            array -= mean
+            array /= deviation
+            weight, bias = (parameter.writable() for parameter in (layer.weight, layer.bias))
+            weight /= deviation.reshape(-1, *[1] * (weight.ndim - 1))
+            bias -= mean.reshape(-1)
+            bias /= deviation.reshape(-1)
 
     model.eval()
     with no_grad(), watch(see):

@@ -87,7 +87,7 @@ def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, paddi
             if b is not None:
                 part += b[seen_by(g), None]
 
-    over(len(blocks), forward)
+    over(len(blocks), forward, like=x)
 
     def gx(gy: Array) -> Array:
         gy = batch_last(gy).reshape(K * groups, P * Q * N)
@@ -105,7 +105,7 @@ def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, paddi
                     part = np.matmul(matrix[c * R * S : c_end * R * S, seen_by(g)], sent)
                     col2im(c_end - c, target, part.reshape(c_end - c, R, S, stop - start, N), start, *geometry)
 
-        over(len(channels), backward)
+        over(len(channels), backward, like=x)
         return batch_first(g_image)
 
     def gw(gy: Array) -> Array:
@@ -118,7 +118,7 @@ def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, paddi
                 total[:, seen_by(g)] += np.matmul(columns(g, start, stop), gy[seen_by(g), start * N : stop * N].T)
             return total
 
-        for part in over(len(blocks), backward):
+        for part in over(len(blocks), backward, like=x):
             g_matrix += part
         return batch_first(g_matrix.reshape(C, R, S, K * groups))
 
