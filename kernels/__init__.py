@@ -78,7 +78,8 @@ def _refuse_what_it_would_misread(name: str, arrays: list[Any]) -> None:
 
 # -- on a GPU ----------------------------------------------------------------------------------------------------------
 
-IN_C = {"float32": "float", "float64": "double", "uint8": "unsigned char", "uint32": "unsigned int"}
+IN_C = {"float32": "float", "float64": "double", "uint8": "unsigned char", "uint32": "unsigned int",
+        "int64": "long long"}
 THREADS = 256  # of a block
 BLOCKS = 1 << 14  # of a launch: several times what the largest GPU runs at once; threads then take more than one turn
 LARGEST = 2**31 - THREADS * BLOCKS  # elements of an array: a thread counts in int, one turn beyond the end

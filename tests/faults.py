@@ -62,6 +62,10 @@ def kernel(stem: str):
     return slips(f"kernels/{stem}.py", f"test_{stem}.py")
 
 
+def cuda(stem: str, test: str = ""):
+    return slips(f"kernels/{stem}", f"test_cuda_kernels.py{test and '::test_'}{test}")
+
+
 def house(stem: str, tests: str):
     return slips(f"minicnn/{stem}.py", tests)
 
@@ -75,7 +79,12 @@ lrn, relu, dropout = ops("local_response_norm"), ops("relu"), ops("dropout")
 cross_entropy, to_device = ops("cross_entropy"), ops("to_device")
 im2col = slips("kernels/im2col.py", "test_conv2d.py::test_conv2d", case="conv2d")
 pool_kernel, lrn_kernel = kernel("max_pool2d"), kernel("local_response_norm")
-relu_kernel, dropout_kernel, sgd_kernel = kernel("relu"), kernel("dropout"), slips("kernels/sgd.py", "test_optim.py")
+relu_kernel, dropout_kernel, loss_kernel = kernel("relu"), kernel("dropout"), kernel("cross_entropy")
+sgd_kernel = slips("kernels/sgd.py", "test_optim.py")
+cuda_columns, cuda_pool = cuda("im2col.cu", "columns"), cuda("max_pool2d.cu", "pooling")
+cuda_lrn, cuda_relu = cuda("local_response_norm.cu", "local_response_norm"), cuda("relu.cu", "relu")
+cuda_dropout, cuda_sgd = cuda("dropout.cu", "dropout_has_the_same_bits"), cuda("sgd.cu", "sgd")
+cuda_loss, cuda_prelude = cuda("cross_entropy.cu", "cross_entropy"), cuda("prelude.cuh")
 tensor, op, memory = (house(name, "test_tensor.py") for name in ("tensor", "op", "memory"))
 nn, optim = house("nn", "test_nn.py"), house("optim", "test_optim.py")
 alexnet = house("models/alexnet", "test_alexnet.py")
@@ -212,8 +221,8 @@ FAULTS = [
             "    y = masked(x)\n    step += 1\n    return y, masked", verdict="zero where it should not be"),
     dropout("dropout: the gradient without 1 / (1 − p)", "    return masked(x), masked",
             "    y = masked(x)\n    scale = 1.0\n    return y, masked", verdict="constant factor"),
-    dropout("dropout: another mask each time", "np.uint64(key)", "np.random.default_rng().integers(2**62, dtype=np.uint64)",
-            verdict="not deterministic"),
+    dropout("dropout: another mask each time", "np.uint64(key)",
+            "np.random.default_rng().integers(2**62, dtype=np.uint64)", verdict="not deterministic"),
     dropout("dropout: p is the share kept", "np.uint64(p * 2**32)", "np.uint64((1 - p) * 2**32)"),
     dropout("dropout: first unit ignored", "*seen, first_unit,", "*seen, 0,"),
     dropout_kernel("dropout: nine rounds for ten", "range(10)", "range(9)"),
@@ -224,15 +233,52 @@ FAULTS = [
                   verdict=TERM, case="softmax"),
     cross_entropy("log_softmax: gradient without exp", "gy - np.exp(y) * gy.sum", "gy - y * gy.sum",
                   case="log_softmax"),
-    cross_entropy("cross_entropy: gradient not divided by N", "g * (gy / len(x))", "g * gy", verdict="constant factor"),
-    cross_entropy("cross_entropy: gradient times N", "g * (gy / len(x))", "g * (gy * len(x))",
-                  verdict="constant factor"),
-    cross_entropy("cross_entropy: one-hot missing", "        g[each, labels] -= 1\n", "", verdict=TERM),
-    cross_entropy("cross_entropy: label off by one", "g[each, labels] -= 1", "g[each, labels - 1] -= 1"),
+    loss_kernel("cross_entropy: gradient not divided by N", "gy[0] / y.dtype.type(N)", "gy[0]",
+                verdict="constant factor"),
+    loss_kernel("cross_entropy: gradient times N", "gy[0] / y.dtype.type(N)", "gy[0] * y.dtype.type(N)",
+                verdict="constant factor"),
+    loss_kernel("cross_entropy: one-hot missing", "(y[k, n] - y.dtype.type(k == labels[n]))", "y[k, n]", verdict=TERM),
+    loss_kernel("cross_entropy: label off by one", "k == labels[n]", "k == labels[n] - 1"),
+    loss_kernel("cross_entropy: maximum not taken off", "np.exp(x[k, n] - top[n - first])", "np.exp(x[k, n])"),
     cross_entropy("cross_entropy: sum for mean, forward", ".mean(), gx, None", ".sum(), gx, None",
                   verdict="constant factor"),
     cross_entropy("softmax: maximum not taken off", "np.exp(x - x.max(axis, keepdims=True))", "np.exp(x)",
                   case="softmax"),
+    # -- on a GPU ------------------------------------------------------------------------------------------------------
+    cuda_prelude("CUDA: threads counted short", "gridDim.x * blockDim.x;", "gridDim.x * blockDim.x - 1;"),
+    cuda_prelude("CUDA: every block does the same", "blockIdx.x * blockDim.x + threadIdx.x", "threadIdx.x"),
+    cuda_columns("CUDA im2col: one column too many", "0 <= w && w < W", "0 <= w && w <= W"),
+    cuda_columns("CUDA im2col: start ignored", "int t = start + row % positions;", "int t = row % positions;"),
+    cuda_columns("CUDA im2col: rows and columns of the kernel exchanged", "int s = row / positions % S;",
+                 "int s = row / positions % R;"),
+    cuda_columns("CUDA col2im: what was there is lost", "Real sum = x[row * N + n];", "Real sum = 0;"),
+    cuda_columns("CUDA col2im: beyond the right border", "if (q < Q && 0 <= t", "if (0 <= t"),
+    cuda_columns("CUDA col2im: beyond the block", "0 <= t && t < positions", "0 <= t"),
+    cuda_columns("CUDA: a warp ends where a block of images does", "n < N; n += WARP", "n < WARP; n += WARP", count=2,
+                 at=0),
+    cuda_pool("CUDA pooling: the last maximum wins", "value > best", "value >= best"),
+    cuda_pool("CUDA pooling: NaN loses", " || (value != value && best == best)", ""),
+    cuda_pool("CUDA pooling: padding counts as 0", "Real best = 0;\n            int place = -1;",
+              "Real best = 0;\n            int place = 0;"),
+    cuda_pool("CUDA pooling: = for +=", "sum += gy[window]", "sum = gy[window]"),
+    cuda_pool("CUDA pooling: first window left out", "(h - size) / stride + 1", "(h - size) / stride + 2"),
+    cuda_lrn("CUDA LRN: window beyond the last channel", "j < C && j <= c + half; j++)\n        d +=",
+             "j <= c + half; j++)\n        d +="),
+    cuda_lrn("CUDA LRN: a ring too small", "2 * half < RING", "half < RING"),
+    cuda_lrn("CUDA LRN: β = 0.75 for every β", "if (beta == Real(0.75))", "if (beta > 0)"),
+    cuda_relu("CUDA ReLU: NaN becomes 0", "x[i] < 0 ? 0 : x[i]", "x[i] > 0 ? x[i] : 0"),
+    cuda_dropout("CUDA dropout: nine rounds for ten", "round < 10", "round < 9"),
+    cuda_dropout("CUDA dropout: the key's high word lost", "Word(key >> 32)", "Word(0)"),
+    cuda_dropout("CUDA dropout: beyond the last image", "if (n < N)", "if (n <= N)"),
+    cuda_sgd("CUDA SGD: decay without the rate", "decay * rate * w[i]", "decay * w[i]"),
+    cuda_sgd("CUDA SGD: one element too many", "i < size", "i <= size"),
+    cuda_loss("CUDA cross_entropy: a barrier left out", "        __syncthreads();\n\n        Real total",
+              "\n        Real total"),
+    cuda_loss("CUDA cross_entropy: beyond the last image", "n < N ? K : 0", "K"),
+    cuda_loss("CUDA cross_entropy: every warp writes the loss", "if (first == 0 && n < N)", "if (n < N)"),
+    cuda_loss("CUDA cross_entropy: label off by one", "(labels[n] == k)", "(labels[n] == k + 1)"),
+    slips("kernels/__init__.py", "test_cuda_kernels.py")("the door: whole numbers as CuPy hands them over",
+          "np.int32(a))", "np.int64(a))"),
     # -- devices -------------------------------------------------------------------------------------------------------
     to_device("to_device: the gradient does not cross back", "cross(gy, device, x.device)", "gy"),
     to_device("to_device: the ledger forgets", "target] += array.nbytes", "target] = array.nbytes"),

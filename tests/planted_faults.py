@@ -43,6 +43,18 @@ class Planted(SourceFileLoader):
         self.ran = True
         super().exec_module(module)
 
+    def into_text(self, monkeypatch):
+        """For a file that is no module, but read: a CUDA text."""
+        read = Path.read_text
+
+        def read_text(path, *options, **more):
+            if path.name != Path(self.path).name:
+                return read(path, *options, **more)
+            self.ran = True
+            return self.text
+
+        monkeypatch.setattr(Path, "read_text", read_text)
+
 
 class FirstFailure:
     """A plugin that remembers the first test that failed. A file that cannot be imported is none."""
@@ -76,7 +88,11 @@ def named(op):
 
 
 def plant(fault, report):
-    sys.meta_path.insert(0, planted := Planted(fault))
+    planted = Planted(fault)
+    if fault.file.endswith(".py"):
+        sys.meta_path.insert(0, planted)
+    else:
+        planted.into_text(pytest.MonkeyPatch())
     first = FirstFailure()
     tests = [f"tests/{test}" for test in fault.tests.split()]
     status = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests], plugins=[first]))

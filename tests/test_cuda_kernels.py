@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cuda_on_cpu import ORDERS, KernelTrouble, compile, needs_compiler, ran
 from helpers import agree, distinct, normal
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from nvrtc import ARCHITECTURES, compiles, needs_nvrtc
 from test_kernels import KERNELS
@@ -144,6 +144,7 @@ def test_pooling(window, whole, ties, nan):
 @needs_compiler
 @given(st.integers(1, 21), st.sampled_from([1, 3, 33, 300]), st.sampled_from([0, 1, 2, 7, 8, 30]),
        st.sampled_from([0.75, 0.6, 1.0]))  # fmt: skip
+@example(C=21, positions=3, half=8, beta=0.75)  # a window just too wide to be remembered
 def test_local_response_norm(C, positions, half, beta):
     x, gy = normal(C, positions), normal(C, positions, seed=1)
     items, settings = -(-positions // 128), (half, 0.9, beta, 2.0)
@@ -161,6 +162,15 @@ def test_dropout_has_the_same_bits(units, N, first_unit, step, key, p):
     host = np.empty_like(x)
     TWINS["dropout"](units, host, x, *settings)
     assert on_gpu(TWINS["dropout"], (np.empty_like(x), x, *settings), "forward")[0].tobytes() == host.tobytes()
+
+
+@needs_compiler
+@given(st.integers(1, 40), st.sampled_from([1, 2, 31, 32, 33, 70]), st.sampled_from([1.0, 1e4]))
+def test_cross_entropy(K, N, size):
+    x, labels = size * normal(K, N), np.random.default_rng(0).integers(0, K, N)
+    check_twins(TWINS["cross_entropy"], N, np.zeros_like(x), np.zeros(N), x, labels)
+    y = np.abs(normal(K, N, seed=1))
+    check_twins(TWINS["cross_entropy_backward"], N, np.zeros_like(x), y, labels, normal(1))
 
 
 @needs_compiler

@@ -5,14 +5,15 @@ from faults import CONTROLS, FAULTS, HOUSE
 
 ALL = CONTROLS + FAULTS
 FILES = sorted(path.relative_to(HOUSE).as_posix() for folder in ("minicnn/ops", "kernels")
-               for path in (HOUSE / folder).glob("*.py"))  # fmt: skip
+               for ending in ("*.py", "*.cu*") for path in (HOUSE / folder).glob(ending))  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", ALL, ids=lambda fault: fault.name)
 def test_a_fault_changes_its_file_and_names_its_tests(fault):
     source = (HOUSE / fault.file).read_text(encoding="utf-8")
     assert fault.source() != source
-    compile(fault.source(), fault.file, "exec")
+    if fault.file.endswith(".py"):
+        compile(fault.source(), fault.file, "exec")
     assert fault.tests
     for test in fault.tests.split():
         file, _, function = test.partition("::")

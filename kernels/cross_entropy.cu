@@ -1,0 +1,50 @@
+// See cross_entropy.py.
+
+// a block for every 32 images: a lane takes one of them, and the warps share its classes
+KERNEL cross_entropy(Real *y, int K, int N, Real *loss, int, const Real *x, int, int, const Whole *labels, int)
+{
+    __shared__ Real part[32][WARP];  // what each warp found; a block has at most 32
+    int first = threadIdx.x / WARP, step = blockDim.x / WARP;
+    for (int images = blockIdx.x * WARP; images < N; images += gridDim.x * WARP) {
+        int n = images + lane();
+        int classes = n < N ? K : 0;  // beyond the last image a thread only waits for the others
+
+        Real top = n < N ? x[n] : 0;
+        for (int k = first; k < classes; k += step)
+            if (x[k * N + n] > top)
+                top = x[k * N + n];
+        part[first][lane()] = top;
+        __syncthreads();
+        for (int other = 0; other < step; other++)
+            if (part[other][lane()] > top)
+                top = part[other][lane()];
+        __syncthreads();
+
+        Real total = 0;
+        for (int k = first; k < classes; k += step) {
+            y[k * N + n] = exp(x[k * N + n] - top);
+            total += y[k * N + n];
+        }
+        part[first][lane()] = total;
+        __syncthreads();
+        total = 0;
+        for (int other = 0; other < step; other++)
+            total += part[other][lane()];
+        __syncthreads();
+
+        for (int k = first; k < classes; k += step)
+            y[k * N + n] /= total;
+        if (first == 0 && n < N)
+            loss[n] = log(total) - (x[labels[n] * N + n] - top);
+    }
+}
+
+// row k: one class of all images
+KERNEL cross_entropy_backward(Real *gx, int K, int N, const Real *y, int, int, const Whole *labels, int,
+                              const Real *gy, int)
+{
+    Real share = gy[0] / N;
+    for (int k = warp(); k < K; k += warps())
+        for (int n = lane(); n < N; n += WARP)
+            gx[k * N + n] = (y[k * N + n] - (labels[n] == k)) * share;
+}
