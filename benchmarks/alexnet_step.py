@@ -2,14 +2,17 @@
 
     python benchmarks/alexnet_step.py
     python benchmarks/alexnet_step.py --batch-size 32 128 --repeat 10 --json result.json
+    python benchmarks/alexnet_step.py --device cuda             # TF32, PyTorch in three ways
 
-Each rival works in a process of its own, so that its peak of memory is its own. They take turns, a step each, with a
-product of matrices in between: whatever else the machine does meets all alike, so trust the ratios most.
+Each rival works in a process of its own, so that its peak of memory is its own. They take turns, with a product of
+matrices in between: whatever else the machine does meets all alike, so trust the ratios most. On the processor a turn
+is one step, on a GPU ten, timed by the GPU's own events.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.metadata
 import importlib.util
 import json
@@ -28,8 +31,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 GFLOP = 4.1356  # of one image: 2 × (724.4 M multiply-adds forward + 1,343.4 M backward), convolved directly
-WARM_UP = 2  # the first step compiles
-SIDE = 2048  # of the matrices that tell the machine's own rate
+WARM_UP = 2  # turns; the first step compiles
+TURN = 10  # steps, on a GPU
+SIDE = {"cpu": 2048, "cuda": 8192}  # of the matrices that tell the machine's own rate
 
 
 # -- the rivals: each returns a step -----------------------------------------------------------------------------------
@@ -41,28 +45,32 @@ def data(batch_size: int) -> tuple[np.ndarray, np.ndarray]:
     return images, random.integers(0, 1000, batch_size)
 
 
-def step_of_minicnn(batch_size: int, threads: int) -> Callable[[], float]:
-    from minicnn import Tensor, keep_memory, kernels, models, ops, optim
+def step_of_minicnn(batch_size: int, threads: int, device: str) -> Callable[[], Any]:
+    os.environ["CUPY_TF32"] = "1"
+    from minicnn import Tensor, cpu, cuda, keep_memory, kernels, models, ops, optim
 
     keep_memory()  # as the training script does
     kernels.set_num_threads(threads)
     threadpool_limits(threads)
-    net = models.alexnet()
+    place = {"cpu": cpu, "cuda": cuda}[device]()
+    net = models.alexnet(devices=(place, place))
     optimiser = optim.SGD(net.named_parameters(), lr=0.001)
-    images, labels = (Tensor(array) for array in data(batch_size))
+    images, labels = (Tensor(array, device=place) for array in data(batch_size))
 
-    def step() -> float:
+    def step() -> Any:
         loss = ops.cross_entropy(net(images), labels)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        return loss.item()
+        return loss
 
     return step
 
 
-def step_of_torch(batch_size: int, threads: int) -> Callable[[], float]:
-    """The two towers as one network with groups, which is the same and, for PyTorch, faster."""
+def step_of_torch(batch_size: int, threads: int, device: str, channels_last: bool = False, compiled: bool = False
+                  ) -> Callable[[], Any]:
+    """The two towers as one network with groups, which is the same and, for PyTorch, faster. compiled: with bfloat16
+    where autocast thinks it right."""
     import torch
     import torch.nn.functional as F
     from torch import nn
@@ -75,6 +83,8 @@ def step_of_torch(batch_size: int, threads: int) -> Callable[[], float]:
             return F.local_response_norm(halves, 5, alpha=5 * 1e-4, beta=0.75, k=2.0).view(x.shape)
 
     torch.set_num_threads(threads)
+    if device == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
     net = nn.Sequential(
         nn.ZeroPad2d((0, 3, 0, 3)), nn.Conv2d(3, 96, 11, stride=4), nn.ReLU(), Norm(), nn.MaxPool2d(3, 2),
         nn.Conv2d(96, 256, 5, padding=2, groups=2), nn.ReLU(), Norm(), nn.MaxPool2d(3, 2),
@@ -84,31 +94,43 @@ def step_of_torch(batch_size: int, threads: int) -> Callable[[], float]:
         nn.Linear(9216, 4096), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(0.5),
         nn.Linear(4096, 1000),
     )  # fmt: skip
+    lay = torch.channels_last if channels_last else torch.contiguous_format
+    net = net.to(device, memory_format=lay)
     optimiser = torch.optim.SGD(net.parameters(), lr=0.001, momentum=0.9, weight_decay=0.0005)
-    images, labels = (torch.from_numpy(array) for array in data(batch_size))
+    images, labels = (torch.from_numpy(array).to(device) for array in data(batch_size))
+    images = images.to(memory_format=lay)
+    forward = torch.compile(net) if compiled else net
 
-    def step() -> float:
-        loss = F.cross_entropy(net(images), labels)
+    def step() -> Any:
+        with torch.autocast(device, torch.bfloat16, enabled=compiled):
+            loss = F.cross_entropy(forward(images), labels)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        return loss.item()
+        return loss
 
     return step
 
 
-def matrix_product(threads: int) -> Callable[[], float]:
-    """A measurement of GFLOP/s, float32."""
-    a, b = np.random.default_rng(0).standard_normal((2, SIDE, SIDE), dtype=np.float32)
+def matrix_product(batch_size: int, threads: int, device: str) -> Callable[[], Any]:
+    """Of two matrices of float32: the machine's own rate."""
+    os.environ["CUPY_TF32"] = "1"
+    threadpool_limits(threads)
+    a, b = np.random.default_rng(0).standard_normal((2, SIDE[device], SIDE[device]), dtype=np.float32)
+    if device == "cuda":
+        import cupy
 
-    def measure() -> float:
-        with threadpool_limits(threads):
-            start = time.perf_counter()
-            np.matmul(a, b)
-            return 2 * SIDE**3 / (time.perf_counter() - start) / 1e9
+        a, b = cupy.asarray(a), cupy.asarray(b)
+    return lambda: np.matmul(a, b)
 
-    measure()
-    return measure
+
+RIVALS: dict[str, Callable[[int, int, str], Callable[[], Any]]] = {
+    "minicnn": step_of_minicnn,
+    "torch": step_of_torch,
+    "torch, channels last": functools.partial(step_of_torch, channels_last=True),
+    "torch, compiled, bf16": functools.partial(step_of_torch, channels_last=True, compiled=True),
+    "product": matrix_product,
+}
 
 
 # -- turns -------------------------------------------------------------------------------------------------------------
@@ -124,22 +146,55 @@ def peak_memory() -> int | None:
     return most if sys.platform == "darwin" else most * 1024
 
 
-def work(rival: str, batch_size: int, threads: int, pipe: Any) -> None:
-    """In a process of its own: for each True that comes, take a step and send how long it took, and the peak so far."""
-    step = {"minicnn": step_of_minicnn, "torch": step_of_torch}[rival](batch_size, threads)
-    while pipe.recv():
+def clock_of(rival: str, device: str) -> Callable[[Callable[[], Any]], tuple[float, int | None]]:
+    """Measures seconds of a step, and the peak of memory so far."""
+
+    def on_the_processor(step: Callable[[], Any]) -> tuple[float, int | None]:
         start = time.perf_counter()
         step()
-        pipe.send((time.perf_counter() - start, peak_memory()))
+        return time.perf_counter() - start, peak_memory()
+
+    def by_cupy(step: Callable[[], Any]) -> tuple[float, int]:
+        import cupy
+
+        start = cupy.cuda.get_current_stream().record(cupy.cuda.Event())
+        for _ in range(TURN):
+            step()
+        end = cupy.cuda.get_current_stream().record(cupy.cuda.Event())
+        end.synchronize()
+        seconds = cupy.cuda.get_elapsed_time(start, end) / 1e3 / TURN
+        return seconds, cupy.get_default_memory_pool().total_bytes()
+
+    def by_torch(step: Callable[[], Any]) -> tuple[float, int]:
+        import torch
+
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        for _ in range(TURN):
+            step()
+        end.record()
+        end.synchronize()
+        return start.elapsed_time(end) / 1e3 / TURN, torch.cuda.max_memory_reserved()
+
+    if device == "cpu":
+        return on_the_processor
+    return by_torch if rival.startswith("torch") else by_cupy
 
 
-def measure(rivals: list[str], batch_size: int, threads: int, repeat: int, sgemm: list[float]) -> list[dict[str, Any]]:
-    """What each rival did at this batch size; ``sgemm`` collects the machine's own rate in between."""
-    context, product = multiprocessing.get_context("spawn"), matrix_product(threads)
+def work(rival: str, batch_size: int, threads: int, device: str, pipe: Any) -> None:
+    """In a process of its own: for each True that comes, take a turn, and send what it took."""
+    step, clock = RIVALS[rival](batch_size, threads, device), clock_of(rival, device)
+    while pipe.recv():
+        pipe.send(clock(step))
+
+
+def measure(rivals: list[str], batch_size: int, threads: int, device: str, repeat: int) -> list[dict[str, Any]]:
+    """What each rival did at this batch size; the last is the product of matrices."""
+    context = multiprocessing.get_context("spawn")
     processes, results = {}, {rival: {"rival": rival, "batch_size": batch_size, "seconds": []} for rival in rivals}
     for rival in rivals:
         pipe, theirs = context.Pipe()
-        process = context.Process(target=work, args=(rival, batch_size, threads, theirs), daemon=True)
+        process = context.Process(target=work, args=(rival, batch_size, threads, device, theirs), daemon=True)
         process.start()
         theirs.close()
         processes[rival] = pipe, process
@@ -152,7 +207,6 @@ def measure(rivals: list[str], batch_size: int, threads: int, repeat: int, sgemm
                 sys.exit(f"alexnet_step: {rival} died at batch {batch_size}, perhaps for want of memory")
             if turn >= WARM_UP:
                 results[rival]["seconds"].append(seconds)
-                sgemm.append(product())
     for pipe, process in processes.values():
         pipe.send(False)
         process.join()
@@ -201,40 +255,50 @@ def main() -> None:
     parser.add_argument("--threads", type=positive, default=cores, metavar="N", help=f"default: all cores ({cores})")
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write all figures there")
     parser.add_argument("--no-torch", action="store_true", help="time minicnn alone")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="default: cpu")
     asked = parser.parse_args()
+    machine = f"{processor()}, {asked.threads} threads"
+    if asked.device == "cuda":
+        from minicnn import cuda
+
+        try:
+            machine = cuda(0).name
+        except RuntimeError as error:
+            parser.error(f"--device: {error}")
 
     rivals = ["minicnn"]
     if not asked.no_torch and importlib.util.find_spec("torch"):
-        rivals.append("torch")
+        rivals += [r for r in RIVALS if r == "torch" or (r.startswith("torch") and asked.device == "cuda")]
     elif not asked.no_torch:
         print("PyTorch is not installed, so there is nothing to compare with: pip install torch", file=sys.stderr)
-    sgemm: list[float] = []
-    results = []
-    print(f"{processor()}, {asked.threads} threads. A step of AlexNet, median of {asked.repeat} (least – most):\n")
-    print("batch  rival     images/s                 s/step  peak memory  share of sgemm  minicnn / torch")
+    side, results, rates = SIDE[asked.device], [], []
+    print(f"{machine}. A step of AlexNet, median of {asked.repeat} turns (least – most):\n")
+    print("batch  rival                  images/s                     ms/step  peak memory  share of sgemm  ratio")
     for batch_size in asked.batch_size:
-        here: list[float] = []
-        pair = measure(rivals, batch_size, asked.threads, asked.repeat, here)
-        for result in pair:
+        *steps, product = measure([*rivals, "product"], batch_size, asked.threads, asked.device, asked.repeat)
+        rates += [2 * side**3 / seconds / 1e9 for seconds in product["seconds"]]
+        here = statistics.median(2 * side**3 / seconds / 1e9 for seconds in product["seconds"])
+        for result in steps:
             speed, peak = result["images_per_s"], result["peak_bytes"]
-            result["share_of_sgemm"] = speed["median"] * GFLOP / statistics.median(here)
-            ratio = f"{pair[0]['images_per_s']['median'] / speed['median']:.2f}" if result is not pair[0] else ""
+            result["share_of_sgemm"] = speed["median"] * GFLOP / here
+            ratio = f"{steps[0]['images_per_s']['median'] / speed['median']:.2f}" if result is not steps[0] else ""
             spread = f"{speed['median']:.2f} ({speed['min']:.2f} – {speed['max']:.2f})"
-            print(f"{batch_size:5}  {result['rival']:8}  {spread:23}  {statistics.median(result['seconds']):6.2f}  "
-                  f"{f'{peak / 1e9:.2f} GB' if peak else 'unknown':>11}  {result['share_of_sgemm']:14.0%}  {ratio:>15}",
+            milliseconds = 1e3 * statistics.median(result["seconds"])
+            print(f"{batch_size:5}  {result['rival']:21}  {spread:27}  {milliseconds:7.2f}  "
+                  f"{f'{peak / 1e9:.2f} GB' if peak else 'unknown':>11}  {result['share_of_sgemm']:14.0%}  {ratio:>5}",
                   flush=True)
-        results += pair
-        sgemm += here
-    rate = statistics.median(sgemm)
-    print(f"\nsgemm of {SIDE}³ in the same run: {rate:.0f} GFLOP/s ({min(sgemm):.0f} – {max(sgemm):.0f}). An image is "
-          f"{GFLOP} GFLOP: a step that did nothing else would make {rate / GFLOP:.1f} images/s.")
+        results += steps
+    rate = statistics.median(rates)
+    print(f"\nThe ratio is minicnn's images/s by the rival's. sgemm of {side}³ in the same run: {rate:.0f} GFLOP/s "
+          f"({min(rates):.0f} – {max(rates):.0f}). An image is {GFLOP} GFLOP: a step that did nothing else would make "
+          f"{rate / GFLOP:.1f} images/s.")
     if asked.json:
-        packages = ["numpy", "numba", *rivals]
+        packages = ["numpy", "numba", *(["torch"] if len(rivals) > 1 else [])]
         asked.json.write_text(json.dumps({
-            "date": date.today().isoformat(), "processor": processor(), "system": platform.system(),
+            "date": date.today().isoformat(), "machine": machine, "system": platform.system(),
             "cores": cores, "threads": asked.threads, "gflop_per_image": GFLOP,
             "versions": {"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in packages}},
-            "sgemm_gflop_per_s": {f.__name__: f(sgemm) for f in (statistics.median, min, max)}, "results": results,
+            "sgemm_gflop_per_s": {f.__name__: f(rates) for f in (statistics.median, min, max)}, "results": results,
         }, indent=1) + "\n")  # fmt: skip
 
 

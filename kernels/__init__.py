@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["get_num_threads", "kernel", "over", "set_num_threads", "workspace"]
+__all__ = ["get_num_threads", "kernel", "over", "parts", "set_num_threads", "workspace"]
 
 SMALL = 1 << 14  # elements: work that one core has done before a second one has woken up
 SLICES = 16  # so that cores which start late, or are slower, do not leave the others waiting
@@ -206,6 +206,11 @@ def over(items: int, work: Callable[[int, int], Any], like: Any = None) -> list[
     for other in others:
         other.result()
     return results
+
+
+def parts(like: Any) -> int:
+    """Into how many parts work should at least be cut, so that there is some for every core where ``like`` lives."""
+    return 8 if isinstance(like, np.ndarray) else 1
 
 
 def workspace(like: Any) -> int:

@@ -14,12 +14,16 @@ import contextlib
 import ctypes
 import re
 import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 __all__ = ["Device", "cpu", "cuda", "current_device", "device", "home", "keep_memory"]
+
+
+Rest = TypeVar("Rest")
 
 
 class _Here(threading.local):
@@ -80,6 +84,11 @@ class Device:
         return self.view(array)
 
 
+    def ahead(self, batches: Iterable[tuple[np.ndarray, Rest]]) -> Iterator[tuple[Any, Rest]]:
+        """The same batches; a GPU fetches the array of the next one while it works on this one."""
+        return iter(batches)
+
+
 class CudaDevice(Device):
     """A GPU, its memory, and its queue of work: CuPy's current stream there."""
 
@@ -87,6 +96,13 @@ class CudaDevice(Device):
         import cupy
 
         return cupy.cuda.Device(self.index)
+
+    @property
+    def name(self) -> str:
+        """As "NVIDIA H100 80GB HBM3"."""
+        import cupy
+
+        return cupy.cuda.runtime.getDeviceProperties(self.index)["name"].decode()
 
     def put(self, array: Any) -> Any:
         source = home(array)
@@ -112,6 +128,32 @@ class CudaDevice(Device):
             copy.set(pinned.reshape(array.shape), stream)
             _uploads.append((stream.record(), pinned))
             return copy
+
+    def ahead(self, batches: Iterable[tuple[np.ndarray, Rest]]) -> Iterator[tuple[Any, Rest]]:
+        import cupy
+
+        with self:
+            beside = cupy.cuda.Stream(non_blocking=True)
+        line: collections.deque[tuple[Any, Any, Rest]] = collections.deque()  # (array, the event of its arrival, rest)
+
+        def first_in_line() -> Iterator[tuple[Any, Rest]]:
+            array, arrival, rest = line[0]
+            with self:
+                cupy.cuda.get_current_stream().wait_event(arrival)
+            try:
+                yield array, rest
+            finally:  # what is sent next may be written where this one lies, once nobody needs it
+                with self:
+                    beside.wait_event(cupy.cuda.get_current_stream().record())
+                line.popleft()
+
+        for array, rest in batches:
+            with self, beside:
+                line.append((self._from_host(array), beside.record(), rest))
+            if len(line) > 1:
+                yield from first_in_line()
+        if line:
+            yield from first_in_line()
 
     def _from_gpu(self, array: Any, source: Device) -> Any:
         """From GPU to GPU where the two can, else the driver goes through main memory."""

@@ -43,7 +43,7 @@ def rows(array: Array) -> Array:
 
 
 def array_of(x: Any, dtype: Any = None) -> Array:
-    """``x`` (tensor, array, number, list) as an array in the engine's memory order, not always a copy.
+    """``x`` (tensor, array, number, list) as an array where it lives, in whatever memory order, not always a copy.
 
     Numbers written in Python become float32. Raises TypeError where x is not real numbers.
     """
@@ -55,4 +55,4 @@ def array_of(x: Any, dtype: Any = None) -> Array:
         raise TypeError(f"Tensor: {x.dtype} is not a type of real number")
     odd = x.dtype.kind == "f" and x.dtype.itemsize not in (4, 8)  # half and long double
     with home(x):
-        return stored(x.astype(dtype or (np.float32 if odd else x.dtype), copy=False))
+        return x.astype(dtype or (np.float32 if odd else x.dtype), copy=False)

@@ -178,7 +178,7 @@ class Tensor:
         if isinstance(value, Tensor) and value.device != self.device:
             raise ValueError(f"Tensor: this one lives on {self.device}, the value given to it on {value.device}: bring "
                              "them together with .to(device)")
-        return self.device.bring(array_of(value))
+        return stored(self.device.bring(array_of(value)))
 
     def _assign(self, result: Tensor) -> Tensor:
         """What x += y means: a parameter is written to, anything else becomes a new tensor."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.kernels import over, workspace
+from minicnn.kernels import over, parts, workspace
 from minicnn.kernels.im2col import col2im, im2col
 
 from ..memory import Array, batch_first, batch_last
@@ -92,7 +92,7 @@ def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, paddi
     def gx(gy: Array) -> Array:
         gy = batch_last(gy).reshape(K * groups, P * Q * N)
         g_image = np.zeros_like(image)
-        deep = -(-C // 8)  # channels at a time: windows overlap, so what is added to one channel is added by one core
+        deep = -(-C // parts(x))  # channels at a time: windows overlap, so one core does all that is added to one
         channels = [(g, c, min(c + deep, C)) for g in range(groups) for c in range(0, C, deep)]
         block = max(1, fits // max(1, deep * R * S * N))
 
