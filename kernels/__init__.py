@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["get_num_threads", "kernel", "over", "parts", "set_num_threads", "workspace"]
+__all__ = ["add_at", "get_num_threads", "kernel", "over", "parts", "set_num_threads", "workspace"]
 
 SMALL = 1 << 14  # elements: work that one core has done before a second one has woken up
 SLICES = 16  # so that cores which start late, or are slower, do not leave the others waiting
@@ -131,6 +131,16 @@ def launch_of(name: str, arguments: tuple[Any, ...]) -> tuple[tuple[int], tuple[
                              "batch")
         values += [a, *map(np.int32, a.shape)]
     return (min(-(-arguments[0].size // THREADS), BLOCKS),), (THREADS,), values
+
+
+def add_at(x: Any, index: Any, values: Any) -> None:
+    """x[index] += values, where an element that is taken twice gets both: np.add.at, wherever x lives."""
+    if isinstance(x, np.ndarray):
+        np.add.at(x, index, values)
+    else:
+        import cupy
+
+        cupy.add.at(x, index, values)  # adds in no certain order
 
 
 # -- every core at once ------------------------------------------------------------------------------------------------

@@ -178,7 +178,7 @@ class CudaDevice(Device):
         return array.view()  # CuPy cannot refuse to write
 
     def numpy(self, array: Any) -> np.ndarray:
-        return cpu(0).put(array)
+        return cpu(0).view(cpu(0).put(array))
 
 
 _uploads: collections.deque[tuple[Any, np.ndarray]] = collections.deque()  # (the event of its end, what it reads)

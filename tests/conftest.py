@@ -1,29 +1,66 @@
 """Hypothesis: ``pytest`` draws a few examples, always the same. ``pytest -m deep`` runs the tests that draw alone, with
-many new ones each time, or those of --hypothesis-seed=N; HYPOTHESIS_EXAMPLES says how many."""
+many new ones each time, or those of --hypothesis-seed=N; HYPOTHESIS_EXAMPLES says how many.
+
+Devices: ``pytest -m gpu`` runs on cuda(0) all tests that can be run there. ``pytest --on stand-in`` does so on a
+stand-in for two GPUs, which sees what GPUs would not say.
+"""
 
 import os
+from contextlib import nullcontext
 
 import cuda_on_cpu
+import cupy_stand_in
+import gpus
 import nvrtc
 import pytest
 from hypothesis import settings
 
+from minicnn import cuda
+
 many = int(os.environ.get("HYPOTHESIS_EXAMPLES", 1000))
 settings.register_profile("quick", max_examples=20, deadline=None, derandomize=True, database=None)
 settings.register_profile("deep", max_examples=many, deadline=None, derandomize=False, database=None)
+settings.register_profile("stand-in", settings.get_profile("quick"), max_examples=5)
+
+PROCESSOR_ONLY = ("test_cuda_kernels", "test_cuda_on_cpu", "test_cupy_stand_in", "test_data_", "test_doctor",
+                  "test_house", "test_kernels", "test_planted", "test_readme", "test_train_")  # fmt: skip
+
+
+def pytest_addoption(parser):
+    parser.addoption("--on", choices=["stand-in"], help="run what -m gpu runs, on a stand-in for two GPUs")
 
 
 def pytest_configure(config):
-    settings.load_profile("deep" if config.option.markexpr == "deep" else "quick")
+    profile = "deep" if config.option.markexpr == "deep" else "quick"
+    if config.option.on:
+        if not cuda_on_cpu.COMPILER:
+            raise pytest.UsageError("--on stand-in: its kernels are compiled by g++, which is missing")
+        cupy_stand_in.install(cuda_on_cpu.compile)
+        config.option.markexpr, profile = "gpu", "stand-in"
+    elif config.option.markexpr == "gpu":
+        try:
+            cuda(0)
+        except RuntimeError as error:
+            raise pytest.UsageError(f"-m gpu: {error}") from None
+        gpus.real = True
+    settings.load_profile(profile)
 
 
 def pytest_itemcollected(item):
     if getattr(item.obj, "is_hypothesis_test", False):
         item.add_marker(pytest.mark.deep)
+    if not item.path.name.startswith(PROCESSOR_ONLY) and not item.get_closest_marker("processor"):
+        item.add_marker(pytest.mark.gpu)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    with cuda(0) if item.config.option.markexpr == "gpu" else nullcontext():
+        return (yield)
 
 
 def pytest_terminal_summary(terminalreporter):
-    """What was proven of the CUDA kernels. None of it ran on a GPU."""
+    """What was proven of the GPUs' side. None of it ran on one, but for what -m gpu ran."""
     kernels, orders = ({each[i] for each in cuda_on_cpu.ran} for i in (0, 1))
     if kernels:
         terminalreporter.write_line(f"CUDA kernels run by the processor: {len(kernels)}, in {len(orders)} orders of "
@@ -32,3 +69,8 @@ def pytest_terminal_summary(terminalreporter):
         files, texts, architectures = (sorted({each[i] for each in nvrtc.compiled}) for i in range(3))
         terminalreporter.write_line(f"CUDA files compiled by NVRTC: {len(files)}, as {len(texts)} texts in float and "
                                     f"double, for {len(architectures)} architectures ({', '.join(architectures)})")
+    if cupy_stand_in.launches:
+        terminalreporter.write_line(f"CUDA kernels launched on a stand-in for GPUs: {cupy_stand_in.launches.total():,} "
+                                    f"times, {len(cupy_stand_in.launches)} of them")
+    for violation in cupy_stand_in.violations:
+        terminalreporter.write_line(f"VIOLATION: {violation}")

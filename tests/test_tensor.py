@@ -70,10 +70,10 @@ def test_its_attributes():
 
 
 def test_repr():
-    assert repr(Tensor([1.0, 2.0])) == "Tensor([1., 2.], (2,), cpu(0))"
+    assert repr(Tensor([1.0, 2.0])) == f"Tensor([1., 2.], (2,), {current_device()})"
     assert repr(Tensor(np.zeros(2), requires_grad=True, device=cpu(1))) == (
         "Tensor([0., 0.], (2,), cpu(1), float64, requires_grad)")
-    assert repr(Tensor(1.0, requires_grad=True) * 2) == "Tensor(2., (), cpu(0), from multiply)"
+    assert repr(Tensor(1.0, requires_grad=True) * 2) == f"Tensor(2., (), {current_device()}, from multiply)"
     assert len(repr(Tensor(normal(100, 100)))) < 1000
 
 
@@ -329,7 +329,9 @@ def test_no_grad_holds_for_its_own_thread():
 # -- reading and writing -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("read", [Tensor.numpy, lambda x: x.data, lambda x: x.data.T, lambda x: x.grad.numpy()])
+@pytest.mark.parametrize("read", [Tensor.numpy, lambda x: x.numpy().T, lambda x: x.grad.numpy(),
+                                  *[pytest.param(read, marks=pytest.mark.processor) for read in
+                                    (lambda x: x.data, lambda x: x.data.T, lambda x: x.grad.data)]])  # fmt: skip
 def test_what_is_read_cannot_be_written(read):
     x = parameter(3)
     x.sum().backward()
@@ -402,7 +404,7 @@ def test_in_place_operators():
         x -= plain
         x *= np.array([1.0, 2.0, 4.0])
         x /= 2
-    assert np.shares_memory(x.numpy(), array), "a parameter stays where it is"
+    assert x.writable() is array, "a parameter stays where it is"
     np.testing.assert_allclose(x.numpy(), [0.5, 1, 2])
     y = before = x * 1
     y += 1  # what an op made becomes a new tensor, and its gradient goes on
@@ -458,7 +460,7 @@ def test_a_result_lives_where_its_inputs_do():
 ])  # fmt: skip
 def test_mixing_devices_is_an_error_that_names_both(mix):
     a, b = Tensor(normal(3)), Tensor(normal(3), device=cpu(1))
-    with pytest.raises(ValueError, match=r"cpu\(0\).*cpu\(1\).*\.to\(device\)"):
+    with pytest.raises(ValueError, match=r"\(\d\).* and .*\(\d\).*\.to\(device\)|\(\d\), the value .* cpu\(1\)"):
         mix(a, b)
 
 
@@ -474,7 +476,7 @@ def test_move_takes_the_tensor_itself_and_forgets_its_gradient():
 
 def test_as_tensor():
     x = parameter(3)
-    assert as_tensor(x, cpu(0)) is x
+    assert as_tensor(x, current_device()) is x
     y = as_tensor(x, cpu(1))
     assert (y.device, y.made_by) == (cpu(1), "to_device")
     assert as_tensor(np.ones(2), cpu(1)).device == cpu(1)
@@ -501,10 +503,11 @@ def test_ops_run_inside_the_device_of_their_inputs_and_so_do_their_gradients():
 
 
 def test_a_new_tensor_lives_on_the_current_device_which_an_exception_restores():
+    before = current_device()
     with pytest.raises(ZeroDivisionError), cpu(1):
         assert Tensor([1.0]).device == (Tensor([1.0]) + 1).device == ops.add(1.0, 2.0).device == cpu(1)
         with cpu(2):
             assert Tensor([1.0]).device == cpu(2)
         assert current_device() == cpu(1)
         raise ZeroDivisionError
-    assert current_device() == Tensor([1.0]).device == cpu(0)
+    assert current_device() == Tensor([1.0]).device == before

@@ -20,6 +20,11 @@ def summed_to(g: Array, x: Any) -> Array:
     return g.sum(axis=tuple(i for i, size in enumerate(shape) if size == 1), keepdims=True)
 
 
+def where(condition: Any, yes: Any, no: Any) -> Any:
+    """np.where, but for numbers a number: NumPy's array of one would not go with another device's."""
+    return np.where(condition, yes, no) if np.ndim(condition) else yes if condition else no
+
+
 @op
 def add(a: Array, b: Array) -> Any:
     """a + b, broadcast."""
@@ -51,10 +56,10 @@ def power(a: Array, b: Array) -> Any:
     y = a**b
 
     def ga(gy: Array) -> Array:
-        return summed_to(gy * np.where(np.equal(b, 0), 0, b * a ** np.where(np.equal(b, 0), 1, b - 1)), a)
+        return summed_to(gy * where(np.equal(b, 0), 0, b * a ** where(np.equal(b, 0), 1, b - 1)), a)
 
     def gb(gy: Array) -> Array:
-        return summed_to(gy * y * np.log(np.where(np.equal(a, 0), 1, a)), b)
+        return summed_to(gy * y * np.log(where(np.equal(a, 0), 1, a)), b)
 
     return y, ga, gb
 

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.kernels import add_at
+
 from ..memory import Array
 from ..op import op
 from ..tensor import Tensor
@@ -36,7 +38,7 @@ def own_index(index: Any) -> Any:
     """One index, no longer the caller's to change before backward: whole numbers or a mask, unless it is plain."""
     if index is None or index is Ellipsis or isinstance(index, (int, slice)):
         return index
-    array = np.array(index.data if isinstance(index, Tensor) else index)
+    array = np.array(index.numpy() if isinstance(index, Tensor) else index)
     return array if array.size or array.dtype == bool else array.astype(int)  # [] makes an array of float64
 
 
@@ -44,11 +46,14 @@ def own_index(index: Any) -> Any:
 def getitem(x: Array, *, index: Any) -> Any:
     """x[index], with all that NumPy allows. An element taken twice gets both gradients."""
     indexes = tuple(own_index(i) for i in (index if isinstance(index, tuple) else (index,)))
+    picks = any(isinstance(i, np.ndarray) for i in indexes)
+    if picks:
+        np.broadcast_to(False, x.shape)[indexes]  # raises IndexError, where a GPU would begin again at 0
 
     def gx(gy: Array) -> Array:
         g = np.zeros_like(x)
-        if any(isinstance(i, np.ndarray) for i in indexes):
-            np.add.at(g, indexes, gy)
+        if picks:
+            add_at(g, indexes, gy)
         else:
             g[indexes] = gy  # slices take no element twice
         return g

@@ -1,0 +1,160 @@
+"""Tensors on GPUs. Where there are none they are a stand-in's (cupy_stand_in.py), which sees what GPUs would not say:
+nothing here then ran on a GPU."""
+
+import numpy as np
+import pytest
+from alexnet_twins import batch, double, gradients
+from cuda_on_cpu import needs_compiler
+from gpus import Unordered, WrongDevice, gpus, violations  # noqa: F401 - the fixture
+from helpers import agree, normal
+from test_kernels import KERNELS, own
+
+from minicnn import Tensor, cpu, cuda, gradcheck, manual_seed, no_grad, ops
+from minicnn.device import current_device, home
+from minicnn.kernels import relu
+from minicnn.memory import batch_last
+from minicnn.models import alexnet
+from minicnn.optim import SGD
+
+pytestmark = [needs_compiler, pytest.mark.usefixtures("gpus")]
+
+
+def test_a_device_is_entered_and_the_one_before_restored_also_by_an_exception():
+    import cupy
+
+    outside = current_device()
+    with cuda(1):
+        assert cupy.cuda.runtime.getDevice() == 1
+        with pytest.raises(ZeroDivisionError), cuda(0):
+            assert (current_device(), cupy.cuda.runtime.getDevice()) == (cuda(0), 0)
+            raise ZeroDivisionError
+        assert (current_device(), cupy.cuda.runtime.getDevice()) == (cuda(1), 1)
+        with cpu(0):
+            assert Tensor([1.0]).device == cpu(0)
+    assert current_device() == outside
+
+
+@pytest.mark.parametrize("device", [0, 1])
+def test_what_is_on_a_device_stays_there(device):
+    device = cuda(device)
+    x = Tensor(normal(2, 3, 4, 4), requires_grad=True, device=device)
+    y = ops.max_pool2d(ops.local_response_norm(x).relu(), size=2)
+    y.mean().backward()
+    assert home(x.data) == home(y.data) == home(x.grad.data) == y.device == device
+    assert isinstance(y.numpy(), np.ndarray)
+    assert f"Tensor({np.float64(1.5)}, (), {device!r}" in repr(Tensor(1.5, device=device))
+    assert Tensor(1.5, device=device).item() == float(Tensor(1.5, device=device)) == 1.5
+    with device:
+        assert Tensor([1.0]).device == device
+
+
+@pytest.mark.parametrize("source", [cpu, cuda])
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3, 4, 5)])
+def test_there_and_back_with_memory_order_and_gradient(source, shape):
+    x = Tensor(normal(*shape), requires_grad=True, device=source(0))
+    ops.ledger.clear()
+    y = x.to(cuda(1))
+    assert (home(y.data), y.device) == (cuda(1), cuda(1))
+    assert batch_last(y.data).flags.c_contiguous
+    np.testing.assert_array_equal(y.numpy(), x.numpy())
+    (y * y).sum().backward()
+    assert x.grad.device == source(0)
+    np.testing.assert_array_equal(x.grad.numpy(), 2 * x.numpy())
+    assert ops.ledger == {way: n for way in ((source(0), cuda(1)), (cuda(1), source(0))) if (n := x.size * 8)} or not n
+
+
+def test_devices_are_not_mixed():
+    with pytest.raises(ValueError, match=r"add: inputs live on cpu\(0\) and cuda\(1\): bring them together"):
+        Tensor([1.0], device=cpu(0)) + Tensor([1.0], device=cuda(1))
+    with pytest.raises(ValueError, match=r"add: inputs live on cuda\(0\) and cuda\(1\)"):
+        Tensor([1.0], device=cuda(0)) + Tensor([1.0], device=cuda(1))
+    with pytest.raises(RuntimeError, match=r"cuda\(99\): there are \d+ GPUs, counted from 0"):
+        cuda(99)
+
+
+def test_the_door_refuses_what_a_kernel_would_misread():
+    x, y = (Tensor(normal(4, 3), device=cuda(1)).writable().T for _ in range(2))  # as it lies
+    with cuda(0), pytest.raises(ValueError, match=r"relu: the arrays live on cuda\(1\), the current .* is cuda\(0\)"):
+        relu.relu(3, y, x)
+    with cuda(1):
+        relu.relu(3, y, x)
+        with pytest.raises(ValueError, match=r"relu: an array \(4, 3\) has strides"):
+            relu.relu(4, y.T, x.T)
+        with pytest.raises(ValueError, match="relu: arrays live on"):
+            relu.relu(3, y, np.zeros((3, 4)))
+
+
+@pytest.mark.parametrize("real", [np.float64, np.float32])
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_kernel_does_what_the_processors_does(name, real):
+    kernel, items, arguments = KERNELS[name]
+    host = own(arguments, real)
+    with cuda(0) as device:
+        there = [device.put(a) if isinstance(a, np.ndarray) else a for a in own(arguments, real)]
+        kernel(items, *there)
+    kernel(items, *host)
+    for got, right in zip(there, host, strict=True):
+        if isinstance(right, np.ndarray):
+            agree(cpu(0).put(got), right, name, 1e-10 if real == np.float64 else 1e-5)
+
+
+# -- AlexNet -----------------------------------------------------------------------------------------------------------
+
+
+def three_steps(devices):
+    """Losses, and in the end all gradients and parameters, of a small AlexNet with dropout, in double precision."""
+    manual_seed(0)
+    net = double(alexnet(classes=10, devices=devices, width=1 / 16))
+    optimiser, (images, labels) = SGD(net.named_parameters(), lr=0.01), batch(2)
+    losses = []
+    for _ in range(3):
+        loss = ops.cross_entropy(net(images), labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert {p.device for p in net.b.parameters()} == {devices[1]}
+    return {"losses": np.array(losses), **gradients(net), **{f"new {n}": w for n, w in net.state_dict().items()}}
+
+
+@pytest.fixture(scope="module")
+def on_the_processor():
+    with cpu(0):
+        return three_steps((cpu(0), cpu(1)))
+
+
+@pytest.mark.parametrize("devices", [(cuda, 0, cuda, 1), (cuda, 0, cuda, 0), (cuda, 0, cpu, 0), (cpu, 0, cuda, 1)])
+def test_three_steps_of_alexnet_are_the_processors(devices, on_the_processor):
+    kind, i, other, j = devices
+    found = three_steps((kind(i), other(j)))
+    assert found.keys() == on_the_processor.keys()
+    for name, right in on_the_processor.items():
+        agree(found[name], right, name, 1e-10)
+    assert not violations
+
+
+def test_a_gradient_checked_across_two_gpus():
+    gradcheck(lambda x: ops.local_response_norm((x.to(cuda(1)) * 2).to(cuda(0))), normal(2, 3, 2, 2))
+    assert not violations
+
+
+# -- batches that come while others are worked on ----------------------------------------------------------------------
+
+
+def test_batches_come_ahead_in_order_and_whole():
+    batches = [(normal(4, 3, seed=i), i) for i in range(5)]
+    for n in (0, 1, 2, 5):
+        asked = []
+        source = (asked.append(i) or (array, i) for array, i in batches[:n])
+        for k, (array, i) in enumerate(cuda(1).ahead(source)):
+            assert asked == list(range(min(k + 2, n))), "the next one is on its way, and no more"
+            with no_grad():
+                agree((Tensor(array, device=cuda(1)) * 2).numpy(), 2 * batches[k][0])
+            assert (i, home(array)) == (k, cuda(1))
+    assert len(next(cuda(0).ahead(iter(batches)))) == 2  # and no more, as when training is stopped
+    assert not violations
+
+
+def test_the_processor_takes_batches_as_they_come():
+    batches = [(normal(2), 0)]
+    assert next(cpu(0).ahead(batches))[0] is batches[0][0]
