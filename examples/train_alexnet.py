@@ -34,6 +34,7 @@ from minicnn.data import (
     image_folders,
     read_picture,
 )
+from minicnn.doctor import choose
 from minicnn.log import Log
 from minicnn.models import RECIPES, VARIANTS, AlexNet, alexnet, recipe_for
 from minicnn.scores import evaluate
@@ -67,7 +68,9 @@ def number(kind: type, low: float, high: float = math.inf) -> Any:
 
 
 def device_names(text: str) -> str:
-    """One device for both towers, or two."""
+    """One device for both towers, or two; or auto."""
+    if text == "auto":
+        return text
     try:
         count = len([minicnn.device(name) for name in text.split(",")])
     except (ValueError, RuntimeError) as error:
@@ -92,7 +95,9 @@ def arguments() -> argparse.Namespace:
     add("--weight-decay", type=number(float, 0), help="(default: the recipe's, 0.0005)")
     add("--seed", type=number(int, 0, 2**63 - 1), help="of weights, order, crops, dropout (default: drawn and printed)")
     add("-j", "--workers", type=number(int, 0), help="processes that decode pictures (default: half of the cores)")
-    add("--device", type=device_names, help="where the towers live, one or two (default: cpu:0,cpu:1)")
+    add("--device", type=device_names,
+        help="where the towers live, one or two, as cuda:0,cuda:1 (default: auto, GPUs that work, else cpu:0,cpu:1)")
+    add("--tf32", action="store_true", help="on GPUs, products of 10 bits after the point: faster, less exact")
     add("-o", "--output", type=Path, help="folder of the run (default: runs/<date and time>)")
     add("--resume", type=Path, metavar="RUN", help="go on with the run in this folder, or from this checkpoint")
     add("--evaluate", action="store_true", help="only measure the checkpoint given by --resume on DATA/val")
@@ -104,8 +109,8 @@ def arguments() -> argparse.Namespace:
     return given
 
 
-DEFAULTS: dict[str, Any] = {"data": None, "variant": "blueprint", "width": 1.0, "device": "cpu:0,cpu:1", "keep": 1,
-                            "save_minutes": 10.0, "workers": max(1, (os.cpu_count() or 1) // 2)}
+DEFAULTS: dict[str, Any] = {"data": None, "variant": "blueprint", "width": 1.0, "device": "auto", "tf32": False,
+                            "keep": 1, "save_minutes": 10.0, "workers": max(1, (os.cpu_count() or 1) // 2)}
 
 
 def configuration(given: argparse.Namespace, saved: dict[str, Any]) -> tuple[dict[str, Any], ImageFolder, ImageFolder]:
@@ -161,6 +166,19 @@ def run_folder(given: argparse.Namespace) -> Path:
     return folder
 
 
+def where(config: dict[str, Any]) -> str:
+    """The names of the devices to use, after a line that says why where that was left to us."""
+    if config["tf32"]:
+        os.environ["CUPY_TF32"] = "1"  # CuPy looks when it first multiplies
+    names = config["device"]
+    if names == "auto":
+        names, reason = choose()
+        print(f"device: {names} ({reason})", flush=True)
+    if config["tf32"] and "cuda" not in names:
+        print("--tf32 is for GPUs: it changes nothing here", file=sys.stderr)
+    return names
+
+
 def show_what_it_learned(model: AlexNet, loader: Loader, run: Path) -> None:
     """curves.png, kernels.png and predictions.png."""
     plots.draw_curves(Log(run / "log.jsonl"), run / "curves.png")
@@ -184,15 +202,16 @@ def train(given: argparse.Namespace) -> None:
         raise DataError(f"the checkpoint knows {known}, the folder has {found}: give the data it was trained on")
     recipe = RECIPES[config["recipe"]]
     minicnn.manual_seed(config["seed"])
-    devices = [minicnn.device(name) for name in config["device"].split(",")]
+    chosen = where(config)
+    devices = [minicnn.device(name) for name in chosen.split(",")]
     model = alexnet(config["variant"], len(training.classes), (devices[0], devices[-1]), config["width"],
                     recipe.inverted_dropout)
     parameters = sum(p.size for p in model.parameters())
 
     run = None if "evaluate" in given else run_folder(given)
     print(f"minicnn {minicnn.__version__}: AlexNet ({config['variant']}), {parameters:,} parameters on "
-          f"{config['device']}, {len(training):,} training and {len(validation):,} validation pictures "
-          f"of {len(training.classes)} classes")
+          f"{' and '.join(map(repr, model.devices))}, {len(training):,} training and {len(validation):,} validation "
+          f"pictures of {len(training.classes)} classes")
     print("settings:", ", ".join(f"{name} {config[name]}" for name in sorted(config) if name != "version"), flush=True)
     if facts:
         names = ("mean", "sigma", "axes")
@@ -225,7 +244,7 @@ def train(given: argparse.Namespace) -> None:
             if "lr" in given:
                 optimiser.lr = schedule.lr = given.lr
             print(f"resumed after {trainer.progress.step} steps, in epoch {trainer.progress.epoch + 1}", flush=True)
-        facts_of_run = json.dumps(config | {"parameters": parameters}, indent=2)
+        facts_of_run = json.dumps(config | {"parameters": parameters, "devices": chosen}, indent=2)
         (run / "config.json").write_text(facts_of_run + "\n", encoding="utf-8")
         begun = time.monotonic()
         try:
@@ -271,7 +290,7 @@ def main() -> None:
         sys.exit(f"train_alexnet: {error}: try a smaller --batch-size")
     except OSError as error:
         sys.exit(f"train_alexnet: {error.filename or 'a file'}: {error.strerror or error}")
-    except (ValueError, WorkerDied, Diverged) as error:
+    except (ValueError, WorkerDied, Diverged, RuntimeError) as error:  # the last from CUDA, or for want of a GPU
         sys.exit(f"train_alexnet: {error}")
 
 

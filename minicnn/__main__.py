@@ -1,4 +1,5 @@
-"""``python -m minicnn gradcheck``: hold every gradient of minicnn against differences, and print a table."""
+"""``python -m minicnn gradcheck``: hold every gradient of minicnn against differences, and print a table.
+``python -m minicnn doctor``: can a GPU be used here, and if not, what is to be done?"""
 
 from __future__ import annotations
 
@@ -12,7 +13,16 @@ def main(arguments: list[str] | None = None) -> int:
     check = commands.add_parser("gradcheck", help="check the gradients of every op, every layer, and AlexNet")
     check.add_argument("names", nargs="*", metavar="OP", help="check only these, as conv2d or nn.Linear")
     check.add_argument("--full", action="store_true", help="AlexNet as in the paper, in its full size: 3 GB, minutes")
+    doctor = commands.add_parser("doctor", help="look for GPUs, and say what keeps them from being used")
+    doctor.add_argument("--batch-size", type=int, default=128, metavar="N", help="is there memory for these?")
     options = parser.parse_args(arguments)
+
+    if options.command == "doctor":
+        from .doctor import report
+
+        if options.batch_size < 1:
+            parser.error(f"--batch-size: {options.batch_size} is out of range: give at least 1")
+        return report(options.batch_size)
 
     from .gradcheck.suite import CASES, full_alexnet, table
 

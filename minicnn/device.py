@@ -83,7 +83,6 @@ class Device:
         """``array``, of this device, for reading, in main memory: the same or a copy."""
         return self.view(array)
 
-
     def ahead(self, batches: Iterable[tuple[np.ndarray, Rest]]) -> Iterator[tuple[Any, Rest]]:
         """The same batches; a GPU fetches the array of the next one while it works on this one."""
         return iter(batches)
@@ -93,16 +92,12 @@ class CudaDevice(Device):
     """A GPU, its memory, and its queue of work: CuPy's current stream there."""
 
     def _context(self) -> Any:
-        import cupy
-
-        return cupy.cuda.Device(self.index)
+        return cupy().cuda.Device(self.index)
 
     @property
     def name(self) -> str:
         """As "NVIDIA H100 80GB HBM3"."""
-        import cupy
-
-        return cupy.cuda.runtime.getDeviceProperties(self.index)["name"].decode()
+        return cupy().cuda.runtime.getDeviceProperties(self.index)["name"].decode()
 
     def put(self, array: Any) -> Any:
         source = home(array)
@@ -114,37 +109,33 @@ class CudaDevice(Device):
 
     def _from_host(self, array: np.ndarray) -> Any:
         """By way of pinned memory, from where the GPU fetches by itself while Python goes on."""
-        import cupy
-
         with self:
-            copy = cupy.empty(array.shape, array.dtype)
+            copy = cupy().empty(array.shape, array.dtype)
             if not array.nbytes:
                 return copy
             while _uploads and _uploads[0][0].done:
                 _uploads.popleft()  # CuPy then hands its memory to the next
-            pinned = np.frombuffer(cupy.cuda.alloc_pinned_memory(array.nbytes), array.dtype, array.size)
+            pinned = np.frombuffer(cupy().cuda.alloc_pinned_memory(array.nbytes), array.dtype, array.size)
             pinned[:] = array.reshape(-1)
-            stream = cupy.cuda.get_current_stream()
+            stream = cupy().cuda.get_current_stream()
             copy.set(pinned.reshape(array.shape), stream)
             _uploads.append((stream.record(), pinned))
             return copy
 
     def ahead(self, batches: Iterable[tuple[np.ndarray, Rest]]) -> Iterator[tuple[Any, Rest]]:
-        import cupy
-
         with self:
-            beside = cupy.cuda.Stream(non_blocking=True)
+            beside = cupy().cuda.Stream(non_blocking=True)
         line: collections.deque[tuple[Any, Any, Rest]] = collections.deque()  # (array, the event of its arrival, rest)
 
         def first_in_line() -> Iterator[tuple[Any, Rest]]:
             array, arrival, rest = line[0]
             with self:
-                cupy.cuda.get_current_stream().wait_event(arrival)
+                cupy().cuda.get_current_stream().wait_event(arrival)
             try:
                 yield array, rest
             finally:  # what is sent next may be written where this one lies, once nobody needs it
                 with self:
-                    beside.wait_event(cupy.cuda.get_current_stream().record())
+                    beside.wait_event(cupy().cuda.get_current_stream().record())
                 line.popleft()
 
         for array, rest in batches:
@@ -157,18 +148,16 @@ class CudaDevice(Device):
 
     def _from_gpu(self, array: Any, source: Device) -> Any:
         """From GPU to GPU where the two can, else the driver goes through main memory."""
-        import cupy
-
         with source:
-            computed = cupy.cuda.get_current_stream().record()
+            computed = cupy().cuda.get_current_stream().record()
         with self:
-            copy = cupy.empty(array.shape, array.dtype)
-            stream = cupy.cuda.get_current_stream()
+            copy = cupy().empty(array.shape, array.dtype)
+            stream = cupy().cuda.get_current_stream()
             stream.wait_event(computed)
             copy.data.copy_from_device_async(array.data, array.nbytes, stream)
             copied = stream.record()
         with source:
-            cupy.cuda.get_current_stream().wait_event(copied)  # else the source may be freed, and written to, before
+            cupy().cuda.get_current_stream().wait_event(copied)  # else the source may be freed, and written to, before
         return copy
 
     def bring(self, array: Any) -> Any:
@@ -191,6 +180,13 @@ def _as_it_lies(array: Any) -> tuple[Any, tuple[int, ...]]:
     return (inside if inside.flags.c_contiguous else inside.copy(order="C")), tuple(map(order.index, range(array.ndim)))
 
 
+def cupy() -> Any:
+    """CuPy, from when a GPU is first asked for. Raises what importing it raises."""
+    import cupy as module
+
+    return module
+
+
 def home(array: Any) -> Device:
     """Where an array lives: cuda(i) if it is CuPy's, and cpu(0) for all else."""
     return CudaDevice("cuda", array.device.id) if hasattr(array, "__cuda_array_interface__") else cpu(0)
@@ -206,12 +202,10 @@ def cpu(index: int = 0) -> Device:
     return Device("cpu", index)
 
 
-def cuda(index: int = 0) -> Device:
+def cuda(index: int = 0) -> CudaDevice:
     """A GPU, counted as CUDA counts them. Raises RuntimeError, with the reason, where it cannot be used."""
     try:
-        import cupy
-
-        count = cupy.cuda.runtime.getDeviceCount()
+        count = cupy().cuda.runtime.getDeviceCount()
     except Exception as error:  # no CuPy, a broken one, no driver: each has its own
         reason = "CuPy is not installed" if isinstance(error, ModuleNotFoundError) else str(error).splitlines()[0]
         raise RuntimeError(f"cuda({index}): {reason}: `python -m minicnn doctor` says what to do; cpu always works"
@@ -226,7 +220,8 @@ def device(name: str) -> Device:
     found = re.fullmatch(r"(cpu|cuda)(?::(\d+))?", name)
     if not found:
         raise ValueError(f"device: there is no device {name!r}: write cpu, cpu:1, cuda or cuda:0")
-    return {"cpu": cpu, "cuda": cuda}[found[1]](int(found[2] or 0))
+    index = int(found[2] or 0)
+    return cpu(index) if found[1] == "cpu" else cuda(index)
 
 
 def keep_memory() -> bool:

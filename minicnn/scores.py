@@ -52,7 +52,8 @@ def evaluate(model: Module, loader: Loader, stop: Callable[[], bool] = lambda: F
     scores = Scores()
     model.eval()
     quiet = not sys.stderr.isatty()
-    for inputs, labels in tqdm(loader.epoch(0), "validation", len(loader), leave=False, disable=quiet):
+    batches = next(model.parameters()).device.ahead(loader.epoch(0))
+    for inputs, labels in tqdm(batches, "validation", len(loader), leave=False, disable=quiet):
         if stop():
             break
         if len(labels):

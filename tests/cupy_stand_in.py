@@ -9,7 +9,6 @@ Each stream has a vector clock: to what tick it knows the work of every stream. 
 the program, but uploads from pinned memory on a stream: these read the host's memory only when somebody looks.
 """
 
-import contextlib
 import ctypes
 import itertools
 import sys
@@ -24,6 +23,7 @@ import numpy as np
 GPUS, BYTES = 2, 80 << 30
 launches = Counter()  # by name of kernel
 violations = []  # sentences
+_real = {}  # modules of a CuPy that was imported before
 only_read = {}  # name of a kernel: which of its arguments, counted from 0, it does not write to
 
 
@@ -907,6 +907,7 @@ def install(compile):
     """Let ``import cupy`` find the stand-in, and return it. compile(code, options).launch(name, grid, block, arguments)
     runs kernels, on NumPy's arrays."""
     uninstall()
+    _real.update({name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "cupy"})
     RawModule.compile = staticmethod(compile)
     cupy, cuda = types.ModuleType("cupy"), types.ModuleType("cupy.cuda")
     runtime, driver = types.ModuleType("cupy.cuda.runtime"), types.ModuleType("cupy.cuda.driver")
@@ -916,7 +917,8 @@ def install(compile):
     vars(cuda).update(runtime=runtime, driver=driver, Device=Device, Stream=Stream, Event=Event, Memory=Memory,
                       MemoryPointer=MemoryPointer, get_elapsed_time=get_elapsed_time, get_current_stream=_current,
                       alloc_pinned_memory=PinnedMemoryPointer, is_available=lambda: True, __path__=[],
-                      nvrtc=types.SimpleNamespace(getVersion=lambda: (13, 0)))
+                      nvrtc=types.SimpleNamespace(getVersion=lambda: (13, 0), **dict.fromkeys(
+                          ("createProgram", "compileProgram", "destroyProgram"), lambda *given: None)))
     driver.CUDADriverError = CUDADriverError
     vars(runtime).update(
         CUDARuntimeError=CUDARuntimeError, getDevice=lambda: _here.device, setDevice=lambda i: Device(i).use(),
@@ -931,10 +933,11 @@ def install(compile):
 
 def uninstall():
     """Take it away again, and forget all streams, what the host knew, launches and violations."""
-    for name in ("cupy", "cupy.cuda", "cupy.cuda.runtime", "cupy.cuda.driver"):
-        if getattr(sys.modules.get("cupy"), "is_stand_in", False) or name != "cupy":
-            with contextlib.suppress(KeyError):
-                del sys.modules[name]
+    if getattr(sys.modules.get("cupy"), "is_stand_in", False):
+        for name in ("cupy", "cupy.cuda", "cupy.cuda.runtime", "cupy.cuda.driver"):
+            del sys.modules[name]
+        sys.modules.update(_real)
+        _real.clear()
     for state in (_host, _nulls, _streams, _waiting, launches, violations, only_read):
         state.clear()
     _here.__init__()

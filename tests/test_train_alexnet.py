@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -77,7 +78,8 @@ def weights(folder):
 def test_a_run_says_and_keeps_what_it_should(whole):
     folder, said = whole
     lines = said.splitlines()
-    assert "AlexNet (blueprint)" in lines[0]
+    assert re.fullmatch(r"device: \S+:\d\S* \(.+\)", lines[0])
+    assert "AlexNet (blueprint)" in lines[1]
     assert "seed 7" in said
     assert sum(line.startswith("epoch 3/3:") for line in lines) == 1
     assert lines[-1].startswith("top-1 ")
@@ -94,6 +96,8 @@ def test_a_run_says_and_keeps_what_it_should(whole):
     assert config["seed"] == 7
     assert config["parameters"] > 1000
     assert config["recipe"] == "small"
+    assert config["device"] == "auto", "resumed elsewhere, it chooses anew"
+    assert config["devices"] == lines[0].split()[1]
 
 
 def test_without_a_seed_one_is_drawn_and_printed(pictures, tmp_path):
@@ -182,6 +186,7 @@ BAD_COMMAND_LINES = {
     ("--epochs", "-1"): "give at least 1",
     ("--device", "gpu"): "there is no device 'gpu'",
     ("--device", "cuda:99"): "--device: cuda(99): ",
+    ("--device", "auto,cpu:0"): "there is no device 'auto'",
     ("--device", "cpu:0,cpu:1,cpu:2"): "3 devices are too many",
     ("--variant", "lenet"): "invalid choice: 'lenet'",
     ("--evaluate",): "--evaluate measures a checkpoint",
@@ -194,6 +199,15 @@ def test_a_bad_command_line_is_one_line_and_status_2(arguments, reason):
     assert code == 2
     assert reason in said
     assert said.count("\n") == 1
+
+
+def test_a_device_that_is_no_longer_there_is_one_line(whole, tmp_path):
+    arrays, facts = checkpoint.load(whole[0] / "last.safetensors")
+    facts["config"]["device"] = "cuda:99"
+    checkpoint.save(tmp_path / "last.safetensors", arrays, facts)
+    assert "cuda(99): " in refused(train("--resume", tmp_path, "--epochs", "4"))
+    assert "--tf32 is for GPUs" in finished(
+        train("--resume", tmp_path / "last.safetensors", "--evaluate", "--device", "cpu", "--tf32"))
 
 
 def test_help_shows_every_default():

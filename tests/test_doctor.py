@@ -1,0 +1,165 @@
+"""python -m minicnn doctor, on machines of every kind: those that are not at hand are made up."""
+
+import sys
+from types import SimpleNamespace
+
+import cuda_on_cpu
+import cupy_stand_in
+import pytest
+from cuda_on_cpu import needs_compiler
+
+from minicnn import doctor, models
+from minicnn.__main__ import main
+from minicnn.doctor import choose, examine
+
+NO_DRIVER = "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version"
+
+
+def raises(error):
+    def call(*given):
+        raise error
+
+    return call
+
+
+@pytest.fixture
+def no_cupy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)  # as if it could not be found
+
+
+@pytest.fixture
+def no_driver(monkeypatch):
+    """CuPy as it is where there is no driver."""
+    runtime = SimpleNamespace(runtimeGetVersion=lambda: 13020, driverGetVersion=lambda: 0,
+                              getDeviceCount=raises(RuntimeError(NO_DRIVER)))  # fmt: skip
+    nvrtc = SimpleNamespace(getVersion=lambda: (13, 5), createProgram=lambda *given: 1,
+                            compileProgram=lambda *given: None, destroyProgram=lambda *given: None)  # fmt: skip
+    cupy = SimpleNamespace(__version__="14.2.0", cuda=SimpleNamespace(runtime=runtime, nvrtc=nvrtc))
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    return cupy
+
+
+@pytest.fixture
+def two_gpus():
+    """A stand-in's, to be spoilt."""
+    try:
+        yield cupy_stand_in.install(cuda_on_cpu.compile_unwatched)
+    finally:
+        cupy_stand_in.uninstall()
+
+
+def states():
+    return {f.name: f.state for f in examine()}
+
+
+def the(name):
+    (finding,) = [f for f in examine() if f.name == name]
+    return finding
+
+
+def test_without_cupy_it_says_how_to_get_it(no_cupy, capsys):
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "no  CuPy       not installed" in out
+    assert '→ for a GPU: pip install "minicnn[cuda13]", or minicnn[cuda12]' in out
+    assert "-   driver     not looked at" in out
+    assert out.endswith("--device auto is cpu:0,cpu:1 here (CuPy: not installed)\n")
+
+
+def test_a_broken_cupy_is_said_and_the_status_is_1(monkeypatch, capsys):
+    broken = raises(ImportError("libcudart.so.13: no such file\nand more"))
+    finder = SimpleNamespace(find_spec=lambda name, *more: broken() if name == "cupy" else None)
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [finder, *sys.meta_path])
+    assert main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert "NO  CuPy       cannot be imported: libcudart.so.13: no such file\n" in out
+    assert "→ keep one CuPy alone" in out
+
+
+def test_without_a_driver_the_compiler_is_still_looked_at(no_driver, capsys):
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "ok  CuPy       14.2.0, for CUDA 13.2" in out
+    assert "no  driver     none" in out
+    assert "→ if there is a GPU: install NVIDIA's driver 580 or newer" in out
+    assert "ok  compiler   NVRTC 13.5, which compiles" in out
+    assert "cpu:0,cpu:1 here (driver: none" in out
+
+
+def test_a_driver_that_is_too_old(no_driver):
+    no_driver.cuda.runtime.driverGetVersion = lambda: 12040
+    found = the("driver")
+    assert (found.state, found.text) == ("NO", "it knows CUDA up to 12.4, CuPy is for 13.2")
+    assert 'driver 580 or newer, or take CuPy for the older CUDA: pip install "minicnn[cuda12]"' in found.remedy
+
+
+def test_what_no_check_foresaw_is_one_line_with_a_remedy(no_driver):
+    no_driver.cuda.runtime.driverGetVersion = lambda: 13020
+    found = the("devices")
+    assert (found.state, found.text, found.remedy) == ("NO", NO_DRIVER, doctor.LOG)
+    no_driver.cuda.nvrtc.compileProgram = raises(OSError("libnvrtc.so.13"))
+    found = the("compiler")
+    assert (found.state, found.text, found.remedy) == ("NO", "libnvrtc.so.13", doctor.WHOLE)
+
+
+def test_a_driver_without_a_gpu(no_driver):
+    no_driver.cuda.runtime.driverGetVersion = lambda: 13020
+    no_driver.cuda.runtime.getDeviceCount = lambda: 0
+    assert "CUDA_VISIBLE_DEVICES" in the("devices").remedy
+    assert choose() == ("cpu:0,cpu:1", "devices: none")
+
+
+@needs_compiler
+def test_where_all_is_well_both_gpus_are_chosen(two_gpus, capsys):
+    assert main(["doctor", "--batch-size", "64"]) == 0
+    out = capsys.readouterr().out
+    assert "CuPy               a stand-in for tests: nothing below is a GPU" in out
+    assert "cuda:1 kernels     compiled, and right" in out
+    assert "cuda:0 and cuda:1  copy to each other directly" in out
+    assert "AlexNet at batch 64 takes about" in out
+    assert out.endswith("--device auto is cuda:0,cuda:1 here (2 GPUs work)\n")
+
+
+@needs_compiler
+def test_a_gpu_that_computes_wrongly_is_not_chosen(two_gpus, monkeypatch):
+    monkeypatch.setattr(cupy_stand_in.RawModule, "_launch", lambda *given, **more: None)
+    assert the("cuda:0 kernels").text.startswith("they computed ")
+    names, reason = choose()
+    assert names == "cpu:0,cpu:1"
+    assert reason.startswith("cuda:0 kernels: they computed")
+
+
+@needs_compiler
+def test_one_gpu_is_used_for_both_towers(two_gpus, monkeypatch):
+    monkeypatch.setattr(two_gpus.cuda.runtime, "getDeviceCount", lambda: 1)
+    assert choose() == ("cuda:0", "stand-in, compute capability 9.0, 85.9 GB")
+
+
+@needs_compiler
+def test_an_old_gpu_and_one_without_memory(two_gpus, monkeypatch):
+    monkeypatch.setattr(cupy_stand_in.Device, "mem_info", property(lambda self: (10**9, 8 * 10**9)))
+    assert the("cuda:0 memory").state == "NO"
+    assert "smaller --batch-size" in the("cuda:0 memory").remedy
+    assert choose()[0] == "cuda:0,cuda:1", "a smaller batch may fit"
+    monkeypatch.setattr(cupy_stand_in.Device, "compute_capability", "61")
+    assert "compute capability 6.1" in the("cuda:1").text
+    assert choose()[0] == "cpu:0,cpu:1"
+    monkeypatch.setattr(two_gpus.cuda.runtime, "deviceCanAccessPeer", lambda i, j: 0)
+    assert the("cuda:0 and cuda:1").text == "copy by way of main memory"
+
+
+def test_its_figures_are_the_models():
+    net = models.alexnet()
+    _, *lines, total = net.summary().splitlines()
+    assert total.split()[1].replace(",", "") == str(doctor.PARAMETERS)
+    assert total.split()[3].replace(",", "") == str(doctor.KEPT)
+    assert max(2 * int(line.split()[-1].replace(",", "")) for line in lines if line.startswith("a.")) == doctor.LARGEST
+    assert doctor.COLUMNS == 4 * 48 * 25 * 27 * 27
+
+
+def test_a_batch_of_nothing_is_refused(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["doctor", "--batch-size", "0"])
+    assert stopped.value.code == 2
+    assert "--batch-size: 0 is out of range: give at least 1" in capsys.readouterr().err
