@@ -66,6 +66,10 @@ def cuda(stem: str, test: str = ""):
     return slips(f"kernels/{stem}", f"test_cuda_kernels.py{test and '::test_'}{test}")
 
 
+def gpus(stem: str):
+    return slips(f"minicnn/{stem}.py", "test_cuda_devices.py")
+
+
 def house(stem: str, tests: str):
     return slips(f"minicnn/{stem}.py", tests)
 
@@ -84,6 +88,9 @@ sgd_kernel = slips("kernels/sgd.py", "test_optim.py")
 cuda_columns, cuda_pool = cuda("im2col.cu", "columns"), cuda("max_pool2d.cu", "pooling")
 cuda_lrn, cuda_relu = cuda("local_response_norm.cu", "local_response_norm"), cuda("relu.cu", "relu")
 cuda_dropout, cuda_sgd = cuda("dropout.cu", "dropout_has_the_same_bits"), cuda("sgd.cu", "sgd")
+the_door = slips("kernels/__init__.py", "test_cuda_devices.py")
+QUEUE = "cupy().cuda.get_current_stream()"
+EMPTY = "            copy = cupy().empty(array.shape, array.dtype)\n"
 cuda_loss, cuda_prelude = cuda("cross_entropy.cu", "cross_entropy"), cuda("prelude.cuh")
 tensor, op, memory = (house(name, "test_tensor.py") for name in ("tensor", "op", "memory"))
 nn, optim = house("nn", "test_nn.py"), house("optim", "test_optim.py")
@@ -106,10 +113,10 @@ FAULTS = [
     arithmetic("a · b: ga times a", "summed_to(gy * b, a)", "summed_to(gy * a, a)", case="multiply"),
     arithmetic("a / b: gb without its sign", "summed_to(-gy * y / b, b)", "summed_to(gy * y / b, b)",
                verdict="wrong sign", case="divide"),
-    arithmetic("a^b: ga with a^b for a^(b−1)", "np.where(np.equal(b, 0), 1, b - 1)", "np.where(np.equal(b, 0), 1, b)",
+    arithmetic("a^b: ga with a^b for a^(b−1)", "where(np.equal(b, 0), 1, b - 1)", "np.where(np.equal(b, 0), 1, b)",
                case="power"),
     arithmetic("a^b: ga without b", "0, b * a **", "0, a **", case="power"),
-    arithmetic("a^b: ln 0 at a = 0", "np.log(np.where(np.equal(a, 0), 1, a))", "np.log(a)", verdict="not finite",
+    arithmetic("a^b: ln 0 at a = 0", "np.log(where(np.equal(a, 0), 1, a))", "np.log(a)", verdict="not finite",
                case="power"),
     arithmetic("−x: gradient without its sign", "return -x, lambda gy: -gy", "return -x, lambda gy: gy",
                verdict="wrong sign", case="negative"),
@@ -137,7 +144,7 @@ FAULTS = [
           "gy.T.reshape(inside.shape).transpose()", verdict="transposed", case="flatten"),
     shape("transpose: the order, not its inverse", "gy.transpose(*np.argsort(order).tolist())", "gy.transpose(order)",
           verdict="transposed", case="transpose"),
-    shape("getitem: = for add.at", "np.add.at(g, indexes, gy)", "g[indexes] = gy", verdict="= for +=", case="getitem"),
+    shape("getitem: = for add.at", "add_at(g, indexes, gy)", "g[indexes] = gy", verdict="= for +=", case="getitem"),
     shape("concatenate: parts shifted by one", "np.moveaxis(gy, axis, 0)[start:stop]",
           "np.roll(np.moveaxis(gy, axis, 0), 1, 0)[start:stop]", case="concatenate"),
     shape("concatenate: every part the first", "[start:stop]", "[: stop - start]", case="concatenate"),
@@ -279,6 +286,24 @@ FAULTS = [
     cuda_loss("CUDA cross_entropy: label off by one", "(labels[n] == k)", "(labels[n] == k + 1)"),
     slips("kernels/__init__.py", "test_cuda_kernels.py")("the door: whole numbers as CuPy hands them over",
           "np.int32(a))", "np.int64(a))"),
+    gpus("op")("GPUs: an op does not enter its device",
+               "with devices[0] if devices else current_device() as device:",
+               "for device in [devices[0] if devices else current_device()]:"),
+    gpus("tensor")("GPUs: backward does not enter the device", "    with tensor.device:", "    if True:"),
+    gpus("tensor")("GPUs: gradients of leaves added on another", "    with leaf.device:", "    if True:"),
+    gpus("optim")("GPUs: the optimiser does not enter the device", "with parameter.device:", "if True:"),
+    gpus("optim")("GPUs: velocities on another device", "with p.device:", "if True:"),
+    gpus("ops/conv2d")("GPUs: blocks spread over the host's threads", "forward, like=x)", "forward)"),
+    gpus("device")("GPUs: a copy that does not wait for its source", "stream.wait_event(computed)", "pass"),
+    gpus("device")("GPUs: a source freed before it is copied", f"{QUEUE}.wait_event(copied)", "pass"),
+    gpus("device")("GPUs: a batch used before it arrived", f"{QUEUE}.wait_event(arrival)", "pass"),
+    gpus("device")("GPUs: a batch overwritten while it is used", f"beside.wait_event({QUEUE}.record())", "pass"),
+    gpus("device")("GPUs: the device before is not restored", "        context.__exit__(*error)\n", ""),
+    gpus("device")("GPUs: memory order lost on the way", "return inside.get().transpose(axes)", "return inside.get()"),
+    gpus("device")("GPUs: a copy on the source's device", f"        with self:\n{EMPTY}            stream = ",
+                   f"        with source:\n{EMPTY}            stream = "),
+    the_door("the door: arrays with strides let through", "if not a.flags.c_contiguous:", "if False:"),
+    the_door("the door: arrays of another device let through", "if arrays[0].device.id != here:", "if False:"),
     # -- devices -------------------------------------------------------------------------------------------------------
     to_device("to_device: the gradient does not cross back", "cross(gy, device, x.device)", "gy"),
     to_device("to_device: the ledger forgets", "target] += array.nbytes", "target] = array.nbytes"),

@@ -1,6 +1,8 @@
 """Tensors on GPUs. Where there are none they are a stand-in's (cupy_stand_in.py), which sees what GPUs would not say:
 nothing here then ran on a GPU."""
 
+import importlib
+
 import numpy as np
 import pytest
 from alexnet_twins import batch, double, gradients
@@ -9,7 +11,7 @@ from gpus import Unordered, WrongDevice, gpus, violations  # noqa: F401 - the fi
 from helpers import agree, normal
 from test_kernels import KERNELS, own
 
-from minicnn import Tensor, cpu, cuda, gradcheck, manual_seed, no_grad, ops
+from minicnn import Tensor, cpu, cuda, gradcheck, manual_seed, ops
 from minicnn.device import current_device, home
 from minicnn.kernels import relu
 from minicnn.memory import batch_last
@@ -46,6 +48,25 @@ def test_what_is_on_a_device_stays_there(device):
     assert Tensor(1.5, device=device).item() == float(Tensor(1.5, device=device)) == 1.5
     with device:
         assert Tensor([1.0]).device == device
+
+
+def test_gradients_are_added_where_they_are():
+    x = Tensor(normal(3), requires_grad=True, device=cuda(1))
+    for _ in range(2):
+        (x * x + x).sum().backward()
+    agree(x.grad.numpy(), 2 * (2 * normal(3) + 1))
+
+
+def test_a_convolution_in_blocks(monkeypatch):
+    """The host's other threads know nothing of the device that this one has entered."""
+    monkeypatch.setattr(importlib.import_module("minicnn.ops.conv2d"), "workspace", lambda like: 500)
+    x, w = normal(2, 3, 6, 6), normal(4, 3, 3, 3)
+    found = [Tensor(a, requires_grad=True, device=cuda(1)) for a in (x, w)]
+    right = [Tensor(a, requires_grad=True, device=cpu(0)) for a in (x, w)]
+    for pair in (found, right):
+        (ops.conv2d(*pair) * 2).sum().backward()
+    for got, expected in zip(found, right, strict=True):
+        agree(got.grad.numpy(), expected.grad.numpy())
 
 
 @pytest.mark.parametrize("source", [cpu, cuda])
@@ -146,11 +167,15 @@ def test_batches_come_ahead_in_order_and_whole():
     for n in (0, 1, 2, 5):
         asked = []
         source = (asked.append(i) or (array, i) for array, i in batches[:n])
+        doubled = []
         for k, (array, i) in enumerate(cuda(1).ahead(source)):
             assert asked == list(range(min(k + 2, n))), "the next one is on its way, and no more"
-            with no_grad():
-                agree((Tensor(array, device=cuda(1)) * 2).numpy(), 2 * batches[k][0])
             assert (i, home(array)) == (k, cuda(1))
+            doubled.append(Tensor(array, device=cuda(1)) * 2)
+            del array  # nobody waits for the GPU before this is freed
+        for y, (x, _) in zip(doubled, batches, strict=False):
+            agree(y.numpy(), 2 * x)
+        assert len(doubled) == n
     assert len(next(cuda(0).ahead(iter(batches)))) == 2  # and no more, as when training is stopped
     assert not violations
 
