@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from tqdm import tqdm
 
+from .device import Device
 from .module import Module
 from .ops import cross_entropy
 from .tensor import no_grad
@@ -18,10 +19,11 @@ __all__ = ["Loader", "Scores", "evaluate"]
 
 
 class Loader(Protocol):
-    """What a trainer asks of its data: ``len()`` batches an epoch, each (inputs, labels), the same ones every time."""
+    """What a trainer asks of its data: ``len()`` batches an epoch, each (inputs, labels), the same ones every time. The
+    inputs had better be on the device that is named, but may be anywhere."""
 
     def __len__(self) -> int: ...
-    def epoch(self, number: int, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]: ...
+    def epoch(self, number: int, start: int = 0, device: Device | None = None) -> Iterator[tuple[Any, np.ndarray]]: ...
 
 
 @dataclass
@@ -52,7 +54,7 @@ def evaluate(model: Module, loader: Loader, stop: Callable[[], bool] = lambda: F
     scores = Scores()
     model.eval()
     quiet = not sys.stderr.isatty()
-    batches = next(model.parameters()).device.ahead(loader.epoch(0))
+    batches = loader.epoch(0, 0, next(model.parameters()).device)
     for inputs, labels in tqdm(batches, "validation", len(loader), leave=False, disable=quiet):
         if stop():
             break

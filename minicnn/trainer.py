@@ -99,8 +99,7 @@ class Trainer:
         self.model.train()
         title, total = f"epoch {progress.epoch + 1}/{epochs}", len(self.training)
         terminal = sys.stderr.isatty()
-        first = next(self.model.parameters()).device
-        batches = first.ahead(self.training.epoch(progress.epoch, progress.batch))
+        batches = self.training.epoch(progress.epoch, progress.batch, next(self.model.parameters()).device)
         with tqdm(desc=title, total=total, initial=progress.batch, unit="batch", disable=not terminal) as bar:
             clock = time.perf_counter()
             for inputs, labels in batches:

@@ -91,6 +91,8 @@ cuda_dropout, cuda_sgd = cuda("dropout.cu", "dropout_has_the_same_bits"), cuda("
 the_door = slips("kernels/__init__.py", "test_cuda_devices.py")
 QUEUE = "cupy().cuda.get_current_stream()"
 EMPTY = "            copy = cupy().empty(array.shape, array.dtype)\n"
+crop_kernel = slips("kernels/crop.py", "test_data_augment.py")
+cuda_crop = cuda("crop.cu", "crop")
 cuda_loss, cuda_prelude = cuda("cross_entropy.cu", "cross_entropy"), cuda("prelude.cuh")
 tensor, op, memory = (house(name, "test_tensor.py") for name in ("tensor", "op", "memory"))
 nn, optim = house("nn", "test_nn.py"), house("optim", "test_optim.py")
@@ -251,6 +253,11 @@ FAULTS = [
                   verdict="constant factor"),
     cross_entropy("softmax: maximum not taken off", "np.exp(x - x.max(axis, keepdims=True))", "np.exp(x)",
                   case="softmax"),
+    # -- data ----------------------------------------------------------------------------------------------------------
+    crop_kernel("crop: mirrored one column off", "W - 1 - w", "W - w"),
+    crop_kernel("crop: the mean of another place", "pixel - mean[c, i, j]", "pixel - mean[c, h, w]"),
+    crop_kernel("crop: noise after the scale", "+ noise[c, n]) * scale", ") * scale + noise[c, n]",
+                "test_cuda_kernels.py::test_crop"),
     # -- on a GPU ------------------------------------------------------------------------------------------------------
     cuda_prelude("CUDA: threads counted short", "gridDim.x * blockDim.x;", "gridDim.x * blockDim.x - 1;"),
     cuda_prelude("CUDA: every block does the same", "blockIdx.x * blockDim.x + threadIdx.x", "threadIdx.x"),
@@ -277,6 +284,8 @@ FAULTS = [
     cuda_dropout("CUDA dropout: nine rounds for ten", "round < 10", "round < 9"),
     cuda_dropout("CUDA dropout: the key's high word lost", "Word(key >> 32)", "Word(0)"),
     cuda_dropout("CUDA dropout: beyond the last image", "if (n < N)", "if (n <= N)"),
+    cuda_crop("CUDA crop: mirrored one column off", "W - 1 - w", "W - w"),
+    cuda_crop("CUDA crop: colours exchanged with columns", "* columns + j) * C + c]", "* columns + j) + c * columns]"),
     cuda_sgd("CUDA SGD: decay without the rate", "decay * rate * w[i]", "decay * w[i]"),
     cuda_sgd("CUDA SGD: one element too many", "i < size", "i <= size"),
     cuda_loss("CUDA cross_entropy: a barrier left out", "        __syncthreads();\n\n        Real total",

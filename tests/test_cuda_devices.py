@@ -9,9 +9,11 @@ from alexnet_twins import batch, double, gradients
 from cuda_on_cpu import needs_compiler
 from gpus import Unordered, WrongDevice, gpus, violations  # noqa: F401 - the fixture
 from helpers import agree, normal
+from pictures import make_folder
 from test_kernels import KERNELS, own
 
 from minicnn import Tensor, cpu, cuda, gradcheck, manual_seed, ops
+from minicnn.data import Loader, Statistics
 from minicnn.device import current_device, home
 from minicnn.kernels import relu
 from minicnn.memory import batch_last
@@ -177,6 +179,19 @@ def test_batches_come_ahead_in_order_and_whole():
             agree(y.numpy(), 2 * x)
         assert len(doubled) == n
     assert len(next(cuda(0).ahead(iter(batches)))) == 2  # and no more, as when training is stopped
+    assert not violations
+
+
+def test_a_loader_cuts_its_views_on_the_gpu(tmp_path):
+    rng = np.random.default_rng(0)
+    statistics = Statistics(rng.uniform(0, 255, size=(3, 256, 256)).astype(np.float32), np.float32([10, 20, 90]),
+                            np.eye(3, dtype=np.float32), {})  # fmt: skip
+    loader = Loader(make_folder(tmp_path, 4), statistics, 3, train=True, scale=0.25)
+    for (x, labels), (right, expected) in zip(loader.epoch(0, 0, cuda(1)), loader.epoch(0), strict=True):
+        assert home(x) == cuda(1)
+        assert batch_last(x).flags.c_contiguous
+        np.testing.assert_array_equal(cpu(0).put(x), right)
+        assert labels.tolist() == expected.tolist()
     assert not violations
 
 

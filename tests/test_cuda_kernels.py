@@ -174,6 +174,16 @@ def test_cross_entropy(K, N, size):
 
 
 @needs_compiler
+@given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 6), st.sampled_from([1, 2, 33, 64]))
+def test_crop(C, H, W, N):
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 256, (N, H + 2, W + 3, C)).astype(np.uint8)
+    places = np.stack([random.integers(0, 3, N), random.integers(0, 4, N), random.integers(0, 2, N)]).astype(np.uint8)
+    mean, noise = 100 * normal(C, H + 2, W + 3), normal(C, N, seed=1)
+    check_twins(TWINS["crop"], C * H, np.zeros((C, H, W, N)), pictures, places, mean, noise, 0.37)
+
+
+@needs_compiler
 @given(st.integers(1, 5), st.integers(1, 300))
 def test_relu(items, size):
     x, g = normal(items, size), normal(items, size, seed=1)

@@ -21,7 +21,7 @@ MAY_IMPORT = {  # downwards only; a room that is not named stands on the top flo
     "module": {"device", "tensor"},
     "nn": {"device", "tensor", "ops", "module"},
     "optim": {"device", "memory", "tensor", "kernels"},
-    "data": {"kernels"},
+    "data": {"kernels", "device"},
     "models": {"device", "tensor", "op", "ops", "module", "nn", "optim"},
 }
 ONLY_IN = {"numba": {"kernels/__init__.py"}, "cupy": {"kernels/__init__.py", "minicnn/device.py"}}

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from helpers import agree, distinct, normal
 
+import minicnn.data  # noqa: F401 - else kernels.crop would not be there
 from minicnn import Tensor, kernels, ops
 
 WINNERS = np.random.default_rng(0).integers(0, 4, (2, 2, 2, 3)).astype(np.uint8)
+PIXELS = np.random.default_rng(0).integers(0, 256, (4, 4, 5, 2)).astype(np.uint8)  # 4 pictures, 4 × 5, 2 colours
+PLACES = np.array([[0, 2, 1, 2], [0, 2, 1, 0], [0, 1, 1, 0]], np.uint8)  # top, left, mirrored
 LRN = (1, 0.9, 0.75, 2.0)  # half, α, β, k
 KERNELS = {  # (kernel, items, arguments): outputs, inputs, sizes, factors
     "im2col": (kernels.im2col.im2col, 4, (normal(2, 2, 2, 6, 3), normal(2, 3, 3, 3), 1, 3, 1, 1, 1)),
@@ -25,6 +28,7 @@ KERNELS = {  # (kernel, items, arguments): outputs, inputs, sizes, factors
                       (normal(4, 5), normal(5), 3 * normal(4, 5, seed=1), np.array([0, 3, 1, 1, 2]))),
     "cross_entropy_backward": (kernels.cross_entropy.cross_entropy_backward, 5,
                                (normal(4, 5), normal(4, 5, seed=1), np.array([0, 3, 1, 1, 2]), normal(1))),
+    "crop": (kernels.crop.crop, 4, (normal(2, 2, 3, 4), PIXELS, PLACES, normal(2, 4, 5), normal(2, 4, seed=1), 0.5)),
     "relu": (kernels.relu.relu, 3, (normal(3, 4), normal(3, 4, seed=1))),
     "relu_backward": (kernels.relu.relu_backward, 3, (normal(3, 4), normal(3, 4), normal(3, 4, seed=1))),
     "sgd": (kernels.sgd.sgd, 1, (normal(9), normal(9), normal(9, seed=1), 0.1, 0.9, 0.01)),

@@ -33,7 +33,7 @@ class Batches:
     def __len__(self):
         return len(self.inputs)
 
-    def epoch(self, number, start=0):
+    def epoch(self, number, start=0, device=None):
         order = np.random.default_rng(number).permutation(len(self))
         for batch in range(start, len(self)):
             self.at(number, batch)
@@ -95,7 +95,6 @@ def test_two_and_two_epochs_are_four(tmp_path, schedule):
     assert parts.optimiser.lr == whole.optimiser.lr
 
 
-@pytest.mark.processor  # a GPU asks for one batch more
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(("epoch", "batch"), [(0, 0), (1, 3), (2, 4)])
 def test_a_signal_stops_after_the_batch_and_nothing_is_lost(tmp_path, which, epoch, batch):
@@ -144,7 +143,6 @@ def test_a_crash_loses_only_what_was_not_saved(tmp_path):
     assert strip(Log(tmp_path / "parts" / "log.jsonl").read()) == strip(Log(tmp_path / "whole" / "log.jsonl").read())
 
 
-@pytest.mark.processor
 def test_one_is_saved_every_few_minutes(tmp_path):
     seen = []
 
@@ -201,7 +199,7 @@ def test_evaluation_weighs_batches_by_their_size_and_draws_no_dropout():
         def __len__(self):
             return 2
 
-        def epoch(self, number, start=0):
+        def epoch(self, number, start=0, device=None):
             yield np.zeros((3, 2), np.float32), np.zeros(3, int)
             yield np.full((1, 2), 100, np.float32), np.ones(1, int)
 
@@ -223,7 +221,7 @@ def test_an_empty_batch_is_passed_over(tmp_path):
     data = Batches()
     whole = data.epoch
 
-    def epoch(number, start=0):
+    def epoch(number, start=0, device=None):
         for batch, (inputs, labels) in enumerate(whole(number, start)):
             yield (inputs[:0], labels[:0]) if batch == 2 else (inputs, labels)
 

@@ -1,21 +1,26 @@
 """What the network is shown of a picture: 224 of 256 pixels, about the mean, in training varied at random (§4.1)."""
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from minicnn.kernels import crop as kernels
 
 from .picture import SIDE
 from .statistics import Statistics
 
 CROP = 224
 NOISE = 0.1  # standard deviation of the colour noise, in units of sigma
+CENTRE = np.array([(SIDE - CROP) // 2, (SIDE - CROP) // 2, False], np.uint8), np.zeros(3, np.float32)
 
 
-def training_crop(picture: NDArray[np.uint8], statistics: Statistics,
-                  rng: np.random.Generator) -> NDArray[np.float32]:
-    """A random view of a picture (256, 256, 3): (3, 224, 224), less the mean, on the scale of 0 to 255.
+def draw(sigma: NDArray[np.float32], axes: NDArray[np.float32],
+         rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """How a picture is varied: (top, left, mirrored or not), and what is added to its three colours.
 
-        x + Σᵢ axes[:, i] · αᵢ · sigma[i],    αᵢ ~ N(0, 0.1²), drawn once for the whole view
+        Σᵢ axes[:, i] · αᵢ · sigma[i],    αᵢ ~ N(0, 0.1²), drawn once for the whole view
 
     Each of the 33 × 33 places has the same chance; one half of the views are mirrored.  The noise is a multiple of the
     standard deviation, as in the authors' program: the paper's formula has the variance, whose size depends on the
@@ -23,18 +28,34 @@ def training_crop(picture: NDArray[np.uint8], statistics: Statistics,
     """
     top, left = rng.integers(0, SIDE - CROP, size=2, endpoint=True)
     mirrored = rng.random() < 0.5
-    noise = statistics.axes @ (rng.normal(0, NOISE, size=3) * statistics.sigma).astype(np.float32)
-    view = _crop(picture, statistics, top, left)
-    view += noise[:, None, None]
-    return view[:, :, ::-1] if mirrored else view
+    noise = axes @ (rng.normal(0, NOISE, size=3) * sigma).astype(np.float32)
+    return np.array([top, left, mirrored], np.uint8), noise
+
+
+def views(pictures: Any, places: Any, noise: Any, mean: Any, scale: float = 1.0) -> Any:
+    """The views (N, 3, 224, 224), in memory with the batch fastest, of pictures (N, 256, 256, 3), where these live.
+
+    places (3, N) and noise (3, N): a column of each for every picture, as ``draw`` gives them.  mean: (3, 256, 256).
+    scale: the factor of the views, which without it are on the scale of 0 to 255, less the mean.
+    """
+    y = np.empty_like(mean, shape=(3, CROP, CROP, len(pictures)))
+    kernels.crop(3 * CROP, y, pictures, places, mean, noise, float(scale))
+    return y.transpose(3, 0, 1, 2)
+
+
+def training_crop(picture: NDArray[np.uint8], statistics: Statistics,
+                  rng: np.random.Generator) -> NDArray[np.float32]:
+    """A random view of a picture (256, 256, 3), as ``draw`` varies it: (3, 224, 224), on the scale of 0 to 255."""
+    return _one(picture, statistics, *draw(statistics.sigma, statistics.axes, rng))
 
 
 def central_crop(picture: NDArray[np.uint8], statistics: Statistics) -> NDArray[np.float32]:
     """The middle of a picture (256, 256, 3): (3, 224, 224), less the mean, on the scale of 0 to 255."""
-    margin = (SIDE - CROP) // 2
-    return _crop(picture, statistics, margin, margin)
+    return _one(picture, statistics, *CENTRE)
 
 
-def _crop(picture: NDArray[np.uint8], statistics: Statistics, top: int, left: int) -> NDArray[np.float32]:
-    rows, columns = slice(top, top + CROP), slice(left, left + CROP)
-    return picture[rows, columns].transpose(2, 0, 1) - statistics.mean[:, rows, columns]
+def _one(picture: NDArray[np.uint8], statistics: Statistics, place: NDArray[np.uint8],
+         noise: NDArray[np.float32]) -> NDArray[np.float32]:
+    (view,) = views(np.ascontiguousarray(picture[None]), place[:, None], noise[:, None].astype(np.float32),
+                    np.ascontiguousarray(statistics.mean))  # fmt: skip
+    return view

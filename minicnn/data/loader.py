@@ -5,17 +5,17 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .augment import CROP, central_crop, training_crop
+from ..device import Device, cpu
+from .augment import CENTRE, draw, views
 from .folder import DataError, ImageFolder
-from .picture import BadPicture, read_picture
+from .picture import SIDE, BadPicture, read_picture
 from .statistics import Statistics
 from .workers import Workers
-
-BLOCK = 16  # pictures transposed at a time: 16 numbers of 4 bytes fill a cache line
 
 
 class Loader:
@@ -48,8 +48,12 @@ class Loader:
         """The number of batches in an epoch; the last one may be smaller than the others."""
         return math.ceil(len(self.folder) / self.batch_size)
 
-    def epoch(self, number: int, start: int = 0) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    def epoch(self, number: int, start: int = 0,
+              device: Device | None = None) -> Iterator[tuple[Any, NDArray[np.int64]]]:
         """Yield (images, labels) for the batches of an epoch, from batch `start` on.
+
+        device: where the images are to be, by default main memory.  A GPU is sent the pictures as they are read, 8 bits
+            a number, a batch ahead, and cuts its views itself.
 
         images: (N, 3, 224, 224), in memory with the batch fastest: images.transpose(1, 2, 3, 0) is contiguous.
         labels: (N,).  A batch of which no picture can be read comes empty, so that the number of batches
@@ -61,11 +65,14 @@ class Loader:
             order = np.random.default_rng(self._seed(number)).permutation(order)
         starts = range(start * self.batch_size, len(order), self.batch_size)
         tasks = (self._task(number, order[first:first + self.batch_size].tolist()) for first in starts)
-        found = False
-        for images, labels, bad in self._workers.starmap(_prepare, tasks):
+        found, device = False, device or cpu(0)
+        mean = device.bring(np.ascontiguousarray(self.statistics.mean))
+        for pictures, (places, noise, labels, bad) in device.ahead(self._workers.starmap(_prepare, tasks)):
             self.bad |= bad
             found |= len(labels) > 0
-            yield images.transpose(3, 0, 1, 2), labels
+            with device:
+                images = views(pictures, device.bring(places), device.bring(noise), mean, self.scale)
+            yield images, labels
         if not found and start == 0:
             path, reason = next(iter(self.bad.items()))
             raise DataError(f"{self.folder.root}: none of its {len(self.folder)} pictures can be read; "
@@ -84,27 +91,27 @@ class Loader:
     def _task(self, epoch: int, batch: list[int]) -> tuple[object, ...]:
         samples = [self.folder.samples[index] for index in batch]
         seeds = [self._seed(epoch, index) if self.train else None for index in batch]
-        return samples, seeds, self.statistics, self.scale
+        return samples, seeds, self.statistics.sigma, self.statistics.axes
 
     def _seed(self, *key: int) -> np.random.SeedSequence:
         return np.random.SeedSequence(self.seed, spawn_key=key)
 
 
-def _prepare(samples: list[tuple[Path, int]], seeds: list[np.random.SeedSequence | None], statistics: Statistics,
-             scale: float) -> tuple[NDArray[np.float32], NDArray[np.int64], dict[str, str]]:
-    """A batch as images (3, 224, 224, N), labels (N,) and the bad pictures, which are in neither."""
-    views, labels, bad = [], [], {}
+def _prepare(samples: list[tuple[Path, int]], seeds: list[np.random.SeedSequence | None], sigma: NDArray[np.float32],
+             axes: NDArray[np.float32]) -> tuple[NDArray[np.uint8], tuple[Any, ...]]:
+    """A batch: pictures (N, 256, 256, 3), their places and noise (3, N), labels (N,) and the bad pictures, which are in
+    none of these."""
+    pictures, places, noises, labels, bad = [], [], [], [], {}
     for (path, label), seed in zip(samples, seeds, strict=True):
         try:
-            picture = read_picture(path)
+            pictures.append(read_picture(path))
         except BadPicture as error:
             bad[str(path)] = error.reason
             continue
-        views.append(central_crop(picture, statistics) if seed is None
-                     else training_crop(picture, statistics, np.random.default_rng(seed)))
+        place, noise = CENTRE if seed is None else draw(sigma, axes, np.random.default_rng(seed))
+        places.append(place)
+        noises.append(noise)
         labels.append(label)
-    images = np.empty((3, CROP, CROP, len(views)), np.float32)
-    for first in range(0, len(views), BLOCK):
-        block = np.stack(views[first:first + BLOCK])
-        np.multiply(np.moveaxis(block, 0, -1), np.float32(scale), out=images[..., first:first + BLOCK])
-    return images, np.array(labels, np.int64), bad
+    return (np.array(pictures, np.uint8).reshape(-1, SIDE, SIDE, 3),
+            (np.array(places, np.uint8).reshape(-1, 3).T.copy(), np.array(noises, np.float32).reshape(-1, 3).T.copy(),
+             np.array(labels, np.int64), bad))
