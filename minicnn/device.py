@@ -10,7 +10,6 @@ done in order; what goes from one GPU to another has to wait in both, and only `
 from __future__ import annotations
 
 import collections
-import contextlib
 import ctypes
 import re
 import threading
@@ -28,7 +27,8 @@ Rest = TypeVar("Rest")
 
 class _Here(threading.local):
     def __init__(self) -> None:
-        self.entered: list[tuple[Device, Any]] = []
+        self.entered: list[Device] = []
+        self.contexts: list[Any] = []  # CuPy's, of the GPUs among them
 
 
 _here = _Here()
@@ -45,20 +45,14 @@ class Device:
     index: int
 
     def __enter__(self) -> Device:
-        context = self._context()
-        context.__enter__()
-        _here.entered.append((self, context))
+        _here.entered.append(self)
         return self
 
     def __exit__(self, *error: Any) -> None:
-        _, context = _here.entered.pop()
-        context.__exit__(*error)
+        _here.entered.pop()
 
     def __repr__(self) -> str:
         return f"{self.kind}({self.index})"
-
-    def _context(self) -> Any:
-        return contextlib.nullcontext()
 
     def put(self, array: Any) -> Any:
         """A copy of ``array``, wherever it lives, on this device and in the same memory order."""
@@ -91,8 +85,15 @@ class Device:
 class CudaDevice(Device):
     """A GPU, its memory, and its queue of work: CuPy's current stream there."""
 
-    def _context(self) -> Any:
-        return cupy().cuda.Device(self.index)
+    def __enter__(self) -> Device:
+        context = cupy().cuda.Device(self.index)
+        context.__enter__()
+        _here.contexts.append(context)
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        _here.contexts.pop().__exit__(*error)
 
     @property
     def name(self) -> str:
@@ -194,7 +195,7 @@ def home(array: Any) -> Device:
 
 def current_device() -> Device:
     """The device of the innermost ``with``; at first, cpu(0)."""
-    return _here.entered[-1][0] if _here.entered else cpu(0)
+    return _here.entered[-1] if _here.entered else cpu(0)
 
 
 def cpu(index: int = 0) -> Device:

@@ -307,7 +307,7 @@ FAULTS = [
     gpus("device")("GPUs: a source freed before it is copied", f"{QUEUE}.wait_event(copied)", "pass"),
     gpus("device")("GPUs: a batch used before it arrived", f"{QUEUE}.wait_event(arrival)", "pass"),
     gpus("device")("GPUs: a batch overwritten while it is used", f"beside.wait_event({QUEUE}.record())", "pass"),
-    gpus("device")("GPUs: the device before is not restored", "        context.__exit__(*error)\n", ""),
+    gpus("device")("GPUs: the device before is not restored", "        _here.contexts.pop().__exit__(*error)\n", ""),
     gpus("device")("GPUs: memory order lost on the way", "return inside.get().transpose(axes)", "return inside.get()"),
     gpus("device")("GPUs: a copy on the source's device", f"        with self:\n{EMPTY}            stream = ",
                    f"        with source:\n{EMPTY}            stream = "),
