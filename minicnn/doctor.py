@@ -217,7 +217,8 @@ def chosen(findings: list[Finding]) -> tuple[str, str]:
 
 
 def report(batch_size: int) -> int:
-    """Print it all. Returns the exit status: 1 where there is a GPU that cannot be used, or CuPy is broken."""
+    """Print it all. Returns the exit status: 1 where something is there and does not work, 0 also where there is simply
+    no GPU, no driver or no CuPy."""
     findings = examine(batch_size)
     width = max(len(f.name) for f in findings)
     for f in findings:
@@ -226,4 +227,5 @@ def report(batch_size: int) -> int:
             print(f"{'':{width + 6}}→ {f.remedy}")
     names, reason = chosen(findings)
     print(f"\n--device auto is {names} here ({reason})")
-    return int(any(f.state == "NO" for f in findings))
+    states = {f.state for f in findings}
+    return int("NO" in states and "no" not in states)

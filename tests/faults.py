@@ -67,7 +67,8 @@ def cuda(stem: str, test: str = ""):
 
 
 def gpus(stem: str):
-    return slips(f"minicnn/{stem}.py", "test_cuda_devices.py")
+    fault = slips(f"minicnn/{stem}.py", "")
+    return lambda name, old, new, test: fault(name, old, new, f"test_cuda_devices.py::{test}")
 
 
 def house(stem: str, tests: str):
@@ -88,7 +89,7 @@ sgd_kernel = slips("kernels/sgd.py", "test_optim.py")
 cuda_columns, cuda_pool = cuda("im2col.cu", "columns"), cuda("max_pool2d.cu", "pooling")
 cuda_lrn, cuda_relu = cuda("local_response_norm.cu", "local_response_norm"), cuda("relu.cu", "relu")
 cuda_dropout, cuda_sgd = cuda("dropout.cu", "dropout_has_the_same_bits"), cuda("sgd.cu", "sgd")
-the_door = slips("kernels/__init__.py", "test_cuda_devices.py")
+the_door = slips("kernels/__init__.py", "test_cuda_devices.py::test_the_door_refuses_what_a_kernel_would_misread")
 QUEUE = "cupy().cuda.get_current_stream()"
 EMPTY = "            copy = cupy().empty(array.shape, array.dtype)\n"
 crop_kernel = slips("kernels/crop.py", "test_data_augment.py")
@@ -297,20 +298,33 @@ FAULTS = [
           "np.int32(a))", "np.int64(a))"),
     gpus("op")("GPUs: an op does not enter its device",
                "with devices[0] if devices else current_device() as device:",
-               "for device in [devices[0] if devices else current_device()]:"),
-    gpus("tensor")("GPUs: backward does not enter the device", "    with tensor.device:", "    if True:"),
-    gpus("tensor")("GPUs: gradients of leaves added on another", "    with leaf.device:", "    if True:"),
-    gpus("optim")("GPUs: the optimiser does not enter the device", "with parameter.device:", "if True:"),
-    gpus("optim")("GPUs: velocities on another device", "with p.device:", "if True:"),
-    gpus("ops/conv2d")("GPUs: blocks spread over the host's threads", "forward, like=x)", "forward)"),
-    gpus("device")("GPUs: a copy that does not wait for its source", "stream.wait_event(computed)", "pass"),
-    gpus("device")("GPUs: a source freed before it is copied", f"{QUEUE}.wait_event(copied)", "pass"),
-    gpus("device")("GPUs: a batch used before it arrived", f"{QUEUE}.wait_event(arrival)", "pass"),
-    gpus("device")("GPUs: a batch overwritten while it is used", f"beside.wait_event({QUEUE}.record())", "pass"),
-    gpus("device")("GPUs: the device before is not restored", "        _here.contexts.pop().__exit__(*error)\n", ""),
-    gpus("device")("GPUs: memory order lost on the way", "return inside.get().transpose(axes)", "return inside.get()"),
+               "for device in [devices[0] if devices else current_device()]:",
+               "test_what_is_on_a_device_stays_there"),
+    gpus("tensor")("GPUs: backward does not enter the device", "    with tensor.device:", "    if True:",
+               "test_what_is_on_a_device_stays_there"),
+    gpus("tensor")("GPUs: gradients of leaves added on another", "    with leaf.device:", "    if True:",
+               "test_gradients_are_added_where_they_are"),
+    gpus("optim")("GPUs: the optimiser does not enter the device", "with parameter.device:", "if True:",
+               "test_an_optimiser_steps_on_every_device"),
+    gpus("optim")("GPUs: velocities on another device", "with p.device:", "if True:",
+               "test_an_optimiser_steps_on_every_device"),
+    gpus("ops/conv2d")("GPUs: blocks spread over the host's threads", "forward, like=x)", "forward)",
+               "test_a_convolution_in_blocks"),
+    gpus("device")("GPUs: a copy that does not wait for its source", "stream.wait_event(computed)", "pass",
+               "test_there_and_back_with_memory_order_and_gradient"),
+    gpus("device")("GPUs: a source freed before it is copied", f"{QUEUE}.wait_event(copied)", "pass",
+               "test_what_crosses_is_not_freed_before_it_has_crossed"),
+    gpus("device")("GPUs: a batch used before it arrived", f"{QUEUE}.wait_event(arrival)", "pass",
+               "test_batches_come_ahead_in_order_and_whole"),
+    gpus("device")("GPUs: a batch overwritten while it is used", f"beside.wait_event({QUEUE}.record())", "pass",
+               "test_batches_come_ahead_in_order_and_whole"),
+    gpus("device")("GPUs: the device before is not restored", "        _here.contexts.pop().__exit__(*error)\n", "",
+               "test_a_device_is_entered_and_the_one_before_restored_also_by_an_exception"),
+    gpus("device")("GPUs: memory order lost on the way", "return inside.get().transpose(axes)", "return inside.get()",
+               "test_there_and_back_with_memory_order_and_gradient"),
     gpus("device")("GPUs: a copy on the source's device", f"        with self:\n{EMPTY}            stream = ",
-                   f"        with source:\n{EMPTY}            stream = "),
+                   f"        with source:\n{EMPTY}            stream = ",
+               "test_there_and_back_with_memory_order_and_gradient"),
     the_door("the door: arrays with strides let through", "if not a.flags.c_contiguous:", "if False:"),
     the_door("the door: arrays of another device let through", "if arrays[0].device.id != here:", "if False:"),
     # -- devices -------------------------------------------------------------------------------------------------------

@@ -59,6 +59,26 @@ def test_gradients_are_added_where_they_are():
     agree(x.grad.numpy(), 2 * (2 * normal(3) + 1))
 
 
+def test_an_optimiser_steps_on_every_device():
+    parameters = {f"p{i}": Tensor(normal(3, 2), requires_grad=True, device=device)
+                  for i, device in enumerate((cuda(0), cuda(1), cpu(0)))}  # fmt: skip
+    optimiser = SGD(parameters.items(), lr=0.1)
+    for _ in range(2):
+        for p in parameters.values():
+            p.grad = Tensor(normal(3, 2, seed=1), device=p.device)
+        optimiser.step()
+    for name, p in parameters.items():
+        agree(p.numpy(), parameters["p2"].numpy(), name)
+        assert home(optimiser.velocity[name]) == home(p.data)
+
+
+def test_what_crosses_is_not_freed_before_it_has_crossed():
+    for source, target in ((cuda(0), cuda(1)), (cuda(1), cuda(0))):
+        y = Tensor(normal(40), device=source).to(target) * 2  # nobody waits, and the source is gone
+        agree(y.numpy(), 2 * normal(40))
+    assert not violations
+
+
 def test_a_convolution_in_blocks(monkeypatch):
     """The host's other threads know nothing of the device that this one has entered."""
     monkeypatch.setattr(importlib.import_module("minicnn.ops.conv2d"), "workspace", lambda like: 500)

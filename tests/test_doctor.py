@@ -101,6 +101,9 @@ def test_what_no_check_foresaw_is_one_line_with_a_remedy(no_driver):
     no_driver.cuda.nvrtc.compileProgram = raises(OSError("libnvrtc.so.13"))
     found = the("compiler")
     assert (found.state, found.text, found.remedy) == ("NO", "libnvrtc.so.13", doctor.WHOLE)
+    assert main(["doctor"]) == 1
+    no_driver.cuda.runtime.driverGetVersion = lambda: 0
+    assert main(["doctor"]) == 0, "without a driver there is nothing to compile for"
 
 
 def test_a_driver_without_a_gpu(no_driver):
