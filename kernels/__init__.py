@@ -225,5 +225,5 @@ def parts(like: Any) -> int:
 
 def workspace(like: Any) -> int:
     """How many bytes of scratch memory a core may fill at a time, where ``like`` lives: what stays in its cache. On a
-    GPU a sixteenth of its memory, for products as large as it can use."""
-    return 2 << 20 if isinstance(like, np.ndarray) else like.device.mem_info[1] // 16
+    GPU a sixteenth of its memory, for products as large as it can use, but no more than a kernel can count."""
+    return 2 << 20 if isinstance(like, np.ndarray) else min(like.device.mem_info[1] // 16, LARGEST * like.itemsize)

@@ -130,10 +130,10 @@ class Trainer:
         """One step of the optimiser. Returns the loss and the model's outputs before it."""
         logits = self.model(inputs)
         loss = cross_entropy(logits, labels)
-        if not math.isfinite(loss.item()):
-            raise Diverged(self._where(inputs, loss.item()))
         self.optimiser.zero_grad()
         loss.backward()
+        if not math.isfinite(loss.item()):  # only here, since a GPU that is asked has to finish what it was told
+            raise Diverged(self._where(inputs, loss.item()))
         self.optimiser.step()
         self.progress.step += 1
         return loss.item(), logits.numpy()

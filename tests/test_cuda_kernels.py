@@ -4,6 +4,7 @@ what its Python twin does."""
 import inspect
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -219,6 +220,15 @@ def test_the_door_takes_no_more_threads_than_it_can_count():
         kernels.launch_of("relu", (np.broadcast_to(np.float32(0), (2**16, 2**15)),))
     with pytest.raises(OverflowError):
         kernels.launch_of("dropout", (np.zeros(1), 2**40))
+
+
+def test_a_workspace_is_a_share_of_the_memory_that_a_kernel_can_count():
+    def like(total, itemsize):
+        return SimpleNamespace(device=SimpleNamespace(mem_info=(0, total)), itemsize=itemsize)
+
+    assert kernels.workspace(np.zeros(1)) == 2 << 20
+    assert kernels.workspace(like(8 << 30, 4)) == 1 << 29
+    assert kernels.workspace(like(192 << 30, 4)) == 4 * kernels.LARGEST
 
 
 @needs_compiler
