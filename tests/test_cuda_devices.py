@@ -6,8 +6,7 @@ import importlib
 import numpy as np
 import pytest
 from alexnet_twins import batch, double, gradients
-from cuda_on_cpu import needs_compiler
-from gpus import Unordered, WrongDevice, gpus, violations  # noqa: F401 - the fixture
+from gpus import gpus, violations  # noqa: F401 - the fixture
 from helpers import agree, normal
 from pictures import make_folder
 from test_kernels import KERNELS, own
@@ -20,9 +19,12 @@ from minicnn.memory import batch_last
 from minicnn.models import alexnet
 from minicnn.optim import SGD
 
-pytestmark = [needs_compiler, pytest.mark.usefixtures("gpus")]
+two_gpus = pytest.mark.two_gpus
+one_or_the_other = pytest.mark.parametrize("device", [0, pytest.param(1, marks=two_gpus)])
+pytestmark = pytest.mark.usefixtures("gpus")
 
 
+@two_gpus
 def test_a_device_is_entered_and_the_one_before_restored_also_by_an_exception():
     import cupy
 
@@ -38,7 +40,7 @@ def test_a_device_is_entered_and_the_one_before_restored_also_by_an_exception():
     assert current_device() == outside
 
 
-@pytest.mark.parametrize("device", [0, 1])
+@one_or_the_other
 def test_what_is_on_a_device_stays_there(device):
     device = cuda(device)
     x = Tensor(normal(2, 3, 4, 4), requires_grad=True, device=device)
@@ -52,6 +54,7 @@ def test_what_is_on_a_device_stays_there(device):
         assert Tensor([1.0]).device == device
 
 
+@two_gpus
 def test_gradients_are_added_where_they_are():
     x = Tensor(normal(3), requires_grad=True, device=cuda(1))
     for _ in range(2):
@@ -59,6 +62,7 @@ def test_gradients_are_added_where_they_are():
     agree(x.grad.numpy(), 2 * (2 * normal(3) + 1))
 
 
+@two_gpus
 def test_an_optimiser_steps_on_every_device():
     parameters = {f"p{i}": Tensor(normal(3, 2), requires_grad=True, device=device)
                   for i, device in enumerate((cuda(0), cuda(1), cpu(0)))}  # fmt: skip
@@ -72,6 +76,7 @@ def test_an_optimiser_steps_on_every_device():
         assert home(optimiser.velocity[name]) == home(p.data)
 
 
+@two_gpus
 def test_what_crosses_is_not_freed_before_it_has_crossed():
     for source, target in ((cuda(0), cuda(1)), (cuda(1), cuda(0))):
         y = Tensor(normal(40), device=source).to(target) * 2  # nobody waits, and the source is gone
@@ -79,6 +84,7 @@ def test_what_crosses_is_not_freed_before_it_has_crossed():
     assert not violations
 
 
+@two_gpus
 def test_a_convolution_in_blocks(monkeypatch):
     """The host's other threads know nothing of the device that this one has entered."""
     monkeypatch.setattr(importlib.import_module("minicnn.ops.conv2d"), "workspace", lambda like: 500)
@@ -91,6 +97,7 @@ def test_a_convolution_in_blocks(monkeypatch):
         agree(got.grad.numpy(), expected.grad.numpy())
 
 
+@two_gpus
 @pytest.mark.parametrize("source", [cpu, cuda])
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3, 4, 5)])
 def test_there_and_back_with_memory_order_and_gradient(source, shape):
@@ -106,6 +113,7 @@ def test_there_and_back_with_memory_order_and_gradient(source, shape):
     assert ops.ledger == {way: n for way in ((source(0), cuda(1)), (cuda(1), source(0))) if (n := x.size * 8)} or not n
 
 
+@two_gpus
 def test_devices_are_not_mixed():
     with pytest.raises(ValueError, match=r"add: inputs live on cpu\(0\) and cuda\(1\): bring them together"):
         Tensor([1.0], device=cpu(0)) + Tensor([1.0], device=cuda(1))
@@ -115,6 +123,7 @@ def test_devices_are_not_mixed():
         cuda(99)
 
 
+@two_gpus
 def test_the_door_refuses_what_a_kernel_would_misread():
     x, y = (Tensor(normal(4, 3), device=cuda(1)).writable().T for _ in range(2))  # as it lies
     with cuda(0), pytest.raises(ValueError, match=r"relu: the arrays live on cuda\(1\), the current .* is cuda\(0\)"):
@@ -166,7 +175,10 @@ def on_the_processor():
         return three_steps((cpu(0), cpu(1)))
 
 
-@pytest.mark.parametrize("devices", [(cuda, 0, cuda, 1), (cuda, 0, cuda, 0), (cuda, 0, cpu, 0), (cpu, 0, cuda, 1)])
+@pytest.mark.parametrize("devices", [
+    (cuda, 0, cuda, 0), (cuda, 0, cpu, 0), pytest.param((cuda, 0, cuda, 1), marks=two_gpus),
+    pytest.param((cpu, 0, cuda, 1), marks=two_gpus),
+])  # fmt: skip
 def test_three_steps_of_alexnet_are_the_processors(devices, on_the_processor):
     kind, i, other, j = devices
     found = three_steps((kind(i), other(j)))
@@ -176,6 +188,7 @@ def test_three_steps_of_alexnet_are_the_processors(devices, on_the_processor):
     assert not violations
 
 
+@two_gpus
 def test_a_gradient_checked_across_two_gpus():
     gradcheck(lambda x: ops.local_response_norm((x.to(cuda(1)) * 2).to(cuda(0))), normal(2, 3, 2, 2))
     assert not violations
@@ -184,31 +197,35 @@ def test_a_gradient_checked_across_two_gpus():
 # -- batches that come while others are worked on ----------------------------------------------------------------------
 
 
-def test_batches_come_ahead_in_order_and_whole():
+@one_or_the_other
+def test_batches_come_ahead_in_order_and_whole(device):
+    device = cuda(device)
     batches = [(normal(4, 3, seed=i), i) for i in range(5)]
     for n in (0, 1, 2, 5):
         asked = []
         source = (asked.append(i) or (array, i) for array, i in batches[:n])
         doubled = []
-        for k, (array, i) in enumerate(cuda(1).ahead(source)):
+        for k, (array, i) in enumerate(device.ahead(source)):
             assert asked == list(range(min(k + 2, n))), "the next one is on its way, and no more"
-            assert (i, home(array)) == (k, cuda(1))
-            doubled.append(Tensor(array, device=cuda(1)) * 2)
+            assert (i, home(array)) == (k, device)
+            doubled.append(Tensor(array, device=device) * 2)
             del array  # nobody waits for the GPU before this is freed
         for y, (x, _) in zip(doubled, batches, strict=False):
             agree(y.numpy(), 2 * x)
         assert len(doubled) == n
-    assert len(next(cuda(0).ahead(iter(batches)))) == 2  # and no more, as when training is stopped
+    assert len(next(device.ahead(iter(batches)))) == 2  # and no more, as when training is stopped
     assert not violations
 
 
-def test_a_loader_cuts_its_views_on_the_gpu(tmp_path):
+@one_or_the_other
+def test_a_loader_cuts_its_views_on_the_gpu(device, tmp_path):
+    device = cuda(device)
     rng = np.random.default_rng(0)
     statistics = Statistics(rng.uniform(0, 255, size=(3, 256, 256)).astype(np.float32), np.float32([10, 20, 90]),
                             np.eye(3, dtype=np.float32), {})  # fmt: skip
     loader = Loader(make_folder(tmp_path, 4), statistics, 3, train=True, scale=0.25)
-    for (x, labels), (right, expected) in zip(loader.epoch(0, 0, cuda(1)), loader.epoch(0), strict=True):
-        assert home(x) == cuda(1)
+    for (x, labels), (right, expected) in zip(loader.epoch(0, 0, device), loader.epoch(0), strict=True):
+        assert home(x) == device
         assert batch_last(x).flags.c_contiguous
         np.testing.assert_array_equal(cpu(0).put(x), right)
         assert labels.tolist() == expected.tolist()
