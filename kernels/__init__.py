@@ -94,7 +94,12 @@ def _on_gpu(name: str, file: str, arrays: list[Any], arguments: tuple[Any, ...])
                          f"call it under `with cuda({arrays[0].device.id}):`")
     grid, block, values = launch_of(name, arguments)
     if grid[0]:
-        _module(*cuda_source(file, arrays)).get_function(name)(grid, block, values)
+        _on_device(here, name, *cuda_source(file, arrays))(grid, block, values)
+
+
+@functools.cache
+def _on_device(here: int, name: str, code: str, options: tuple[str, ...]) -> Any:
+    return _module(code, options).get_function(name)
 
 
 @functools.cache
