@@ -37,9 +37,10 @@ from minicnn.data import (
 from minicnn.doctor import choose
 from minicnn.log import Log
 from minicnn.models import RECIPES, VARIANTS, AlexNet, alexnet, recipe_for
+from minicnn.optim import LossScale
 from minicnn.scores import evaluate
 from minicnn.tensor import no_grad
-from minicnn.trainer import Diverged, Stopped, Trainer
+from minicnn.trainer import Stopped, Trainer
 
 # -- what can be asked -------------------------------------------------------------------------------------------------
 
@@ -98,6 +99,7 @@ def arguments() -> argparse.Namespace:
     add("--device", type=device_names,
         help="where the towers live, one or two, as cuda:0,cuda:1 (default: auto, GPUs that work, else cpu:0,cpu:1)")
     add("--tf32", action="store_true", help="on GPUs, products of 10 bits after the point: faster, less exact")
+    add("--half", action="store_true", help="on GPUs, activations of half precision and a scaled loss: faster still")
     add("-o", "--output", type=Path, help="folder of the run (default: runs/<date and time>)")
     add("--resume", type=Path, metavar="RUN", help="go on with the run in this folder, or from this checkpoint")
     add("--evaluate", action="store_true", help="only measure the checkpoint given by --resume on DATA/val")
@@ -110,7 +112,8 @@ def arguments() -> argparse.Namespace:
 
 
 DEFAULTS: dict[str, Any] = {"data": None, "variant": "blueprint", "width": 1.0, "device": "auto", "tf32": False,
-                            "keep": 1, "save_minutes": 10.0, "workers": max(1, (os.cpu_count() or 1) // 2)}
+                            "half": False, "keep": 1, "save_minutes": 10.0,
+                            "workers": max(1, (os.cpu_count() or 1) // 2)}
 
 
 def configuration(given: argparse.Namespace, saved: dict[str, Any]) -> tuple[dict[str, Any], ImageFolder, ImageFolder]:
@@ -176,6 +179,8 @@ def where(config: dict[str, Any]) -> str:
         print(f"device: {names} ({reason})", flush=True)
     if config["tf32"] and "cuda" not in names:
         print("--tf32 is for GPUs: it changes nothing here", file=sys.stderr)
+    if config["half"] and "cpu" in names:
+        raise DataError(f"--half is for GPUs, the towers are on {names}: leave it out")
     return names
 
 
@@ -205,7 +210,7 @@ def train(given: argparse.Namespace) -> None:
     chosen = where(config)
     devices = [minicnn.device(name) for name in chosen.split(",")]
     model = alexnet(config["variant"], len(training.classes), (devices[0], devices[-1]), config["width"],
-                    recipe.inverted_dropout)
+                    recipe.inverted_dropout, config["half"])
     parameters = sum(p.size for p in model.parameters())
 
     run = None if "evaluate" in given else run_folder(given)
@@ -238,6 +243,7 @@ def train(given: argparse.Namespace) -> None:
         kept = {f"statistics.{name}": getattr(statistics, name) for name in ("mean", "sigma", "axes")}
         trainer = Trainer(model, optimiser, schedule, train_loader, val_loader, run, keep=config["keep"],
                           save_minutes=config["save_minutes"],
+                          loss_scale=LossScale() if config["half"] else None,
                           extras=(kept, {"config": config, "classes": training.classes}))
         if facts:
             trainer.resume(arrays, facts)
@@ -290,7 +296,7 @@ def main() -> None:
         sys.exit(f"train_alexnet: {error}: try a smaller --batch-size")
     except OSError as error:
         sys.exit(f"train_alexnet: {error.filename or 'a file'}: {error.strerror or error}")
-    except (ValueError, WorkerDied, Diverged, RuntimeError) as error:  # the last from CUDA, or for want of a GPU
+    except (ValueError, WorkerDied, ArithmeticError, RuntimeError) as error:  # the last from CUDA, or for want of a GPU
         sys.exit(f"train_alexnet: {error}")
 
 

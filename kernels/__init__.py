@@ -33,7 +33,8 @@ SLICES = 16  # so that cores which start late, or are slower, do not leave the o
 def kernel(function: Callable[..., None]) -> Any:
     """The door to a kernel: checks its arrays, compiles it at the first call, runs it where they live.
 
-    Python's whole numbers arrive as int, NumPy's as they are, factors in the type of the arrays.
+    Python's whole numbers arrive as int, NumPy's as they are, factors in the type of the arrays, or as float32 where
+    these are half, as they may be on a GPU.
 
     Raises ValueError where an array is not contiguous (a kernel knows no strides), where two arrays of real numbers
     differ in type, and where arrays do not all live on the one device that is current.
@@ -50,7 +51,7 @@ def kernel(function: Callable[..., None]) -> Any:
     def launch(items: int, *arguments: Any) -> None:
         arrays = [a for a in arguments if not isinstance(a, (int, float, np.generic))]
         _refuse_what_it_would_misread(name, arrays)
-        real = next(a.dtype.type for a in arrays if a.dtype.kind == "f")
+        real = _computed_in(arrays)
         arguments = tuple(real(a) if isinstance(a, float) else a for a in arguments)  # else sums would run in double
         if not isinstance(arrays[0], np.ndarray):
             _on_gpu(name, function.__code__.co_filename, arrays, arguments)
@@ -69,16 +70,23 @@ def _refuse_what_it_would_misread(name: str, arrays: list[Any]) -> None:
         if not a.flags.c_contiguous:
             raise ValueError(f"{name}: an array {a.shape} has strides {a.strides}: a kernel needs contiguous arrays")
     types = {a.dtype.name for a in arrays if a.dtype.kind == "f"}
-    if len(types) != 1 or not types <= {"float32", "float64"}:
+    known = {"float32", "float64"} if isinstance(arrays[0], np.ndarray) else {"float16", "float32", "float64"}
+    if len(types) != 1 or not types <= known:
         given = sorted(types or {a.dtype.name for a in arrays})
-        raise ValueError(f"{name}: arrays of {' and '.join(given)}: give all of one type, float32 or float64")
+        raise ValueError(f"{name}: arrays of {' and '.join(given)}: give all of one type, float32 or float64, or on a "
+                         "GPU float16")
     if len(places := {str(a.device) for a in arrays}) > 1:  # NumPy says "cpu", CuPy "<CUDA Device 0>"
         raise ValueError(f"{name}: arrays live on {' and '.join(sorted(places))}: bring them to one device")
 
 
+def _computed_in(arrays: list[Any]) -> Any:
+    """The type of factors and sums: that of the arrays, and single precision for half."""
+    return np.result_type(np.float32, *(a.dtype for a in arrays if a.dtype.kind == "f")).type
+
+
 # -- on a GPU ----------------------------------------------------------------------------------------------------------
 
-IN_C = {"float32": "float", "float64": "double", "uint8": "unsigned char", "uint32": "unsigned int",
+IN_C = {"float16": "Half", "float32": "float", "float64": "double", "uint8": "unsigned char", "uint32": "unsigned int",
         "int64": "long long"}
 THREADS = 256  # of a block
 BLOCKS = 1 << 14  # of a launch: several times what the largest GPU runs at once; threads then take more than one turn
@@ -117,11 +125,12 @@ def cuda_source(file: str, arrays: list[Any]) -> tuple[str, tuple[str, ...]]:
 
 
 @functools.cache
-def _cuda_source(file: str, real: str, whole: str) -> tuple[str, tuple[str, ...]]:
-    text = [f"typedef {real} Real;\ntypedef {whole} Whole;"]
-    for path in (Path(__file__).with_name("prelude.cuh"), Path(file).with_suffix(".cu")):
-        text.append(f'#line 1 "{path.name}"\n{path.read_text(encoding="utf-8")}')
-    return "\n".join(text), ("-std=c++17",)
+def _cuda_source(file: str, element: str, whole: str) -> tuple[str, tuple[str, ...]]:
+    prelude, kernels = (f'#line 1 "{path.name}"\n{path.read_text(encoding="utf-8")}'
+                        for path in (Path(__file__).with_name("prelude.cuh"), Path(file).with_suffix(".cu")))
+    real = "float" if element == "Half" else element
+    numbers = f"typedef {element} Element;\ntypedef {real} Real;\ntypedef {whole} Whole;"
+    return "\n".join([prelude, numbers, kernels]), ("-std=c++17",)
 
 
 def launch_of(name: str, arguments: tuple[Any, ...]) -> tuple[tuple[int], tuple[int], list[Any]]:

@@ -1,11 +1,11 @@
 // See crop.py.
 
 // row (c, h, w): one pixel of all images
-KERNEL crop(Real *y, int C, int H, int W, int N,
+KERNEL crop(Element *y, int C, int H, int W, int N,
             const Whole *pictures, int, int rows, int columns, int,
             const Whole *places, int, int,
-            const Real *mean, int, int, int,
-            const Real *noise, int, int,
+            const Element *mean, int, int, int,
+            const Element *noise, int, int,
             Real scale)
 {
     for (int row = warp(); row < C * H * W; row += warps()) {

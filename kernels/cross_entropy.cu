@@ -1,7 +1,7 @@
 // See cross_entropy.py.
 
 // a block for every 32 images: a lane takes one of them, and the warps share its classes
-KERNEL cross_entropy(Real *y, int K, int N, Real *loss, int, const Real *x, int, int, const Whole *labels, int)
+KERNEL cross_entropy(Element *y, int K, int N, Element *loss, int, const Element *x, int, int, const Whole *labels, int)
 {
     __shared__ Real part[32][WARP];  // what each warp found; a block has at most 32
     int first = threadIdx.x / WARP, step = blockDim.x / WARP;
@@ -9,7 +9,7 @@ KERNEL cross_entropy(Real *y, int K, int N, Real *loss, int, const Real *x, int,
         int n = images + lane();
         int classes = n < N ? K : 0;  // beyond the last image a thread only waits for the others
 
-        Real top = n < N ? x[n] : 0;
+        Real top = n < N ? Real(x[n]) : 0;
         for (int k = first; k < classes; k += step)
             if (x[k * N + n] > top)
                 top = x[k * N + n];
@@ -22,8 +22,9 @@ KERNEL cross_entropy(Real *y, int K, int N, Real *loss, int, const Real *x, int,
 
         Real total = 0;
         for (int k = first; k < classes; k += step) {
-            y[k * N + n] = exp(x[k * N + n] - top);
-            total += y[k * N + n];
+            Real power = exp(x[k * N + n] - top);
+            y[k * N + n] = power;
+            total += power;
         }
         part[first][lane()] = total;
         __syncthreads();
@@ -33,15 +34,15 @@ KERNEL cross_entropy(Real *y, int K, int N, Real *loss, int, const Real *x, int,
         __syncthreads();
 
         for (int k = first; k < classes; k += step)
-            y[k * N + n] /= total;
+            y[k * N + n] = y[k * N + n] / total;
         if (first == 0 && n < N)
             loss[n] = log(total) - (x[labels[n] * N + n] - top);
     }
 }
 
 // row k: one class of all images
-KERNEL cross_entropy_backward(Real *gx, int K, int N, const Real *y, int, int, const Whole *labels, int,
-                              const Real *gy, int)
+KERNEL cross_entropy_backward(Element *gx, int K, int N, const Element *y, int, int, const Whole *labels, int,
+                              const Element *gy, int)
 {
     Real share = gy[0] / N;
     for (int k = warp(); k < K; k += warps())

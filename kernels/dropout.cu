@@ -4,7 +4,7 @@ typedef unsigned int Word;
 typedef unsigned long long Long;
 
 // row: one unit; a lane takes four images at a time, as many as one count gives numbers for
-KERNEL dropout(Real *y, int units, int N, const Real *x, int, int,
+KERNEL dropout(Element *y, int units, int N, const Element *x, int, int,
                int first_unit, Long step, Long key, Long threshold, Real scale)
 {
     for (int unit = warp(); unit < units; unit += warps())

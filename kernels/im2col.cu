@@ -1,8 +1,8 @@
 // See im2col.py.
 
 // row (c, r, s, t): one pixel of the kernel at one output position, of all images
-KERNEL im2col(Real *columns, int C, int R, int S, int positions, int N,
-              const Real *x, int, int H, int W, int,
+KERNEL im2col(Element *columns, int C, int R, int S, int positions, int N,
+              const Element *x, int, int H, int W, int,
               int start, int Q, int stride, int top, int left)
 {
     for (int row = warp(); row < C * R * S * positions; row += warps()) {
@@ -14,13 +14,13 @@ KERNEL im2col(Real *columns, int C, int R, int S, int positions, int N,
         int w = t % Q * stride + s - left;
         bool inside = 0 <= h && h < H && 0 <= w && w < W;
         for (int n = lane(); n < N; n += WARP)
-            columns[row * N + n] = inside ? x[((c * H + h) * W + w) * N + n] : 0;
+            columns[row * N + n] = inside ? Real(x[((c * H + h) * W + w) * N + n]) : 0;
     }
 }
 
 // row (c, h, w): one pixel of all images collects from every column that it went into
-KERNEL col2im(Real *x, int C, int H, int W, int N,
-              const Real *columns, int, int R, int S, int positions, int,
+KERNEL col2im(Element *x, int C, int H, int W, int N,
+              const Element *columns, int, int R, int S, int positions, int,
               int start, int Q, int stride, int top, int left)
 {
     for (int row = warp(); row < C * H * W; row += warps()) {

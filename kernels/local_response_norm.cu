@@ -1,7 +1,7 @@
 // See local_response_norm.py. A thread takes all channels of one position: its neighbours take the positions beside it,
 // and what a window reads again is still in the nearest cache. So each array crosses the memory bus once.
 
-__device__ inline Real denominator(const Real *x, int C, int positions, int i, int c, int half, Real alpha, Real k)
+__device__ inline Real denominator(const Element *x, int C, int positions, int i, int c, int half, Real alpha, Real k)
 {
     Real d = k;
     for (int j = c > half ? c - half : 0; j < C && j <= c + half; j++)
@@ -18,7 +18,7 @@ __device__ inline Real to_the_minus(Real beta, Real d)
     return pow(d, -beta);
 }
 
-KERNEL local_response_norm(Real *y, int C, int positions, const Real *x, int, int,
+KERNEL local_response_norm(Element *y, int C, int positions, const Element *x, int, int,
                            int half, Real alpha, Real beta, Real k)
 {
     for (int i = thread(); i < positions; i += threads())
@@ -30,7 +30,7 @@ KERNEL local_response_norm(Real *y, int C, int positions, const Real *x, int, in
 const int RING = 16;  // channels: a window of 2 · half + 1 ≤ RING remembers its shares, a wider one computes them again
 
 // gx[c] = gy[c] / d[c]^β − 2αβ x[c] Σ share[j],  share[j] = gy[j] y[j] / d[j], over the channels j whose window holds c
-KERNEL local_response_norm_backward(Real *gx, int C, int positions, const Real *gy, int, int, const Real *x, int, int,
+KERNEL local_response_norm_backward(Element *gx, int C, int positions, const Element *gy, int, int, const Element *x, int, int,
                                     int half, Real alpha, Real beta, Real k, Real twice_alpha_beta)
 {
     for (int i = thread(); i < positions; i += threads()) {

@@ -1,9 +1,9 @@
 // See max_pool2d.py.
 
 // row (c, p, q): one window of all images
-KERNEL max_pool2d(Real *y, int C, int P, int Q, int N,
+KERNEL max_pool2d(Element *y, int C, int P, int Q, int N,
                   Whole *winner, int, int, int, int,
-                  const Real *x, int, int H, int W, int,
+                  const Element *x, int, int H, int W, int,
                   int size, int stride, int top, int left)
 {
     for (int row = warp(); row < C * P * Q; row += warps()) {
@@ -33,8 +33,8 @@ KERNEL max_pool2d(Real *y, int C, int P, int Q, int N,
 }
 
 // row (c, h, w): one pixel of all images collects from every window that it won
-KERNEL max_pool2d_backward(Real *gx, int C, int H, int W, int N,
-                           const Real *gy, int, int P, int Q, int,
+KERNEL max_pool2d_backward(Element *gx, int C, int H, int W, int N,
+                           const Element *gy, int, int P, int Q, int,
                            const Whole *winner, int, int, int, int,
                            int size, int stride, int top, int left)
 {

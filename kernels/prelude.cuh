@@ -1,4 +1,5 @@
-// What every .cu may assume: the door puts this text before it, and says by -DReal=… and -DWhole=… what numbers are.
+// What every .cu may assume: the door puts this text before it, and then says what numbers are: Element what lies in
+// an array, Real what is computed with (float where the elements are Half, and else the same), Whole the whole ones.
 //
 // A kernel has the name and the arguments of its Python twin, without (first, last). An array arrives as its pointer
 // and then its shape, one int an axis (of equal axes one has a name, the others have none); factors arrive as Real.
@@ -18,3 +19,26 @@ __device__ inline int threads() { return gridDim.x * blockDim.x; }
 __device__ inline int warp() { return thread() / WARP; }
 __device__ inline int warps() { return threads() / WARP; }
 __device__ inline int lane() { return thread() % WARP; }
+
+#ifdef __CUDACC__
+__device__ inline float widened(unsigned short bits)
+{
+    float x;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(bits));
+    return x;
+}
+
+__device__ inline unsigned short narrowed(float x)
+{
+    unsigned short bits;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+    return bits;
+}
+#endif
+
+// Half precision, 16 bits: it is read as a float and rounded when it is written, so all arithmetic is that of float.
+struct Half {
+    unsigned short bits;
+    __device__ operator float() const { return widened(bits); }
+    __device__ void operator=(float x) { bits = narrowed(x); }
+};

@@ -53,6 +53,12 @@ class Sequential(Module):
         return x
 
 
+def alike(parameter: Tensor, x: Tensor) -> Tensor:
+    """A parameter in the precision that x is computed in: it is kept in single precision, since most updates are too
+    small to change a number of half precision (Micikevicius et al. 2018, "Mixed precision training", §3.1)."""
+    return parameter.half() if x.dtype == np.float16 else parameter
+
+
 class Conv2d(Module):
     """``ops.conv2d`` with its weight (K, C / groups, size, size) and bias (K,). Starts from He's N(0, 2 / fan-in)."""
 
@@ -66,7 +72,8 @@ class Conv2d(Module):
         self.stride, self.padding, self.groups = stride, padding, groups
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups)
+        return ops.conv2d(x, alike(self.weight, x), alike(self.bias, x), stride=self.stride, padding=self.padding,
+                          groups=self.groups)
 
     def multiply_adds(self, y: Tensor) -> int:
         return self.weight.size * y.shape[2] * y.shape[3]
@@ -80,7 +87,7 @@ class Linear(Module):
         self.bias = Tensor(np.zeros(outputs, np.float32), requires_grad=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.linear(x, self.weight, self.bias)
+        return ops.linear(x, alike(self.weight, x), alike(self.bias, x))
 
     def multiply_adds(self, y: Tensor) -> int:
         return self.weight.size

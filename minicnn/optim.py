@@ -10,11 +10,11 @@ import numpy as np
 
 from minicnn.kernels import sgd as kernels
 
-from .device import cpu, home
+from .device import Device, cpu, home
 from .memory import batch_last
 from .tensor import Tensor
 
-__all__ = ["SGD", "PlateauSchedule", "StepSchedule"]
+__all__ = ["SGD", "LossScale", "PlateauSchedule", "StepSchedule"]
 
 
 class SGD:
@@ -47,8 +47,8 @@ class SGD:
             with p.device:
                 self.velocity[name] = np.zeros_like(p.data)
 
-    def step(self) -> None:
-        """Move every parameter that has a gradient by its velocity."""
+    def step(self, loss_scale: float = 1.0) -> None:
+        """Move every parameter that has a gradient by its velocity. The gradients are of the loss × ``loss_scale``."""
         for name, parameter in self.parameters.items():
             if parameter.grad is None:
                 continue
@@ -58,7 +58,23 @@ class SGD:
             with parameter.device:
                 flat = [batch_last(a).reshape(-1)
                         for a in (parameter.writable(), self.velocity[name], parameter.grad.data)]
-                kernels.sgd(-(-parameter.size // kernels.RUN), *flat, float(rate), float(self.momentum), float(decay))
+                # rate · decay and rate · ∂L/∂w are meant; a scale that is a power of two costs no rounding
+                kernels.sgd(-(-parameter.size // kernels.RUN), *flat, rate / loss_scale, float(self.momentum),
+                            decay * loss_scale)
+
+    def gradient_norm(self) -> float:
+        """√Σ (∂L/∂w)² over all parameters, in their precision: not finite where any gradient is not."""
+        squares: dict[Device, Any] = {}  # added up on each device, so that each is waited for once
+        for parameter in self.parameters.values():
+            if parameter.grad is not None:
+                with parameter.device as device:
+                    flat = batch_last(parameter.grad.data).reshape(-1)
+                    squares[device] = squares.get(device, 0) + np.vdot(flat, flat)
+        total = 0.0
+        for device, square in squares.items():
+            with device:
+                total += float(square)
+        return math.sqrt(total)
 
     def zero_grad(self) -> None:
         for parameter in self.parameters.values():
@@ -78,6 +94,42 @@ class SGD:
         for name, v in self.velocity.items():
             with home(v) as device:
                 v[...] = device.bring(state[name])
+
+
+class LossScale:
+    """Keeps small gradients from vanishing in half precision, which knows no number below 6·10⁻⁸: the gradients of
+    loss × factor are computed, and ``step`` takes the factor out again (Micikevicius et al. 2018, "Mixed precision
+    training", §3.2).
+
+        loss.backward(scale.factor)
+        scale.step(optimiser)
+
+    Where a gradient is not finite, the step is left out and the factor halved; after ``patience`` steps in a row that
+    were not, it is doubled. patience: None leaves the factor as it is and does not look.
+    """
+
+    def __init__(self, factor: float = 2.0**16, patience: int | None = 2000):
+        self.factor, self.patience, self.waited = factor, patience, 0
+
+    def step(self, optimiser: SGD) -> bool:
+        """optimiser.step(), or nothing; returns which. Raises OverflowError where no factor of at least 1 helps."""
+        if self.patience is not None:
+            if not math.isfinite(optimiser.gradient_norm()):
+                self.factor, self.waited = self.factor / 2, 0
+                if self.factor < 1:
+                    raise OverflowError("LossScale: the gradients are not finite though the loss is not scaled up any "
+                                        f"more; the learning rate is {optimiser.lr:g}: try a tenth of it, or single "
+                                        "precision")
+                return False
+            self.waited += 1
+        optimiser.step(self.factor)
+        if self.waited == self.patience:
+            self.factor, self.waited = self.factor * 2, 0
+        return True
+
+    def state(self) -> dict[str, Any]:
+        """Plain numbers, from which ``vars(scale).update(state)`` goes on."""
+        return {"factor": self.factor, "waited": self.waited}
 
 
 class StepSchedule:

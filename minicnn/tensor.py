@@ -26,7 +26,7 @@ _ages = itertools.count()
 
 
 class Tensor:
-    """An array of float32 or float64 that remembers how it was computed.
+    """An array of float32 or float64 (half: see ``ops.half``) that remembers how it was computed.
 
     data: array or number, copied. Python numbers become float32; arrays keep their dtype. (Whole numbers stay whole,
         as labels and indexes, and take no gradient.)

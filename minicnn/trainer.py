@@ -21,7 +21,7 @@ from . import checkpoint
 from .log import Log
 from .module import Module, watch
 from .ops import cross_entropy
-from .optim import SGD, PlateauSchedule, StepSchedule
+from .optim import SGD, LossScale, PlateauSchedule, StepSchedule
 from .scores import Loader, Scores, evaluate
 from .tensor import Tensor, no_grad
 
@@ -54,15 +54,18 @@ class Trainer:
 
     extras: arrays and facts saved with every checkpoint, as what was done to the inputs and the names of the classes.
     keep: so many checkpoints of past epochs stay, besides the last and the best. save_minutes: one is written at least
-    so often. print_every: steps from line to line where there is no terminal for a progress bar.
+    so often. print_every: steps from line to line where there is no terminal for a progress bar. loss_scale: for a
+    model that computes in half precision.
     """
 
     def __init__(self, model: Module, optimiser: SGD, schedule: StepSchedule | PlateauSchedule, training: Loader,
                  validation: Loader, folder: Path, *, extras: tuple[dict[str, np.ndarray], dict[str, Any]] = ({}, {}),
-                 keep: int = 1, save_minutes: float = 10.0, print_every: int = 10):
+                 keep: int = 1, save_minutes: float = 10.0, print_every: int = 10,
+                 loss_scale: LossScale | None = None):
         self.model, self.optimiser, self.schedule = model, optimiser, schedule
         self.training, self.validation, self.folder, self.extras = training, validation, folder, extras
         self.keep, self.save_minutes, self.print_every = keep, save_minutes, print_every
+        self.loss_scale = loss_scale or LossScale(1.0, patience=None)
         self.progress = Progress()
         self.recent: deque[float] = deque(maxlen=PLATEAU // 2)
         self.log = Log(folder / "log.jsonl")
@@ -115,6 +118,8 @@ class Trainer:
                 progress.scores.add(loss, logits, labels)
                 line = {"epoch": progress.epoch + 1, "step": progress.step, **here.means(), "lr": self.optimiser.lr,
                         "images_per_second": len(labels) / (now - clock), "waiting": (arrived - clock) / (now - clock)}
+                if self.loss_scale.patience:
+                    line["loss_scale"] = self.loss_scale.factor
                 self.log.write(line)
                 text = (f"loss {line['loss']:.3f}, top-1 {line['top1']:.0%}, top-5 {line['top5']:.0%}, "
                         f"{line['images_per_second']:.1f} images/s, lr {line['lr']:g}, waiting {line['waiting']:.0%}")
@@ -131,10 +136,10 @@ class Trainer:
         logits = self.model(inputs)
         loss = cross_entropy(logits, labels)
         self.optimiser.zero_grad()
-        loss.backward()
+        loss.backward(self.loss_scale.factor)
         if not math.isfinite(loss.item()):  # only here, since a GPU that is asked has to finish what it was told
             raise Diverged(self._where(inputs, loss.item()))
-        self.optimiser.step()
+        self.loss_scale.step(self.optimiser)
         self.progress.step += 1
         return loss.item(), logits.numpy()
 
@@ -170,7 +175,8 @@ class Trainer:
         arrays, facts = self.extras
         arrays = arrays | {f"model.{name}": a for name, a in self.model.state_dict().items()}
         arrays |= {f"velocity.{name}": a for name, a in self.optimiser.state_dict().items()}
-        facts = facts | {"progress": asdict(self.progress), "schedule": self.schedule.state()}
+        facts = facts | {"progress": asdict(self.progress), "schedule": self.schedule.state(),
+                         "loss_scale": self.loss_scale.state()}
         checkpoint.save(self.folder / "last.safetensors", arrays, facts)
 
     def resume(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
@@ -180,6 +186,7 @@ class Trainer:
         self.model.load_state_dict(part("model."))
         self.optimiser.load_state_dict(part("velocity."))
         vars(self.schedule).update(facts["schedule"])
+        vars(self.loss_scale).update(facts.get("loss_scale", {}))  # older checkpoints know none
         self.optimiser.lr = self.schedule.lr
         self.progress = Progress(**facts["progress"] | {"scores": Scores(**facts["progress"]["scores"])})
         self.log.forget_after(self.progress.step, self.progress.epoch)

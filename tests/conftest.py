@@ -67,8 +67,8 @@ def pytest_terminal_summary(terminalreporter):
                                     f"threads ({', '.join(sorted(orders))})")
     if nvrtc.compiled:
         files, texts, architectures = (sorted({each[i] for each in nvrtc.compiled}) for i in range(3))
-        terminalreporter.write_line(f"CUDA files compiled by NVRTC: {len(files)}, as {len(texts)} texts in float and "
-                                    f"double, for {len(architectures)} architectures ({', '.join(architectures)})")
+        terminalreporter.write_line(f"CUDA files compiled by NVRTC: {len(files)}, as {len(texts)} texts in half, float "
+                                    f"and double, for {len(architectures)} architectures ({', '.join(architectures)})")
     if cupy_stand_in.launches:
         terminalreporter.write_line(f"CUDA kernels launched on a stand-in for GPUs: {cupy_stand_in.launches.total():,} "
                                     f"times, {len(cupy_stand_in.launches)} of them")

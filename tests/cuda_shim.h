@@ -23,6 +23,24 @@ extern Place place;
 
 void __syncthreads();
 
+// Half precision: sign, five bits of the exponent, ten behind the point. To the nearest, and half way to the even.
+OURS inline float widened(unsigned short bits) {
+    int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    float size = exponent == 31 ? (fraction ? NAN : INFINITY)
+                                : ldexpf(exponent ? 1024 + fraction : fraction, (exponent ? exponent : 1) - 25);
+    return copysignf(size, bits >> 15 ? -1.0f : 1.0f);
+}
+OURS inline unsigned short narrowed(float x) {
+    int sign = signbit(x) ? 1 << 15 : 0, exponent;
+    float size = fabsf(x);
+    if (!(size < 65520)) return sign | (isnan(x) ? 0x7FFF : 0x7C00);
+    frexpf(size, &exponent);
+    if (size == 0 || exponent < -13) exponent = -13;  // from there down the steps stay the same
+    return sign | ((exponent + 13) * 1024 + int(nearbyintf(ldexpf(size, 11 - exponent))));
+}
+
+struct Half;
+
 namespace shim {
 
 template <class T> struct Code;  // of a parameter's type: what Python must hand over
@@ -31,6 +49,7 @@ template <> struct Code<unsigned long long> { static constexpr const char *of = 
 template <> struct Code<unsigned char> { static constexpr const char *of = "u1 "; };
 template <> struct Code<unsigned> { static constexpr const char *of = "u4 "; };
 template <> struct Code<long long> { static constexpr const char *of = "i8 "; };
+template <> struct Code<Half> { static constexpr const char *of = "f2 "; };
 template <> struct Code<float> { static constexpr const char *of = "f4 "; };
 template <> struct Code<double> { static constexpr const char *of = "f8 "; };
 template <class T> struct Code<T *> { static constexpr const char *of = Code<std::remove_const_t<T>>::of; };

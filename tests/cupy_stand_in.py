@@ -392,6 +392,12 @@ def _target(out):
     return out
 
 
+def _as_multiplied(f, raw):
+    """Products of half precision are added up in single, as cuBLAS does."""
+    half = f is np.matmul and all(x.dtype == np.float16 for x in raw)
+    return [x.astype(np.float32) for x in raw] if half else raw
+
+
 def _ufunc(f, inputs, kwargs, method="__call__"):
     raw, reads, out = [], [], _target(kwargs.pop("out", None)) if kwargs else None
     for x in inputs:
@@ -414,9 +420,11 @@ def _ufunc(f, inputs, kwargs, method="__call__"):
             _do(reads, [out._memory])
             if f is not np.matmul and method == "__call__" and out.shape != np.broadcast_shapes(*map(np.shape, raw)):
                 raise ValueError("Out shape is mismatched")
-            getattr(f, method)(*raw, out=out._np, **kwargs)
+            getattr(f, method)(*_as_multiplied(f, raw), out=out._np, **kwargs)
             return out
         _do(reads)
+        if (product := _as_multiplied(f, raw)) is not raw:
+            return _wrapped(f(*product).astype(np.float16))
         if method == "__call__":
             return _wrapped(f(*raw, order="C", **kwargs))  # CuPy's results are in C order, whatever went in
         return _wrapped(getattr(f, method)(*raw, **kwargs))

@@ -94,6 +94,7 @@ QUEUE = "cupy().cuda.get_current_stream()"
 EMPTY = "            copy = cupy().empty(array.shape, array.dtype)\n"
 crop_kernel = slips("kernels/crop.py", "test_data_augment.py")
 cuda_crop = cuda("crop.cu", "crop")
+HALF = "test_alexnet_in_half_precision_is_the_processors_but_for_rounding"
 cuda_loss, cuda_prelude = cuda("cross_entropy.cu", "cross_entropy"), cuda("prelude.cuh")
 tensor, op, memory = (house(name, "test_tensor.py") for name in ("tensor", "op", "memory"))
 nn, optim = house("nn", "test_nn.py"), house("optim", "test_optim.py")
@@ -255,6 +256,9 @@ FAULTS = [
     cross_entropy("softmax: maximum not taken off", "np.exp(x - x.max(axis, keepdims=True))", "np.exp(x)",
                   case="softmax"),
     # -- data ----------------------------------------------------------------------------------------------------------
+    ops("precision")("half: two digits behind the point", "return x.astype(np.float16), ",
+                     "return np.round(x, 2).astype(np.float16), "),
+    ops("precision")("float: what was half stays so", "return x.astype(np.float32), ", "return x.copy(), "),
     crop_kernel("crop: mirrored one column off", "W - 1 - w", "W - w"),
     crop_kernel("crop: the mean of another place", "pixel - mean[c, i, j]", "pixel - mean[c, h, w]"),
     crop_kernel("crop: noise after the scale", "+ noise[c, n]) * scale", ") * scale + noise[c, n]",
@@ -262,6 +266,8 @@ FAULTS = [
     # -- on a GPU ------------------------------------------------------------------------------------------------------
     cuda_prelude("CUDA: threads counted short", "gridDim.x * blockDim.x;", "gridDim.x * blockDim.x - 1;"),
     cuda_prelude("CUDA: every block does the same", "blockIdx.x * blockDim.x + threadIdx.x", "threadIdx.x"),
+    cuda_columns("CUDA im2col: half precision cut to whole numbers", "inside ? Real(x[", "inside ? int(x["),
+    cuda_prelude("CUDA: half precision written as its bits", "bits = narrowed(x);", "bits = (unsigned short)x;"),
     cuda_columns("CUDA im2col: one column too many", "0 <= w && w < W", "0 <= w && w <= W"),
     cuda_columns("CUDA im2col: start ignored", "int t = start + row % positions;", "int t = row % positions;"),
     cuda_columns("CUDA im2col: rows and columns of the kernel exchanged", "int s = row / positions % S;",
@@ -281,7 +287,7 @@ FAULTS = [
              "j <= c + half; j++)\n        d +="),
     cuda_lrn("CUDA LRN: a ring too small", "2 * half < RING", "half < RING"),
     cuda_lrn("CUDA LRN: β = 0.75 for every β", "if (beta == Real(0.75))", "if (beta > 0)"),
-    cuda_relu("CUDA ReLU: NaN becomes 0", "x[i] < 0 ? 0 : x[i]", "x[i] > 0 ? x[i] : 0"),
+    cuda_relu("CUDA ReLU: NaN becomes 0", "x[i] < 0 ? 0 : Real(x[i])", "x[i] > 0 ? Real(x[i]) : 0"),
     cuda_dropout("CUDA dropout: nine rounds for ten", "round < 10", "round < 9"),
     cuda_dropout("CUDA dropout: the key's high word lost", "Word(key >> 32)", "Word(0)"),
     cuda_dropout("CUDA dropout: beyond the last image", "if (n < N)", "if (n <= N)"),
@@ -294,6 +300,12 @@ FAULTS = [
     cuda_loss("CUDA cross_entropy: beyond the last image", "n < N ? K : 0", "K"),
     cuda_loss("CUDA cross_entropy: every warp writes the loss", "if (first == 0 && n < N)", "if (n < N)"),
     cuda_loss("CUDA cross_entropy: label off by one", "(labels[n] == k)", "(labels[n] == k + 1)"),
+    slips("kernels/__init__.py", "test_cuda_devices.py")("the door: factors in half precision",
+          "np.result_type(np.float32, *", "np.result_type(*"),
+    gpus("optim")("GPUs: the gradient's norm read from another device", "            with device:\n",
+                  "            if True:\n", HALF),
+    gpus("models/alexnet")("half precision: the loss too", "y.float() if self.half else y", "y", HALF),
+    gpus("models/alexnet")("half precision: not on tower b", "a, b = a.half(), b.half()", "a = a.half()", HALF),
     slips("kernels/__init__.py", "test_cuda_kernels.py")("the door: whole numbers as CuPy hands them over",
           "np.int32(a))", "np.int64(a))"),
     gpus("op")("GPUs: an op does not enter its device",
@@ -361,8 +373,11 @@ FAULTS = [
           "items * (i + 1) // slices - (i == slices - 1), i)",
           "test_kernels.py::test_over_covers_every_item_once_and_in_order"),
     # -- layers --------------------------------------------------------------------------------------------------------
-    nn("Linear without its bias", "ops.linear(x, self.weight, self.bias)", "ops.linear(x, self.weight)"),
-    nn("Conv2d: groups not passed on", "padding=self.padding, groups=self.groups)", "padding=self.padding)"),
+    nn("Linear without its bias", "alike(self.weight, x), alike(self.bias, x))",
+       "alike(self.weight, x))"),
+    nn("Conv2d: groups not passed on", "groups=self.groups)\n\n    def multiply", "groups=1)\n\n    def multiply"),
+    nn("half precision: weights kept in single are used so", "return parameter.half() if", "return parameter if",
+       "test_precision.py"),
     nn("He with fan-out", "math.sqrt(2 / inputs)", "math.sqrt(2 / outputs)", "test_nn.py::test_layers_start_from_he"),
     nn("LRN: β is 1", "alpha=self.alpha, beta=self.beta", "alpha=self.alpha, beta=1.0"),
     nn("Dropout at test too", "if not self.training:", "if not self.training and not self.inverted:",
@@ -380,6 +395,12 @@ FAULTS = [
     optim("SGD: the biases' rate for the weights", "self.bias_lr if bias else 1.0", "1.0 if bias else self.bias_lr"),
     optim("SGD: biases decay anyway", "0.0 if bias and not self.decay_biases else self.weight_decay",
           "self.weight_decay"),
+    optim("SGD: the loss scale is not taken out", "rate / loss_scale, ", "rate, "),
+    optim("SGD: the loss scale is taken out of the decay too", "decay * loss_scale)", "decay)"),
+    optim("LossScale: a step that overflowed is taken", "                return False\n", ""),
+    optim("LossScale: steps left out count", "self.factor / 2, 0\n", "self.factor / 2, self.waited\n"),
+    optim("LossScale: it never grows", "self.factor * 2, 0\n", "self.factor, 0\n"),
+    optim("SGD: the norm of some gradients only", "squares.get(device, 0) + np.vdot", "np.vdot"),
     optim("StepSchedule: an epoch late", "if self.epoch in self.drops", "if self.epoch - 1 in self.drops"),
     optim("PlateauSchedule: an epoch late", "self.waited >= self.patience", "self.waited > self.patience"),
     optim("PlateauSchedule: equal is better", "if error < self.best", "if error <= self.best"),

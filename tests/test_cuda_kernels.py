@@ -45,7 +45,7 @@ def test_twins_take_the_same_arguments_in_the_same_order(name):
 
 @needs_nvrtc
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("real", [np.float32, np.float64])
+@pytest.mark.parametrize("real", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("file", FILES)
 def test_it_compiles_without_a_warning(file, real, architecture):
     wholes = {np.dtype(a.dtype) for name, (kernel, _, arguments) in KERNELS.items() for a in arguments
@@ -70,7 +70,7 @@ def on_gpu(kernel, arguments, order, blocks=None):
     """The arrays after a launch as the door would do it, or with so many blocks, of the kernel's CUDA text."""
     copies = [guarded(a) if isinstance(a, np.ndarray) else (a, None) for a in arguments]
     arrays = [a for a, memory in copies if memory is not None]
-    real = next(a.dtype.type for a in arrays if a.dtype.kind == "f")
+    real = kernels._computed_in(arrays)
     given = tuple(real(a) if isinstance(a, float) else a for a, _ in copies)
     name = kernel.__name__
     grid, block, values = kernels.launch_of(name, given)
@@ -83,14 +83,23 @@ def on_gpu(kernel, arguments, order, blocks=None):
     return arrays
 
 
+def in_numba(kernel, items, given):
+    """The arrays afterwards; those of half precision computed in single, and then rounded."""
+    half = any(a.dtype == np.float16 for a in given if isinstance(a, np.ndarray))
+    arguments = [(a.astype(np.float32) if a.dtype == np.float16 else a.copy()) if isinstance(a, np.ndarray) else a
+                 for a in given]  # fmt: skip
+    kernel(items, *arguments)
+    arrays = [a for a in arguments if isinstance(a, np.ndarray)]
+    with np.errstate(over="ignore"):
+        return [a.astype(np.float16) if half and a.dtype == np.float32 else a for a in arrays]
+
+
 def check_twins(kernel, items, *arguments):
-    """In both precisions and every order of threads: the CUDA text does what Numba does."""
-    for real, tolerance in ((np.float64, 1e-12), (np.float32, 1e-5)):
+    """In all precisions and every order of threads: the CUDA text does what Numba does."""
+    for real, tolerance in ((np.float64, 1e-12), (np.float32, 1e-5), (np.float16, 1e-3)):
         given = [np.copy(a).astype(real if a.dtype.kind == "f" else a.dtype) if isinstance(a, np.ndarray) else a
                  for a in arguments]  # fmt: skip
-        expected = [np.copy(a) if isinstance(a, np.ndarray) else a for a in given]
-        kernel(items, *expected)
-        expected = [a for a in expected if isinstance(a, np.ndarray)]
+        expected = in_numba(kernel, items, given)
         first = None
         for order in ORDERS:
             found = on_gpu(kernel, given, order)

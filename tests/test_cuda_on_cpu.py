@@ -79,6 +79,26 @@ def test_a_write_beside_an_array_is_seen(index, element):
         run(beside, [memory[8:16]])
 
 
+def test_half_precision_is_read_and_rounded_as_numpy_does():
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    wide = np.zeros(every.size, np.float32)
+    run("KERNEL widen(float *y, const Half *x) { y[thread()] = x[thread()]; }", [wide, every], blocks=1 << 13)
+    np.testing.assert_array_equal(wide, every.astype(np.float32))
+    assert (np.signbit(wide) == np.signbit(every)).all()
+
+    finite = np.sort(wide[np.isfinite(wide)])
+    between = (finite[1:] + finite[:-1]) / 2  # as far from the one as from the other
+    x = np.concatenate([finite, between, np.nextafter(between, np.inf), np.nextafter(between, -np.inf),
+                        np.float32([65519.9, 65520, -65520, 1e30, np.inf, -np.inf, np.nan, 1e-8, -1e-45])])
+    narrow = np.zeros(x.size, np.float16)
+    run("KERNEL narrow(Half *y, const float *x, int size) { if (thread() < size) y[thread()] = x[thread()]; }",
+        [narrow, x, np.int32(x.size)], blocks=-(-x.size // 8))
+    with np.errstate(over="ignore"):
+        expected = x.astype(np.float16)
+    np.testing.assert_array_equal(narrow, expected)
+    assert (np.signbit(narrow) == np.signbit(expected)).all()
+
+
 @needs_nvrtc
 def test_a_warning_of_the_compiler_is_an_error():
     with pytest.raises(AssertionError, match=r"unused.*never referenced"):

@@ -23,7 +23,8 @@ def test_every_case_is_right(case):
 
 def test_every_op_and_every_layer_has_a_case():
     names = {c.op for c in CASES}
-    assert set(ops.__all__) - {"ledger"} <= names
+    rounding = {"half", "float"}  # goes in steps, of which no difference shows the slope: see test_precision.py
+    assert set(ops.__all__) - {"ledger"} - rounding <= names
     assert {"nn.Conv2d", "nn.Linear", "nn.LocalResponseNorm", "nn.MaxPool2d", "nn.ReLU", "alexnet"} <= names
 
 

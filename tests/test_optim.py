@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
 from minicnn import Tensor, no_grad
-from minicnn.optim import SGD, PlateauSchedule, StepSchedule
+from minicnn.optim import SGD, LossScale, PlateauSchedule, StepSchedule
 
 SHAPES = {"conv.weight": (3, 2, 2, 2), "fc.weight": (300, 70), "fc.bias": (300,)}  # small, more than one slice, a bias
 RATES = (0.1, 0.1, 0.01, 0.01)  # a drop in the middle: the velocity of before it is not scaled
@@ -187,3 +187,78 @@ def test_a_resumed_schedule_goes_on_as_if_never_stopped(new, stop):
     list(rates(first, errors[:stop]))
     vars(second).update(first.state())
     assert list(rates(second, errors[stop:])) == expected[stop:]
+
+
+# -- the loss scale ----------------------------------------------------------------------------------------------------
+
+
+def give_gradients(optimiser, factor, seed=1, spoil=None):
+    random = np.random.default_rng(seed)
+    for name, p in optimiser.parameters.items():
+        gradient = factor * random.standard_normal(p.shape)
+        if name == spoil:
+            gradient.flat[-1] = np.inf
+        p.grad = Tensor(gradient, dtype=p.dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_scaled_loss_changes_no_bit_of_the_step(dtype):
+    results = []
+    for factor in (1.0, 2.0**16):
+        ours = parameters(dtype)
+        optimiser = SGD(ours.items(), lr=0.1, weight_decay=0.3)
+        for seed in (1, 2):
+            give_gradients(optimiser, factor, seed)
+            optimiser.step(factor)
+        results.append({name: p.numpy().copy() for name, p in ours.items()} | optimiser.state_dict())
+    for name, right in results[0].items():
+        np.testing.assert_array_equal(results[1][name], right, name)
+
+
+def test_the_norm_of_the_gradient_is_of_all_parameters():
+    optimiser = SGD(parameters().items())
+    assert optimiser.gradient_norm() == 0
+    give_gradients(optimiser, 2.0)
+    right = math.sqrt(sum((p.grad.numpy() ** 2).sum() for p in optimiser.parameters.values()))
+    assert optimiser.gradient_norm() == pytest.approx(right, rel=1e-12)
+    optimiser.parameters["fc.bias"].grad = None
+    assert optimiser.gradient_norm() < right
+
+
+@pytest.mark.parametrize("spoil", SHAPES)
+def test_a_gradient_that_overflows_leaves_the_step_out(spoil):
+    optimiser, scale = SGD(parameters().items(), lr=0.1), LossScale(16.0, patience=3)
+    give_gradients(optimiser, 16.0)
+    assert scale.step(optimiser)
+    before = {name: p.numpy().copy() for name, p in optimiser.parameters.items()} | optimiser.state_dict()
+    give_gradients(optimiser, 16.0, spoil=spoil)
+    assert not scale.step(optimiser)
+    after = {name: p.numpy() for name, p in optimiser.parameters.items()} | optimiser.state_dict()
+    for name, right in before.items():
+        np.testing.assert_array_equal(after[name], right, name)
+    assert scale.state() == {"factor": 8.0, "waited": 0}
+
+
+def test_the_factor_grows_after_so_many_steps_in_a_row():
+    optimiser, scale = SGD(parameters().items()), LossScale(4.0, patience=3)
+    factors = []
+    for spoil in (None, None, "fc.bias", None, None, None, None, None, None):
+        give_gradients(optimiser, scale.factor, spoil=spoil)
+        scale.step(optimiser)
+        factors.append(scale.factor)
+    assert factors == [4, 4, 2, 2, 2, 4, 4, 4, 8]
+
+
+def test_where_no_factor_helps_it_says_what_to_do():
+    optimiser, scale = SGD(parameters().items(), lr=0.5), LossScale(2.0)
+    give_gradients(optimiser, 1.0, spoil="fc.weight")
+    assert not scale.step(optimiser)
+    with pytest.raises(OverflowError, match=r"LossScale: the gradients are not finite .*rate is 0\.5: try a tenth"):
+        scale.step(optimiser)
+
+
+def test_without_patience_it_looks_at_nothing():
+    optimiser, scale = SGD(parameters().items(), lr=0.1), LossScale(1.0, patience=None)
+    give_gradients(optimiser, 1.0, spoil="fc.weight")
+    assert scale.step(optimiser)
+    assert scale.factor == 1

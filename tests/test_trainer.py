@@ -1,5 +1,6 @@
 """The trainer on a model and pictures small enough to train in a blink."""
 
+import itertools
 import json
 import math
 import os
@@ -11,7 +12,7 @@ import pytest
 from minicnn import checkpoint, manual_seed, no_grad
 from minicnn.log import Log
 from minicnn.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential
-from minicnn.optim import SGD, PlateauSchedule, StepSchedule
+from minicnn.optim import SGD, LossScale, PlateauSchedule, StepSchedule
 from minicnn.scores import Scores, evaluate
 from minicnn.trainer import Diverged, Stopped, Trainer
 
@@ -235,3 +236,26 @@ def test_every_line_of_the_log_is_json(tmp_path):
     trainer(tmp_path / "run").fit(1)
     for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines():
         json.loads(line)
+
+
+def test_a_scaled_loss_trains_alike_leaves_steps_out_and_goes_on_where_it_was(tmp_path):
+    def scaled(name, again=False, **settings):
+        make = resumed if again else trainer
+        return make(tmp_path / name, **settings)
+
+    plain = scaled("plain")
+    plain.fit(2)
+    same = scaled("same", loss_scale=LossScale(2.0**10))
+    same.fit(2)
+    assert same_weights(plain, same)
+
+    whole = scaled("whole", loss_scale=LossScale(2.0**66, patience=4))
+    whole.fit(3)
+    factors = [line["loss_scale"] for line in Log(tmp_path / "whole" / "log.jsonl").read() if "loss" in line]
+    assert factors[0] == 2.0**65, "the square of the first gradient is beyond single precision"
+    assert any(b == 2 * a for a, b in itertools.pairwise(factors)), "and it grows again"
+    scaled("parts", loss_scale=LossScale(2.0**66, patience=4)).fit(1)
+    parts = scaled("parts", again=True, loss_scale=LossScale(1.0, patience=4))
+    parts.fit(3)
+    assert same_weights(whole, parts)
+    assert parts.loss_scale.state() == whole.loss_scale.state()

@@ -71,15 +71,19 @@ class Tower(nn.Module):
 class AlexNet(nn.Module):
     """The network; see ``alexnet``."""
 
-    def __init__(self, variant: str, classes: int, devices: tuple[Device, Device], width: float, inverted: bool):
+    def __init__(self, variant: str, classes: int, devices: tuple[Device, Device], width: float, inverted: bool,
+                 half: bool):
         if variant not in VARIANTS:
             raise ValueError(f"alexnet: there is no variant {variant!r}: choose {' or '.join(VARIANTS)}")
         if classes < 2:
             raise ValueError(f"alexnet: {classes} classes leave nothing to tell apart: give 2 or more")
+        if half and "cpu" in (device.kind for device in devices):
+            raise ValueError(f"alexnet: only GPUs compute in half precision, not {devices[0]} and {devices[1]}: leave "
+                             "half out, or give devices that are GPUs")
         keys = [nn.draw_key(), nn.draw_key()]
         self.a, self.b = (Tower(tower(i, width, inverted=inverted, keys=keys, **VARIANTS[variant])) for i in (0, 1))
         self.fc8 = nn.Linear(2 * self.b.rows()[-1].layers[0].weight.shape[0], classes)
-        self.devices = devices
+        self.devices, self.half = devices, half
         self.a.to(devices[0])
         self.b.to(devices[1])
         self.fc8.to(devices[0])
@@ -89,11 +93,14 @@ class AlexNet(nn.Module):
         if np.shape(images)[1:] != (3, 224, 224):
             raise ValueError(f"alexnet: images {np.shape(images)} must have the shape (N, 3, 224, 224)")
         a, b = (as_tensor(images, device) for device in self.devices)
+        if self.half:
+            a, b = a.half(), b.half()
         for row_a, row_b in zip(self.a.rows(), self.b.rows(), strict=True):
             if row_a.sees == "both":
                 a, b = (concatenate(a.to(device), b.to(device), axis=1) for device in self.devices)
             a, b = row_a(a), row_b(b)
-        return self.fc8(concatenate(a, b.to(self.devices[0]), axis=1))
+        y = self.fc8(concatenate(a, b.to(self.devices[0]), axis=1))
+        return y.float() if self.half else y
 
     def to(self, device: Device) -> nn.Module:
         self.devices = (device, device)
@@ -101,14 +108,15 @@ class AlexNet(nn.Module):
 
 
 def alexnet(variant: str = "blueprint", classes: int = 1000, devices: tuple[Device, Device] = (cpu(0), cpu(0)),
-            width: float = 1.0, inverted_dropout: bool = True) -> AlexNet:
+            width: float = 1.0, inverted_dropout: bool = True, half: bool = False) -> AlexNet:
     """AlexNet of 60,965,224 parameters (Krizhevsky et al. 2012, §3.5 and Figure 2).
 
     variant: "blueprint" normalises after blocks 1, 2 and 5; "paper" after 1 and 2.
     devices: where tower a and tower b live; the last layer lives on the first.
     width: the share of the paper's kernels and units; 1/8 trains on a laptop in a moment.
     inverted_dropout: × 2 in training; False is the paper's form, × ½ at test.
+    half: compute in half precision, from the images to the last layer; weights and loss stay in single. On GPUs alone.
 
-    Raises ValueError for an unknown variant and for less than two classes.
+    Raises ValueError for an unknown variant, for less than two classes, and for half precision on the processor.
     """
-    return AlexNet(variant, classes, devices, width, inverted_dropout)
+    return AlexNet(variant, classes, devices, width, inverted_dropout, half)

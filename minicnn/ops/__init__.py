@@ -16,14 +16,15 @@ from .dropout import dropout
 from .linear import linear, matmul
 from .local_response_norm import local_response_norm
 from .max_pool2d import max_pool2d
+from .precision import float, half
 from .reduce import max, mean, sum
 from .relu import relu
 from .shape import concatenate, flatten, getitem, reshape, transpose
 from .to_device import ledger, to_device
 
 __all__ = [
-    "add", "concatenate", "conv2d", "cross_entropy", "divide", "dropout", "exp", "flatten", "getitem", "ledger",
-    "linear", "local_response_norm", "log", "log_softmax", "matmul", "max", "max_pool2d", "mean", "multiply",
+    "add", "concatenate", "conv2d", "cross_entropy", "divide", "dropout", "exp", "flatten", "float", "getitem", "half",
+    "ledger", "linear", "local_response_norm", "log", "log_softmax", "matmul", "max", "max_pool2d", "mean", "multiply",
     "negative", "power", "relu", "reshape", "sigmoid", "softmax", "subtract", "sum", "tanh", "to_device", "transpose",
 ]  # fmt: skip
 
@@ -45,7 +46,7 @@ _operators = {"add": add, "sub": subtract, "mul": multiply, "truediv": divide, "
 for _name, _op in _operators.items():
     setattr(Tensor, f"__{_name}__", _op)
     setattr(Tensor, f"__r{_name}__", _reversed(_op))
-for _op in (exp, log, tanh, sigmoid, relu, flatten):
+for _op in (exp, log, tanh, sigmoid, relu, flatten, half, float):
     setattr(Tensor, _op.__name__, _op)
 for _op in (sum, mean, max):
     setattr(Tensor, _op.__name__, _over_axes(_op))
