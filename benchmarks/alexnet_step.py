@@ -2,11 +2,14 @@
 
     python benchmarks/alexnet_step.py
     python benchmarks/alexnet_step.py --batch-size 32 128 --repeat 10 --json result.json
-    python benchmarks/alexnet_step.py --device cuda             # TF32, PyTorch in three ways
+    python benchmarks/alexnet_step.py --device cuda             # TF32 and half precision, PyTorch in three ways
 
 Each rival works in a process of its own, so that its peak of memory is its own. They take turns, with a product of
-matrices in between: whatever else the machine does meets all alike, so trust the ratios most. On the processor a turn
-is one step, on a GPU ten, timed by the GPU's own events.
+matrices and a copy in between: whatever else the machine does meets all alike, so trust the ratios most. On the
+processor a turn is one step, on a GPU ten, timed by the GPU's own events.
+
+The limit is what a step would take that multiplied at the rate of that product and then moved what it must at the rate
+of that copy: every activation once an op, ReLU and bias together with their neighbours, and each parameter eight times.
 """
 
 from __future__ import annotations
@@ -31,8 +34,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 GFLOP = 4.1356  # of one image: 2 × (724.4 M multiply-adds forward + 1,343.4 M backward), convolved directly
+PASSES = 8 * 243.86e6  # bytes: the parameters, forward, backward, as gradients, and for the update, in and out
+TRAFFIC = 31.9e6  # bytes of an image: activations and their gradients in single precision
 WARM_UP = 2  # turns; the first step compiles
 TURN = 10  # steps, on a GPU
+COPIED = {"cpu": 1 << 28, "cuda": 1 << 31}  # bytes
 SIDE = {"cpu": 2048, "cuda": 8192}  # of the matrices that tell the machine's own rate
 
 
@@ -45,7 +51,7 @@ def data(batch_size: int) -> tuple[np.ndarray, np.ndarray]:
     return images, random.integers(0, 1000, batch_size)
 
 
-def step_of_minicnn(batch_size: int, threads: int, device: str) -> Callable[[], Any]:
+def step_of_minicnn(batch_size: int, threads: int, device: str, half: bool = False) -> Callable[[], Any]:
     os.environ["CUPY_TF32"] = "1"
     from minicnn import Tensor, cpu, cuda, keep_memory, kernels, models, ops, optim
 
@@ -53,15 +59,16 @@ def step_of_minicnn(batch_size: int, threads: int, device: str) -> Callable[[], 
     kernels.set_num_threads(threads)
     threadpool_limits(threads)
     place = {"cpu": cpu, "cuda": cuda}[device]()
-    net = models.alexnet(devices=(place, place))
+    net = models.alexnet(devices=(place, place), half=half)
+    scale = optim.LossScale() if half else optim.LossScale(1.0, patience=None)
     optimiser = optim.SGD(net.named_parameters(), lr=0.001)
     images, labels = (Tensor(array, device=place) for array in data(batch_size))
 
     def step() -> Any:
         loss = ops.cross_entropy(net(images), labels)
         optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        loss.backward(scale.factor)
+        scale.step(optimiser)
         return loss
 
     return step
@@ -112,16 +119,34 @@ def step_of_torch(batch_size: int, threads: int, device: str, channels_last: boo
     return step
 
 
-def matrix_product(batch_size: int, threads: int, device: str) -> Callable[[], Any]:
-    """Of two matrices of float32: the machine's own rate."""
+def matrix_product(batch_size: int, threads: int, device: str, half: bool = False) -> Callable[[], Any]:
+    """Of two matrices: the machine's own rate."""
     os.environ["CUPY_TF32"] = "1"
     threadpool_limits(threads)
     a, b = np.random.default_rng(0).standard_normal((2, SIDE[device], SIDE[device]), dtype=np.float32)
     if device == "cuda":
         import cupy
 
-        a, b = cupy.asarray(a), cupy.asarray(b)
+        a, b = (cupy.asarray(x.astype(np.float16) if half else x) for x in (a, b))
     return lambda: np.matmul(a, b)
+
+
+def copy(batch_size: int, threads: int, device: str) -> Callable[[], Any]:
+    """From one array to another, each far too large for a cache: the memory's own rate."""
+    from minicnn import kernels
+
+    kernels.set_num_threads(threads)
+    a = np.zeros(COPIED[device] // 4, np.float32)
+    if device == "cuda":
+        import cupy
+
+        a = cupy.asarray(a)
+    b = a.copy()
+
+    def part(first: int, last: int) -> None:
+        b[first:last] = a[first:last]
+
+    return lambda: kernels.over(a.size, part, like=a)
 
 
 RIVALS: dict[str, Callable[[int, int, str], Callable[[], Any]]] = {
@@ -129,8 +154,12 @@ RIVALS: dict[str, Callable[[int, int, str], Callable[[], Any]]] = {
     "torch": step_of_torch,
     "torch, channels last": functools.partial(step_of_torch, channels_last=True),
     "torch, compiled, bf16": functools.partial(step_of_torch, channels_last=True, compiled=True),
+    "minicnn, half": functools.partial(step_of_minicnn, half=True),
     "product": matrix_product,
+    "product of halves": functools.partial(matrix_product, half=True),
+    "copy": copy,
 }
+ON_GPUS = ("minicnn, half", "torch, channels last", "torch, compiled, bf16", "product of halves")
 
 
 # -- turns -------------------------------------------------------------------------------------------------------------
@@ -189,7 +218,7 @@ def work(rival: str, batch_size: int, threads: int, device: str, pipe: Any) -> N
 
 
 def measure(rivals: list[str], batch_size: int, threads: int, device: str, repeat: int) -> list[dict[str, Any]]:
-    """What each rival did at this batch size; the last is the product of matrices."""
+    """What each rival did at this batch size."""
     context = multiprocessing.get_context("spawn")
     processes, results = {}, {rival: {"rival": rival, "batch_size": batch_size, "seconds": []} for rival in rivals}
     for rival in rivals:
@@ -214,6 +243,16 @@ def measure(rivals: list[str], batch_size: int, threads: int, device: str, repea
         speeds = [batch_size / seconds for seconds in result["seconds"]]
         result["images_per_s"] = {f.__name__: f(speeds) for f in (statistics.median, min, max)}
     return list(results.values())
+
+
+def machine_rates(measured: dict[str, dict[str, Any]], device: str) -> dict[str, float]:
+    """How fast the machine multiplied and copied in between."""
+    seconds = {rival: statistics.median(result["seconds"]) for rival, result in measured.items()}
+    rates = {"gflop_per_s": 2 * SIDE[device] ** 3 / seconds["product"] / 1e9,
+             "bytes_per_s": 2 * COPIED[device] / seconds["copy"]}
+    if "product of halves" in seconds:
+        rates["half_gflop_per_s"] = 2 * SIDE[device] ** 3 / seconds["product of halves"] / 1e9
+    return rates
 
 
 # -- what is asked and told --------------------------------------------------------------------------------------------
@@ -266,39 +305,48 @@ def main() -> None:
         except RuntimeError as error:
             parser.error(f"--device: {error}")
 
-    rivals = ["minicnn"]
-    if not asked.no_torch and importlib.util.find_spec("torch"):
-        rivals += [r for r in RIVALS if r == "torch" or (r.startswith("torch") and asked.device == "cuda")]
-    elif not asked.no_torch:
-        print("PyTorch is not installed, so there is nothing to compare with: pip install torch", file=sys.stderr)
-    side, results, rates = SIDE[asked.device], [], []
+    rivals = [r for r in RIVALS if asked.device == "cuda" or r not in ON_GPUS]
+    if asked.no_torch or not importlib.util.find_spec("torch"):
+        rivals = [r for r in rivals if not r.startswith("torch")]
+        if not asked.no_torch:
+            print("PyTorch is not installed, so there is nothing to compare with: pip install torch", file=sys.stderr)
+    results: list[dict[str, Any]] = []
+    machines: list[dict[str, float]] = []
     print(f"{machine}. A step of AlexNet, median of {asked.repeat} turns (least – most):\n")
-    print("batch  rival                  images/s                     ms/step  peak memory  share of sgemm  ratio")
+    print("batch  rival                  images/s                     ms/step  peak memory  of the product  "
+          "of the limit  ratio")
     for batch_size in asked.batch_size:
-        *steps, product = measure([*rivals, "product"], batch_size, asked.threads, asked.device, asked.repeat)
-        rates += [2 * side**3 / seconds / 1e9 for seconds in product["seconds"]]
-        here = statistics.median(2 * side**3 / seconds / 1e9 for seconds in product["seconds"])
-        for result in steps:
-            speed, peak = result["images_per_s"], result["peak_bytes"]
-            result["share_of_sgemm"] = speed["median"] * GFLOP / here
-            ratio = f"{steps[0]['images_per_s']['median'] / speed['median']:.2f}" if result is not steps[0] else ""
+        measured = {r["rival"]: r for r in measure(rivals, batch_size, asked.threads, asked.device, asked.repeat)}
+        rates = machine_rates(measured, asked.device)
+        machines.append(rates)
+        ours = measured["minicnn"]["images_per_s"]["median"]
+        for rival, result in measured.items():
+            if not rival.startswith(("minicnn", "torch")):
+                continue
+            speed, peak, seconds = result["images_per_s"], result["peak_bytes"], statistics.median(result["seconds"])
+            half = rival.endswith(("half", "bf16"))
+            arithmetic = batch_size * GFLOP / rates["half_gflop_per_s" if half else "gflop_per_s"]
+            memory = (PASSES + batch_size * TRAFFIC / (2 if half else 1)) / rates["bytes_per_s"]
+            result["share_of_product"], result["share_of_limit"] = arithmetic / seconds, (arithmetic + memory) / seconds
+            ratio = f"{ours / speed['median']:.2f}" if rival != "minicnn" else ""
             spread = f"{speed['median']:.2f} ({speed['min']:.2f} – {speed['max']:.2f})"
-            milliseconds = 1e3 * statistics.median(result["seconds"])
-            print(f"{batch_size:5}  {result['rival']:21}  {spread:27}  {milliseconds:7.2f}  "
-                  f"{f'{peak / 1e9:.2f} GB' if peak else 'unknown':>11}  {result['share_of_sgemm']:14.0%}  {ratio:>5}",
-                  flush=True)
-        results += steps
-    rate = statistics.median(rates)
-    print(f"\nThe ratio is minicnn's images/s by the rival's. sgemm of {side}³ in the same run: {rate:.0f} GFLOP/s "
-          f"({min(rates):.0f} – {max(rates):.0f}). An image is {GFLOP} GFLOP: a step that did nothing else would make "
-          f"{rate / GFLOP:.1f} images/s.")
+            print(f"{batch_size:5}  {rival:21}  {spread:27}  {1e3 * seconds:7.2f}  "
+                  f"{f'{peak / 1e9:.2f} GB' if peak else 'unknown':>11}  {result['share_of_product']:14.0%}  "
+                  f"{result['share_of_limit']:12.0%}  {ratio:>5}", flush=True)
+            results.append(result)
+    rates = {name: statistics.median(each[name] for each in machines) for name in machines[0]}
+    halves = f", in half precision {rates['half_gflop_per_s']:.0f}" if "half_gflop_per_s" in rates else ""
+    print(f"\nThe ratio is minicnn's images/s by the rival's. In the same run a product of {SIDE[asked.device]}³ made "
+          f"{rates['gflop_per_s']:.0f} GFLOP/s{halves}, a copy moved {rates['bytes_per_s'] / 1e9:.1f} GB/s, read and "
+          f"written. An image is {GFLOP} GFLOP: a step of nothing else would make "
+          f"{rates['gflop_per_s'] / GFLOP:.1f} images/s.")
     if asked.json:
-        packages = ["numpy", "numba", *(["torch"] if len(rivals) > 1 else [])]
+        packages = ["numpy", "numba", *(["torch"] if "torch" in rivals else [])]
         asked.json.write_text(json.dumps({
             "date": date.today().isoformat(), "machine": machine, "system": platform.system(),
             "cores": cores, "threads": asked.threads, "gflop_per_image": GFLOP,
             "versions": {"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in packages}},
-            "sgemm_gflop_per_s": {f.__name__: f(rates) for f in (statistics.median, min, max)}, "results": results,
+            "bytes_per_step": PASSES, "bytes_per_image": TRAFFIC, "rates": machines, "results": results,
         }, indent=1) + "\n")  # fmt: skip
 
 
