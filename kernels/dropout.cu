@@ -4,9 +4,10 @@ typedef unsigned int Word;
 typedef unsigned long long Long;
 
 // row: one unit; a lane takes four images at a time, as many as one count gives numbers for
-KERNEL dropout(Element *y, int units, int N, const Element *x, int, int,
-               int first_unit, Long step, Long key, Long threshold, Real scale)
+KERNEL dropout(Element *y, int units, int N, const Element *x, int, int, const Whole *counter, int,
+               int first_unit, Long threshold, Real scale)
 {
+    Long key = counter[0], step = counter[1];
     for (int unit = warp(); unit < units; unit += warps())
         for (int block = lane(); 4 * block < N; block += WARP) {
             Word c[4] = {Word(first_unit + unit), Word(block), Word(step), Word(step >> 32)};

@@ -2,7 +2,8 @@
 
 Philox 4×32 with ten rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") turns a counter of four
 words and a key of two into four random words. The counter is (unit, image // 4, step): so a number depends on where it
-is used and on nothing else, and neither a mask nor a generator's state is ever stored.
+is used and on nothing else, and neither a mask nor a generator's state is ever stored. Key and step are two numbers in
+memory, so that what was once enqueued on a GPU can be done again for another step.
 """
 
 import numpy as np
@@ -11,16 +12,17 @@ from . import kernel
 
 
 @kernel
-def dropout(first, last, y, x, first_unit, step, key, threshold, scale):
+def dropout(first, last, y, x, counter, first_unit, threshold, scale):
     N = x.shape[1]
+    key, step = np.uint64(counter[0]), np.uint64(counter[1])
     zero = x.dtype.type(0)
     word = np.uint64(0xFFFFFFFF)
     half = np.uint64(32)
     for unit in range(first, last):
         for block in range((N + 3) // 4):
             c0, c1 = np.uint64(first_unit + unit), np.uint64(block)
-            c2, c3 = np.uint64(step) & word, np.uint64(step) >> half
-            k0, k1 = np.uint64(key) & word, np.uint64(key) >> half
+            c2, c3 = step & word, step >> half
+            k0, k1 = key & word, key >> half
             for _ in range(10):
                 p0, p1 = np.uint64(0xD2511F53) * c0, np.uint64(0xCD9E8D57) * c2
                 c0, c1, c2, c3 = (p1 >> half) ^ c1 ^ k0, p1 & word, (p0 >> half) ^ c3 ^ k1, p0 & word

@@ -137,14 +137,16 @@ class Dropout(Module):
     def __init__(self, p: float = 0.5, *, inverted: bool = True, key: int | None = None, first_unit: int = 0):
         self.p, self.inverted, self.first_unit = p, inverted, first_unit
         # key and step, kept in the state, so that a resumed run draws the same
-        self.counter = np.array([draw_key() if key is None else key, 0], np.int64)
+        self.counter = Tensor(np.array([draw_key() if key is None else key, 0], np.int64))
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x if self.inverted else x * (1 - self.p)
-        key, step = self.counter.tolist()
-        self.counter[1] += 1
-        return ops.dropout(x, p=self.p, key=key, step=step, first_unit=self.first_unit, inverted=self.inverted)
+        now = self.counter.detach()
+        with self.counter.device:
+            step = self.counter.writable()[1:]
+            step += 1
+        return ops.dropout(x, now, p=self.p, first_unit=self.first_unit, inverted=self.inverted)
 
 
 def initialise(model: Module, deviation: Callable[[str, Tensor], float], bias: Callable[[str], float]) -> None:

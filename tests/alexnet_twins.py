@@ -24,7 +24,7 @@ def double(model):
     """The model, its parameters now in float64."""
     for module in model.modules():
         for name, value in list(vars(module).items()):
-            if isinstance(value, Tensor):
+            if isinstance(value, Tensor) and value.requires_grad:
                 setattr(module, name, Tensor(value, dtype=np.float64, requires_grad=True, device=value.device))
     return model
 
@@ -47,8 +47,8 @@ def masks(net, images):
     """What dropout will do next to fc6 and to fc7, over the units of both towers."""
     for row in (net.a.fc6, net.a.fc7):
         linear, _, dropout = row.layers
-        key, step = dropout.counter.tolist()
-        yield ops.dropout(np.ones((images, 2 * linear.weight.shape[0])), key=key, step=step).numpy()
+        counter = dropout.counter.numpy()
+        yield ops.dropout(np.ones((images, 2 * linear.weight.shape[0])), counter).numpy()
 
 
 def batch(images, dtype=np.float64):

@@ -148,7 +148,7 @@ def test_to_brings_both_towers_together():
 
 def test_each_layer_drops_by_its_own_numbers_and_both_towers_by_the_same():
     net = alexnet(width=1 / 16)
-    (fc6, fc7), towers_b = ([row.layers[-1].counter[0] for row in (t.fc6, t.fc7)] for t in (net.a, net.b))
+    (fc6, fc7), towers_b = ([row.layers[-1].counter.numpy()[0] for row in (t.fc6, t.fc7)] for t in (net.a, net.b))
     assert fc6 != fc7
     assert towers_b == [fc6, fc7]
 

@@ -26,7 +26,8 @@ def numbers(unit, image, step, key):
     return philox((unit, image // 4, step & WORD, step >> 32), (key & WORD, key >> 32))[image % 4]
 
 
-def dropped(x, p=0.5, key=0, step=0, first_unit=0, inverted=True):
+def dropped(x, counter, p=0.5, first_unit=0, inverted=True):
+    key, step = map(int, counter)
     y = np.zeros(x.shape)
     for unit, place in enumerate(np.ndindex(x.shape[1:])):
         for n in range(len(x)):
@@ -35,8 +36,8 @@ def dropped(x, p=0.5, key=0, step=0, first_unit=0, inverted=True):
     return y
 
 
-def mask(shape, **settings):
-    return ops.dropout(np.ones(shape), inverted=False, **settings).numpy()
+def mask(shape, key, step, **settings):
+    return ops.dropout(np.ones(shape), [key, step], inverted=False, **settings).numpy()
 
 
 @pytest.mark.parametrize("counter, key, words", [
@@ -58,14 +59,14 @@ def test_the_kernel_gives_the_words_of_the_reference_to_the_last_bit(unit, step,
         word = numbers(unit, image, step, key)
         for threshold, keeps in (word, 1), (word + 1, 0):
             y = np.empty((1, 9))
-            kernels.dropout.dropout(1, y, np.ones((1, 9)), unit, step, key, threshold, 1.0)
+            kernels.dropout.dropout(1, y, np.ones((1, 9)), np.array([key, step]), unit, threshold, 1.0)
             assert y[0, image] == keeps
 
 
 @given(shape=st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(1, 2)), p=st.floats(0, 0.95),
        key=st.integers(0, 2**62), step=st.integers(0, 2**40), first_unit=st.integers(0, 9), inverted=st.booleans())
 def test_dropout(shape, p, key, step, first_unit, inverted):
-    check_op(ops.dropout, dropped, normal(*shape), p=p, key=key, step=step, first_unit=first_unit, inverted=inverted)
+    check_op(ops.dropout, dropped, normal(*shape), np.array([key, step]), p=p, first_unit=first_unit, inverted=inverted)
 
 
 def test_the_mask_depends_on_unit_image_step_and_key_alone():
@@ -74,7 +75,7 @@ def test_the_mask_depends_on_unit_image_step_and_key_alone():
     assert (mask((8, 2, 3), key=5, step=7) == whole.reshape(8, 2, 3)).all(), "another shape"
     halves = [mask((8, 3), key=5, step=7, first_unit=unit) for unit in (0, 3)]
     assert (np.concatenate(halves, 1) == whole).all(), "two towers"
-    single = ops.dropout(np.ones((8, 6), np.float32), key=5, step=7, inverted=False)
+    single = ops.dropout(np.ones((8, 6), np.float32), [5, 7], inverted=False)
     assert (single.numpy() == whole).all(), "single precision"
 
 
@@ -98,7 +99,7 @@ def test_both_forms_and_the_gradient_use_one_mask():
     kept = mask((16, 8), p=0.25, key=3, step=4)
     for inverted, scale in (True, 4 / 3), (False, 1.0):
         x = Tensor(np.ones((16, 8)), requires_grad=True)
-        y = ops.dropout(x, p=0.25, key=3, step=4, inverted=inverted)
+        y = ops.dropout(x, [3, 4], p=0.25, inverted=inverted)
         y.sum().backward()
         np.testing.assert_allclose(y.numpy(), kept * scale)
         np.testing.assert_allclose(x.grad.numpy(), kept * scale)
@@ -106,7 +107,7 @@ def test_both_forms_and_the_gradient_use_one_mask():
 
 def test_one_tensor_dropped_at_two_steps():
     x = Tensor(np.ones((8, 8)), requires_grad=True)
-    y = ops.dropout(x, key=1, step=1) + ops.dropout(x, key=1, step=2)
+    y = ops.dropout(x, [1, 1]) + ops.dropout(x, [1, 2])
     y.sum().backward()
     assert (x.grad.numpy() == y.numpy()).all()
 
@@ -114,4 +115,10 @@ def test_one_tensor_dropped_at_two_steps():
 @pytest.mark.parametrize("p", [1.0, -0.1, 2, float("nan")])
 def test_what_is_no_probability_is_refused(p):
     with pytest.raises(ValueError, match=f"dropout: p is {p}"):
-        ops.dropout(normal(2, 2), p=p, key=0, step=0)
+        ops.dropout(normal(2, 2), [0, 0], p=p)
+
+
+@pytest.mark.parametrize("counter", [[1], [1, 2, 3], [1.0, 2.0], 5])
+def test_a_counter_that_is_none(counter):
+    with pytest.raises(ValueError, match=r"dropout: the counter is .*: give two whole numbers, \[key, step\]"):
+        ops.dropout(normal(2, 2), np.array(counter), p=0.5)

@@ -204,7 +204,7 @@ def test_rounding_shows_the_error_over_the_step():
 
 def test_a_function_that_changes_is_named():
     random = np.random.default_rng(0)
-    changing = failure(lambda x: ops.dropout(x, key=int(random.integers(99)), step=0), normal(5))
+    changing = failure(lambda x: ops.dropout(x, [int(random.integers(99)), 0]), normal(5))
     assert [v.name for v in changing.verdicts] == ["not deterministic"]
     assert "called twice with the same inputs" in str(changing)
     assert verdicts(nn.Dropout(), normal(5, 4)) == ["not deterministic"]

@@ -87,7 +87,7 @@ def changing(title: str, once: np.ndarray, again: np.ndarray) -> GradientError:
     i = int(np.abs(once - again).argmax())
     return plain(f"{title}: called twice with the same inputs, it gave {once.flat[i]:.8g} and {again.flat[i]:.8g}",
                  "output", "not deterministic", "there is nothing to differentiate: fix the random numbers, those of "
-                 "dropout by key= and step=, of a layer by its counter, or call eval()")  # fmt: skip
+                 "dropout by its counter, or call eval()")  # fmt: skip
 
 
 def rounds(curve: Sequence[tuple[float, float]]) -> bool:

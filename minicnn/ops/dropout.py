@@ -13,25 +13,30 @@ __all__ = ["dropout"]
 
 
 @op
-def dropout(x: Array, *, p: float = 0.5, key: int, step: int, first_unit: int = 0, inverted: bool = True) -> Any:
+def dropout(x: Array, counter: Array, *, p: float = 0.5, first_unit: int = 0, inverted: bool = True) -> Any:
     """Set each element to 0 with probability p: y = x · mask, and · 1 / (1 − p) where ``inverted``.
 
-    x, y: (N, ...).  The mask is a function of (key, step, unit, image) and of nothing else: it is computed again for
-    the gradient, and is the same on every device. A unit is a place in (...), counted from ``first_unit``, so that two
-    towers can share what one net would have. ``inverted`` keeps the mean of x in training, and then nothing is to be
-    done at test; the paper's own form leaves it to the test to multiply by 1 − p.
+    x, y: (N, ...).  counter: two whole numbers, a key and a step.  The mask is a function of (key, step, unit, image)
+    and of nothing else: it is computed again for the gradient, and is the same on every device. A unit is a place in
+    (...), counted from ``first_unit``, so that two towers can share what one net would have. ``inverted`` keeps the
+    mean of x in training, and then nothing is to be done at test; the paper's own form leaves it to the test to
+    multiply by 1 − p.
 
-    Raises ValueError unless 0 ≤ p < 1.
+    Raises ValueError unless 0 ≤ p < 1, and where the counter is not two whole numbers.
     """
     if not 0 <= p < 1:
         raise ValueError(f"dropout: p is {p}: the probability of dropping a unit lies in 0 ≤ p < 1")
+    if np.shape(counter) != (2,) or counter.dtype.kind not in "iu":
+        raise ValueError(f"dropout: the counter is {np.result_type(counter)} {np.shape(counter)}: give two whole "
+                         "numbers, [key, step]")
+    counter = counter.astype(np.int64, copy=False)
     units = x.size // len(x) if len(x) else 0
     scale = 1 / (1 - p) if inverted else 1.0
 
     def masked(a: Array) -> Array:
         result = np.empty_like(a)
         seen = [batch_last(array).reshape(units, len(x)) for array in (result, a)]
-        kernels.dropout(units, *seen, first_unit, np.uint64(step), np.uint64(key), np.uint64(p * 2**32), scale)
+        kernels.dropout(units, *seen, counter, first_unit, np.uint64(p * 2**32), scale)
         return result
 
-    return masked(x), masked
+    return masked(x), masked, None
