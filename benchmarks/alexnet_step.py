@@ -51,9 +51,11 @@ def data(batch_size: int) -> tuple[np.ndarray, np.ndarray]:
     return images, random.integers(0, 1000, batch_size)
 
 
-def step_of_minicnn(batch_size: int, threads: int, device: str, half: bool = False) -> Callable[[], Any]:
+def step_of_minicnn(batch_size: int, threads: int, device: str, half: bool = False, graph: bool = False
+                    ) -> Callable[[], Any]:
     os.environ["CUPY_TF32"] = "1"
-    from minicnn import Tensor, cpu, cuda, keep_memory, kernels, models, ops, optim
+    from minicnn import Tensor, cpu, cuda, keep_memory, kernels, models, optim
+    from minicnn.replay import Replay, gradients
 
     keep_memory()  # as the training script does
     kernels.set_num_threads(threads)
@@ -62,13 +64,16 @@ def step_of_minicnn(batch_size: int, threads: int, device: str, half: bool = Fal
     net = models.alexnet(devices=(place, place), half=half)
     scale = optim.LossScale() if half else optim.LossScale(1.0, patience=None)
     optimiser = optim.SGD(net.named_parameters(), lr=0.001)
-    images, labels = (Tensor(array, device=place) for array in data(batch_size))
+    images, labels = data(batch_size)
+    images = Tensor(images, device=place)
+    replay = Replay(net, optimiser) if graph else None
 
     def step() -> Any:
-        loss = ops.cross_entropy(net(images), labels)
-        optimiser.zero_grad()
-        loss.backward(scale.factor)
-        scale.step(optimiser)
+        if replay:
+            loss, _ = replay.gradients(images, labels, scale.factor)
+        else:
+            loss, _ = gradients(net, optimiser, images, labels, scale.factor)
+        scale.step(replay or optimiser)
         return loss
 
     return step
@@ -154,12 +159,15 @@ RIVALS: dict[str, Callable[[int, int, str], Callable[[], Any]]] = {
     "torch": step_of_torch,
     "torch, channels last": functools.partial(step_of_torch, channels_last=True),
     "torch, compiled, bf16": functools.partial(step_of_torch, channels_last=True, compiled=True),
+    "minicnn, graph": functools.partial(step_of_minicnn, graph=True),
     "minicnn, half": functools.partial(step_of_minicnn, half=True),
+    "minicnn, graph, half": functools.partial(step_of_minicnn, graph=True, half=True),
     "product": matrix_product,
     "product of halves": functools.partial(matrix_product, half=True),
     "copy": copy,
 }
-ON_GPUS = ("minicnn, half", "torch, channels last", "torch, compiled, bf16", "product of halves")
+ON_GPUS = ("minicnn, graph", "minicnn, half", "minicnn, graph, half", "torch, channels last", "torch, compiled, bf16",
+           "product of halves")
 
 
 # -- turns -------------------------------------------------------------------------------------------------------------
@@ -183,7 +191,7 @@ def clock_of(rival: str, device: str) -> Callable[[Callable[[], Any]], tuple[flo
         step()
         return time.perf_counter() - start, peak_memory()
 
-    def by_cupy(step: Callable[[], Any]) -> tuple[float, int]:
+    def by_cupy(step: Callable[[], Any]) -> tuple[float, int | None]:
         import cupy
 
         start = cupy.cuda.get_current_stream().record(cupy.cuda.Event())
@@ -192,7 +200,7 @@ def clock_of(rival: str, device: str) -> Callable[[Callable[[], Any]], tuple[flo
         end = cupy.cuda.get_current_stream().record(cupy.cuda.Event())
         end.synchronize()
         seconds = cupy.cuda.get_elapsed_time(start, end) / 1e3 / TURN
-        return seconds, cupy.get_default_memory_pool().total_bytes()
+        return seconds, None if "graph" in rival else cupy.get_default_memory_pool().total_bytes()  # it has its own
 
     def by_torch(step: Callable[[], Any]) -> tuple[float, int]:
         import torch

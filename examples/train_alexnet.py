@@ -100,6 +100,7 @@ def arguments() -> argparse.Namespace:
         help="where the towers live, one or two, as cuda:0,cuda:1 (default: auto, GPUs that work, else cpu:0,cpu:1)")
     add("--tf32", action="store_true", help="on GPUs, products of 10 bits after the point: faster, less exact")
     add("--half", action="store_true", help="on GPUs, activations of half precision and a scaled loss: faster still")
+    add("--graph", action="store_true", help="on one GPU, tell it a step once and let it repeat that")
     add("-o", "--output", type=Path, help="folder of the run (default: runs/<date and time>)")
     add("--resume", type=Path, metavar="RUN", help="go on with the run in this folder, or from this checkpoint")
     add("--evaluate", action="store_true", help="only measure the checkpoint given by --resume on DATA/val")
@@ -112,7 +113,7 @@ def arguments() -> argparse.Namespace:
 
 
 DEFAULTS: dict[str, Any] = {"data": None, "variant": "blueprint", "width": 1.0, "device": "auto", "tf32": False,
-                            "half": False, "keep": 1, "save_minutes": 10.0,
+                            "half": False, "graph": False, "keep": 1, "save_minutes": 10.0,
                             "workers": max(1, (os.cpu_count() or 1) // 2)}
 
 
@@ -181,6 +182,8 @@ def where(config: dict[str, Any]) -> str:
         print("--tf32 is for GPUs: it changes nothing here", file=sys.stderr)
     if config["half"] and "cpu" in names:
         raise DataError(f"--half is for GPUs, the towers are on {names}: leave it out")
+    if config["graph"] and ("cpu" in names or len(set(names.split(","))) > 1):
+        raise DataError(f"--graph is for one GPU, the towers are on {names}: give --device cuda:0, or leave it out")
     return names
 
 
@@ -243,7 +246,7 @@ def train(given: argparse.Namespace) -> None:
         kept = {f"statistics.{name}": getattr(statistics, name) for name in ("mean", "sigma", "axes")}
         trainer = Trainer(model, optimiser, schedule, train_loader, val_loader, run, keep=config["keep"],
                           save_minutes=config["save_minutes"],
-                          loss_scale=LossScale() if config["half"] else None,
+                          loss_scale=LossScale() if config["half"] else None, graph=config["graph"],
                           extras=(kept, {"config": config, "classes": training.classes}))
         if facts:
             trainer.resume(arrays, facts)

@@ -240,4 +240,9 @@ def parts(like: Any) -> int:
 def workspace(like: Any) -> int:
     """How many bytes of scratch memory a core may fill at a time, where ``like`` lives: what stays in its cache. On a
     GPU a sixteenth of its memory, for products as large as it can use, but no more than a kernel can count."""
-    return 2 << 20 if isinstance(like, np.ndarray) else min(like.device.mem_info[1] // 16, LARGEST * like.itemsize)
+    return 2 << 20 if isinstance(like, np.ndarray) else min(_memory(like.device) // 16, LARGEST * like.itemsize)
+
+
+@functools.cache
+def _memory(gpu: Any) -> int:
+    return gpu.mem_info[1]  # bytes in all. The driver takes its time to say, and says nothing while a graph is recorded

@@ -111,7 +111,7 @@ class LossScale:
     def __init__(self, factor: float = 2.0**16, patience: int | None = 2000):
         self.factor, self.patience, self.waited = factor, patience, 0
 
-    def step(self, optimiser: SGD) -> bool:
+    def step(self, optimiser: Any) -> bool:
         """optimiser.step(), or nothing; returns which. Raises OverflowError where no factor of at least 1 helps."""
         if self.patience is not None:
             if not math.isfinite(optimiser.gradient_norm()):

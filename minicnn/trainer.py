@@ -20,8 +20,8 @@ from tqdm import tqdm
 from . import checkpoint
 from .log import Log
 from .module import Module, watch
-from .ops import cross_entropy
 from .optim import SGD, LossScale, PlateauSchedule, StepSchedule
+from .replay import Replay, gradients
 from .scores import Loader, Scores, evaluate
 from .tensor import Tensor, no_grad
 
@@ -55,17 +55,18 @@ class Trainer:
     extras: arrays and facts saved with every checkpoint, as what was done to the inputs and the names of the classes.
     keep: so many checkpoints of past epochs stay, besides the last and the best. save_minutes: one is written at least
     so often. print_every: steps from line to line where there is no terminal for a progress bar. loss_scale: for a
-    model that computes in half precision.
+    model that computes in half precision. graph: on one GPU, tell it a step once and let it do that again.
     """
 
     def __init__(self, model: Module, optimiser: SGD, schedule: StepSchedule | PlateauSchedule, training: Loader,
                  validation: Loader, folder: Path, *, extras: tuple[dict[str, np.ndarray], dict[str, Any]] = ({}, {}),
                  keep: int = 1, save_minutes: float = 10.0, print_every: int = 10,
-                 loss_scale: LossScale | None = None):
+                 loss_scale: LossScale | None = None, graph: bool = False):
         self.model, self.optimiser, self.schedule = model, optimiser, schedule
         self.training, self.validation, self.folder, self.extras = training, validation, folder, extras
         self.keep, self.save_minutes, self.print_every = keep, save_minutes, print_every
         self.loss_scale = loss_scale or LossScale(1.0, patience=None)
+        self.replay = Replay(model, optimiser) if graph else None
         self.progress = Progress()
         self.recent: deque[float] = deque(maxlen=PLATEAU // 2)
         self.log = Log(folder / "log.jsonl")
@@ -133,13 +134,12 @@ class Trainer:
     @np.errstate(over="ignore", invalid="ignore")  # what overflows is found in the loss, and explained
     def step(self, inputs: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
         """One step of the optimiser. Returns the loss and the model's outputs before it."""
-        logits = self.model(inputs)
-        loss = cross_entropy(logits, labels)
-        self.optimiser.zero_grad()
-        loss.backward(self.loss_scale.factor)
+        factor = self.loss_scale.factor
+        loss, logits = (self.replay.gradients(inputs, labels, factor) if self.replay else
+                        gradients(self.model, self.optimiser, inputs, labels, factor))
         if not math.isfinite(loss.item()):  # only here, since a GPU that is asked has to finish what it was told
             raise Diverged(self._where(inputs, loss.item()))
-        self.loss_scale.step(self.optimiser)
+        self.loss_scale.step(self.replay or self.optimiser)
         self.progress.step += 1
         return loss.item(), logits.numpy()
 

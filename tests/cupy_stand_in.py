@@ -7,9 +7,13 @@ happens while memory is freed cannot raise, and is told in ``violations``.
 
 Each stream has a vector clock: to what tick it knows the work of every stream. Work is done at once, in the order of
 the program, but uploads from pinned memory on a stream: these read the host's memory only when somebody looks.
+
+A stream that is captured does nothing, and what would need an answer is refused: each thing is done once, to learn the
+shapes of results, and written down; in the end all memory is as it was before, and what is new holds NaN.
 """
 
 import ctypes
+import enum
 import itertools
 import sys
 import threading
@@ -62,6 +66,7 @@ class _Here(threading.local):
 _here, _serial = _Here(), itertools.count(1)
 _host = {}  # {stream: tick}: what the host knows to be done. One for all threads, which hand over to one another
 _lock = threading.RLock()
+_alive = weakref.WeakSet()  # all memory
 _nulls, _streams, _used, _waiting, _pinned = {}, [], Counter(), [], weakref.WeakSet()
 
 
@@ -84,7 +89,7 @@ class Stream:
         self.device_id = _here.device if _device is None else _device
         self.is_null, self.is_non_blocking = _device is not None, non_blocking
         self.ptr = 0 if self.is_null else next(_serial) << 8
-        self.clock, self.tick, self._before = {}, 0, []
+        self.clock, self.tick, self._before, self.tape = {}, 0, [], None
         if null:
             self.__class__ = _Null
         elif not self.is_null:
@@ -135,9 +140,23 @@ class Stream:
             _merge(self.clock, event.clock)
 
     def synchronize(self):
+        _refuse_while_capturing()
         with _lock:
             self._catch_up()
             _host_learns(self.clock)
+
+    def begin_capture(self, mode=None):
+        if self.is_null or self.tape is not None:
+            raise CUDARuntimeError(900, "cudaErrorStreamCaptureUnsupported: operation not permitted")
+        self.tape = Graph(self.device_id)
+
+    def is_capturing(self):
+        return self.tape is not None
+
+    def end_capture(self):
+        graph, self.tape = self.tape, None
+        graph.end()
+        return graph
 
     @property
     def done(self):
@@ -175,6 +194,64 @@ def _current():
 
 def _as_stream(stream):
     return _current() if stream is None else _null(_here.device) if isinstance(stream, _Null) else stream
+
+
+def _tape():
+    return _current().tape
+
+
+def _refuse_while_capturing():
+    if _tape() is not None:
+        raise CUDARuntimeError(900, "cudaErrorStreamCaptureUnsupported: operation not permitted when stream is "
+                                    "capturing")
+
+
+class Graph:
+    """What was told to a stream while it was captured."""
+
+    def __init__(self, device):
+        self.device_id, self.work, self.reads, self.writes, self.before, self.new = device, [], {}, {}, {}, []
+
+    def note(self, reads, writes):
+        for memory in writes:
+            if not memory.of_graph and memory not in self.before:
+                self.before[memory] = memory.array.copy()
+        self.reads.update(dict.fromkeys(reads))
+        self.writes.update(dict.fromkeys(writes))
+
+    def end(self):
+        for memory, array in self.before.items():
+            memory.array[...] = array
+        for array in self.new:
+            ctypes.memset(array.__array_interface__["data"][0], 0xFF, array.nbytes)  # NaN, or far too large
+
+    def launch(self, stream=None):
+        if self.device_id != _here.device:
+            raise WrongDevice(f"a graph of GPU {self.device_id} is launched while GPU {_here.device} is current")
+        used = [m for m in (*self.reads, *self.writes) if not m.of_graph]
+        _enqueue(_as_stream(stream), used, [m for m in self.writes if not m.of_graph])
+        for memory in self.writes:
+            if memory.of_graph:
+                memory.written, memory.reads = (_as_stream(stream), _as_stream(stream).tick), {}
+        with np.errstate(all="ignore"):
+            for again in self.work:
+                again()
+
+
+class MemoryPool:
+    def malloc(self, size):
+        raise NotImplementedError("the stand-in has memory enough")
+
+
+class using_allocator:
+    def __init__(self, allocator=None):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
 
 
 class Event:
@@ -215,10 +292,17 @@ class Memory:
         self.stream._catch_up()
         self.written, self.reads, self.uploads = (self.stream, self.stream.tick), {}, []
         self.fresh = True  # nobody has written to it
+        self.of_graph = _tape() is not None
+        self.begins = array.__array_interface__["data"][0]
+        _alive.add(self)
+        if self.of_graph:
+            _tape().new.append(array)
         _used[self.device_id] += self.size
 
     def __del__(self):
         _used[self.device_id] -= self.size
+        if self.of_graph:
+            return  # its pool keeps it
         clock = {self.stream: self.stream.tick, **self.stream.clock}
         if any(clock.get(s, 0) < t for s, t in (self.written, *self.reads.items())):
             self.stream._catch_up()
@@ -259,9 +343,10 @@ class MemoryPointer:
             self._room(size)
             src._room(size)
             _enqueue(_as_stream(stream), [src.mem], [self.mem])
-            ctypes.memmove(self.ptr, src.ptr, size)
+            _effect(lambda: ctypes.memmove(self.ptr, src.ptr, size))
 
     def copy_from_host_async(self, mem, size, stream=None):
+        _refuse_while_capturing()
         source = getattr(mem, "value", mem)
         if size:
             self._room(size)
@@ -272,6 +357,7 @@ class MemoryPointer:
                 upload.run()  # from other memory it is staged before the call returns
 
     def copy_to_host_async(self, mem, size, stream=None):
+        _refuse_while_capturing()
         if size:
             self._room(size)
             _enqueue(_as_stream(stream), [self.mem], [])
@@ -310,6 +396,9 @@ class PinnedMemoryPointer(bytearray):
 
 def _enqueue(stream, reads, writes):
     """Let the stream do one more thing, which uses this memory. Nothing changes where it is out of order."""
+    if stream.tape is not None:
+        stream.tape.note(reads, writes)
+        return 0
     with _lock:
         tick = stream._next()
         for memory in reads:
@@ -366,6 +455,27 @@ def _new(array, fresh=False):
     return ndarray._of(array, memory, None)
 
 
+def _effect(work):
+    """work(), which writes to memory that is there; also written down where the current stream is captured."""
+    if (tape := _tape()) is not None:
+        tape.work.append(work)
+    return work()
+
+
+def _made(compute, wrap=None):
+    """What compute() gives, in new memory; computed anew, in the same memory, by the graph that is captured."""
+    result = (wrap or _wrapped)(compute())
+    if (tape := _tape()) is not None:
+        def again():
+            new = compute()
+            for old, array in zip(*((x if type(x) in (list, tuple) else [x]) for x in (result, new)), strict=True):
+                if type(old) is ndarray:
+                    old._np[...] = array
+
+        tape.work.append(again)
+    return result
+
+
 def _wrapped(result):
     if isinstance(result, (tuple, list)):
         return list(map(_wrapped, result)) if type(result) is list else tuple(map(_wrapped, result))
@@ -392,6 +502,11 @@ def _target(out):
     return out
 
 
+def _refuse_cublas():
+    if _tape() is not None:
+        raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
+
+
 def _as_multiplied(f, raw):
     """Products of half precision are added up in single, as cuBLAS does."""
     half = f is np.matmul and all(x.dtype == np.float16 for x in raw)
@@ -399,6 +514,8 @@ def _as_multiplied(f, raw):
 
 
 def _ufunc(f, inputs, kwargs, method="__call__"):
+    if f is np.matmul:
+        _refuse_cublas()
     raw, reads, out = [], [], _target(kwargs.pop("out", None)) if kwargs else None
     for x in inputs:
         if type(x) is ndarray:
@@ -420,18 +537,20 @@ def _ufunc(f, inputs, kwargs, method="__call__"):
             _do(reads, [out._memory])
             if f is not np.matmul and method == "__call__" and out.shape != np.broadcast_shapes(*map(np.shape, raw)):
                 raise ValueError("Out shape is mismatched")
-            getattr(f, method)(*_as_multiplied(f, raw), out=out._np, **kwargs)
+            _effect(lambda: getattr(f, method)(*_as_multiplied(f, raw), out=out._np, **kwargs))
             return out
         _do(reads)
-        if (product := _as_multiplied(f, raw)) is not raw:
-            return _wrapped(f(*product).astype(np.float16))
+        if _as_multiplied(f, raw) is not raw:
+            return _made(lambda: f(*_as_multiplied(f, raw)).astype(np.float16))
         if method == "__call__":
-            return _wrapped(f(*raw, order="C", **kwargs))  # CuPy's results are in C order, whatever went in
-        return _wrapped(getattr(f, method)(*raw, **kwargs))
+            return _made(lambda: f(*raw, order="C", **kwargs))  # CuPy's results are in C order, whatever went in
+        return _made(lambda: getattr(f, method)(*raw, **kwargs))
 
 
 def _function(f, args, kwargs):
     name, memories = f.__name__, []
+    if name in ("dot", "vdot", "inner", "tensordot", "einsum"):
+        _refuse_cublas()
     if name in _MISSING or {"initial", "where", "like"} & kwargs.keys() or kwargs.get("subok") is not None:
         raise TypeError(f"CuPy has no such numpy.{name}: {kwargs}")
     if name.endswith("_like"):
@@ -453,14 +572,18 @@ def _function(f, args, kwargs):
             return made
         _do(memories, [out._memory] if out is not None else [])
         if out is not None:
-            f(*raw, out=out._np, **raw_kwargs)
+            _effect(lambda: f(*raw, out=out._np, **raw_kwargs))
             return out
-        result = f(*raw, **raw_kwargs)
-    if name in ("copyto", "put", "place", "putmask", "fill_diagonal", "put_along_axis"):
-        _do([], memories[:1])
-    if isinstance(result, np.ndarray) and name not in ("copy", "astype"):
-        result = np.asarray(result, order="C")
-    return _wrapped(result)
+        if name in ("copyto", "put", "place", "putmask", "fill_diagonal", "put_along_axis"):
+            _do([], memories[:1])
+            return _wrapped(_effect(lambda: f(*raw, **raw_kwargs)))
+        keeps = name in ("copy", "astype")
+
+        def compute():
+            result = f(*raw, **raw_kwargs)
+            return np.asarray(result, order="C") if isinstance(result, np.ndarray) and not keeps else result
+
+        return _made(compute)
 
 
 def _like(f, prototype, *args, dtype=None, order="K", subok=None, shape=None):
@@ -468,9 +591,13 @@ def _like(f, prototype, *args, dtype=None, order="K", subok=None, shape=None):
     value, dtype = (args, dtype) if f is np.full_like else ((), args[0] if args else dtype)
     if type(prototype) is not ndarray:
         raise TypeError(f"Unsupported type {type(prototype)}")
-    made = _new(f(prototype._np, *value, dtype=dtype, order=order, shape=shape if shape else None), fresh=True)
-    if f is not np.empty_like:
-        _do([], [made._memory])
+    def compute():
+        return f(prototype._np, *value, dtype=dtype, order=order, shape=shape if shape else None)
+
+    if f is np.empty_like:
+        return _new(compute(), fresh=True)
+    made = _made(compute, lambda array: _new(array, fresh=True))
+    _do([], [made._memory])
     return made
 
 
@@ -497,6 +624,7 @@ class ndarray:
     def _seen(self, array):
         """A view of this one, or, where NumPy had to copy, what the current stream computed."""
         if array.base is None and array is not self._np:
+            assert _tape() is None, "a view that has to copy is not written down"
             _do([self._memory])
             return _new(array)
         return ndarray._of(array, self._memory, self if self.base is None else self.base)
@@ -577,7 +705,7 @@ class ndarray:
         if not copy and self._np.astype(dtype, order=order or "K", copy=False) is self._np:
             return self
         _do([self._memory])  # first, since an upload may wait
-        return _new(self._np.astype(dtype, order=order or "K"))
+        return _made(lambda: self._np.astype(dtype, order=order or "K"), _new)
 
     def copy(self, order="C"):
         return self.astype(self.dtype, order=order)
@@ -606,7 +734,7 @@ class ndarray:
 
     def flatten(self, order="C"):
         _do([self._memory])
-        return _new(self._np.flatten(order))
+        return _made(lambda: self._np.flatten(order), _new)
 
     def fill(self, value):
         if isinstance(value, (np.ndarray, list, tuple)) and np.shape(value):
@@ -614,7 +742,7 @@ class ndarray:
         memories = []
         value = value.item() if isinstance(value, np.ndarray) else _unwrap(value, memories)
         _do(memories, [self._memory])
-        self._np[...] = value
+        _effect(lambda: self._np.__setitem__(..., value))
 
     def __len__(self):
         if not self.ndim:
@@ -657,7 +785,7 @@ class ndarray:
             return ndarray._of(self._np[(*index, ...)] if Ellipsis not in index else self._np[index], self._memory,
                                self if self.base is None else self.base)
         _do([self._memory, *memories])
-        return _new(self._np[index])
+        return _made(lambda: self._np[index], _new)
 
     def __setitem__(self, index, value):
         index, memories, picks = self._index(index)
@@ -667,7 +795,7 @@ class ndarray:
             raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
         with np.errstate(all="ignore"):
             _do(memories, [self._memory])
-            self._np[index] = value
+            _effect(lambda: self._np.__setitem__(index, value))
 
     # -- what computes ----------------------------------------------------------------------------------------------
 
@@ -751,6 +879,7 @@ def array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0, *, blocki
     made = np.array(obj, dtype=dtype, order=order, ndmin=ndmin)
     if made.dtype.char not in "?bhilqBHILQefdFD":
         raise ValueError(f"Unsupported dtype {made.dtype}")
+    _refuse_while_capturing()
     made = _new(made)
     _do([], [made._memory])
     return made
@@ -762,9 +891,10 @@ def asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
 
 def _creation(f, *, written=True):
     def create(*args, **kwargs):
-        made = _new(f(*args, **kwargs), fresh=True)
-        if written:
-            _do([], [made._memory])
+        if not written:
+            return _new(f(*args, **kwargs), fresh=True)
+        made = _made(lambda: f(*args, **kwargs), lambda array: _new(array, fresh=True))
+        _do([], [made._memory])
         return made
 
     return create
@@ -798,7 +928,7 @@ class _CuPyUfunc:
         index, memories, _ = a._index(indices)
         b = _unwrap(b, memories) if type(b) is ndarray else np.asarray(b, a.dtype)  # the host's is uploaded
         _do(memories, [a._memory])
-        self.f.at(a._np, index, b)
+        _effect(lambda: self.f.at(a._np, index, b))
 
 
 def _of_numpy(name):
@@ -822,7 +952,11 @@ def _checked(device):
 class Device:
     compute_capability, name = "90", "stand-in"
     attributes = property(lambda self: {"MaxThreadsPerBlock": 1024, "MultiProcessorCount": 132, "WarpSize": 32})
-    mem_info = property(lambda self: (BYTES - _used[_checked(self.id)], BYTES))
+
+    @property
+    def mem_info(self):
+        _refuse_while_capturing()
+        return BYTES - _used[_checked(self.id)], BYTES
 
     def __init__(self, device=None):
         self.id, self._before = _here.device if device is None else getattr(device, "id", device), []
@@ -908,14 +1042,60 @@ class RawModule:
             raise CUDADriverError("CUDA_ERROR_INVALID_VALUE: invalid argument")
         _enqueue(stream, reads, writes)
         launches[name] += 1
-        self._program.launch(name, tuple(grid), tuple(block), values)
+        _effect(lambda: self._program.launch(name, tuple(grid), tuple(block), values))
+
+
+class _Cublas(types.ModuleType):
+    """nvmath.bindings.cublas: a product of matrices that lie by columns, at addresses."""
+
+    class ComputeType(enum.IntEnum):
+        COMPUTE_32F, COMPUTE_64F, COMPUTE_32F_FAST_TF32 = 68, 70, 77
+
+    def create(self):
+        if _tape() is not None:
+            raise CUDARuntimeError(900, "cudaErrorStreamCaptureUnsupported: operation not permitted")
+        return _here.device + 1
+
+    def set_stream(self, handle, stream):
+        self.stream = stream
+
+    def set_workspace(self, handle, address, size):
+        assert size >= 4 << 20
+
+    def gemm_ex(self, handle, turn_a, turn_b, m, n, k, alpha, a, a_type, lda, b, b_type, ldb, beta, c, c_type, ldc,
+                compute, algorithm):  # fmt: skip
+        assert handle == _here.device + 1 and self.stream == _current().ptr
+        assert a_type == b_type == c_type and compute in {0: (68, 77), 1: (70,), 2: (68,)}[a_type]
+        real = {0: np.float32, 1: np.float64, 2: np.float16}[a_type]
+        wide = np.result_type(real, np.float32).type
+        factors = [ctypes.cast(p, ctypes.POINTER(np.ctypeslib.as_ctypes_type(wide)))[0] for p in (alpha, beta)]
+        assert factors == [1, 0]
+
+        def lying(address, rows, columns, ld):
+            assert ld >= max(1, rows), f"{ld} elements from column to column of {rows}"
+            memory = next(m for m in _alive if m.begins <= address < m.begins + max(1, m.array.nbytes)
+                          and m.device_id == _here.device)  # fmt: skip
+            offset = address - memory.begins
+            need = offset + ((columns - 1) * ld + rows) * np.dtype(real).itemsize
+            assert not rows * columns or need <= memory.array.nbytes, "beyond the end of the memory"
+            bytes_ = (ctypes.c_char * memory.array.nbytes).from_address(memory.begins)
+            steps = np.dtype(real).itemsize, ld * np.dtype(real).itemsize
+            return np.ndarray((rows, columns), real, bytes_, offset, steps), memory
+
+        A, memory_a = lying(a, *((k, m) if turn_a else (m, k)), lda)
+        B, memory_b = lying(b, *((n, k) if turn_b else (k, n)), ldb)
+        C, memory_c = lying(c, m, n, ldc)
+        A, B = (A.T if turn_a else A), (B.T if turn_b else B)
+        _do([memory_a, memory_b], [memory_c])
+        _effect(lambda: np.copyto(C, A.astype(wide) @ B.astype(wide), casting="same_kind"))
 
 
 def install(compile):
     """Let ``import cupy`` find the stand-in, and return it. compile(code, options).launch(name, grid, block, arguments)
     runs kernels, on NumPy's arrays."""
     uninstall()
-    _real.update({name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "cupy"})
+    _real.update({name: sys.modules.pop(name) for name in list(sys.modules)
+                  if name.partition(".")[0] in ("cupy", "nvmath")})
     RawModule.compile = staticmethod(compile)
     cupy, cuda = types.ModuleType("cupy"), types.ModuleType("cupy.cuda")
     runtime, driver = types.ModuleType("cupy.cuda.runtime"), types.ModuleType("cupy.cuda.driver")
@@ -923,7 +1103,8 @@ def install(compile):
                       RawModule=RawModule, __version__="stand-in", is_stand_in=True, __path__=[], dtype=np.dtype,
                       get_default_memory_pool=_Pool, __getattr__=_of_numpy, newaxis=None, pi=np.pi)
     vars(cuda).update(runtime=runtime, driver=driver, Device=Device, Stream=Stream, Event=Event, Memory=Memory,
-                      MemoryPointer=MemoryPointer, get_elapsed_time=get_elapsed_time, get_current_stream=_current,
+                      MemoryPointer=MemoryPointer, MemoryPool=MemoryPool, using_allocator=using_allocator,
+                      Graph=Graph, get_elapsed_time=get_elapsed_time, get_current_stream=_current,
                       alloc_pinned_memory=PinnedMemoryPointer, is_available=lambda: True, __path__=[],
                       nvrtc=types.SimpleNamespace(getVersion=lambda: (13, 0), **dict.fromkeys(
                           ("createProgram", "compileProgram", "destroyProgram"), lambda *given: None)))
@@ -935,14 +1116,18 @@ def install(compile):
         deviceSynchronize=lambda: Device().synchronize(),
         getDeviceProperties=lambda i: {"name": b"stand-in", "major": 9, "minor": 0, "totalGlobalMem": BYTES,
                                        "multiProcessorCount": 132, "warpSize": 32, "id": _checked(i)})
-    sys.modules.update({m.__name__: m for m in (cupy, cuda, runtime, driver)})
+    nvmath, bindings = types.ModuleType("nvmath"), types.ModuleType("nvmath.bindings")
+    nvmath.__path__, bindings.__path__ = [], []
+    bindings.cublas = _Cublas("nvmath.bindings.cublas")
+    sys.modules.update({m.__name__: m for m in (cupy, cuda, runtime, driver, nvmath, bindings, bindings.cublas)})
     return cupy
 
 
 def uninstall():
     """Take it away again, and forget all streams, what the host knew, launches and violations."""
     if getattr(sys.modules.get("cupy"), "is_stand_in", False):
-        for name in ("cupy", "cupy.cuda", "cupy.cuda.runtime", "cupy.cuda.driver"):
+        for name in ("cupy", "cupy.cuda", "cupy.cuda.runtime", "cupy.cuda.driver", "nvmath", "nvmath.bindings",
+                     "nvmath.bindings.cublas"):  # fmt: skip
             del sys.modules[name]
         sys.modules.update(_real)
         _real.clear()

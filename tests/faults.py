@@ -94,6 +94,9 @@ QUEUE = "cupy().cuda.get_current_stream()"
 EMPTY = "            copy = cupy().empty(array.shape, array.dtype)\n"
 crop_kernel = slips("kernels/crop.py", "test_data_augment.py")
 cuda_crop = cuda("crop.cu", "crop")
+GRAPH = "test_cuda_graph.py::test_"
+PRODUCT, STEPS = f"{GRAPH}a_recorded_product_is_the_product", f"{GRAPH}steps_done_again_are_the_steps_that_were_told"
+graph, replay = slips("kernels/graph.py", PRODUCT), slips("minicnn/replay.py", STEPS)
 HALF = "test_alexnet_in_half_precision_is_the_processors_but_for_rounding"
 cuda_loss, cuda_prelude = cuda("cross_entropy.cu", "cross_entropy"), cuda("prelude.cuh")
 tensor, op, memory = (house(name, "test_tensor.py") for name in ("tensor", "op", "memory"))
@@ -153,8 +156,8 @@ FAULTS = [
           "np.roll(np.moveaxis(gy, axis, 0), 1, 0)[start:stop]", case="concatenate"),
     shape("concatenate: every part the first", "[start:stop]", "[: stop - start]", case="concatenate"),
     # -- matrix products -----------------------------------------------------------------------------------------------
-    linear("linear: gw transposed", "np.matmul(x.T, gy).T", "np.matmul(x.T, gy)", verdict="transposed"),
-    linear("linear: gx transposed", "np.matmul(w.T, gy.T).T", "np.matmul(w.T, gy.T)", verdict="transposed"),
+    linear("linear: gw transposed", "product(x.T, gy).T", "product(x.T, gy)", verdict="transposed"),
+    linear("linear: gx transposed", "product(w.T, gy.T).T", "product(w.T, gy.T)", verdict="transposed"),
     linear("linear: mean for sum in gb", "gy.sum(axis=0)", "gy.sum(axis=0) / max(1, len(gy))",
            verdict="constant factor"),
     linear("linear: the bias is taken off", "y += b[:, None]", "y -= b[:, None]", verdict="wrong sign"),
@@ -170,8 +173,8 @@ FAULTS = [
            verdict="constant factor"),
     conv2d("conv2d: gx of a group shifted by a channel", "g_image[g * C + c : g * C + c_end]",
            "g_image[g * C + c - (g > 0) : g * C + c_end - (g > 0)]", verdict="group boundary"),
-    conv2d("conv2d: gw of a group from the first group's channels", "np.matmul(columns(g, start, stop), gy",
-           "np.matmul(columns(0, start, stop), gy", verdict="group boundary"),
+    conv2d("conv2d: gw of a group from the first group's channels", "matmul(columns(g, start, stop), gy",
+           "matmul(columns(0, start, stop), gy", verdict="group boundary"),
     conv2d("conv2d: a group sees channels shifted by one", "image[g * C : (g + 1) * C]",
            "image[g * C - (g > 0) : (g + 1) * C - (g > 0)]", verdict="group boundary"),
     conv2d("conv2d: every group with the first one's bias", "b[seen_by(g), None]", "b[seen_by(0), None]"),
@@ -338,6 +341,22 @@ FAULTS = [
     gpus("device")("GPUs: a copy on the source's device", f"        with self:\n{EMPTY}            stream = ",
                    f"        with source:\n{EMPTY}            stream = ",
                "test_there_and_back_with_memory_order_and_gradient"),
+    graph("CUDA graph: a product's factors not exchanged", "a.data.ptr, number, lda,\n", "b.data.ptr, number, lda,\n"),
+    graph("CUDA graph: turned matrices taken for plain ones", "return 1, max(column, rows)",
+          "return 0, max(column, columns)"),
+    graph("CUDA graph: pieces of a matrix taken for whole ones", "return 0, max(row, columns) if rows > 1 else columns",
+          "return 0, columns"),
+    graph("CUDA graph: recording never ends", "            _here.recording = False\n", "            pass\n",
+          f"{GRAPH}what_asks_for_a_number_is_refused_and_leaves_no_trace"),
+    replay("CUDA graph: the batch is not the new one", "x[...], y[...] = inputs, labels", "pass"),
+    replay("CUDA graph: gradients of another batch stay", "            parameter.grad = gradient\n",
+           "            pass\n"),
+    replay("CUDA graph: the rate of the first step for ever", "settings = (o.lr, ", "settings = ("),
+    replay("CUDA graph: a smaller batch spread over the larger", "if np.shape(inputs) != x.shape or not", "if not"),
+    replay("CUDA graph: labels not looked at", "bool((labels < self.result[1].shape[1]).all())", "True",
+           f"{GRAPH}a_label_that_is_no_class_is_still_refused"),
+    slips("minicnn/ops/cross_entropy.py", STEPS)("CUDA graph: the loss asks for an answer", "if not recording() and",
+                                                 "if"),
     the_door("the door: arrays with strides let through", "if not a.flags.c_contiguous:", "if False:"),
     the_door("the door: arrays of another device let through", "if arrays[0].device.id != here:", "if False:"),
     # -- devices -------------------------------------------------------------------------------------------------------

@@ -234,7 +234,8 @@ def test_the_door_takes_no_more_threads_than_it_can_count():
 
 def test_a_workspace_is_a_share_of_the_memory_that_a_kernel_can_count():
     def like(total, itemsize):
-        return SimpleNamespace(device=SimpleNamespace(mem_info=(0, total)), itemsize=itemsize)
+        gpu = type("Gpu", (), {"mem_info": (0, total)})()  # with a hash, as CuPy's
+        return SimpleNamespace(device=gpu, itemsize=itemsize)
 
     assert kernels.workspace(np.zeros(1)) == 2 << 20
     assert kernels.workspace(like(8 << 30, 4)) == 1 << 29

@@ -414,3 +414,60 @@ def test_what_is_copied_has_arrived(cupy, use):
     x = cupy.empty((2, 3))
     x.set(pinned, cupy.cuda.get_current_stream())
     np.testing.assert_array_equal(use(x).get(), use(np.arange(6.0).reshape(2, 3)))
+
+
+# -- a graph ----------------------------------------------------------------------------------------------------------
+
+
+def captured(cupy, work):
+    with (stream := cupy.cuda.Stream(non_blocking=True)):
+        stream.begin_capture()
+        try:
+            return work()
+        finally:
+            graphs.append(stream.end_capture())
+
+
+graphs = []
+
+
+def test_what_is_captured_is_not_done(cupy):
+    x = cupy.asarray(np.arange(3.0))
+
+    def work():
+        nonlocal x
+        x += 1
+        return x * 2
+
+    y = captured(cupy, work)
+    assert x.tolist() == [0, 1, 2]
+    assert np.isnan(y.get()).all()
+    for times in (1, 2):
+        graphs[-1].launch()
+        assert (x.tolist(), y.tolist()) == ([times, times + 1, times + 2], [2 * times, 2 * times + 2, 2 * times + 4])
+    with cupy.cuda.Device(1), pytest.raises(WrongDevice, match="a graph of GPU 0 is launched while GPU 1"):
+        graphs[-1].launch()
+
+
+@pytest.mark.parametrize("use", [
+    lambda cupy, x: x.get(), lambda cupy, x: float(x[0, 0]), lambda cupy, x: x[x > 0],
+    lambda cupy, x: x.device.mem_info, lambda cupy, x: cupy.asarray([1.0]),
+    lambda cupy, x: x.set(np.ones((2, 2))), lambda cupy, x: x @ x,
+    lambda cupy, x: np.vdot(x, x), lambda cupy, x: cupy.cuda.get_current_stream().synchronize(),
+])  # fmt: skip
+def test_what_asks_or_calls_cublas_cannot_be_captured(cupy, use):
+    x = cupy.ones((2, 2))
+    with pytest.raises((cupy.cuda.runtime.CUDARuntimeError, NotImplementedError), match=r"capture|not permitted"):
+        captured(cupy, lambda: use(cupy, x))
+    x @ x
+
+
+def test_work_on_a_graphs_arrays_waits_for_the_graph_as_for_any_other(cupy, streams):
+    x = cupy.asarray(np.arange(3.0))
+    captured(cupy, lambda: np.add(x, 1, out=x))
+    one, other = streams
+    with one:
+        one.wait_event(cupy.cuda.Stream.null.record())
+        graphs[-1].launch()
+    with other, pytest.raises(Unordered):
+        x * 2

@@ -24,7 +24,8 @@ MAY_IMPORT = {  # downwards only; a room that is not named stands on the top flo
     "data": {"kernels", "device"},
     "models": {"device", "tensor", "op", "ops", "module", "nn", "optim"},
 }
-ONLY_IN = {"numba": {"kernels/__init__.py"}, "cupy": {"kernels/__init__.py", "minicnn/device.py"}}
+ONLY_IN = {"numba": {"kernels/__init__.py"}, "nvmath": {"kernels/graph.py"},
+           "cupy": {"kernels/__init__.py", "kernels/graph.py", "minicnn/device.py"}}
 
 
 def files():

@@ -206,6 +206,8 @@ def test_a_device_that_is_no_longer_there_is_one_line(whole, tmp_path):
     facts["config"]["device"] = "cuda:99"
     checkpoint.save(tmp_path / "last.safetensors", arrays, facts)
     assert "cuda(99): " in refused(train("--resume", tmp_path, "--epochs", "4"))
+    assert "--graph is for one GPU, the towers are on cpu" in refused(
+        train("--resume", tmp_path / "last.safetensors", "--evaluate", "--device", "cpu", "--graph"))
     assert "--half is for GPUs, the towers are on cpu" in refused(
         train("--resume", tmp_path / "last.safetensors", "--evaluate", "--device", "cpu", "--half"))
     assert "--tf32 is for GPUs" in finished(

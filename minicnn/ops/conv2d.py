@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.kernels import over, parts, workspace
+from minicnn.kernels.graph import matmul
 from minicnn.kernels.im2col import col2im, im2col
 
 from ..memory import Array, batch_first, batch_last
@@ -83,7 +84,7 @@ def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, paddi
     def forward(first: int, last: int) -> None:
         for g, start, stop in blocks[first:last]:
             part = y[seen_by(g), start * N : stop * N]
-            np.matmul(matrix[:, seen_by(g)].T, columns(g, start, stop), out=part)
+            matmul(matrix[:, seen_by(g)].T, columns(g, start, stop), out=part)
             if b is not None:
                 part += b[seen_by(g), None]
 
@@ -102,7 +103,7 @@ def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, paddi
                 for start in range(0, P * Q, block):
                     stop = min(start + block, P * Q)
                     sent = gy[seen_by(g), start * N : stop * N]
-                    part = np.matmul(matrix[c * R * S : c_end * R * S, seen_by(g)], sent)
+                    part = matmul(matrix[c * R * S : c_end * R * S, seen_by(g)], sent)
                     col2im(c_end - c, target, part.reshape(c_end - c, R, S, stop - start, N), start, *geometry)
 
         over(len(channels), backward, like=x)
@@ -115,7 +116,7 @@ def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, paddi
         def backward(first: int, last: int) -> Array:
             total = np.zeros_like(matrix)
             for g, start, stop in blocks[first:last]:
-                total[:, seen_by(g)] += np.matmul(columns(g, start, stop), gy[seen_by(g), start * N : stop * N].T)
+                total[:, seen_by(g)] += matmul(columns(g, start, stop), gy[seen_by(g), start * N : stop * N].T)
             return total
 
         for part in over(len(blocks), backward, like=x):

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.kernels import cross_entropy as kernels
+from minicnn.kernels.graph import recording
 
 from ..memory import Array, rows
 from ..op import op
@@ -35,12 +36,13 @@ def cross_entropy(x: Array, labels: Array) -> Any:
     x: (N, classes), before any softmax.  labels: (N,), whole numbers from 0.  y: one number.
     ln(classes) is what guessing costs: a loss that stays there has learned nothing.
 
-    Raises ValueError for an empty batch, shapes that do not fit, and a label that is no class.
+    Raises ValueError for an empty batch, shapes that do not fit, and a label that is no class; the last not while a
+    graph is recorded, which can ask nothing.
     """
     if x.ndim != 2 or np.shape(labels) != x.shape[:1] or labels.dtype.kind not in "iu" or not len(x):
         raise ValueError(f"cross_entropy: x {x.shape} and labels {np.shape(labels)}, {getattr(labels, 'dtype', '')}, "
                          "do not fit: give x (N, classes) and N ≥ 1 labels, whole numbers")
-    if ((labels < 0) | (labels >= x.shape[1])).any():  # a GPU is asked once
+    if not recording() and ((labels < 0) | (labels >= x.shape[1])).any():  # a GPU is asked once
         raise ValueError(f"cross_entropy: labels go from {labels.min()} to {labels.max()}, but x {x.shape} has classes "
                          f"0 to {x.shape[1] - 1}")
     y, each = np.empty_like(x), np.empty_like(x, shape=len(x))

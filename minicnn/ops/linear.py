@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.kernels.graph import matmul as product
+
 from ..memory import Array
 from ..op import op
 from .arithmetic import summed_to
@@ -23,13 +25,13 @@ def linear(x: Array, w: Array, b: Array | None = None) -> Any:
                          "(N, inputs); .flatten() makes images fit")
     if b is not None and b.shape != w.shape[:1]:
         raise ValueError(f"linear: b {b.shape} does not fit w {w.shape}: it needs the shape ({w.shape[0]},)")
-    y = np.matmul(w, x.T)  # (outputs, N), as it lies in memory: the batch runs fastest
+    y = product(w, x.T)  # (outputs, N), as it lies in memory: the batch runs fastest
     if b is not None:
         y += b[:, None]
     return (
         y.T,
-        lambda gy: np.matmul(w.T, gy.T).T,
-        lambda gy: np.matmul(x.T, gy).T,
+        lambda gy: product(w.T, gy.T).T,
+        lambda gy: product(x.T, gy).T,
         lambda gy: gy.sum(axis=0),  # every image used the same bias, so its gradient is the sum over them
     )
 

@@ -1,0 +1,95 @@
+"""A training step that a GPU is told once and then does again for every batch: see ``kernels/graph.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minicnn.kernels.graph import recorded
+
+from .module import Module
+from .ops import cross_entropy
+from .optim import SGD
+from .tensor import Tensor
+
+__all__ = ["Replay", "gradients"]
+
+
+def gradients(model: Module, optimiser: SGD, inputs: Any, labels: Any, loss_scale: float) -> tuple[Tensor, Tensor]:
+    """(loss, outputs of the model) for a batch; the parameters now have the gradients of loss × ``loss_scale``."""
+    outputs = model(inputs)
+    loss = cross_entropy(outputs, labels)
+    optimiser.zero_grad()
+    (loss * loss_scale).backward()
+    return loss, outputs
+
+
+class Replay:
+    """``gradients`` and ``optimiser.step`` of a model on one GPU, each as a CUDA graph.
+
+    What comes for the first time, in its shape and its settings, is told as ever, for the second time recorded, and
+    from then on done again. A batch of another shape than the first is always told as ever. The two are apart, so that
+    the loss can be looked at before any weight has changed.
+
+    Raises ValueError where the model does not live on one GPU.
+    """
+
+    def __init__(self, model: Module, optimiser: SGD):
+        self.device, *others = {p.device for p in model.parameters()}
+        if others or self.device.kind != "cuda":
+            places = " and ".join(sorted(map(repr, [self.device, *others])))
+            raise ValueError(f"Replay: a graph is of one GPU, the model lives on {places}: bring it to one, or tell it "
+                             "every step")
+        self.model, self.optimiser = model, optimiser
+        self.gradient_norm = optimiser.gradient_norm
+        self.batch: tuple[Tensor, Tensor] | None = None  # inputs and labels: where every batch of their shape is put
+        self.known: dict[str, tuple[Any, ...]] = {}  # settings of what was told last
+        self.again: dict[str, Callable[[], None]] = {}
+        self.result: tuple[Tensor, Tensor]
+        self.found: list[tuple[Tensor, Tensor | None]] = []  # parameters and their gradients, as the graph writes them
+
+    lr = property(lambda self: self.optimiser.lr)
+
+    def gradients(self, inputs: Any, labels: np.ndarray, loss_scale: float) -> tuple[Tensor, Tensor]:
+        """As the function of that name. What is returned is written anew by the next call."""
+        if self.batch is None:
+            self.batch = Tensor(inputs, device=self.device), Tensor(labels, device=self.device)
+        x, y = self.batch
+        told = (self.model, self.optimiser, x, y, loss_scale)
+        if np.shape(inputs) != x.shape or not self._are_classes(labels):
+            return gradients(*told[:2], inputs, labels, loss_scale)
+        x[...], y[...] = inputs, labels
+        self.result = self._do("gradients", (loss_scale,), lambda: gradients(*told)) or self.result
+        for parameter, gradient in self.found if "gradients" in self.again else ():
+            parameter.grad = gradient
+        return self.result
+
+    def step(self, loss_scale: float = 1.0) -> None:
+        """As ``optimiser.step``."""
+        o = self.optimiser
+        if any(parameter.grad is not gradient for parameter, gradient in self.found) or not self.found:
+            return o.step(loss_scale)  # they are not where the graph looks for them
+        settings = (o.lr, o.momentum, o.weight_decay, o.bias_lr, o.decay_biases, loss_scale, self.again["gradients"])
+        return self._do("step", settings, lambda: o.step(loss_scale))
+
+    def _do(self, name: str, settings: tuple[Any, ...], work: Callable[[], Any]) -> Any:
+        """work(), or, where nothing has changed, what was recorded of it: then the result is None, or at first new."""
+        result = None
+        if self.known.get(name) != settings:
+            self.known[name] = settings
+            self.again.pop(name, None)
+            return work()
+        with self.device:
+            if name not in self.again:
+                result, self.again[name] = recorded(work)
+                if name == "gradients":
+                    self.found = [(p, p.grad) for p in self.model.parameters()]
+            self.again[name]()
+        return result
+
+    def _are_classes(self, labels: np.ndarray) -> bool:
+        """The recorded loss cannot ask; the one that is told says what is wrong."""
+        return bool((labels >= 0).all()) and ("gradients" not in self.again or
+                                              bool((labels < self.result[1].shape[1]).all()))  # fmt: skip

@@ -1,0 +1,216 @@
+"""What is recorded as a CUDA graph and done again. Where there is no GPU a stand-in records, and nothing here then ran
+on a GPU."""
+
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from alexnet_twins import batch, double, gradients
+from gpus import gpus, real, violations  # noqa: F401 - the fixture
+from helpers import agree, normal
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_trainer import Batches, trainer
+
+from minicnn import Tensor, cpu, cuda, manual_seed, ops
+from minicnn.kernels import graph
+from minicnn.log import Log
+from minicnn.models import alexnet
+from minicnn.nn import Linear
+from minicnn.optim import SGD, LossScale
+from minicnn.replay import Replay
+
+pytestmark = pytest.mark.usefixtures("gpus")
+
+
+@pytest.fixture(autouse=True)
+def bindings(gpus):  # noqa: F811
+    if real:
+        pytest.importorskip("nvmath.bindings.cublas")
+    graph._cublas.cache_clear()
+
+
+def there(array):
+    return cuda(0).put(array)
+
+
+def back(array):
+    return cpu(0).put(array)
+
+
+def test_nothing_is_done_until_it_is_said_and_then_as_often_as_it_is_said():
+    with cuda(0):
+        x, total = there(normal(3, 4)), there(np.zeros((3, 4)))
+
+        def work():
+            y = x * 2
+            total[...] = total + y
+            return y
+
+        work()
+        before = back(total)
+        y, again = graph.recorded(work)
+        np.testing.assert_array_equal(back(total), before)
+        for times in (2, 3):
+            again()
+            np.testing.assert_array_equal(back(y), 2 * normal(3, 4))
+            agree(back(total), times * 2 * normal(3, 4))
+        x[...] = there(np.ones((3, 4)))
+        again()
+        np.testing.assert_array_equal(back(y), np.full((3, 4), 2.0))
+    assert not violations
+
+
+def test_what_asks_for_a_number_is_refused_and_leaves_no_trace():
+    with cuda(0):
+        x = Tensor([1.0, 2.0], device=cuda(0))
+        with pytest.raises(Exception, match=r"(?i)captur|not permitted"):
+            graph.recorded(lambda: (x * 2).numpy())
+        assert not graph.recording()
+        agree((x * 2).numpy(), [2, 4])
+
+
+@given(st.data(), st.integers(1, 5), st.integers(1, 5), st.integers(1, 5),
+       st.sampled_from([np.float16, np.float32, np.float64]), st.booleans())  # fmt: skip
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_recorded_product_is_the_product(data, m, k, n, dtype, into):
+    def matrix(rows, columns, seed):
+        before, after, turned = data.draw(st.tuples(st.integers(0, 2), st.integers(0, 2), st.booleans()))
+        shape = (columns, before + rows + after) if turned else (rows, before + columns + after)
+        large = there(normal(*shape, seed=seed).astype(dtype))
+        piece = large[:, before : before + (rows if turned else columns)]
+        return piece.T if turned else piece
+
+    with cuda(0):
+        a, b = matrix(m, k, 1), matrix(k, n, 2)
+        room = there(np.full((m, n + 2), 7, dtype))
+        out = room[:, 1 : n + 1] if into else None
+        y, again = graph.recorded(lambda: graph.matmul(a, b, out))
+        again()
+        tolerance = {np.float16: 2e-3, np.float32: 1e-5, np.float64: 1e-12}[dtype]
+        agree(back(y), back(a).astype(np.float64) @ back(b).astype(np.float64), "product", tolerance)
+        assert y.dtype == dtype
+        if into:
+            np.testing.assert_array_equal(back(room)[:, [0, -1]], np.full((m, 2), 7))
+    assert not violations
+
+
+def test_products_that_cublas_cannot_take():
+    with cuda(0):
+        x = there(normal(4, 6))
+        for a, b, out in ((x[:, ::2], x[:3], None), (x, x.T, there(normal(4, 4)).T)):
+            with pytest.raises(ValueError, match=r"matmul: .* has strides"):
+                graph.recorded(lambda a=a, b=b, out=out: graph.matmul(a, b, out))
+
+
+def test_without_nvidias_bindings_it_says_what_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nvmath.bindings", None)
+    with cuda(0), pytest.raises(RuntimeError, match=r"a CUDA graph needs nvmath-python .*pip install nvmath-python"):
+        graph.recorded(lambda: None)
+
+
+def test_nvidias_bindings_take_what_they_are_given():
+    """Those that are installed, which without a driver can only be looked at."""
+    look = """from nvmath.bindings import cublas
+print(cublas.set_stream.__doc__, cublas.set_workspace.__doc__, cublas.gemm_ex.__doc__)
+print(*(int(cublas.ComputeType[name]) for name in ("COMPUTE_32F", "COMPUTE_32F_FAST_TF32", "COMPUTE_64F")))"""
+    looked_at = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True)
+    if looked_at.returncode and "No module named 'nvmath'" in looked_at.stderr and not os.environ.get("CI"):
+        pytest.skip("no nvmath-python")
+    takes = {name: re.sub(r"\b(intptr_t|int|size_t) ", "", given).split(", ")
+             for name, given in re.findall(r"(\w+)\(([^)]*)\)", looked_at.stdout)}
+    assert takes["set_stream"] == ["handle", "stream_id"]
+    assert takes["set_workspace"] == ["handle", "workspace", "workspace_size_in_bytes"]
+    assert takes["gemm_ex"] == ["handle", "transa", "transb", "m", "n", "k", "alpha", "a", "atype", "lda", "b", "btype",
+                                "ldb", "beta", "c", "ctype", "ldc", "compute_type", "algo"]  # fmt: skip
+    assert looked_at.stdout.split()[-3:] == ["68", "77", "70"]
+
+
+# -- a training step ---------------------------------------------------------------------------------------------------
+
+
+def train(replayed, half=False, steps=7):
+    """AlexNet with dropout and a scaled loss: the fourth batch is smaller, before the sixth the rate drops."""
+    manual_seed(0)
+    net = alexnet(classes=10, devices=(cuda(0), cuda(0)), width=1 / 32, half=half)
+    net = net if half else double(net)
+    optimiser, scale = SGD(net.named_parameters(), lr=0.01), LossScale(4.0, patience=None)
+    images, labels = batch(1 if half else 2, np.float32 if half else np.float64)
+    replay = Replay(net, optimiser) if replayed else None
+    told, losses, forward = [], [], net.forward
+    net.forward = lambda x: told.append(len(losses)) or forward(x)
+    for step in range(steps):
+        x, y = (images * (1 + step / 10), (labels + step) % 10) if step != 3 else (images[:1], labels[:1])
+        optimiser.lr = 0.01 if step < 5 else 0.001
+        if replayed:
+            loss, logits = replay.gradients(x, y, scale.factor)
+        else:
+            logits = net(x)
+            loss = ops.cross_entropy(logits, y)
+            optimiser.zero_grad()
+            (loss * scale.factor).backward()
+        losses.append(loss.item())
+        assert logits.shape == (len(x), 10)
+        scale.step(replay or optimiser)
+    return {"losses": np.array(losses), **gradients(net), **{f"new {n}": w for n, w in net.state_dict().items()}}, told
+
+
+def test_steps_done_again_are_the_steps_that_were_told():
+    (found, told), (right, all_told) = train(True), train(False)
+    assert told == [0, 1, 3], "told at first, then recorded, and again only for the smaller batch"
+    assert all_told == list(range(7))
+    assert found.keys() == right.keys()
+    for name, value in right.items():
+        agree(found[name], value, name, 1e-12)
+    assert not violations
+
+
+def test_also_in_half_precision():
+    (found, told), (right, _) = train(True, half=True, steps=3), train(False, half=True, steps=3)
+    assert told == [0, 1]
+    agree(found["losses"], right["losses"], tolerance=2e-3)
+    assert not violations
+
+
+def test_a_label_that_is_no_class_is_still_refused():
+    with cuda(0):
+        net = Linear(4, 10)
+    replay = Replay(net, SGD(net.named_parameters()))
+    images, labels = normal(2, 4).astype(np.float32), np.array([3, 5])
+    for _ in range(3):
+        replay.gradients(images, labels, 1.0)
+    for wrong in (labels + 10, labels - 10):
+        with pytest.raises(ValueError, match="cross_entropy: labels go from"):
+            replay.gradients(images, wrong, 1.0)
+    assert np.isfinite(replay.gradients(images, labels, 1.0)[0].item())
+
+
+@pytest.mark.parametrize("devices", [(0,), pytest.param((0, 1), marks=pytest.mark.two_gpus)])
+def test_a_graph_is_of_one_gpu(devices):
+    places = (cpu(0), cuda(0)) if len(devices) == 1 else tuple(map(cuda, devices))
+    net = alexnet(classes=10, devices=places, width=1 / 32)
+    with pytest.raises(ValueError, match=r"Replay: a graph is of one GPU, the model lives on .* and cuda"):
+        Replay(net, SGD(net.named_parameters()))
+
+
+def test_a_trainer_told_once_trains_as_one_that_is_always_told(tmp_path):
+    runs = {}
+    for graph_ in (False, True):
+        with cuda(0):
+            run = trainer(tmp_path / str(graph_), Batches(batches=6), graph=graph_)
+            run.fit(3)  # the rate drops before the last epoch
+            runs[graph_] = run.model.state_dict()
+            steps = [line["loss"] for line in Log(tmp_path / str(graph_) / "log.jsonl").read() if "loss" in line]
+            runs[graph_]["losses"] = np.array(steps)
+    for name, right in runs[False].items():
+        agree(runs[True][name], right, name, 1e-4)
+    assert not violations
+
+
+@pytest.mark.processor
+def test_on_the_processor_there_is_nothing_to_record(tmp_path):
+    with cpu(0), pytest.raises(ValueError, match=r"Replay: a graph is of one GPU, the model lives on cpu\(0\)"):
+        trainer(tmp_path / "run", graph=True)
