@@ -33,7 +33,7 @@ class Replay:
     from then on done again. A batch of another shape than the first is always told as ever. The two are apart, so that
     the loss can be looked at before any weight has changed.
 
-    Raises ValueError where the model does not live on one GPU.
+    Raises ValueError where the model does not live on one GPU, and what ``recorded`` raises.
     """
 
     def __init__(self, model: Module, optimiser: SGD):
@@ -42,6 +42,8 @@ class Replay:
             places = " and ".join(sorted(map(repr, [self.device, *others])))
             raise ValueError(f"Replay: a graph is of one GPU, the model lives on {places}: bring it to one, or tell it "
                              "every step")
+        with self.device:
+            recorded(lambda: None)  # what is missing for it is better said before the first step
         self.model, self.optimiser = model, optimiser
         self.gradient_norm = optimiser.gradient_norm
         self.batch: tuple[Tensor, Tensor] | None = None  # inputs and labels: where every batch of their shape is put
