@@ -1,8 +1,8 @@
 """What a GPU is told once and then does again at a word: a CUDA graph.
 
-A step of AlexNet is some two hundred launches, and telling them one by one takes Python as long as doing them takes a
-large GPU. While work is recorded nothing is done, so nothing may be asked: no number may come back, none of the host's
-may go over. What changes from one time to the next, such as a batch or the step of dropout, lies in arrays.
+A step of AlexNet is some three hundred things to do, and each takes Python its time to tell, however fast the GPU is.
+While work is recorded nothing is done, so nothing may be asked: no number may come back, none of the host's may go
+over. What changes from one time to the next, such as a batch or the step of dropout, lies in arrays.
 
 CuPy 14 refuses to call cuBLAS while it records; NVIDIA's own bindings, nvmath-python, do not.
 """

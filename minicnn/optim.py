@@ -101,7 +101,7 @@ class LossScale:
     loss × factor are computed, and ``step`` takes the factor out again (Micikevicius et al. 2018, "Mixed precision
     training", §3.2).
 
-        loss.backward(scale.factor)
+        (loss * scale.factor).backward()
         scale.step(optimiser)
 
     Where a gradient is not finite, the step is left out and the factor halved; after ``patience`` steps in a row that
@@ -112,7 +112,10 @@ class LossScale:
         self.factor, self.patience, self.waited = factor, patience, 0
 
     def step(self, optimiser: Any) -> bool:
-        """optimiser.step(), or nothing; returns which. Raises OverflowError where no factor of at least 1 helps."""
+        """optimiser.step(), or nothing; returns which. optimiser: an SGD, or a ``Replay`` of its steps.
+
+        Raises OverflowError where no factor of at least 1 helps.
+        """
         if self.patience is not None:
             if not math.isfinite(optimiser.gradient_norm()):
                 self.factor, self.waited = self.factor / 2, 0

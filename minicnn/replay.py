@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -47,10 +48,10 @@ class Replay:
         self.model, self.optimiser = model, optimiser
         self.gradient_norm = optimiser.gradient_norm
         self.batch: tuple[Tensor, Tensor] | None = None  # inputs and labels: where every batch of their shape is put
+        self.classes = math.inf  # until the first outputs show how many there are
+        self.found: list[tuple[Tensor, Tensor | None]] = []  # parameters, and their gradients of the last such batch
         self.known: dict[str, tuple[Any, ...]] = {}  # settings of what was told last
-        self.again: dict[str, Callable[[], None]] = {}
-        self.result: tuple[Tensor, Tensor]
-        self.found: list[tuple[Tensor, Tensor | None]] = []  # parameters and their gradients, as the graph writes them
+        self.recorded: dict[str, tuple[Any, Callable[[], None]]] = {}  # its result, and what does it again
 
     lr = property(lambda self: self.optimiser.lr)
 
@@ -59,39 +60,37 @@ class Replay:
         if self.batch is None:
             self.batch = Tensor(inputs, device=self.device), Tensor(labels, device=self.device)
         x, y = self.batch
-        told = (self.model, self.optimiser, x, y, loss_scale)
-        if np.shape(inputs) != x.shape or not self._are_classes(labels):
-            return gradients(*told[:2], inputs, labels, loss_scale)
+        if np.shape(inputs) != x.shape or not ((labels >= 0) & (labels < self.classes)).all():  # a graph cannot ask
+            return gradients(self.model, self.optimiser, inputs, labels, loss_scale)
         x[...], y[...] = inputs, labels
-        self.result = self._do("gradients", (loss_scale,), lambda: gradients(*told)) or self.result
-        for parameter, gradient in self.found if "gradients" in self.again else ():
+
+        def work() -> tuple[tuple[Tensor, Tensor], list[tuple[Tensor, Tensor | None]]]:
+            result = gradients(self.model, self.optimiser, x, y, loss_scale)
+            return result, [(parameter, parameter.grad) for parameter in self.model.parameters()]
+
+        result, self.found = self._do("gradients", (loss_scale,), work)
+        for parameter, gradient in self.found:
             parameter.grad = gradient
-        return self.result
+        self.classes = result[1].shape[1]
+        return result
 
     def step(self, loss_scale: float = 1.0) -> None:
         """As ``optimiser.step``."""
         o = self.optimiser
-        if any(parameter.grad is not gradient for parameter, gradient in self.found) or not self.found:
-            return o.step(loss_scale)  # they are not where the graph looks for them
-        settings = (o.lr, o.momentum, o.weight_decay, o.bias_lr, o.decay_biases, loss_scale, self.again["gradients"])
-        return self._do("step", settings, lambda: o.step(loss_scale))
+        if any(parameter.grad is not gradient for parameter, gradient in self.found):  # those of a smaller batch
+            return o.step(loss_scale)
+        settings = (o.lr, o.momentum, o.weight_decay, o.bias_lr, o.decay_biases, loss_scale)
+        return self._do("step", (*settings, self.recorded.get("gradients")), lambda: o.step(loss_scale))
 
     def _do(self, name: str, settings: tuple[Any, ...], work: Callable[[], Any]) -> Any:
-        """work(), or, where nothing has changed, what was recorded of it: then the result is None, or at first new."""
-        result = None
+        """What work() returns: told where the settings are new, else recorded, and done again."""
         if self.known.get(name) != settings:
             self.known[name] = settings
-            self.again.pop(name, None)
+            self.recorded.pop(name, None)
             return work()
         with self.device:
-            if name not in self.again:
-                result, self.again[name] = recorded(work)
-                if name == "gradients":
-                    self.found = [(p, p.grad) for p in self.model.parameters()]
-            self.again[name]()
+            if name not in self.recorded:
+                self.recorded[name] = recorded(work)
+            result, again = self.recorded[name]
+            again()
         return result
-
-    def _are_classes(self, labels: np.ndarray) -> bool:
-        """The recorded loss cannot ask; the one that is told says what is wrong."""
-        return bool((labels >= 0).all()) and ("gradients" not in self.again or
-                                              bool((labels < self.result[1].shape[1]).all()))  # fmt: skip
