@@ -98,8 +98,8 @@ def arguments() -> argparse.Namespace:
     add("-j", "--workers", type=number(int, 0), help="processes that decode pictures (default: half of the cores)")
     add("--device", type=device_names,
         help="where the towers live, one or two, as cuda:0,cuda:1 (default: auto, GPUs that work, else cpu:0,cpu:1)")
-    add("--tf32", action="store_true", help="on GPUs, products of 10 bits after the point: faster, less exact")
-    add("--half", action="store_true", help="on GPUs, activations of half precision and a scaled loss: faster still")
+    add("--tf32", action="store_true", help="on GPUs, products of 10 bits after the point: meant for speed, less exact")
+    add("--half", action="store_true", help="on GPUs, activations of half precision, a scaled loss: half the memory")
     add("--graph", action="store_true", help="on one GPU, tell it a step once and let it repeat that")
     add("-o", "--output", type=Path, help="folder of the run (default: runs/<date and time>)")
     add("--resume", type=Path, metavar="RUN", help="go on with the run in this folder, or from this checkpoint")

@@ -245,4 +245,4 @@ def workspace(like: Any) -> int:
 
 @functools.cache
 def _memory(gpu: Any) -> int:
-    return gpu.mem_info[1]  # bytes in all. The driver takes its time to say, and says nothing while a graph is recorded
+    return gpu.mem_info[1]  # bytes in all, asked once: the driver need not answer while a graph is recorded

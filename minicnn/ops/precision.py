@@ -14,7 +14,7 @@ __all__ = ["float", "half"]
 def half(x: Array) -> Any:
     """x rounded to half precision (IEEE binary16): 11 bits, from 6·10⁻⁸ to 65504, beyond which lies ∞.
 
-    Half the memory, and on GPUs half the time; only they compute with it. The gradient takes the precision of x.
+    Half the memory. Only GPUs compute with it. The gradient takes the precision of x.
     """
     return x.astype(np.float16), lambda gy: gy.astype(x.dtype)
 
