@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["add_at", "get_num_threads", "kernel", "over", "parts", "set_num_threads", "workspace"]
+__all__ = ["add_at", "cores", "cut", "get_num_threads", "kernel", "over", "set_num_threads", "workspace"]
 
-SMALL = 1 << 14  # elements: work that one core has done before a second one has woken up
+SMALL = 1 << 16  # elements: work that one core has done before a second one has woken up
 SLICES = 16  # so that cores which start late, or are slower, do not leave the others waiting
 
 
@@ -202,45 +202,52 @@ def _inside() -> Iterator[None]:
         _here.inside = before
 
 
-def over(items: int, work: Callable[[int, int], Any], like: Any = None) -> list[Any]:
-    """[work(first, last)] for at most SLICES slices that together make range(items), in order.
+def over(items: int, work: Callable[[int, int], Any], like: Any = None, parts: int = SLICES) -> list[Any]:
+    """[work(first, last)] for at most so many parts that together make range(items), in order.
 
     Every core takes the next slice as it gets free. The slices do not depend on how many cores there are, nor does
     what is added up over them. Matrix products inside ``work`` run on the core that asks for them. ``over`` inside
     ``work`` is a plain call, and so it is where ``like``, an array that ``work`` is about, lives on a GPU: that has
-    cores of its own.
+    cores of its own; and a single item has all of them to itself.
     """
-    if _here.inside or not isinstance(like, (np.ndarray, type(None))):
+    if _here.inside or items == 1 or not isinstance(like, (np.ndarray, type(None))):
         return [work(0, items)] if items else []
-    slices = min(items, SLICES)
-    queue = iter([(items * i // slices, items * (i + 1) // slices, i) for i in range(slices)])
-    results: list[Any] = [None] * slices
+    slices = cut(items, parts)
+    queue = iter(enumerate(slices))
+    results: list[Any] = [None] * len(slices)
 
     def worker() -> None:
         with _inside():
-            for first, last, i in queue:
+            for i, (first, last) in queue:
                 results[i] = work(first, last)
 
     with _blas().limit(limits=1, user_api="blas"):
-        others = [_pool(_threads - 1).submit(worker) for _ in range(min(_threads, slices) - 1)]
+        others = [_pool(_threads - 1).submit(worker) for _ in range(min(_threads, len(slices)) - 1)]
         try:
             worker()
         finally:
+            others = [other for other in others if not other.cancel()]  # who has not yet begun need not
             wait(others)
     for other in others:
         other.result()
     return results
 
 
-def parts(like: Any) -> int:
-    """Into how many parts work should at least be cut, so that there is some for every core where ``like`` lives."""
-    return 8 if isinstance(like, np.ndarray) else 1
+def cut(items: int, parts: int) -> list[tuple[int, int]]:
+    """range(items) as so many ranges (first, last) of nearly one length; as fewer where there are fewer items."""
+    parts = min(items, parts)
+    return [(items * i // parts, items * (i + 1) // parts) for i in range(parts)]
+
+
+def cores(like: Any) -> int:
+    """How many cores share what is to be done where ``like`` lives: a GPU divides its work itself."""
+    return _threads if isinstance(like, np.ndarray) else 1
 
 
 def workspace(like: Any) -> int:
     """How many bytes of scratch memory a core may fill at a time, where ``like`` lives: what stays in its cache. On a
     GPU a sixteenth of its memory, for products as large as it can use, but no more than a kernel can count."""
-    return 2 << 20 if isinstance(like, np.ndarray) else min(_memory(like.device) // 16, LARGEST * like.itemsize)
+    return 4 << 20 if isinstance(like, np.ndarray) else min(_memory(like.device) // 16, LARGEST * like.itemsize)
 
 
 @functools.cache

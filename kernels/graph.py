@@ -18,9 +18,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from . import cores, over
+
 __all__ = ["matmul", "recorded", "recording"]
 
 Result = TypeVar("Result")
+SMALL = 1 << 18  # multiplications: a product that one core has done before a second one has woken up
 WORKSPACE = 32 << 20  # bytes: what NVIDIA advises for cuBLAS on its larger GPUs
 
 
@@ -70,8 +73,22 @@ def recorded(work: Callable[[], Result]) -> tuple[Result, Callable[[], None]]:
 
 
 def matmul(a: Any, b: Any, out: Any = None) -> Any:
-    """a @ b of two matrices, wherever they live and also while recording."""
-    return _gemm(a, b, out) if _here.recording else np.matmul(a, b, out=out)
+    """a @ b of two matrices, wherever they live and also while recording.
+
+    Every core does a share of the rows. The threads of a BLAS would do as well, but go on waiting for more, awake, and
+    stand in the way of all that is not a product.
+    """
+    if _here.recording:
+        return _gemm(a, b, out)
+    if not isinstance(a, np.ndarray) or a.size * b.shape[1] < SMALL:
+        return np.matmul(a, b, out=out)
+    out = np.empty((len(a), b.shape[1]), np.result_type(a, b)) if out is None else out
+
+    def rows(first: int, last: int) -> None:
+        np.matmul(a[first:last], b, out=out[first:last])
+
+    over(len(a), rows, parts=cores(a))
+    return out
 
 
 @functools.cache

@@ -1,6 +1,8 @@
 """The columns of a convolution: what its kernel sees at every output position, and the way back.
 
-x (C, H, W, N), columns (C, R, S, positions, N): an output position is p · Q + q, counted from ``start``.
+x (C, H, W, N), columns (C, R, S, positions, N): an output position is p · Q + q, counted from ``start``. They are taken
+by rows of the output. Of the positions in a row, those from ``inside`` to ``outside`` see the image, the others only
+padding. At stride 1 what a row sees lies in one piece, and is copied at once.
 """
 
 from . import kernel
@@ -9,31 +11,53 @@ from . import kernel
 @kernel
 def im2col(first, last, columns, x, start, Q, stride, top, left):
     _, R, S, positions, N = columns.shape
-    H, W = x.shape[1], x.shape[2]
+    _, H, W, _ = x.shape
+    flat, image = columns.reshape(-1), x.reshape(-1)
     for i in range(first, last):  # one item is one (c, r): no two write to the same place
         c, r = i // R, i % R
         for s in range(S):
-            for t in range(positions):
-                p, q = (start + t) // Q, (start + t) % Q
+            t, p, q = 0, start // Q, start % Q
+            while t < positions:
+                row = min(Q - q, positions - t)
                 h, w = p * stride + r - top, q * stride + s - left
-                if 0 <= h < H and 0 <= w < W:
-                    for n in range(N):
-                        columns[c, r, s, t, n] = x[c, h, w, n]
-                else:
-                    for n in range(N):
-                        columns[c, r, s, t, n] = 0
+                inside, outside = min(max(0, -(w // stride)), row), min((W - 1 - w) // stride + 1, row)
+                if not 0 <= h < H or inside >= outside:
+                    inside = outside = row
+                to = ((i * S + s) * positions + t) * N
+                if inside > 0:
+                    flat[to : to + inside * N] = 0
+                if outside < row:
+                    flat[to + outside * N : to + row * N] = 0
+                to, by = to + inside * N, ((c * H + h) * W + w + inside * stride) * N
+                pieces, size = (1, (outside - inside) * N) if stride == 1 else (outside - inside, N)
+                for j in range(pieces):
+                    column = flat[to + j * size : to + j * size + size]
+                    seen = image[by + j * stride * size : by + j * stride * size + size]
+                    for n in range(size):
+                        column[n] = seen[n]
+                t, p, q = t + row, p + 1, 0
 
 
 @kernel
 def col2im(first, last, x, columns, start, Q, stride, top, left):
     _, R, S, positions, N = columns.shape
-    H, W = x.shape[1], x.shape[2]
+    _, H, W, _ = x.shape
+    flat, image = columns.reshape(-1), x.reshape(-1)
     for c in range(first, last):  # one item is one channel: windows overlap inside it, so they are added in turn
         for r in range(R):
             for s in range(S):
-                for t in range(positions):
-                    p, q = (start + t) // Q, (start + t) % Q
+                t, p, q = 0, start // Q, start % Q
+                while t < positions:
+                    row = min(Q - q, positions - t)
                     h, w = p * stride + r - top, q * stride + s - left
-                    if 0 <= h < H and 0 <= w < W:
-                        for n in range(N):
-                            x[c, h, w, n] += columns[c, r, s, t, n]
+                    inside, outside = min(max(0, -(w // stride)), row), min((W - 1 - w) // stride + 1, row)
+                    if 0 <= h < H and inside < outside:
+                        by = (((c * R + r) * S + s) * positions + t + inside) * N
+                        to = ((c * H + h) * W + w + inside * stride) * N
+                        pieces, size = (1, (outside - inside) * N) if stride == 1 else (outside - inside, N)
+                        for j in range(pieces):
+                            column = flat[by + j * size : by + j * size + size]
+                            seen = image[to + j * stride * size : to + j * stride * size + size]
+                            for n in range(size):
+                                seen[n] += column[n]
+                    t, p, q = t + row, p + 1, 0

@@ -3,6 +3,8 @@
 ``winner`` is the place r · size + s of the maximum inside its window. Outside of the image is −∞.
 """
 
+import numpy as np
+
 from . import kernel
 
 
@@ -13,6 +15,7 @@ def max_pool2d(first, last, y, winner, x, size, stride, top, left):
     for i in range(first, last):  # one item is one row (c, p) of the output
         c, p = i // P, i % P
         for q in range(Q):
+            best, place = y[c, p, q], winner[c, p, q]
             fresh = True
             for r in range(size):
                 h = p * stride + r - top
@@ -20,27 +23,32 @@ def max_pool2d(first, last, y, winner, x, size, stride, top, left):
                     w = q * stride + s - left
                     if not (0 <= h < H and 0 <= w < W):
                         continue
-                    place = r * size + s
+                    value, here = x[c, h, w], r * size + s
                     if fresh:
                         for n in range(N):
-                            y[c, p, q, n] = x[c, h, w, n]
-                            winner[c, p, q, n] = place
+                            best[n] = value[n]
+                            place[n] = here
                         fresh = False
                     else:
                         for n in range(N):
-                            best, value = y[c, p, q, n], x[c, h, w, n]
                             # the first maximum stays; NaN wins a window, and the first NaN stays
-                            wins = (value > best) | ((value != value) & (best == best))
-                            y[c, p, q, n] = value if wins else best
-                            winner[c, p, q, n] = place if wins else winner[c, p, q, n]
+                            wins = (value[n] > best[n]) | ((value[n] != value[n]) & (best[n] == best[n]))
+                            best[n] = value[n] if wins else best[n]
+                            place[n] = here if wins else place[n]
 
 
 @kernel
 def max_pool2d_backward(first, last, gx, gy, winner, size, stride, top, left):
+    W = gx.shape[2]
     P, Q, N = gy.shape[1], gy.shape[2], gy.shape[3]
+    offset = np.empty(size * size, np.int64)  # in memory, from the window's first pixel to each of its places
+    for place in range(size * size):
+        offset[place] = (place // size * W + place % size) * N
     for c in range(first, last):  # one item is one channel: windows overlap inside it, so they are added in turn
+        image = gx[c].reshape(-1)
         for p in range(P):
             for q in range(Q):
+                sent, place = gy[c, p, q], winner[c, p, q]
+                window = ((p * stride - top) * W + q * stride - left) * N
                 for n in range(N):
-                    r, s = winner[c, p, q, n] // size, winner[c, p, q, n] % size
-                    gx[c, p * stride + r - top, q * stride + s - left, n] += gy[c, p, q, n]
+                    image[window + offset[place[n]] + n] += sent[n]

@@ -237,7 +237,7 @@ def test_a_workspace_is_a_share_of_the_memory_that_a_kernel_can_count():
         gpu = type("Gpu", (), {"mem_info": (0, total)})()  # with a hash, as CuPy's
         return SimpleNamespace(device=gpu, itemsize=itemsize)
 
-    assert kernels.workspace(np.zeros(1)) == 2 << 20
+    assert kernels.workspace(np.zeros(1)) == 4 << 20
     assert kernels.workspace(like(8 << 30, 4)) == 1 << 29
     assert kernels.workspace(like(192 << 30, 4)) == 4 * kernels.LARGEST
 

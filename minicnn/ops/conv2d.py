@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.kernels import over, parts, workspace
+from minicnn.kernels import cores, cut, over, workspace
 from minicnn.kernels.graph import matmul
 from minicnn.kernels.im2col import col2im, im2col
 
@@ -12,6 +12,8 @@ from ..memory import Array, batch_first, batch_last
 from ..op import op
 
 __all__ = ["conv2d"]
+
+BUSY = 8  # blocks
 
 
 def padding_of(name: str, padding: int | tuple[int, int]) -> tuple[int, int]:
@@ -67,9 +69,13 @@ def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, paddi
     geometry = (Q, stride, before, before)
     image = batch_last(x)  # (C · groups, H, W, N)
     matrix = batch_last(w).reshape(C * R * S, K * groups)
-    fits = workspace(x) // x.itemsize  # numbers in a block of columns
-    block = max(1, fits // max(1, C * R * S * N))  # output positions
-    blocks = [(g, t, min(t + block, P * Q)) for g in range(groups) for t in range(0, P * Q, block)]
+
+    def positions(rows: int) -> list[tuple[int, int]]:
+        """Output positions, in blocks whose columns of so many rows fit: one, or enough to keep many cores busy."""
+        blocks = -(-rows * P * Q * N * x.itemsize // workspace(x))
+        return cut(P * Q, max(blocks, BUSY) if blocks > 1 else 1)
+
+    blocks = [(g, start, stop) for g in range(groups) for start, stop in positions(C * R * S)]
 
     def columns(g: int, start: int, stop: int) -> Array:
         result = np.empty_like(x, shape=(C, R, S, stop - start, N), order="C")
@@ -93,15 +99,13 @@ def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, paddi
     def gx(gy: Array) -> Array:
         gy = batch_last(gy).reshape(K * groups, P * Q * N)
         g_image = np.zeros_like(image)
-        deep = -(-C // parts(x))  # channels at a time: windows overlap, so one core does all that is added to one
-        channels = [(g, c, min(c + deep, C)) for g in range(groups) for c in range(0, C, deep)]
-        block = max(1, fits // max(1, deep * R * S * N))
+        # windows overlap, so one core does all that is added to a channel
+        channels = [(g, c, c_end) for g in range(groups) for c, c_end in cut(C, 2 * cores(x))]
 
         def backward(first: int, last: int) -> None:
             for g, c, c_end in channels[first:last]:
                 target = g_image[g * C + c : g * C + c_end]
-                for start in range(0, P * Q, block):
-                    stop = min(start + block, P * Q)
+                for start, stop in positions((c_end - c) * R * S):
                     sent = gy[seen_by(g), start * N : stop * N]
                     part = matmul(matrix[c * R * S : c_end * R * S, seen_by(g)], sent)
                     col2im(c_end - c, target, part.reshape(c_end - c, R, S, stop - start, N), start, *geometry)
