@@ -11,7 +11,7 @@ import numpy as np
 
 from .device import Device, current_device
 from .memory import Array, stored
-from .tensor import Carry, Tensor, recording, wrap
+from .tensor import Carry, Node, Tensor, recording, wrap
 
 __all__ = ["as_tensor", "op", "remember"]
 
@@ -32,13 +32,13 @@ def remember(name: str, y: Array, inputs: Sequence[Any], gradients: Sequence[Car
         y = y.astype(np.float32)  # double precision comes from double alone, not from numbers nor from whole ones
     tensor = wrap(y, device)
     if recording() and any(x.requires_grad for x in sources):
-        kept = [(x, g) for x, g in zip(inputs, gradients, strict=True) if isinstance(x, Tensor) and x.requires_grad]
-        tensor.inputs, tensor.gradients = (tuple(column) for column in zip(*kept, strict=True))
+        pairs = zip(inputs, gradients, strict=True)
+        kept = [(x.node, g) for x, g in pairs if isinstance(x, Tensor) and x.requires_grad]
         tensor.requires_grad = True
-        tensor.made_by = name
+        tensor._made = Node(name, tensor, *zip(*kept, strict=True))
         for x in sources:
             if not x.made_by:
-                x._users.add(tensor)
+                x._users.add(tensor._made)
     elif any(x.device == device and np.may_share_memory(y, x._array) for x in sources):
         tensor._array = y.copy(order="K")  # what forgets its inputs owns its memory: see writable()
     return tensor

@@ -18,7 +18,7 @@ import numpy as np
 from .device import Device, current_device
 from .memory import Array, array_of, stored
 
-__all__ = ["Carry", "GradientShapeError", "Tensor", "no_grad", "recording", "wrap"]
+__all__ = ["Carry", "GradientShapeError", "Node", "Tensor", "no_grad", "recording", "wrap"]
 
 Carry = Callable[[Array], Array]  # carries the gradient of an op's output to the gradient of one of its inputs
 
@@ -36,8 +36,7 @@ class Tensor:
     Raises TypeError where data is not numbers, or a gradient is asked of whole numbers.
     """
 
-    __slots__ = ("__weakref__", "_array", "_users", "age", "device", "grad", "gradients", "inputs", "made_by",
-                 "requires_grad")
+    __slots__ = ("__weakref__", "_array", "_made", "_users", "age", "device", "grad", "requires_grad")
     __array_ufunc__ = None  # array + tensor is tensor.__radd__(array), not an array of tensors
 
     def __init__(self, data: Any, *, requires_grad: bool = False, dtype: Any = None, device: Device | None = None):
@@ -54,10 +53,8 @@ class Tensor:
         self.requires_grad = requires_grad
         self.grad: Tensor | None = None
         self.age = next(_ages)
-        self.made_by = ""  # the name of the op; a leaf has none
-        self.inputs: tuple[Tensor, ...] | None = ()  # those that need a gradient; None once backward has freed them
-        self.gradients: tuple[Carry, ...] = ()
-        self._users: weakref.WeakSet[Tensor] = weakref.WeakSet()  # of a leaf: the remembered tensors computed from it
+        self._made: Node | None = None  # how; a leaf was not made
+        self._users: weakref.WeakSet[Node] = weakref.WeakSet()  # of a leaf: what was computed from it, and remembered
 
     # -- what it is ------------------------------------------------------------------------------------------------
 
@@ -75,6 +72,9 @@ class Tensor:
         with self.device:
             return self._array.item()
 
+    made_by = property(lambda self: self._made.made_by if self._made else "")  # the name of the op; a leaf has none
+    node = property(lambda self: self._made or self)  # what stands for it in the graph: a leaf stands for itself
+    inputs = gradients = ()  # of a leaf as a node
     shape = property(lambda self: self._array.shape)
     dtype = property(lambda self: self._array.dtype)
     ndim = property(lambda self: self._array.ndim)
@@ -116,8 +116,8 @@ class Tensor:
         with self.device:
             given = np.ones_like(self._array) if gradient is None else self._beside(gradient)
             seed = given.astype(self.dtype, order="K")
-        flow: dict[Tensor, Array] = {self: seed}  # the gradient that has reached each tensor so far
-        waiting = [(-self.age, self)]
+        flow: dict[Node | Tensor, Array] = {self.node: seed}  # the gradient that has reached each tensor so far
+        waiting = [(-self.node.age, self.node)]
         leaves = []
         while waiting:
             tensor = heapq.heappop(waiting)[1]
@@ -216,6 +216,21 @@ class Tensor:
         __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _of_two
 
 
+class Node:
+    """What is remembered of a tensor that an op made: a node of the graph, which ``backward()`` walks.
+
+    It knows not the tensor's array: of that, the graph holds what gradient functions need, and nothing else.
+    """
+
+    __slots__ = ("__weakref__", "age", "device", "dtype", "gradients", "inputs", "made_by", "shape")
+
+    def __init__(self, made_by: str, tensor: Tensor, inputs: tuple[Node | Tensor, ...], gradients: tuple[Carry, ...]):
+        self.made_by = made_by  # the name of the op
+        self.inputs: tuple[Node | Tensor, ...] | None = inputs  # that need a gradient; None once backward freed them
+        self.gradients = gradients  # as many
+        self.age, self.device, self.dtype, self.shape = tensor.age, tensor.device, tensor.dtype, tensor.shape
+
+
 def wrap(array: Array, device: Device) -> Tensor:
     """The array itself, in the engine's memory order, as a tensor that remembers nothing."""
     tensor = Tensor.__new__(Tensor)
@@ -227,13 +242,13 @@ def wrap(array: Array, device: Device) -> Tensor:
 class GradientShapeError(ValueError):
     """What an op carried back has not the shape of the tensor that it reached."""
 
-    def __init__(self, gradient: Array, tensor: Tensor):
+    def __init__(self, gradient: Array, tensor: Node | Tensor):
         super().__init__(f"backward: a gradient of shape {gradient.shape} reached a tensor of shape {tensor.shape}, "
                          f"{'made by ' + tensor.made_by if tensor.made_by else 'a leaf'}: the two must be the same")
         self.gradient, self.tensor = gradient, tensor
 
 
-def _fitting(g: Array, tensor: Tensor) -> Array:
+def _fitting(g: Array, tensor: Node | Tensor) -> Array:
     if g.shape != tensor.shape:
         raise GradientShapeError(g, tensor)
     return stored(g.astype(tensor.dtype, copy=False))

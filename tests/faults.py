@@ -97,6 +97,7 @@ cuda_crop = cuda("crop.cu", "crop")
 GRAPH = "test_cuda_graph.py::test_"
 PRODUCT, STEPS = f"{GRAPH}a_recorded_product_is_the_product", f"{GRAPH}steps_done_again_are_the_steps_that_were_told"
 graph, replay = slips("kernels/graph.py", PRODUCT), slips("minicnn/replay.py", STEPS)
+KEPT = "test_tensor.py::test_the_graph_keeps_what_gradients_need_and_nothing_else"
 HALF = "test_alexnet_in_half_precision_is_the_processors_but_for_rounding"
 cuda_loss, cuda_prelude = cuda("cross_entropy.cu", "cross_entropy"), cuda("prelude.cuh")
 tensor, op, memory = (house(name, "test_tensor.py") for name in ("tensor", "op", "memory"))
@@ -111,14 +112,14 @@ CONTROLS = [  # no faults: whatever turns red here, the runner made red
 
 FAULTS = [
     # -- arithmetic ----------------------------------------------------------------------------------------------------
-    arithmetic("nothing summed over broadcast axes", "    shape = np.shape(x)\n",
-               "    return g\n    shape = np.shape(x)\n", verdict=BROADCAST, case="add"),
+    arithmetic("nothing summed over broadcast axes", "    g = g.sum(axis=tuple(range(",
+               "    return g\n    g = g.sum(axis=tuple(range(", verdict=BROADCAST, case="add"),
     arithmetic("axes of size 1 not summed", "g.sum(axis=tuple(i for i, size in enumerate(shape) if size == 1), "
                "keepdims=True)", "g", verdict=BROADCAST, case="multiply"),
-    arithmetic("a − b: gb has the sign of ga", "summed_to(-gy, b)", "summed_to(gy, b)", verdict="wrong sign",
+    arithmetic("a − b: gb has the sign of ga", "summed_to(-gy, B)", "summed_to(gy, B)", verdict="wrong sign",
                case="subtract"),
-    arithmetic("a · b: ga times a", "summed_to(gy * b, a)", "summed_to(gy * a, a)", case="multiply"),
-    arithmetic("a / b: gb without its sign", "summed_to(-gy * y / b, b)", "summed_to(gy * y / b, b)",
+    arithmetic("a · b: ga times a", "summed_to(gy * b, A)", "summed_to(gy * a, A)", case="multiply"),
+    arithmetic("a / b: gb without its sign", "summed_to(-gy * y / b, B)", "summed_to(gy * y / b, B)",
                verdict="wrong sign", case="divide"),
     arithmetic("a^b: ga with a^b for a^(b−1)", "where(np.equal(b, 0), 1, b - 1)", "np.where(np.equal(b, 0), 1, b)",
                case="power"),
@@ -132,9 +133,9 @@ FAULTS = [
     arithmetic("log: gradient in single precision", "gy / x", "(gy / x).astype(np.float32)", verdict="single precision",
                case="log"),
     # -- reductions ----------------------------------------------------------------------------------------------------
-    reduce("mean: gradient not divided by n", "x.shape) / n", "x.shape)", verdict="constant factor", case="mean"),
+    reduce("mean: gradient not divided by n", "shape) / n", "shape)", verdict="constant factor", case="mean"),
     reduce("sum: reduced axes not put back", "keepdims=keepdims), lambda gy: np.broadcast_to(gy if keepdims else "
-           "kept(gy, axes), x.shape)\n", "keepdims=keepdims), lambda gy: np.broadcast_to(gy, x.shape)\n", case="sum"),
+           "kept(gy, axes), shape)\n", "keepdims=keepdims), lambda gy: np.broadcast_to(gy, shape)\n", case="sum"),
     reduce("max: every tied element gets the gradient", "np.arange(rows.shape[-1], like=x) == winner[..., None]",
            "rows == rows.max(-1)[..., None]", verdict="kink or tie", case="max"),
     reduce("max: the last of equal maxima wins", "winner = rows.argmax(-1)",
@@ -145,10 +146,10 @@ FAULTS = [
            "(rest + tuple(sorted(axes)))",
            verdict="transposed", case="max"),
     # -- shapes --------------------------------------------------------------------------------------------------------
-    shape("reshape: gradient filled column by column", "gy.reshape(x.shape)", 'gy.reshape(x.shape, order="F")',
+    shape("reshape: gradient filled column by column", "gy.reshape(before)", 'gy.reshape(before, order="F")',
           verdict="transposed", case="reshape"),
-    shape("flatten: gradient turned round", "gy.T.reshape(inside.shape).transpose(-1, *range(x.ndim - 1))",
-          "gy.T.reshape(inside.shape).transpose()", verdict="transposed", case="flatten"),
+    shape("flatten: gradient turned round", "batch_first(gy.T.reshape(inside))",
+          "gy.T.reshape(inside).transpose()", verdict="transposed", case="flatten"),
     shape("transpose: the order, not its inverse", "gy.transpose(*np.argsort(order).tolist())", "gy.transpose(order)",
           verdict="transposed", case="transpose"),
     shape("getitem: = for add.at", "add_at(g, indexes, gy)", "g[indexes] = gy", verdict="= for +=", case="getitem"),
@@ -166,8 +167,8 @@ FAULTS = [
            verdict="transposed", case="matmul"),
     linear("matmul: ga with b, not bᵀ", "np.matmul(full(gy), B.swapaxes(-1, -2))", "np.matmul(full(gy), B)",
            "test_linear.py::test_a_tensor_times_itself", case="matmul"),
-    linear("matmul: gb not summed over stacks", "np.matmul(A.swapaxes(-1, -2), full(gy)), B)",
-           "np.matmul(A.swapaxes(-1, -2), full(gy)), full(gy))", case="matmul"),
+    linear("matmul: gb not summed over stacks", "np.matmul(A.swapaxes(-1, -2), full(gy)), B.shape)",
+           "np.matmul(A.swapaxes(-1, -2), full(gy)), gy.shape)", case="matmul"),
     # -- convolution ---------------------------------------------------------------------------------------------------
     conv2d("conv2d: mean for sum in gb", ".sum(axis=1)  #", ".sum(axis=1) / max(1, P * Q * N)  #",
            verdict="constant factor"),
@@ -187,8 +188,10 @@ FAULTS = [
     conv2d("conv2d: one place too few", "// stride + 1\n", "// stride\n"),
     im2col("im2col: the first row seen as padding", "if not 0 <= h < H", "if not 0 < h < H", verdict=BORDER),
     im2col("im2col: the image repeated into the padding", "flat[to : to + inside * N] = 0",
-           "flat[to : to + inside * N] = image[0]", verdict=BORDER),
-    im2col("im2col: stride on rows alone", "q * stride + s - left", "q + s - left", count=2, at=0),
+           "for n in range(inside * N): flat[to + n] = image[(c * H + min(max(h, 0), H - 1)) * W * N + n % N]",
+           verdict=BORDER),
+    im2col("im2col: a block that begins inside a row as if the stride were 1", "q * stride + s - left", "q + s - left",
+           "test_conv2d.py::test_the_size_of_a_block_of_columns_does_not_matter", count=2, at=0),
     im2col("im2col: neighbours of a row as if the stride were 1",
            "image[by + j * stride * size : by + j * stride * size", "image[by + j * size : by + j * size"),
     im2col("col2im: = for +=", "seen[n] += column", "seen[n] = column", verdict=COLLISION),
@@ -367,7 +370,7 @@ FAULTS = [
     the_door("the door: arrays with strides let through", "if not a.flags.c_contiguous:", "if False:"),
     the_door("the door: arrays of another device let through", "if arrays[0].device.id != here:", "if False:"),
     # -- devices -------------------------------------------------------------------------------------------------------
-    to_device("to_device: the gradient does not cross back", "cross(gy, device, x.device)", "gy"),
+    to_device("to_device: the gradient does not cross back", "cross(gy, device, source)", "gy"),
     to_device("to_device: the ledger forgets", "target] += array.nbytes", "target] = array.nbytes"),
     to_device("to_device: the array is shared", "return target.put(array)", "return array"),
     house("device", "test_tensor.py")("device: put() changes the memory order",
@@ -377,6 +380,10 @@ FAULTS = [
            verdict="= for +="),
     tensor("backward: = for += at a leaf", "g if leaf.grad is None else stored(leaf.grad._array + g)", "g"),
     tensor("backward: oldest first", "heapq.heappush(waiting, (-x.age, x))", "heapq.heappush(waiting, (x.age, x))"),
+    max_pool2d("max_pool2d: what was pooled is kept", "np.zeros_like(gy, shape=(C, H, W, N), order", "np.zeros_like("
+               "batch_last(x), order", KEPT),
+    op("op: the graph keeps every tensor", "        tensor._made = Node(",
+       "        tensor.grad = sources\n        tensor._made = Node(", KEPT),
     tensor("backward: the graph is kept", "tensor.inputs, tensor.gradients = None, ()", "pass"),
     tensor("backward: a leaf shares its gradient", 'part = part.copy(order="K")', "pass"),
     tensor("backward: gradients in single precision", "g.astype(tensor.dtype, copy=False)", "g.astype(np.float32)",
@@ -390,8 +397,8 @@ FAULTS = [
     op("op: everything becomes single precision",
        "if y.dtype == np.float64 and not any", "if y.dtype == np.float64 or any",
        verdict="single precision", case="exp"),
-    op("op: gradients of the wrong inputs", "kept = [(x, g) for x, g in zip(inputs, gradients,",
-       "kept = [(x, g) for x, g in zip(inputs, gradients[::-1],", case="multiply"),
+    op("op: gradients of the wrong inputs", "zip(inputs, gradients, strict",
+       "zip(inputs, gradients[::-1], strict", case="multiply"),
     op("op: devices may be mixed", "if len(devices) > 1:", "if len(devices) > 2:"),
     memory("memory: batch_first turns all round", "array.transpose(-1, *range(array.ndim - 1))", "array.transpose()"),
     memory("memory: any order will do", "array if inside.flags.c_contiguous else", "array if array.ndim else"),

@@ -255,8 +255,9 @@ def test_a_graph_that_loses_a_use_is_named(monkeypatch):
     backward = Tensor.backward
 
     def careless(self, gradient=None):
-        first = next(x for x in self.inputs if x.made_by)
-        self.inputs, self.gradients = (first,), self.gradients[self.inputs.index(first) :][:1]
+        node = self.node
+        first = next(x for x in node.inputs if x.made_by)
+        node.inputs, node.gradients = (first,), node.gradients[node.inputs.index(first) :][:1]
         backward(self, gradient)
 
     def two_uses(x):

@@ -140,7 +140,7 @@ def of_tensors(function: Callable[..., Any], given: Sequence[Any], parameters: I
     def uses(u: np.ndarray, i: int) -> list[np.ndarray]:
         y, x = forward(), leaves[i][1]
         parts: list[Tensor] = []
-        waiting, seen = [y], {y}
+        waiting, seen = [y.node], {y.node}
         while waiting:  # every use gets a leaf of its own, so that nothing is added up
             user = waiting.pop()
             for source in user.inputs or ():
@@ -149,7 +149,8 @@ def of_tensors(function: Callable[..., Any], given: Sequence[Any], parameters: I
                     waiting.append(source)
             own = [Tensor(x, requires_grad=True, device=x.device) if s is x else s for s in user.inputs or ()]
             parts += [t for t, s in zip(own, user.inputs or (), strict=True) if s is x]
-            user.inputs = tuple(own)
+            if own:
+                user.inputs = tuple(own)
         if y.requires_grad:
             y.backward(u)
         return [part.grad.numpy() for part in parts if part.grad is not None]

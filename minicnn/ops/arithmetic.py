@@ -13,9 +13,8 @@ from ..op import op
 __all__ = ["add", "divide", "exp", "log", "multiply", "negative", "power", "sigmoid", "subtract", "tanh"]
 
 
-def summed_to(g: Array, x: Any) -> Array:
-    """The gradient g, of the broadcast shape, added up to the shape of x."""
-    shape = np.shape(x)
+def summed_to(g: Array, shape: tuple[int, ...]) -> Array:
+    """The gradient g, of the broadcast shape, added up to the shape of what was broadcast."""
     g = g.sum(axis=tuple(range(g.ndim - len(shape))))
     return g.sum(axis=tuple(i for i, size in enumerate(shape) if size == 1), keepdims=True)
 
@@ -28,26 +27,29 @@ def where(condition: Any, yes: Any, no: Any) -> Any:
 @op
 def add(a: Array, b: Array) -> Any:
     """a + b, broadcast."""
-    return a + b, lambda gy: summed_to(gy, a), lambda gy: summed_to(gy, b)
+    A, B = np.shape(a), np.shape(b)  # no more than these is kept
+    return a + b, lambda gy: summed_to(gy, A), lambda gy: summed_to(gy, B)
 
 
 @op
 def subtract(a: Array, b: Array) -> Any:
     """a − b, broadcast."""
-    return a - b, lambda gy: summed_to(gy, a), lambda gy: summed_to(-gy, b)
+    A, B = np.shape(a), np.shape(b)
+    return a - b, lambda gy: summed_to(gy, A), lambda gy: summed_to(-gy, B)
 
 
 @op
 def multiply(a: Array, b: Array) -> Any:
     """a · b, broadcast."""
-    return a * b, lambda gy: summed_to(gy * b, a), lambda gy: summed_to(gy * a, b)
+    A, B = np.shape(a), np.shape(b)
+    return a * b, lambda gy: summed_to(gy * b, A), lambda gy: summed_to(gy * a, B)
 
 
 @op
 def divide(a: Array, b: Array) -> Any:
     """a / b, broadcast."""
-    y = a / b
-    return y, lambda gy: summed_to(gy / b, a), lambda gy: summed_to(-gy * y / b, b)
+    y, A, B = a / b, np.shape(a), np.shape(b)
+    return y, lambda gy: summed_to(gy / b, A), lambda gy: summed_to(-gy * y / b, B)
 
 
 @op
@@ -56,10 +58,10 @@ def power(a: Array, b: Array) -> Any:
     y = a**b
 
     def ga(gy: Array) -> Array:
-        return summed_to(gy * where(np.equal(b, 0), 0, b * a ** where(np.equal(b, 0), 1, b - 1)), a)
+        return summed_to(gy * where(np.equal(b, 0), 0, b * a ** where(np.equal(b, 0), 1, b - 1)), np.shape(a))
 
     def gb(gy: Array) -> Array:
-        return summed_to(gy * y * np.log(where(np.equal(a, 0), 1, a)), b)
+        return summed_to(gy * y * np.log(where(np.equal(a, 0), 1, a)), np.shape(b))
 
     return y, ga, gb
 

@@ -50,8 +50,8 @@ def cross_entropy(x: Array, labels: Array) -> Any:
     kernels.cross_entropy(len(x), rows(y), each, rows(x), labels)
 
     def gx(gy: Array) -> Array:
-        g = np.empty_like(x)
-        kernels.cross_entropy_backward(len(x), rows(g), rows(y), labels, gy.reshape(1))
+        g = np.empty_like(y)
+        kernels.cross_entropy_backward(len(y), rows(g), rows(y), labels, gy.reshape(1))
         return g
 
     return each.mean(), gx, None

@@ -30,12 +30,13 @@ def dropout(x: Array, counter: Array, *, p: float = 0.5, first_unit: int = 0, in
         raise ValueError(f"dropout: the counter is {np.result_type(counter)} {np.shape(counter)}: give two whole "
                          "numbers, [key, step]")
     counter = counter.astype(np.int64, copy=False)
-    units = x.size // len(x) if len(x) else 0
+    N = len(x)
+    units = x.size // N if N else 0
     scale = 1 / (1 - p) if inverted else 1.0
 
     def masked(a: Array) -> Array:
         result = np.empty_like(a)
-        seen = [batch_last(array).reshape(units, len(x)) for array in (result, a)]
+        seen = [batch_last(array).reshape(units, N) for array in (result, a)]
         kernels.dropout(units, *seen, counter, first_unit, np.uint64(p * 2**32), scale)
         return result
 

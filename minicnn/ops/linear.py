@@ -53,6 +53,6 @@ def matmul(a: Array, b: Array) -> Any:
 
     return (
         Y.squeeze(drop) if drop else Y,
-        lambda gy: summed_to(np.matmul(full(gy), B.swapaxes(-1, -2)), A).reshape(a.shape),
-        lambda gy: summed_to(np.matmul(A.swapaxes(-1, -2), full(gy)), B).reshape(b.shape),
+        lambda gy: summed_to(np.matmul(full(gy), B.swapaxes(-1, -2)), A.shape).reshape(a.shape),
+        lambda gy: summed_to(np.matmul(A.swapaxes(-1, -2), full(gy)), B.shape).reshape(b.shape),
     )

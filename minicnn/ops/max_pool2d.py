@@ -28,13 +28,14 @@ def max_pool2d(x: Array, *, size: int = 3, stride: int = 2, padding: int | tuple
     if not before < size or not after < size:
         raise ValueError(f"max_pool2d: padding {padding} must be smaller than the window, {size}")
     P, Q = (output_size("max_pool2d", pixels, size, stride, before + after) for pixels in x.shape[2:])
-    y = np.empty_like(x, shape=(x.shape[1], P, Q, x.shape[0]), order="C")
+    C, H, W, N = batch_last(x).shape
+    y = np.empty_like(x, shape=(C, P, Q, N), order="C")
     winner = np.empty_like(y, dtype=np.uint8 if size <= 16 else np.uint32)
-    kernels.max_pool2d(x.shape[1] * P, y, winner, batch_last(x), size, stride, before, before)
+    kernels.max_pool2d(C * P, y, winner, batch_last(x), size, stride, before, before)
 
     def gx(gy: Array) -> Array:
-        g = np.zeros_like(batch_last(x))
-        kernels.max_pool2d_backward(x.shape[1], g, batch_last(gy), winner, size, stride, before, before)
+        g = np.zeros_like(gy, shape=(C, H, W, N), order="C")
+        kernels.max_pool2d_backward(C, g, batch_last(gy), winner, size, stride, before, before)
         return batch_first(g)
 
     return batch_first(y), gx

@@ -16,10 +16,12 @@ def half(x: Array) -> Any:
 
     Half the memory. Only GPUs compute with it. The gradient takes the precision of x.
     """
-    return x.astype(np.float16), lambda gy: gy.astype(x.dtype)
+    before = x.dtype
+    return x.astype(np.float16), lambda gy: gy.astype(before)
 
 
 @op
 def float(x: Array) -> Any:
     """x in single precision (IEEE binary32). The gradient takes the precision of x."""
-    return x.astype(np.float32), lambda gy: gy.astype(x.dtype)
+    before = x.dtype
+    return x.astype(np.float32), lambda gy: gy.astype(before)

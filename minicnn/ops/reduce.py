@@ -28,16 +28,16 @@ def kept(y: Array, axes: tuple[int, ...]) -> Array:
 @op
 def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over ``axis``: an axis, several, or all."""
-    axes = axes_of(x, axis)
-    return x.sum(axes, keepdims=keepdims), lambda gy: np.broadcast_to(gy if keepdims else kept(gy, axes), x.shape)
+    axes, shape = axes_of(x, axis), x.shape
+    return x.sum(axes, keepdims=keepdims), lambda gy: np.broadcast_to(gy if keepdims else kept(gy, axes), shape)
 
 
 @op
 def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """The mean over ``axis``: an axis, several, or all."""
-    axes = axes_of(x, axis)
-    n = prod(x.shape[a] for a in axes)
-    return x.mean(axes, keepdims=keepdims), lambda gy: np.broadcast_to(gy if keepdims else kept(gy, axes), x.shape) / n
+    axes, shape = axes_of(x, axis), x.shape
+    n = prod(shape[a] for a in axes)
+    return x.mean(axes, keepdims=keepdims), lambda gy: np.broadcast_to(gy if keepdims else kept(gy, axes), shape) / n
 
 
 @op

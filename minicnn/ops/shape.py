@@ -6,7 +6,7 @@ import numpy as np
 
 from minicnn.kernels import add_at
 
-from ..memory import Array
+from ..memory import Array, batch_first, batch_last
 from ..op import op
 from ..tensor import Tensor
 
@@ -16,15 +16,16 @@ __all__ = ["concatenate", "flatten", "getitem", "reshape", "transpose"]
 @op
 def reshape(x: Array, *, shape: tuple[int, ...]) -> Any:
     """x in another shape, its elements in the same order; one size may be −1."""
-    return x.reshape(shape), lambda gy: gy.reshape(x.shape)
+    before = x.shape
+    return x.reshape(shape), lambda gy: gy.reshape(before)
 
 
 @op
 def flatten(x: Array) -> Any:
     """(N, C, H, W) → (N, C·H·W), or the same from any other number of axes: a view in the engine's memory order."""
-    inside = x.transpose(*range(1, x.ndim), 0)
-    y = inside.reshape(int(np.prod(x.shape[1:])), x.shape[0]).T
-    return y, lambda gy: gy.T.reshape(inside.shape).transpose(-1, *range(x.ndim - 1))
+    y = batch_last(x).reshape(int(np.prod(x.shape[1:])), x.shape[0]).T
+    inside = batch_last(x).shape
+    return y, lambda gy: batch_first(gy.T.reshape(inside))
 
 
 @op
@@ -49,9 +50,10 @@ def getitem(x: Array, *, index: Any) -> Any:
     picks = any(isinstance(i, np.ndarray) for i in indexes)
     if picks:
         np.broadcast_to(False, x.shape)[indexes]  # raises IndexError, where a GPU would begin again at 0
+    shape = x.shape
 
     def gx(gy: Array) -> Array:
-        g = np.zeros_like(x)
+        g = np.zeros_like(gy, shape=shape, order="C")
         if picks:
             add_at(g, indexes, gy)
         else:

@@ -22,5 +22,6 @@ def to_device(x: Tensor, device: Device) -> Tensor:
     """x on ``device``. Its gradient crosses back. On the same device it is x itself."""
     if x.device == device:
         return x
-    y = cross(x._array, x.device, device)
-    return remember("to_device", y, [x], [lambda gy: cross(gy, device, x.device)], device)
+    source = x.device
+    y = cross(x._array, source, device)
+    return remember("to_device", y, [x], [lambda gy: cross(gy, device, source)], device)
