@@ -7,6 +7,8 @@ padding. At stride 1 what a row sees lies in one piece, and is copied at once.
 
 from . import kernel
 
+FEW = 8  # numbers in one piece: copied with strides from piece to piece, rather than piece by piece
+
 
 @kernel
 def im2col(first, last, columns, x, start, Q, stride, top, left):
@@ -30,7 +32,11 @@ def im2col(first, last, columns, x, start, Q, stride, top, left):
                     flat[to + outside * N : to + row * N] = 0
                 to, by = to + inside * N, ((c * H + h) * W + w + inside * stride) * N
                 pieces, size = (1, (outside - inside) * N) if stride == 1 else (outside - inside, N)
-                for j in range(pieces):
+                for n in range(size if size < FEW else 0):
+                    column, seen = flat[to + n : to + pieces * size], image[by + n :]
+                    for j in range(pieces):
+                        column[j * size] = seen[j * stride * size]
+                for j in range(pieces if size >= FEW else 0):
                     column = flat[to + j * size : to + j * size + size]
                     seen = image[by + j * stride * size : by + j * stride * size + size]
                     for n in range(size):

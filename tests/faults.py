@@ -194,6 +194,8 @@ FAULTS = [
            "test_conv2d.py::test_the_size_of_a_block_of_columns_does_not_matter", count=2, at=0),
     im2col("im2col: neighbours of a row as if the stride were 1",
            "image[by + j * stride * size : by + j * stride * size", "image[by + j * size : by + j * size"),
+    im2col("im2col: the same of small pieces", "column[j * size] = seen[j * stride * size]",
+           "column[j * size] = seen[j * size]"),
     im2col("col2im: = for +=", "seen[n] += column", "seen[n] = column", verdict=COLLISION),
     im2col("col2im: nothing for the first row", "if 0 <= h < H", "if 0 < h < H", verdict=BORDER),
     im2col("col2im: nothing for the last column", "(W - 1 - w) // stride + 1", "(W - 2 - w) // stride + 1",

@@ -1,0 +1,168 @@
+"""What the benchmarks share: rivals that work in turns, each in a process of its own, and how figures are told."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes.util
+import importlib.metadata
+import json
+import multiprocessing
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+COPIED = {"cpu": 1 << 28, "cuda": 1 << 31}  # bytes
+SIDE = {"cpu": 2048, "cuda": 8192}  # of the matrices that tell the machine's own rate
+
+Turn = Callable[[Any], Any]  # does the work it is asked for once, and returns what it took
+Rival = Callable[[], Turn]  # can be pickled; called in the process where the rival will work
+
+
+# -- turns -------------------------------------------------------------------------------------------------------------
+
+
+def take_turns(rivals: dict[str, Rival], asked: Sequence[Any], around: dict[str, dict[str, str]] | None = None
+               ) -> dict[str, list[Any]]:
+    """What every rival returned for each of ``asked``, all for the first one, then all for the second: so whatever else
+    the machine does meets all alike.
+
+    around: environment variables of a rival's process. Ends the program where a rival dies.
+    """
+    context = multiprocessing.get_context("spawn")
+    processes, results = {}, {name: [] for name in rivals}
+    for name, rival in rivals.items():
+        pipe, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(rival, theirs), daemon=True)
+        with _environment((around or {}).get(name, {})):
+            process.start()
+        theirs.close()
+        processes[name] = pipe, process
+    for what in asked:
+        for name, (pipe, _) in processes.items():
+            pipe.send([what])
+            try:
+                results[name].append(pipe.recv())
+            except EOFError:
+                sys.exit(f"{Path(sys.argv[0]).stem}: {name} died at {what}, perhaps for want of memory")
+    for pipe, process in processes.values():
+        pipe.send([])
+        process.join()
+    return results
+
+
+def _work(rival: Rival, pipe: Any) -> None:
+    turn = rival()
+    while asked := pipe.recv():
+        pipe.send(turn(*asked))
+
+
+@contextlib.contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def jemalloc() -> dict[str, str] | None:
+    """What lets a process take its memory from jemalloc, tuned to keep its pages as PyTorch's guide to tuning advises,
+    where that is installed."""
+    name = ctypes.util.find_library("jemalloc") if sys.platform == "linux" else None
+    keep = "oversize_threshold:1,background_thread:true,metadata_thp:auto,dirty_decay_ms:-1,muzzy_decay_ms:-1"
+    return {"LD_PRELOAD": name, "MALLOC_CONF": keep} if name else None
+
+
+# -- the machine's own rates -------------------------------------------------------------------------------------------
+
+
+def use(threads: int) -> None:
+    """Let this process work with so many threads, and keep its memory, as the training script does."""
+    from threadpoolctl import threadpool_limits
+
+    from minicnn import keep_memory, kernels
+
+    keep_memory()
+    kernels.set_num_threads(threads)
+    threadpool_limits(threads)
+
+
+def matrix_product(threads: int, device: str, half: bool = False) -> Callable[[], Any]:
+    """Of two matrices: the machine's own rate."""
+    os.environ["CUPY_TF32"] = "1"
+    use(threads)
+    a, b = np.random.default_rng(0).standard_normal((2, SIDE[device], SIDE[device]), dtype=np.float32)
+    if device == "cuda":
+        import cupy
+
+        a, b = (cupy.asarray(x.astype(np.float16) if half else x) for x in (a, b))
+    return lambda: np.matmul(a, b)
+
+
+def copy(threads: int, device: str) -> Callable[[], Any]:
+    """From one array to another, each far too large for a cache: the memory's own rate."""
+    from minicnn import kernels
+
+    use(threads)
+    a = np.zeros(COPIED[device] // 4, np.float32)
+    if device == "cuda":
+        import cupy
+
+        a = cupy.asarray(a)
+    b = a.copy()
+
+    def part(first: int, last: int) -> None:
+        b[first:last] = a[first:last]
+
+    return lambda: kernels.over(a.size, part, like=a)
+
+
+def processor() -> str:
+    """The name of the processor."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+# -- what is asked and told --------------------------------------------------------------------------------------------
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; --help shows all options\n")
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number ≥ 1")
+    return int(text)
+
+
+def new_file(text: str) -> Path:
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        what = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise argparse.ArgumentTypeError(f"cannot write {text}: {what}")
+    return path
+
+
+def write(path: Path | None, packages: list[str], **facts: Any) -> None:
+    """All figures of a run, with date, machine and versions, as JSON."""
+    if path:
+        versions = {"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in packages}}
+        facts = {"date": date.today().isoformat(), "system": platform.system(), "cores": CORES, "versions": versions,
+                 **facts}
+        path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
