@@ -13,9 +13,11 @@ def crop(first, last, y, pictures, places, mean, noise, scale):
     _, H, W, N = y.shape
     for row in range(first, last):  # one item is one row (c, h) of all images
         c, h = row // H, row % H
-        for w in range(W):
-            for n in range(N):
-                i = places[0, n] + h
-                j = places[1, n] + (W - 1 - w if places[2, n] else w)
-                pixel = y.dtype.type(pictures[n, i, j, c])
-                y[c, h, w, n] = (pixel - mean[c, i, j] + noise[c, n]) * scale
+        for n in range(N):
+            i, left = places[0, n] + h, places[1, n]
+            seen, shade = pictures[n, i, left : left + W, c], mean[c, i, left : left + W]
+            added, view = noise[c, n], y[c, h, :, n]
+            if places[2, n]:
+                view = view[::-1]
+            for w in range(W):
+                view[w] = (y.dtype.type(seen[w]) - shade[w] + added) * scale

@@ -274,9 +274,11 @@ FAULTS = [
     ops("precision")("half: two digits behind the point", "return x.astype(np.float16), ",
                      "return np.round(x, 2).astype(np.float16), "),
     ops("precision")("float: what was half stays so", "return x.astype(np.float32), ", "return x.copy(), "),
-    crop_kernel("crop: mirrored one column off", "W - 1 - w", "W - w"),
-    crop_kernel("crop: the mean of another place", "pixel - mean[c, i, j]", "pixel - mean[c, h, w]"),
-    crop_kernel("crop: noise after the scale", "+ noise[c, n]) * scale", ") * scale + noise[c, n]",
+    crop_kernel("crop: mirrored pixels less the mean of where they go", "shade = pictures[n, i, left : left + W, c], "
+                "mean[c, i, left : left + W]", "shade = pictures[n, i, left : left + W, c], "
+                "mean[c, i, left : left + W][:: -1 if places[2, n] else 1]"),
+    crop_kernel("crop: the mean of another place", "mean[c, i, left : left + W]", "mean[c, h, :W]"),
+    crop_kernel("crop: noise after the scale", "+ added) * scale", ") * scale + added",
                 "test_cuda_kernels.py::test_crop"),
     # -- on a GPU ------------------------------------------------------------------------------------------------------
     cuda_prelude("CUDA: threads counted short", "gridDim.x * blockDim.x;", "gridDim.x * blockDim.x - 1;"),

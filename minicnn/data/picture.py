@@ -92,7 +92,8 @@ def _square(image: Image.Image) -> Image.Image:
         image = _eight_bits(image)
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers, whose scale is unknown")
-    image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    image = image if image.mode == mode else image.convert(mode)  # which copies, even where there is nothing to do
     short = min(image.size)
     left, top = (image.width - short) / 2, (image.height - short) / 2
     image = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=(left, top, left + short, top + short))
