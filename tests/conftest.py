@@ -15,7 +15,7 @@ import nvrtc
 import pytest
 from hypothesis import settings
 
-from minicnn import cuda
+from minicnn import cuda, kernels
 
 many = int(os.environ.get("HYPOTHESIS_EXAMPLES", 1000))
 settings.register_profile("quick", max_examples=20, deadline=None, derandomize=True, database=None)
@@ -51,6 +51,14 @@ def pytest_itemcollected(item):
         item.add_marker(pytest.mark.deep)
     if not item.path.name.startswith(PROCESSOR_ONLY) and not item.get_closest_marker("processor"):
         item.add_marker(pytest.mark.gpu)
+
+
+@pytest.fixture
+def threads():
+    """Sets the number of threads, and in the end what it was before."""
+    before = kernels.get_num_threads()
+    yield kernels.set_num_threads
+    kernels.set_num_threads(before)
 
 
 @pytest.hookimpl(wrapper=True)

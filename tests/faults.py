@@ -407,6 +407,12 @@ FAULTS = [
     memory("memory: batch_first turns all round", "array.transpose(-1, *range(array.ndim - 1))", "array.transpose()"),
     memory("memory: any order will do", "array if inside.flags.c_contiguous else", "array if array.ndim else"),
     house("ops/__init__", "test_arithmetic.py")("operators: 2 − x is x − 2", "op(other, self)", "op(self, other)"),
+    slips("kernels/graph.py", "test_kernels.py::test_a_product_is_spread_over_the_cores")(
+        "product: every core has the first rows", "np.matmul(a[first:last], b,", "np.matmul(a[: last - first], b,"),
+    Fault("over: a core that has not begun is waited for", "kernels/__init__.py", "if not other.cancel()]", "]",
+          "test_kernels.py::test_who_has_not_begun_when_all_is_done_is_not_waited_for"),
+    conv2d("conv2d: a channel left to no core", "cut(C, 2 * cores(x))", "cut(C, 2 * cores(x))[: cores(x) + 1]",
+           "test_alexnet.py::test_one_core_and_several_make_the_same_step_but_for_rounding"),
     Fault("over: the last item is left out", "kernels/__init__.py", "items * (i + 1) // parts) for",
           "items * (i + 1) // parts - (i == parts - 1)) for",
           "test_kernels.py::test_over_covers_every_item_once_and_in_order"),

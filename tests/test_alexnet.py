@@ -31,6 +31,23 @@ def small(devices=TOWERS, variant="blueprint", width=1 / 8):
     return double(alexnet(variant, classes=10, devices=devices, width=width))
 
 
+@pytest.mark.processor
+def test_one_core_and_several_make_the_same_step_but_for_rounding(threads):
+    """What adds up parts does so in the same order; a product cut elsewhere may round its last bit another way."""
+    images, labels = batch(3)
+
+    def step(count):
+        threads(count)
+        net = small()
+        ops.cross_entropy(net(images), labels).backward()
+        return gradients(net)
+
+    one = step(1)
+    for count in (2, 3):
+        for name, gradient in step(count).items():
+            np.testing.assert_allclose(gradient, one[name], rtol=0, atol=1e-13 * np.abs(one[name]).max(), err_msg=name)
+
+
 # -- its figures ------------------------------------------------------------------------------------------------------
 
 

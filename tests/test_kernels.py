@@ -6,6 +6,7 @@ from helpers import agree, distinct, normal
 
 import minicnn.data  # noqa: F401 - else kernels.crop would not be there
 from minicnn import Tensor, kernels, ops
+from minicnn.kernels import graph
 
 WINNERS = np.random.default_rng(0).integers(0, 4, (2, 2, 2, 3)).astype(np.uint8)
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 4, 5, 2)).astype(np.uint8)  # 4 pictures, 4 × 5, 2 colours
@@ -91,14 +92,6 @@ def test_the_door_refuses_types_it_has_no_kernels_for(dtype):
 # -- every core at once ------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def threads():
-    """Sets the number of threads, and in the end what it was before."""
-    before = kernels.get_num_threads()
-    yield kernels.set_num_threads
-    kernels.set_num_threads(before)
-
-
 @pytest.mark.parametrize("count", [1, 2, 5])
 @pytest.mark.parametrize("items", [0, 1, 2, 15, 16, 17, 100, 1001])
 def test_over_covers_every_item_once_and_in_order(items, count, threads):
@@ -153,6 +146,41 @@ def test_over_inside_over_is_a_plain_call(threads):
     for calls, thread, items in kernels.over(40, inner):
         assert calls == [(thread, 0, items)]
     assert kernels.over(10, lambda first, last: kernels.over(0, lambda a, b: None)) == [[]] * 10
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("m, k, n", [(1, 700, 600), (65, 130, 67), (601, 901, 1), (2, 1, 200_000)])
+def test_a_product_is_spread_over_the_cores(m, k, n, count, threads):
+    threads(count)
+    random = np.random.default_rng(0)
+    a, b = random.integers(-9, 9, (m, k)).astype(np.float32), random.integers(-9, 9, (k, n)).astype(np.float32)
+    expected = a.astype(int) @ b.astype(int)  # small whole numbers, so that no sum is rounded
+    assert m * k * n >= graph.SMALL
+    for x in (a, np.asfortranarray(a)):
+        for y in (b, np.asfortranarray(b)):
+            np.testing.assert_array_equal(graph.matmul(x, y), expected)
+            out = np.full((m, n + 2), np.nan, np.float32)
+            graph.matmul(x, y, out=out[:, :n])
+            np.testing.assert_array_equal(out[:, :n], expected)
+    assert graph.matmul(a, b).dtype == np.float32
+
+
+def test_who_has_not_begun_when_all_is_done_is_not_waited_for(threads):
+    threads(2)
+    held, begun = threading.Event(), threading.Event()
+
+    def occupied():
+        begun.set()
+        return held.wait(5)
+
+    pool = kernels._pool(1)
+    other = pool.submit(occupied)
+    begun.wait(60)
+    try:
+        assert len(kernels.over(100, lambda first, last: None)) == kernels.SLICES
+    finally:
+        held.set()
+    assert other.result(), "over waited for it"
 
 
 @pytest.mark.parametrize("count", [0, -1])
