@@ -26,7 +26,8 @@ def convolution(x, w, b=None, stride=1, padding=0, groups=1):
 @st.composite
 def geometries(draw):
     """Shapes of x and w, whether there is a bias, and settings, where the kernel fits into the image."""
-    N, groups, C, K = draw(st.integers(0, 2)), draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    N, groups = draw(st.sampled_from([0, 1, 2, 9])), draw(st.integers(1, 3))  # 9: pieces that are copied one by one
+    C, K = draw(st.integers(1, 3)), draw(st.integers(1, 2))
     R, S = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     padding = draw(st.integers(0, 2) | st.tuples(st.integers(0, 2), st.integers(0, 3)))
     H, W = (max(1, size - int(np.broadcast_to(padding, 2).sum())) + draw(st.integers(0, 3)) for size in (R, S))
@@ -38,6 +39,7 @@ def geometries(draw):
 @example(((2, 1, 1, 1), (1, 1, 1, 1), True, {}))  # one pixel
 @example(((1, 2, 4, 3), (2, 2, 4, 3), True, {}))  # a kernel as large as the image
 @example(((2, 4, 3, 3), (4, 1, 1, 1), True, {"groups": 4, "stride": 2}))  # a kernel of its own for every channel
+@example(((9, 1, 3, 3), (1, 1, 1, 1), False, {"stride": 2}))  # many images, and columns that lie apart in them
 @example(((1, 17, 3, 3), (2, 17, 2, 2), False, {"padding": (1, 0)}))  # channels go backward several at a time
 def test_conv2d(geometry):
     x, w, bias, settings = geometry
