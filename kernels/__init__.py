@@ -27,6 +27,7 @@ import numpy as np
 __all__ = ["add_at", "cores", "cut", "get_num_threads", "kernel", "over", "set_num_threads", "workspace"]
 
 SMALL = 1 << 16  # elements: work that one core has done before a second one has woken up
+FEW = 8  # numbers side by side, such as a pixel of so many images: less are taken one by one, as no vector gains
 SLICES = 16  # so that cores which start late, or are slower, do not leave the others waiting
 
 
@@ -59,7 +60,8 @@ def kernel(function: Callable[..., None]) -> Any:
             compiled()(0, items, *arguments)
         else:
             run = compiled()
-            over(items, lambda first, last: run(first, last, *arguments))
+            parts = min(max(a.size for a in arrays) // SMALL * 2, SLICES) or 1  # what is worth waking a core for
+            over(items, lambda first, last: run(first, last, *arguments), parts=parts)
 
     launch.plain = function  # type: ignore[attr-defined]
     return launch

@@ -5,9 +5,7 @@ by rows of the output. Of the positions in a row, those from ``inside`` to ``out
 padding. At stride 1 what a row sees lies in one piece, and is copied at once.
 """
 
-from . import kernel
-
-FEW = 8  # numbers in one piece: copied with strides from piece to piece, rather than piece by piece
+from . import FEW, kernel
 
 
 @kernel
@@ -18,11 +16,12 @@ def im2col(first, last, columns, x, start, Q, stride, top, left):
     for i in range(first, last):  # one item is one (c, r): no two write to the same place
         c, r = i // R, i % R
         for s in range(S):
+            into, beyond = -((s - left) // stride), (W - 1 - s + left) // stride + 1  # where a whole row sees the image
             t, p, q = 0, start // Q, start % Q
             while t < positions:
                 row = min(Q - q, positions - t)
                 h, w = p * stride + r - top, q * stride + s - left
-                inside, outside = min(max(0, -(w // stride)), row), min((W - 1 - w) // stride + 1, row)
+                inside, outside = min(max(0, into - q), row), min(beyond - q, row)
                 if not 0 <= h < H or inside >= outside:
                     inside = outside = row
                 to = ((i * S + s) * positions + t) * N
@@ -52,11 +51,12 @@ def col2im(first, last, x, columns, start, Q, stride, top, left):
     for c in range(first, last):  # one item is one channel: windows overlap inside it, so they are added in turn
         for r in range(R):
             for s in range(S):
+                into, beyond = -((s - left) // stride), (W - 1 - s + left) // stride + 1
                 t, p, q = 0, start // Q, start % Q
                 while t < positions:
                     row = min(Q - q, positions - t)
                     h, w = p * stride + r - top, q * stride + s - left
-                    inside, outside = min(max(0, -(w // stride)), row), min((W - 1 - w) // stride + 1, row)
+                    inside, outside = min(max(0, into - q), row), min(beyond - q, row)
                     if 0 <= h < H and inside < outside:
                         by = (((c * R + r) * S + s) * positions + t + inside) * N
                         to = ((c * H + h) * W + w + inside * stride) * N

@@ -5,36 +5,41 @@
 
 import numpy as np
 
-from . import kernel
+from . import FEW, kernel
 
 
 @kernel
 def max_pool2d(first, last, y, winner, x, size, stride, top, left):
     H, W, N = x.shape[1], x.shape[2], x.shape[3]
     P, Q = y.shape[1], y.shape[2]
+    pixels = x.reshape(-1)
     for i in range(first, last):  # one item is one row (c, p) of the output
         c, p = i // P, i % P
+        r_first, r_last = max(0, top - p * stride), min(size, H + top - p * stride)  # what of a window is in the image
         for q in range(Q):
-            best, place = y[c, p, q], winner[c, p, q]
-            fresh = True
-            for r in range(size):
-                h = p * stride + r - top
-                for s in range(size):
-                    w = q * stride + s - left
-                    if not (0 <= h < H and 0 <= w < W):
-                        continue
-                    value, here = x[c, h, w], r * size + s
-                    if fresh:
-                        for n in range(N):
-                            best[n] = value[n]
-                            place[n] = here
-                        fresh = False
-                    else:
+            s_first, s_last = max(0, left - q * stride), min(size, W + left - q * stride)
+            # of one image, the winner so far is kept in a register; of many, they are compared a vector at a time
+            for n in range(N if N < FEW else 0):
+                largest, place = -x.dtype.type(np.inf), r_first * size + s_first
+                for r in range(r_first, r_last):
+                    row = ((c * H + p * stride + r - top) * W + q * stride - left) * N + n
+                    for s in range(s_first, s_last):
+                        value = pixels[row + s * N]
+                        wins = (value > largest) | ((value != value) & (largest == largest))
+                        largest = value if wins else largest
+                        place = r * size + s if wins else place
+                y[c, p, q, n], winner[c, p, q, n] = largest, place
+            if N >= FEW:
+                best, place_of_best = y[c, p, q], winner[c, p, q]
+                best[:], place_of_best[:] = -np.inf, r_first * size + s_first
+                for r in range(r_first, r_last):
+                    for s in range(s_first, s_last):
+                        value_of, here = x[c, p * stride + r - top, q * stride + s - left], r * size + s
                         for n in range(N):
                             # the first maximum stays; NaN wins a window, and the first NaN stays
-                            wins = (value[n] > best[n]) | ((value[n] != value[n]) & (best[n] == best[n]))
-                            best[n] = value[n] if wins else best[n]
-                            place[n] = here if wins else place[n]
+                            wins = (value_of[n] > best[n]) | ((value_of[n] != value_of[n]) & (best[n] == best[n]))
+                            best[n] = value_of[n] if wins else best[n]
+                            place_of_best[n] = here if wins else place_of_best[n]
 
 
 @kernel

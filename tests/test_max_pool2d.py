@@ -40,7 +40,7 @@ def geometries(draw):
     padding = draw(margin | st.tuples(margin, margin))
     H, W = (max(1, size - int(np.broadcast_to(padding, 2).sum())) + draw(st.integers(0, 4)) for _ in "HW")
     settings = {"size": size, "stride": stride, "padding": padding}
-    return (draw(st.integers(0, 2)), draw(st.integers(1, 2)), H, W), settings
+    return (draw(st.sampled_from([0, 1, 2, 9])), draw(st.integers(1, 2)), H, W), settings
 
 
 @given(geometries())
@@ -66,10 +66,14 @@ def test_a_window_of_more_than_256_places():
     check_op(ops.max_pool2d, maxima, rising, size=18, stride=2)
 
 
-def test_of_equal_maxima_the_first_row_by_row_takes_the_gradient():
-    x = Tensor([[[[0.0, 2.0, 2.0], [2.0, 2.0, 1.0]]]], requires_grad=True)
+few_and_many = pytest.mark.parametrize("images", [1, 9])  # are compared one by one, and a vector at a time
+
+
+@few_and_many
+def test_of_equal_maxima_the_first_row_by_row_takes_the_gradient(images):
+    x = Tensor([[[[0.0, 2.0, 2.0], [2.0, 2.0, 1.0]]]] * images, requires_grad=True)
     ops.max_pool2d(x, size=2, stride=1).sum().backward()
-    assert x.grad.numpy().tolist() == [[[[0, 2, 0], [0, 0, 0]]]]
+    assert x.grad.numpy().tolist() == [[[[0, 2, 0], [0, 0, 0]]]] * images
     flat = Tensor(np.full((2, 3, 4, 4), -1.0), requires_grad=True)
     ops.max_pool2d(flat, size=3, stride=2, padding=1).sum().backward()
     assert flat.grad.numpy()[0, 0].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
@@ -86,20 +90,23 @@ def test_the_first_of_equal_maxima_in_any_geometry(geometry, data):
     agree(x.grad.numpy(), sent_to_the_first(gy, x.numpy(), **settings))
 
 
-def test_nan_wins_a_window_and_the_first_takes_the_gradient():
-    x = Tensor([[[[5.0, np.nan, 1.0, 2.0], [np.nan, 9.0, 4.0, 3.0]]]], requires_grad=True)
+@few_and_many
+def test_nan_wins_a_window_and_the_first_takes_the_gradient(images):
+    x = Tensor([[[[5.0, np.nan, 1.0, 2.0], [np.nan, 9.0, 4.0, 3.0]]]] * images, requires_grad=True)
     y = ops.max_pool2d(x, size=2, stride=2)
     y.sum().backward()
-    agree(y.numpy(), [[[[np.nan, 4]]]])
-    assert x.grad.numpy().tolist() == [[[[0, 1, 0, 0], [0, 0, 1, 0]]]]
+    agree(y.numpy(), [[[[np.nan, 4]]]] * images)
+    assert x.grad.numpy().tolist() == [[[[0, 1, 0, 0], [0, 0, 1, 0]]]] * images
 
 
-def test_minus_infinity_is_a_maximum_too():
-    x = Tensor(np.full((1, 1, 2, 2), -np.inf), requires_grad=True)
-    y = ops.max_pool2d(x, size=2, stride=1)
-    y.backward()
-    assert y.item() == -np.inf
-    assert x.grad.numpy().tolist() == [[[[1, 0], [0, 0]]]]
+@few_and_many
+@pytest.mark.parametrize("padding, sent", [(0, [[1, 0], [0, 0]]), (1, [[4, 2], [2, 1]])])
+def test_minus_infinity_is_a_maximum_too_and_lies_in_the_image(padding, sent, images):
+    x = Tensor(np.full((images, 1, 2, 2), -np.inf), requires_grad=True)
+    y = ops.max_pool2d(x, size=2, stride=1, padding=padding)
+    y.backward(np.ones(y.shape))
+    assert (y.numpy() == -np.inf).all()
+    assert x.grad.numpy().tolist() == [[sent]] * images
 
 
 def test_one_tensor_pooled_twice():
