@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from .device import Device
-from .tensor import Tensor, no_grad
+from minicnn.kernels import cores, over
 
-__all__ = ["Module", "watch"]
+from .device import Device
+from .tensor import Tensor, no_grad, recording
+
+__all__ = ["Module", "side_by_side", "watch"]
 
 Watcher = Callable[["Module", Tensor], None]
 _watchers: list[Watcher] = []
@@ -27,6 +29,22 @@ class watch:
 
     def __exit__(self, *error: object) -> None:
         _watchers.remove(self.see)
+
+
+def side_by_side(*calls: tuple[Module, Tensor]) -> list[Tensor]:
+    """[layer(x) for layer, x in calls], none of which needs another's result.
+
+    On the processor every core takes one, if there are no more cores than calls: then they need not come together again
+    for every op. Not where the graph is remembered or the layers are watched, since there it matters what came first.
+    """
+    if recording() or _watchers or not 1 < min(cores(x.data) for _, x in calls) <= len(calls):
+        return [layer(x) for layer, x in calls]
+
+    def some(first: int, last: int) -> list[Tensor]:
+        with no_grad():  # which each thread has to be told
+            return [layer(x) for layer, x in calls[first:last]]
+
+    return [y for part in over(len(calls), some) for y in part]
 
 
 class Module:

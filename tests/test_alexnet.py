@@ -48,6 +48,15 @@ def test_one_core_and_several_make_the_same_step_but_for_rounding(threads):
             np.testing.assert_allclose(gradient, one[name], rtol=0, atol=1e-13 * np.abs(one[name]).max(), err_msg=name)
 
 
+@pytest.mark.processor
+def test_two_towers_at_once_are_the_towers_one_after_the_other(threads):
+    threads(2)
+    net, images = small().eval(), batch(2)[0]
+    expected = net(images).numpy()
+    with no_grad():
+        np.testing.assert_allclose(net(images).numpy(), expected, rtol=0, atol=1e-13 * np.abs(expected).max())
+
+
 # -- its figures ------------------------------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ MAY_IMPORT = {  # downwards only; a room that is not named stands on the top flo
     "tensor": {"device", "memory"},
     "op": {"device", "memory", "tensor"},
     "ops": {"device", "memory", "tensor", "op", "kernels"},
-    "module": {"device", "tensor"},
+    "module": {"device", "tensor", "kernels"},
     "nn": {"device", "tensor", "ops", "module"},
     "optim": {"device", "memory", "tensor", "kernels"},
     "data": {"kernels", "device"},

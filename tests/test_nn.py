@@ -1,6 +1,7 @@
 """Layers: each is its op with parameters. Modules: names, state, modes, devices. Dropout that can be resumed."""
 
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from test_dropout import dropped
 
 from minicnn import Tensor, cpu, gradcheck, manual_seed, nn, no_grad, ops
 from minicnn.device import current_device
+from minicnn.module import side_by_side
 
 
 def same(state, other):
@@ -249,6 +251,47 @@ def test_repr_shows_what_is_inside():
     assert lines[2:4] == ["1: Sequential(", "0: ReLU()"]
     assert "p=0.25" in lines[4]
     assert "training" not in repr(layers)
+
+
+class Where(nn.Module):
+    """Tells in which thread it was called, and whether anything is remembered there."""
+
+    def __init__(self):
+        self.seen = []
+
+    def forward(self, x):
+        y = x * 2
+        self.seen.append((threading.get_ident(), y.requires_grad))
+        self.others.wait(10)  # until the other one was called too, or else in vain
+        return y
+
+
+@pytest.mark.processor
+@pytest.mark.parametrize("count, together", [(1, False), (2, True), (3, False)])
+def test_where_nothing_is_remembered_every_core_takes_one_of_the_calls(count, together, threads):
+    threads(count)
+    x = Tensor(normal(2, 3), requires_grad=True)
+    a, b = Where(), Where()
+    a.others = b.others = threading.Barrier(2 if together else 1)
+    with no_grad():
+        one, two = side_by_side((a, x), (b, x * 3))
+    agree(one.numpy(), 2 * x.numpy())
+    agree(two.numpy(), 6 * x.numpy())
+    assert len({thread for thread, _ in a.seen + b.seen}) == 1 + together
+    assert not any(remembered for _, remembered in a.seen + b.seen)
+
+
+@pytest.mark.processor
+def test_what_is_remembered_or_watched_is_called_in_order(threads):
+    threads(2)
+    x = Tensor(normal(2, 3), requires_grad=True)
+    a, b = Where(), Where()
+    a.others = b.others = threading.Barrier(1)
+    one, two = side_by_side((a, x), (b, x))
+    assert one.node.age < two.node.age
+    with no_grad(), nn.watch(lambda layer, y: None):
+        side_by_side((a, x), (b, x))
+    assert {thread for thread, _ in a.seen + b.seen} == {threading.get_ident()}
 
 
 def test_watchers_see_inner_layers_first_and_leave_even_after_an_error():

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import nn
 from ..device import Device, cpu
+from ..module import side_by_side
 from ..op import as_tensor
 from ..ops import concatenate
 from ..tensor import Tensor
@@ -98,7 +99,7 @@ class AlexNet(nn.Module):
         for row_a, row_b in zip(self.a.rows(), self.b.rows(), strict=True):
             if row_a.sees == "both":
                 a, b = (concatenate(a.to(device), b.to(device), axis=1) for device in self.devices)
-            a, b = row_a(a), row_b(b)
+            a, b = side_by_side((row_a, a), (row_b, b))
         y = self.fc8(concatenate(a, b.to(self.devices[0]), axis=1))
         return y.float() if self.half else y
 
