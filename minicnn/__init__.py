@@ -9,9 +9,10 @@ from .device import cpu, cuda, device, keep_memory
 from .gradcheck import GradientError, gradcheck
 from .nn import manual_seed
 from .tensor import Tensor, no_grad
+from .trace import trace
 
 __version__ = "0.1.0"
 __all__ = [
     "GradientError", "Tensor", "cpu", "cuda", "device", "gradcheck", "keep_memory", "manual_seed", "models", "nn",
-    "no_grad", "ops", "optim",
+    "no_grad", "ops", "optim", "trace",
 ]  # fmt: skip

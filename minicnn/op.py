@@ -11,7 +11,7 @@ import numpy as np
 
 from .device import Device, current_device
 from .memory import Array, stored
-from .tensor import Carry, Node, Tensor, recording, wrap
+from .tensor import Carry, Node, Tensor, recording, watchers, wrap
 
 __all__ = ["as_tensor", "op", "remember"]
 
@@ -41,6 +41,8 @@ def remember(name: str, y: Array, inputs: Sequence[Any], gradients: Sequence[Car
                 x._users.add(tensor._made)
     elif any(x.device == device and np.may_share_memory(y, x._array) for x in sources):
         tensor._array = y.copy(order="K")  # what forgets its inputs owns its memory: see writable()
+    for watcher in watchers:
+        watcher.made(name, tensor, sources)
     return tensor
 
 

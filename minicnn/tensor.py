@@ -18,11 +18,12 @@ import numpy as np
 from .device import Device, current_device
 from .memory import Array, array_of, stored
 
-__all__ = ["Carry", "GradientShapeError", "Node", "Tensor", "no_grad", "recording", "wrap"]
+__all__ = ["Carry", "GradientShapeError", "Node", "Tensor", "no_grad", "recording", "watchers", "wrap"]
 
 Carry = Callable[[Array], Array]  # carries the gradient of an op's output to the gradient of one of its inputs
 
 _ages = itertools.count()
+watchers: list[Any] = []  # are told what each op made and what each gradient function carried: see trace.py
 
 
 class Tensor:
@@ -128,6 +129,8 @@ class Tensor:
                 g = _fitting(flow.pop(tensor), tensor)
                 for x, carry in zip(tensor.inputs, tensor.gradients, strict=True):
                     part = carry(g)
+                    for watcher in watchers:
+                        watcher.carried(tensor, x, part)
                     if not x.made_by and x.device == tensor.device and np.may_share_memory(part, g):
                         part = part.copy(order="K")  # a leaf keeps its gradient, so nobody else may hold it
                     if x in flow:
@@ -138,6 +141,8 @@ class Tensor:
                         heapq.heappush(waiting, (-x.age, x))
             if tensor.made_by:
                 tensor.inputs, tensor.gradients = None, ()
+                for watcher in watchers:
+                    watcher.freed(tensor)
             else:
                 leaves.append((tensor, g))
         for leaf, g in leaves:  # only now, so that an error above leaves every .grad as it was

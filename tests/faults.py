@@ -426,6 +426,15 @@ FAULTS = [
     Fault("over: the last item is left out", "kernels/__init__.py", "items * (i + 1) // parts) for",
           "items * (i + 1) // parts - (i == parts - 1)) for",
           "test_kernels.py::test_over_covers_every_item_once_and_in_order"),
+    Fault("trace: what the graph keeps is counted for every op that keeps it", "minicnn/trace.py",
+          "if piece not in self._held:", "if True:", "test_trace.py::test_what_the_graph_keeps_is_let_go_backwards"
+          "_and_is_what_the_ops_need"),
+    Fault("trace: parameters kept by the graph", "minicnn/trace.py", "if piece in leaves:", "if False:",
+          "test_trace.py::test_what_the_graph_keeps_is_let_go_backwards_and_is_what_the_ops_need"),
+    Fault("trace: it never ends", "minicnn/trace.py", "watchers.remove(self)", "pass",
+          "test_trace.py::test_nothing_is_changed_and_nothing_stays"),
+    Fault("trace: gradients are not told", "minicnn/tensor.py", "watcher.carried(tensor, x, part)", "pass",
+          "test_trace.py::test_steps_are_told_in_order_with_their_numbers"),
     # -- layers --------------------------------------------------------------------------------------------------------
     nn("Linear without its bias", "alike(self.weight, x), alike(self.bias, x))",
        "alike(self.weight, x))"),

@@ -1,0 +1,64 @@
+"""What the chapters share: text that is printed too where a chapter runs as a script, pictures that say in words what
+they show, and exercises."""
+
+from __future__ import annotations
+
+import inspect
+import io
+from collections.abc import Callable
+from typing import Any
+
+import marimo as mo
+import numpy as np
+from matplotlib import style
+from matplotlib.figure import Figure
+
+__all__ = ["attempt", "figure", "picture", "say", "table"]
+
+style.use("tableau-colorblind10")
+MOST = 4000  # characters of an answer's error
+
+
+def say(*parts: str) -> Any:
+    """Markdown for the page, a blank line between the parts; printed where there is no page."""
+    text = "\n\n".join(inspect.cleandoc(part) for part in parts)
+    if mo.app_meta().mode == "script":
+        print(text, end="\n\n")
+    return mo.md(text)
+
+
+def figure(width: float = 7, height: float = 3) -> Figure:
+    """An empty figure, in inches."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def picture(of: Figure, words: str) -> Any:
+    """A figure on the page, with words for whoever cannot see it."""
+    if mo.app_meta().mode == "script":
+        print(f"[picture: {words}]", end="\n\n")
+    png = io.BytesIO()
+    of.savefig(png, format="png", dpi=110)
+    return mo.image(png.getvalue(), alt=words, style={"max-width": "100%", "height": "auto"})
+
+
+def table(head: list[str], rows: list[list[Any]]) -> str:
+    """Markdown of a table; numbers are written with six digits."""
+    def cell(x: Any) -> str:
+        return f"{x:.6g}" if isinstance(x, (float, np.floating)) else str(x)
+
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(cell, line)) + " |" for line in lines)
+
+
+def attempt(code: str, name: str, check: Callable[[Any], Any]) -> tuple[bool, str]:
+    """(is it right, what to tell): runs the code of an answer, and check(what it calls ``name``), which raises where
+    that is wrong, as gradcheck does."""
+    names: dict[str, Any] = {"np": np}
+    try:
+        exec(compile(code, "<answer>", "exec"), names)
+        if name not in names:
+            return False, f"There is no `{name}` in it: call your function `{name}`."
+        check(names[name])
+    except Exception as error:
+        return False, f"Not yet. `{type(error).__name__}`:\n\n```\n{str(error)[:MOST]}\n```"
+    return True, "Right: backward agrees with the differences."

@@ -1,0 +1,235 @@
+"""What happened, step by step: every op forwards, every gradient backwards.
+
+    with minicnn.trace(net) as t:
+        loss = ops.cross_entropy(net(images), labels)
+        loss.backward()
+    print(t)
+    t.to_html("backprop.html")
+"""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import io
+import json
+import math
+import sys
+import time
+import weakref
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import ops
+from .memory import Array
+from .module import Module, watch
+from .tensor import Node, Tensor, watchers
+
+__all__ = ["Step", "trace"]
+
+HOUSE = str(Path(__file__).parent)
+SHOWN, SIDE = 16, 48  # channels of a picture of an array, and pixels along the longer side of each
+
+
+@dataclass
+class Step:
+    """One op forwards, or one gradient backwards.
+
+    way: "forward" or "backward".  op: its name.  node: what it made, or whose gradient is carried back, counted as they
+    came.  inputs: nodes, of a backward step the one input that the gradient goes to; −1 is a leaf.  name: of the layer
+    whose op it is, or of the parameter that the gradient goes to.  where: the line of the user's code.
+    shape, dtype, device: of the result.  seconds: since the step before it ended, all that Python did included; a GPU
+    is waited for.  norm, mean, least, most, zeros: of the result, zeros as a share.
+    kept: bytes that the graph keeps for the gradients of this op and kept for none before.  freed: bytes that the graph
+    let go after this step.  moved: bytes that went from device to device.
+    """
+
+    way: str
+    op: str
+    node: int
+    inputs: list[int]
+    name: str
+    where: str
+    shape: tuple[int, ...]
+    dtype: str
+    device: str
+    seconds: float
+    norm: float
+    mean: float
+    least: float
+    most: float
+    zeros: float
+    kept: int = 0
+    freed: int = 0
+    moved: int = 0
+    picture: str = ""  # a PNG, in base64
+
+
+class trace:
+    """``with trace() as t:`` records what ops and ``backward()`` do; ``t.steps`` are the steps.
+
+    model: gives the layers and parameters their names. What was computed before is known by its name and shape alone.
+    Every result is looked at, which takes time, and waits for GPUs; while nothing is traced nothing is lost.
+    """
+
+    def __init__(self, model: Module | None = None):
+        self.steps: list[Step] = []
+        self._names = {id(module): name for name, module in model.named_modules()} if model else {}
+        self._leaves = {id(p): name for name, p in model.named_parameters()} if model else {}
+        self._layers = watch(self._called)
+        self._nodes: weakref.WeakKeyDictionary[Node | Tensor, int] = weakref.WeakKeyDictionary()
+        self._layer: dict[int, str] = {}  # of a node
+        self._kept: dict[int, list[int]] = {}  # what a node keeps: pieces of memory
+        self._held: Counter[int] = Counter()  # by how many nodes a piece is kept
+        self._bytes: dict[int, int] = {}
+
+    def __enter__(self) -> trace:
+        watchers.append(self)
+        self._layers.__enter__()
+        self._clock, self._moved = time.perf_counter(), ops.ledger.total()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        watchers.remove(self)
+        self._layers.__exit__(*error)
+
+    # -- what the engine tells -----------------------------------------------------------------------------------------
+
+    def made(self, op: str, result: Tensor, inputs: list[Tensor]) -> None:
+        known = [self._nodes.get(x.node, -1) for x in inputs]
+        node = self._number(result.node)
+        step = self._step("forward", op, node, known, result._array, result)
+        leaves = {id(_whole(x._array)) for x in inputs if not x.made_by}  # would be there without the graph
+        for piece, size in _pieces(result.node.gradients):
+            if piece in leaves:
+                continue
+            if piece not in self._held:
+                step.kept += size
+            self._bytes[piece] = size
+            self._held[piece] += 1
+            self._kept.setdefault(node, []).append(piece)
+
+    def carried(self, result: Node | Tensor, x: Node | Tensor, gradient: Array) -> None:
+        to = self._number(x) if x.made_by else -1
+        step = self._step("backward", result.made_by, self._number(result), [to], gradient, x)
+        step.name = self._leaves.get(id(x)) or self._layer.get(step.node, "")
+
+    def freed(self, result: Node | Tensor) -> None:
+        for piece in self._kept.pop(self._number(result), []):
+            self._held[piece] -= 1
+            if not self._held[piece]:
+                self.steps[-1].freed += self._bytes[piece]
+                del self._held[piece]
+
+    def _called(self, layer: Module, result: Tensor) -> None:
+        last = self.steps[-1] if self.steps else None
+        if last and last.node == self._nodes.get(result.node) and not last.name and not list(layer.children()):
+            last.name = self._layer[last.node] = self._names.get(id(layer), type(layer).__name__)
+
+    def _number(self, node: Node | Tensor) -> int:
+        return self._nodes.setdefault(node, len(self._nodes))
+
+    def _step(self, way: str, op: str, node: int, inputs: list[int], array: Array, about: Node | Tensor) -> Step:
+        values = about.device.numpy(array)  # waits for a GPU
+        seconds, moved = time.perf_counter() - self._clock, ops.ledger.total() - self._moved
+        norm = mean = least = most = zeros = math.nan
+        if values.size:
+            real = values.astype(np.float64, copy=False)
+            norm, mean, least, most = (float(x) for x in (np.linalg.norm(real), real.mean(), real.min(), real.max()))
+            zeros = float(np.mean(values == 0))
+        step = Step(way, op, node, inputs, "", _where(), values.shape, str(values.dtype), repr(about.device), seconds,
+                    norm, mean, least, most, zeros, moved=moved, picture=_picture(values))
+        self.steps.append(step)
+        self._clock, self._moved = time.perf_counter(), ops.ledger.total()
+        return step
+
+    # -- what it tells -------------------------------------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        head = ["step", "way", "op", "name", "where", "shape", "device", "ms", "norm", "kept", "freed", "moved"]
+        rows = [[str(i), s.way, s.op, s.name, s.where, " × ".join(map(str, s.shape)) or "number", s.device,
+                 f"{1e3 * s.seconds:.2f}", f"{s.norm:.4g}",
+                 *(f"{n:,}" if n else "" for n in (s.kept, s.freed, s.moved))] for i, s in enumerate(self.steps)]
+        sums = [sum(getattr(s, name) for s in self.steps) for name in ("kept", "freed", "moved")]
+        rows.append(["", "", "all", "", "", "", "", f"{1e3 * sum(s.seconds for s in self.steps):.2f}", "",
+                     *(f"{n:,}" for n in sums)])
+        widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+        return "\n".join("  ".join(cell.rjust(w) if i in (0, 7, 8, 9, 10, 11) else cell.ljust(w) for i, (cell, w) in
+                                   enumerate(zip(row, widths, strict=True))).rstrip() for row in [head, *rows])
+
+    def to_html(self, path: str | Path) -> None:
+        """Write one page that needs no other file and no network: the graph, and a slider that plays every step.
+
+        Raises OSError where it cannot be written, and ValueError where nothing was traced.
+        """
+        if not self.steps:
+            raise ValueError("trace: nothing was traced: compute something, or go backward, inside of `with trace():`")
+        formulas = {op: inspect.getdoc(getattr(ops, op, None)) or "" for op in {s.op for s in self.steps}}
+        steps = [{name: None if isinstance(x, float) and not math.isfinite(x) else x for name, x in vars(s).items()}
+                 for s in self.steps]  # JSON knows no NaN
+        data = json.dumps({"steps": steps, "formulas": formulas}, allow_nan=False)
+        page = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
+        Path(path).write_text(page.replace("__DATA__", data.replace("<", "\\u003c")), encoding="utf-8")
+
+
+def _where() -> str:
+    """file.py:line of the innermost frame that is not minicnn's."""
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_code.co_filename.startswith(HOUSE):
+        frame = frame.f_back
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+
+
+def _pieces(gradients: tuple[Any, ...]) -> Iterator[tuple[int, int]]:
+    """(address, bytes) of every array that gradient functions hold on to, each once."""
+    found: dict[int, int] = {}
+    seen: set[int] = set()
+    waiting: list[Any] = list(gradients)
+    while waiting:
+        x = waiting.pop()
+        if id(x) in seen:
+            continue
+        seen.add(id(x))
+        if hasattr(x, "nbytes") and hasattr(x, "dtype"):
+            whole = _whole(x)
+            found[id(whole)] = getattr(whole, "nbytes", x.nbytes)
+        elif isinstance(x, (tuple, list)):
+            waiting += x
+        elif hasattr(x, "__closure__"):
+            waiting += [cell.cell_contents for cell in x.__closure__ or ()]
+    yield from found.items()
+
+
+def _whole(array: Any) -> Any:
+    """The array that owns the memory: a view keeps all of it."""
+    while getattr(array, "base", None) is not None:
+        array = array.base
+    return array
+
+
+def _picture(values: np.ndarray) -> str:
+    """The first image's channels side by side, or the numbers of a matrix: a PNG, in base64. Black is the least, white
+    the most; what is larger than SIDE is thinned out."""
+    from PIL import Image
+
+    if not values.size or values.ndim == 0:
+        return ""
+    tiles = values[0, :SHOWN] if values.ndim == 4 else values.reshape(1, -1, values.shape[-1]) if values.ndim > 1 else (
+        values.reshape(1, 1, -1))
+    by = max(1, -(-max(tiles.shape[1:]) // SIDE))
+    tiles = tiles[:, ::by, ::by].astype(np.float64)
+    finite = tiles[np.isfinite(tiles)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    tiles = np.nan_to_num((tiles - low) / (high - low or 1.0), nan=1.0, posinf=1.0, neginf=0.0).clip(0, 1)
+    across = math.ceil(math.sqrt(len(tiles)))
+    tiles = np.pad(tiles, ((0, -len(tiles) % across), (0, 1), (0, 1)), constant_values=0.5)
+    _, height, width = tiles.shape
+    grid = tiles.reshape(-1, across, height, width).swapaxes(1, 2).reshape(-1, across * width)[:-1, :-1]
+    png = io.BytesIO()
+    Image.fromarray((255 * grid).astype(np.uint8)).save(png, "PNG")
+    return base64.b64encode(png.getvalue()).decode()

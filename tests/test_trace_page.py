@@ -1,0 +1,56 @@
+"""The page of a trace, in a real browser, from a file and with the network off."""
+
+import pytest
+from browser import browser, nothing_sticks_out, page  # noqa: F401 (fixtures)
+from test_trace import alexnet, traced  # noqa: F401 (fixtures)
+
+pytestmark = pytest.mark.processor
+IN_ITS_BOX = """() => [...document.querySelectorAll("g.node")].every(g => {
+    const box = g.querySelector("rect").getBBox(), text = g.querySelector("text").getBBox();
+    return text.x >= box.x && text.x + text.width <= box.x + box.width;
+})"""
+APART = """() => {
+    const boxes = [...document.querySelectorAll("g.node rect")].map(r => r.getBBox());
+    return boxes.every((a, i) => boxes.slice(i + 1).every(b => a.x + a.width <= b.x || b.x + b.width <= a.x ||
+                                                             a.y + a.height <= b.y || b.y + b.height <= a.y));
+}"""
+
+
+def test_every_step_is_played_with_the_engines_numbers(page, traced, tmp_path):  # noqa: F811
+    steps = traced[0].steps
+    traced[0].to_html(tmp_path / "backprop.html")
+    page.context.set_offline(True)
+    page.goto((tmp_path / "backprop.html").as_uri())
+    assert page.locator("g.node").count() == len({s.node for s in steps})
+
+    def shows(at):
+        assert page.locator("#count").inner_text() == f"{at + 1} of {len(steps)}"
+        assert float(page.locator("#value-norm").inner_text()) == pytest.approx(steps[at].norm, rel=1e-5)
+        assert page.locator("#value-shape").inner_text() == (" × ".join(map(str, steps[at].shape)) or "one number")
+        assert page.locator("#value-where").inner_text() == steps[at].where
+        assert page.locator("g.node.now").count() == 1
+        nothing_sticks_out(page)
+
+    shows(0)
+    page.locator("#slider").focus()
+    for at in range(1, len(steps)):  # by the keyboard alone
+        page.keyboard.press("ArrowRight")
+        if at % 9 == 0 or at == len(steps) - 1:
+            shows(at)
+    assert page.locator("g.node.backward").count() == len({s.node for s in steps})
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("#details img").get_attribute("alt").startswith("gradient of shape 3 × 3 × 11 × 11, from")
+    assert page.evaluate(IN_ITS_BOX)
+    assert page.evaluate(APART)
+    page.keyboard.press("Home")
+    shows(0)
+    page.locator("#play").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.getElementById('slider').value >= 2")
+    page.keyboard.press("Enter")
+    assert page.locator("#play").inner_text() == "Play"
+    first = page.locator("g.node").first
+    first.focus()
+    page.keyboard.press("Enter")  # a node shows its last step
+    shows(max(i for i, s in enumerate(steps) if s.node == steps[0].node))
+    assert page.locator("#details pre").inner_text().startswith("Every kernel at every place of the image")

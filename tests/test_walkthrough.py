@@ -1,0 +1,40 @@
+"""The chapters of the walkthrough: each runs from top to bottom as a script, with its own asserts, and its exercise is
+told wrong as it stands and right when solved."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "examples" / "walkthrough"
+CHAPTERS = sorted(FOLDER.glob("[0-9]*.py"))
+RUN = """
+import importlib.util, sys
+sys.path.insert(0, sys.argv[1])
+spec = importlib.util.spec_from_file_location("chapter", sys.argv[2])
+chapter = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(chapter)
+_, names = chapter.app.run()
+from page import attempt
+right, told = attempt(names["start"], names["asked"], names["check"])
+assert not right, "the exercise is solved before anybody has touched it"
+assert "Not yet" in told, told
+right, told = attempt(names["answer"], names["asked"], names["check"])
+assert right, told
+"""
+
+
+@pytest.mark.processor
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_runs_as_a_script_and_its_exercise_can_be_solved(chapter, tmp_path):
+    environment = dict(os.environ) | {"MPLBACKEND": "agg", "PYTHONWARNINGS": "ignore"}
+    run = subprocess.run([sys.executable, "-c", RUN, str(FOLDER), str(chapter)], cwd=tmp_path, env=environment,
+                         capture_output=True, text=True, timeout=300)  # fmt: skip
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    assert run.stdout.startswith(f"# {int(chapter.stem[:2])} · "), "its first line is its title"
+
+
+def test_no_chapter_is_missing():
+    assert [int(path.stem[:2]) for path in CHAPTERS] == list(range(1, 1 + len(CHAPTERS)))
