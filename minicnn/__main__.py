@@ -1,10 +1,15 @@
 """``python -m minicnn gradcheck``: hold every gradient of minicnn against differences, and print a table.
-``python -m minicnn doctor``: can a GPU be used here, and if not, what is to be done?"""
+``python -m minicnn doctor``: can a GPU be used here, and if not, what is to be done?
+``python -m minicnn walkthrough``: the chapters; with a number, one of them as a page."""
 
 from __future__ import annotations
 
 import argparse
+import ast
+import importlib.util
+import subprocess
 import sys
+from pathlib import Path
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -15,7 +20,11 @@ def main(arguments: list[str] | None = None) -> int:
     check.add_argument("--full", action="store_true", help="AlexNet as in the paper, in its full size: 3 GB, minutes")
     doctor = commands.add_parser("doctor", help="look for GPUs, and say what keeps them from being used")
     doctor.add_argument("--batch-size", type=int, default=128, metavar="N", help="is there memory for these?")
+    walk = commands.add_parser("walkthrough", help="list the chapters of the walkthrough, or open one as a page")
+    walk.add_argument("chapter", nargs="?", type=int, metavar="N", help="the number of a chapter")
     options = parser.parse_args(arguments)
+    if options.command == "walkthrough":
+        return walkthrough(walk, options.chapter)
 
     if options.command == "doctor":
         from .doctor import report
@@ -35,6 +44,28 @@ def main(arguments: list[str] | None = None) -> int:
     wrong = table(chosen)
     print(f"\n{len(chosen) - wrong} of {len(chosen)} right")
     return 1 if wrong else 0
+
+
+def walkthrough(parser: argparse.ArgumentParser, number: int | None) -> int:
+    folder = Path(__file__).parents[1] / "examples" / "walkthrough"
+    chapters = {int(path.stem[:2]): path for path in sorted(folder.glob("[0-9][0-9]_*.py"))}
+    if not chapters:
+        parser.error(f"there are no chapters in {folder}: they come with the source of minicnn, not with its package")
+    if number is None:
+        for path in chapters.values():
+            words = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or path.stem
+            print(" ".join(words.partition("\n\n")[0].split()))
+        print("\nOpen one by its number, as python -m minicnn walkthrough 1, or run it: python examples/walkthrough/"
+              f"{chapters[1].name}")
+        return 0
+    if number not in chapters:
+        parser.error(f"there is no chapter {number}: choose from 1 to {max(chapters)}")
+    if not importlib.util.find_spec("marimo"):
+        parser.error('pages need marimo: pip install -e ".[walkthrough]"')
+    try:
+        return subprocess.run([sys.executable, "-m", "marimo", "run", str(chapters[number])], check=False).returncode
+    except KeyboardInterrupt:  # how one leaves a page
+        return 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """python -m minicnn gradcheck: one line for each op, layer and network, and a status that a script can rely on."""
 
-import importlib
+import importlib.util
 
 import numpy as np
 import pytest
@@ -53,3 +53,25 @@ def test_an_op_that_is_not_there_is_named_in_one_line(capsys):
         main(["gradcheck", "conv3d"])
     assert stopped.value.code == 2
     assert "there is no case for conv3d: choose from add, alexnet, concatenate, conv2d" in capsys.readouterr().err
+
+
+def test_the_walkthrough_lists_its_chapters(capsys):
+    assert main(["walkthrough"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Chapter 1: one number.")
+    assert lines[-1].endswith("python examples/walkthrough/01_one_number.py")
+
+
+@pytest.mark.parametrize("number, match", [("99", "there is no chapter 99: choose from 1 to"), ("x", "invalid int")])
+def test_a_chapter_that_is_none_is_one_line(number, match, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["walkthrough", number])
+    assert exit.value.code == 2
+    assert match in capsys.readouterr().err
+
+
+def test_without_marimo_a_page_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit):
+        main(["walkthrough", "1"])
+    assert 'pip install -e ".[walkthrough]"' in capsys.readouterr().err

@@ -42,11 +42,12 @@ def picture(of: Figure, words: str) -> Any:
 
 
 def table(head: list[str], rows: list[list[Any]]) -> str:
-    """Markdown of a table; numbers are written with six digits."""
+    """Markdown of a table; numbers are written with six digits, and stand on the right."""
     def cell(x: Any) -> str:
         return f"{x:.6g}" if isinstance(x, (float, np.floating)) else str(x)
 
-    lines = [head, ["---"] * len(head), *rows]
+    sides = ["---:" if isinstance(x, (int, float, np.number)) else ":---" for x in (rows or [head])[0]]
+    lines = [head, sides, *rows]
     return "\n".join("| " + " | ".join(map(cell, line)) + " |" for line in lines)
 
 
