@@ -157,8 +157,8 @@ def _():
     def check(backward):
         gradcheck(lambda x: x**3 + 2 * x, np.array([0.5, -1.0, 2.0]), backward=backward)
 
-    say("## Exercise\n\nMend this backward of $y = x^3 + 2x$. What `gradcheck` says of it stands below.")
     asked = "backward"
+    say("## Exercise\n\nMend this backward of $y = x^3 + 2x$. What `gradcheck` says of it stands below.")
     return answer, asked, check, start
 
 
