@@ -6,8 +6,9 @@ from test_trace import alexnet, traced  # noqa: F401 (fixtures)
 
 pytestmark = pytest.mark.processor
 IN_ITS_BOX = """() => [...document.querySelectorAll("g.node")].every(g => {
-    const box = g.querySelector("rect").getBBox(), text = g.querySelector("text").getBBox();
-    return text.x >= box.x && text.x + text.width <= box.x + box.width;
+    const box = g.querySelector("rect").getBBox(), texts = [...g.querySelectorAll("text")].map(t => t.getBBox());
+    return texts.every(t => t.x >= box.x && t.x + t.width <= box.x + box.width &&
+                            t.y + t.height <= box.y + box.height + 1);
 })"""
 APART = """() => {
     const boxes = [...document.querySelectorAll("g.node rect")].map(r => r.getBBox());
