@@ -1,6 +1,7 @@
 """The chapters of the walkthrough: each runs from top to bottom as a script, with its own asserts, and its exercise is
 told wrong as it stands and right when solved."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -36,5 +37,14 @@ def test_a_chapter_runs_as_a_script_and_its_exercise_can_be_solved(chapter, tmp_
     assert run.stdout.startswith(f"# {int(chapter.stem[:2])} · "), "its first line is its title"
 
 
-def test_no_chapter_is_missing():
-    assert [int(path.stem[:2]) for path in CHAPTERS] == list(range(1, 1 + len(CHAPTERS)))
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_what_a_cell_says_is_shown(chapter):
+    """A page shows what stands last in a cell, and nothing else."""
+    said = 0
+    for cell in ast.parse(chapter.read_text(encoding="utf-8")).body:
+        for i, line in enumerate(cell.body if isinstance(cell, ast.FunctionDef) else []):
+            call = line.value if isinstance(line, ast.Expr) else None
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ("say", "picture"):
+                said += 1
+                assert all(isinstance(after, ast.Return) for after in cell.body[i + 1 :]), f"line {line.lineno}"
+    assert said >= 3

@@ -19,7 +19,7 @@ sys.path.insert(0, sys.argv[1])
 spec = importlib.util.spec_from_file_location("chapter", sys.argv[2])
 chapter = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(chapter)
-chapter.app.run(defs={sys.argv[3]: types.SimpleNamespace(value=float(sys.argv[4]))})
+chapter.app.run(defs={sys.argv[3]: types.SimpleNamespace(value=eval(sys.argv[4]))})
 """
 
 
@@ -54,7 +54,7 @@ def served(chapter):
 
 
 @pytest.mark.parametrize("number, widget, place, value", [
-    (1, "slider", 0, 1.75),
+    (4, "exponent", 0, 4), (5, "p_slider", 0, 2), (11, "step", 0, 2),
 ])  # fmt: skip
 def test_a_slider_moves_and_the_numbers_follow(number, widget, place, value, page):  # noqa: F811
     (chapter,) = FOLDER.glob(f"{number:02}_*.py")

@@ -1,0 +1,433 @@
+"""Chapter 10: two devices. What crosses between AlexNet's towers, byte by byte, and why two towers are one network."""
+
+import marimo
+
+app = marimo.App(app_title="10 · Two devices")
+
+with app.setup:
+    from itertools import pairwise
+    from types import SimpleNamespace
+
+    import marimo as mo
+    import numpy as np
+    from page import attempt, figure, picture, say, table
+
+    from minicnn import Tensor, cpu, gradcheck, manual_seed, nn, ops
+    from minicnn.models import alexnet
+    from minicnn.tensor import watchers
+
+    TOWERS = (cpu(0), cpu(1))
+    CLASSES = 10
+
+    def size(n):
+        """Bytes as people read them."""
+        return f"{n / 1e6:.2f} MB" if n >= 1e5 else f"{n / 1e3:.1f} kB" if n else "–"
+
+
+@app.cell
+def _():
+    def parameters(conv, last):
+        """Weights and biases of (kernels, numbers that a kernel sees), and of fc6, fc7, fc8 over ``last`` maps."""
+        fc = [(4096, last * 6 * 6), (4096, 4096), (1000, 4096)]
+        return sum(kernels * (seen + 1) for kernels, seen in conv + fc)
+
+    weights = parameters([(96, 3 * 121), (256, 48 * 25), (384, 256 * 9), (384, 192 * 9), (256, 192 * 9)], 256)
+    on_one = parameters([(48, 3 * 121), (128, 48 * 25), (192, 128 * 9), (192, 192 * 9), (256, 192 * 9)], 256)
+    assert (weights, on_one) == (60_965_224, 59_798_312)
+    towers_error, one_error = (37.473, 16.999), (39.168, 18.229)  # %, top-1 and top-5, from the authors' logs
+    gains = [one - two for two, one in zip(towers_error, one_error, strict=True)]
+    assert [round(gain, 1) for gain in gains] == [1.7, 1.2]  # as §3.2 prints them
+    say(f"""
+        # 10 · Two devices
+
+        In 2012 a GPU had 3 GB of memory, and AlexNet's authors wanted more than that allows. So they cut the network in
+        two **towers**: half of the kernels and units of each layer on each of two GPUs (GTX 580). A layer reads the
+        maps of its own tower; only conv3, fc6, fc7 and the last layer read those of both, and only there do numbers
+        cross.
+
+        Against a network on one GPU with half as many kernels in each convolution, that lowered the errors by
+        {gains[0]:.1f} % (top-1) and {gains[1]:.1f} % (top-5), and took slightly less time (§3.2). The one-GPU network
+        kept the full last convolution and the full fc layers, so it was hardly smaller, {on_one / 1e6:.1f} million
+        parameters against {weights / 1e6:.1f}: the comparison favours it.
+    """)
+    return (weights,)
+
+
+@app.cell
+def _():
+    def crossing():
+        x = Tensor([1.0, 2.0, 3.0], requires_grad=True, device=cpu(0))
+        w = Tensor([10.0, 20.0, 30.0], requires_grad=True, device=cpu(1))
+        try:
+            _ = x * w
+            message = ""
+        except ValueError as error:
+            message = str(error)
+        ops.ledger.clear()
+        loss = (x * 5).sum() + (x.to(cpu(1)) * w).sum().to(cpu(0))  # x is used on both devices
+        there = dict(ops.ledger)
+        loss.backward()
+        return message, x.grad, w.grad, there, dict(ops.ledger)
+
+    message, gx, gw, there, both_ways = crossing()
+    assert "cpu(0) and cpu(1)" in message
+    assert gx.device == cpu(0)
+    assert gw.device == cpu(1)
+    assert gx.numpy().tolist() == [15, 25, 35]
+    assert there == {(cpu(0), cpu(1)): 12, (cpu(1), cpu(0)): 4}
+    assert both_ways == {(cpu(0), cpu(1)): 16, (cpu(1), cpu(0)): 16}
+    say("""
+        ## A tensor lives somewhere
+
+        `cpu(0)` and `cpu(1)` are two devices, though the memory is one. Mixing them is an error all the same:
+
+    """, f"```\nValueError: {message}\n```", f"""
+        That is what makes them useful: a line that forgets to bring an array along, which would stop on two GPUs, stops
+        on a laptop, and what crosses can be counted there.
+
+        Crossing is an op, `x.to(cpu(1))`: forwards it copies, and its backward copies the gradient back to where x
+        lives. Let x = (1, 2, 3) on cpu(0) be used there, times 5, and on cpu(1), times w = (10, 20, 30). Both
+        uses come home and are **added**: gx = {gx.numpy().tolist()}, on {gx.device!r}; gw stays on {gw.device!r}.
+
+        `ops.ledger` has written down each copy: {there[cpu(0), cpu(1)]} bytes there (three numbers of 4 bytes),
+        {there[cpu(1), cpu(0)]} back (a sum); and once more the other way round in backward:
+        {both_ways[cpu(0), cpu(1)]} and {both_ways[cpu(1), cpu(0)]} in all.
+    """)
+    return
+
+
+@app.cell
+def _():
+    widths = {"1/16": 1 / 16, "1/8": 1 / 8, "1/4": 1 / 4}
+    width_choice = mo.ui.dropdown(list(widths), value="1/16", label="width, the share of the paper's kernels and units")
+    batch_slider = mo.ui.slider(1, 8, value=2, label="pictures in the batch", show_value=True)
+    mo.vstack([width_choice, batch_slider])
+    return batch_slider, width_choice, widths
+
+
+@app.cell
+def _(batch_slider, width_choice, widths):
+    width, batch = widths[width_choice.value], int(batch_slider.value)
+    return batch, width
+
+
+@app.cell
+def _():
+    class Crossings:
+        """Is told what each op made and carried back, and keeps what crossed: (row, phase, from, to, bytes)."""
+
+        def __init__(self, net):
+            self.names = {row: name for tower in (net.a, net.b) for name, row in tower.children()} | {net.fc8: "fc8"}
+            self.waiting, self.row_of, self.all, self.shapes = [], {}, [], {}
+
+        def made(self, name, tensor, sources):
+            if name == "to_device":
+                self.waiting.append((tensor.node, sources[0].device, tensor.device, tensor.data.nbytes))
+
+        def row(self, layer, y):
+            """After each layer: what has crossed since the last row was for this one."""
+            if layer in self.names:
+                name = self.names[layer]
+                self.shapes[name] = y.shape
+                for node, source, target, nbytes in self.waiting:
+                    self.row_of[node] = name
+                    self.all.append((name, "forward", source, target, nbytes))
+                self.waiting = []
+
+        def carried(self, node, x, part):
+            if node in self.row_of:
+                self.all.append((self.row_of[node], "backward", node.device, x.device, part.nbytes))
+
+        def freed(self, node):
+            pass
+
+    def one_step(width, batch):
+        """One step of AlexNet forward and backward on two devices, and all that crossed in it."""
+        manual_seed(0)
+        net = alexnet(classes=CLASSES, devices=TOWERS, width=width)
+        random = np.random.default_rng(0)
+        images = random.standard_normal((batch, 3, 224, 224)).astype(np.float32)
+        seen = Crossings(net)
+        ops.ledger.clear()
+        watchers.append(seen)
+        try:
+            with nn.watch(seen.row):
+                loss = ops.cross_entropy(net(images), random.integers(0, CLASSES, batch))
+            forward = dict(ops.ledger)
+            loss.backward()
+        finally:
+            watchers.remove(seen)
+        return SimpleNamespace(crossed=seen.all, shapes=seen.shapes, forward=forward, ledger=dict(ops.ledger))
+
+    return (one_step,)
+
+
+@app.cell
+def _(batch, one_step, width):
+    step = one_step(width, batch)
+    a, b = TOWERS
+
+    def bytes_of(row, phase, source, target):
+        return sum(n for *what, n in step.crossed if what == [row, phase, source, target])
+
+    crossing_rows = list(dict.fromkeys(name for name, *_ in step.crossed))
+    for way in ((a, b), (b, a)):  # what was seen is what the ledger counted, and comes back
+        assert sum(n for _, _, *ends, n in step.crossed if tuple(ends) == way) == step.ledger[way]
+        assert step.ledger[way] - step.forward[way] == step.forward[way[::-1]]
+    for row in crossing_rows:
+        assert bytes_of(row, "forward", a, b) == bytes_of(row, "backward", b, a)
+        assert bytes_of(row, "forward", b, a) == bytes_of(row, "backward", a, b)
+    assert crossing_rows == ["conv3", "fc6", "fc7", "fc8"]
+    total = sum(step.ledger.values())
+    say(f"""
+        ## What crosses in one step
+
+        AlexNet at 1/{1 / width:.0f} of its width, {batch} picture{'s' * (batch > 1)}, one step forward and backward on
+        cpu(0) and cpu(1). Backward carries the gradient of each copy, an array of the same size, the other way:
+
+    """, table(["before", "0 → 1", "1 → 0", "back 1 → 0", "back 0 → 1"],
+               [[row, *(size(bytes_of(row, phase, *ends)) for phase in ("forward", "backward")
+                        for ends in (((a, b), (b, a)) if phase == "forward" else ((b, a), (a, b))))]
+                for row in crossing_rows]), f"""
+        Together {size(total)}. fc8, the last layer, lives on cpu(0) alone, so there only tower b has something to
+        send. The pictures are not counted: they come from outside, and each device gets its own copy. Weights never
+        cross.
+    """)
+    return bytes_of, crossing_rows, step, total
+
+
+@app.cell
+def _(batch, bytes_of, crossing_rows, step):
+    def draw_towers():
+        drawing = figure(4.6, 8.4)
+        axes = drawing.subplots()
+        rows = ["pictures", *step.shapes]
+        height = {}
+        y = 0.0
+        for name in rows:
+            y -= 2.0 if name in crossing_rows else 1.15
+            height[name] = y
+        most = max(n for *_, n in step.crossed)
+
+        def box(x, name, text):
+            axes.text(x, height[name], text, ha="center", va="center", fontsize=9, zorder=3, linespacing=1.25,
+                      bbox={"boxstyle": "round,pad=0.3", "facecolor": "white", "edgecolor": "black"})
+
+        def arrow(x, above, to, name, colour, width):
+            axes.annotate("", (to, height[name] + 0.33), (x, height[above] - 0.33), zorder=1,
+                          arrowprops={"arrowstyle": "-|>", "lw": width, "color": colour, "shrinkA": 0, "shrinkB": 0,
+                                      "mutation_scale": 8 + 2 * width})
+
+        for above, name in pairwise(rows):
+            for x, other, ends in ((0, 1, TOWERS), (1, 0, TOWERS[::-1])):
+                if not (name == "fc8" and x):
+                    arrow(x, above, x, name, "gray", 1)
+                crossed = bytes_of(name, "forward", *ends)
+                if crossed:
+                    arrow(x, above, other, name, f"C{x}", 1 + 4 * (crossed / most) ** 0.5)
+            if name in crossing_rows:
+                each = bytes_of(name, "forward", *TOWERS[::-1])
+                words = "each way" if bytes_of(name, "forward", *TOWERS) else "one way"
+                axes.text(0.5, (height[above] + height[name]) / 2, f"{size(each)}\n{words}", ha="center", va="center",
+                          fontsize=9, zorder=4, bbox={"boxstyle": "round,pad=0.25", "facecolor": "#fff6dd",
+                                                      "edgecolor": "none"})
+        for x in (0, 1):
+            axes.text(x, -0.45, f"tower {'ab'[x]}, cpu({x})", ha="center", fontsize=10, weight="bold")
+            for name in rows:
+                shape = step.shapes.get(name, (batch, 3, 224, 224))[1:]
+                if not (name == "fc8" and x):
+                    box(x, name, f"{name}\n{' × '.join(map(str, shape))}")
+        axes.set(xlim=(-0.45, 1.45), ylim=(min(height.values()) - 0.5, -0.1))
+        axes.axis("off")
+        return drawing
+
+    told = "; ".join(f"{row} {size(bytes_of(row, 'forward', *TOWERS[::-1]))}" for row in crossing_rows)
+    picture(draw_towers(), "Two towers of boxes, from the pictures down to fc7, with fc8 under tower a. Gray arrows "
+                           "stay in a tower; coloured ones cross, wider for more bytes. Bytes forwards, each way, for "
+                           f"fc8 only from b to a: {told}.")
+    return
+
+
+@app.cell
+def _(batch, step, total, weights, width):
+    def numbers_of_one_image(width):
+        """How many numbers cross forwards before each row: (each way, how many ways)."""
+        def n(full):
+            return round(full * width)
+
+        return {"conv3": (n(128) * 13 * 13, 2), "fc6": (n(128) * 6 * 6, 2), "fc7": (n(2048), 2), "fc8": (n(2048), 1)}
+
+    def bytes_of_a_step(width, batch):
+        return sum(each * ways for each, ways in numbers_of_one_image(width).values()) * 4 * batch * 2
+
+    assert bytes_of_a_step(width, batch) == total
+    assert step.shapes["conv2"][2:] == (13, 13)  # what conv3 reads
+    full = {row: (each * 4 * 128 / 1e6, ways) for row, (each, ways) in numbers_of_one_image(1).items()}
+    full_total = bytes_of_a_step(1, 128)
+    assert [round(full[row][0], 2) for row in ("conv3", "fc6", "fc7", "fc8")] == [11.08, 2.36, 1.05, 1.05]
+    assert round(full_total / 1e6, 1) == 60.0
+    everywhere = full_total + 2 * 4 * 128 * 2 * (48 * 27 * 27 + 2 * 192 * 13 * 13)  # before conv2, conv4, conv5 as well
+
+    say(f"""
+        ## The whole AlexNet
+
+        The shapes alone give the same: before conv3 each tower sends its maps, 128·13·13 numbers, before fc6 128·6·6,
+        before fc7 and fc8 2048 units, all times the width. Times 4 bytes, times the pictures, and twice for
+        backward. At width 1/{1 / width:.0f} and batch {batch} that is {bytes_of_a_step(width, batch):,} bytes,
+        just what the ledger says. At full width and the paper's 128 pictures:
+
+    """, table(["before", "MB a way", "ways", "MB a step"],
+               [[row, f"{each:.2f}", ways, f"{2 * ways * each:.2f}"] for row, (each, ways) in full.items()]), f"""
+        **{full_total / 1e6:.1f} MB a step.** Were every convolution behind the first to see both towers, it would be
+        {everywhere / 1e6:.0f} MB, {everywhere / full_total:.1f} times as much. And had the *pictures* been divided and
+        not the network, each device would hold all {weights:,} weights and send the gradients of all: twice
+        {weights * 4 / 1e6:.0f} MB, for any number of pictures, where the towers' bytes grow with the batch.
+    """)
+    return
+
+
+@app.cell
+def _():
+    CONVOLUTIONS = {  # as one network: two towers that do not see each other are two groups
+        "conv1": {"stride": 4, "padding": (0, 3)}, "conv2": {"padding": 2, "groups": 2}, "conv3": {"padding": 1},
+        "conv4": {"padding": 1, "groups": 2}, "conv5": {"padding": 1, "groups": 2},
+    }
+
+    def joined(arrays):
+        """What both towers hold, the kernels of b after those of a, by the names of the one network."""
+        one = {name: array for name, array in arrays.items() if name.startswith("fc8")}
+        for name, array in arrays.items():
+            if name.startswith("a."):
+                one[name[2:].replace(".0.", ".")] = np.concatenate([array, arrays["b" + name[1:]]])
+        return one
+
+    def one_network(w, x, counters):
+        for name, settings in CONVOLUTIONS.items():
+            x = ops.conv2d(x, w[f"{name}.weight"], w[f"{name}.bias"], **settings).relu()
+            if name in ("conv1", "conv2", "conv5"):
+                half = x.shape[1] // 2  # responses compete inside a tower
+                x = ops.concatenate(*(ops.local_response_norm(part) for part in (x[:, :half], x[:, half:])), axis=1)
+                x = ops.max_pool2d(x)
+        x = x.flatten()
+        for name, counter in zip(("fc6", "fc7"), counters, strict=True):
+            x = ops.dropout(ops.linear(x, w[f"{name}.weight"], w[f"{name}.bias"]).relu(), counter)
+        return ops.linear(x, w["fc8.weight"], w["fc8.bias"])
+
+    def both_networks(dtype, devices=TOWERS):
+        """(output and gradients of the towers, joined; those of the one network), from the same weights."""
+        manual_seed(0)
+        net = alexnet(classes=CLASSES, devices=devices, width=1 / 16)
+        for module in net.modules():  # parameters in this precision
+            for name, value in list(vars(module).items()):
+                if isinstance(value, Tensor) and value.requires_grad:
+                    setattr(module, name, Tensor(value, dtype=dtype, requires_grad=True, device=value.device))
+        random = np.random.default_rng(0)
+        images, labels = random.standard_normal((2, 3, 224, 224)).astype(dtype), random.integers(0, CLASSES, 2)
+        counters = [row.layers[-1].counter.numpy().copy() for row in (net.a.fc6, net.a.fc7)]
+        values = {name: p.numpy() for name, p in net.named_parameters()}
+        one = {name: Tensor(value, requires_grad=True) for name, value in joined(values).items()}
+        results = []
+        for y in (net(images), one_network(one, images, counters)):
+            ops.cross_entropy(y, labels).backward()
+            results.append({"output": y.numpy()})
+        results[0] |= joined({name: p.grad.numpy() for name, p in net.named_parameters()})
+        results[1] |= {name: w.grad.numpy() for name, w in one.items()}
+        return results
+
+    def apart(results):
+        """The largest difference of each array, in units of its largest element."""
+        return {name: np.abs(x - results[1][name]).max() / np.abs(x).max() for name, x in results[0].items()}
+
+    double, single = both_networks(np.float64), both_networks(np.float32)
+    here = both_networks(np.float64, (cpu(0), cpu(0)))
+    off_double, off_single = apart(double), apart(single)
+    assert len(off_double) == 17
+    assert max(off_double.values()) < 1e-12
+    assert 1e-8 < max(off_single.values()) < 1e-5
+    assert all((double[0][name] == here[0][name]).all() for name in here[0])
+    bitwise = [name for name, off in off_single.items() if not off]
+    forth, back = (0.1 + 0.2) + 0.3, 0.1 + (0.2 + 0.3)
+    assert forth != back
+    say("""
+        ## Two towers are one network with two groups
+
+        A convolution with `groups=2` is two towers that do not see each other: half of the kernels read half of the
+        maps. So the towers' weights, those of b behind those of a, are the weights of one network on one device, with
+        groups in conv2, conv4 and conv5. The cell builds it from ops, with the same weights at 1/16 of the width and
+        the same dropout: in tower b units are counted on from where a ends (chapter 9). Largest difference of each
+        gradient, as a share of its largest element:
+
+    """, table(["", "double", "single"],
+               [[name, *(f"{off[name]:.0e}" if off[name] else "0" for off in (off_double, off_single))]
+                for name in off_double if "bias" not in name]), f"""
+        In double precision all {len(off_double)} arrays, with the biases, agree within 10⁻¹²
+        ({max(off_double.values()):.0e}), in single within 10⁻⁵ ({max(off_single.values()):.0e}). Bit by bit agree
+        {len(bitwise) or 'none'} of them in single. That is no mistake: a product of larger matrices adds the same terms
+        up in another order, and sums that round depend on the order: (0.1 + 0.2) + 0.3 = {forth!r}, and 0.1 + (0.2 +
+        0.3) = {back!r}. A wrong formula would differ in the first digits, and in double no less than in single.
+
+        What *must* agree to the last bit does: the two towers on cpu(0) and cpu(1), and both on cpu(0). A copy rounds
+        nothing.
+    """)
+    return
+
+
+@app.cell
+def _():
+    start = '''def backward(gy_a, gy_b, C):
+    # both towers read y = (a, b), joined along the channels; a has C of them.
+    # gy_a is what reached y in tower a, gy_b what reached its copy in tower b.
+    ga = gy_a[:, :C]
+    gb = gy_b[:, C:]
+    return ga, gb
+'''
+    answer = start.replace("ga = gy_a[:, :C]", "ga = gy_a[:, :C] + gy_b[:, :C]")
+    answer = answer.replace("gb = gy_b[:, C:]", "gb = gy_a[:, C:] + gy_b[:, C:]")
+
+    def check(backward):
+        random = np.random.default_rng(0)
+        a, b = random.normal(size=(2, 2, 3, 3)), random.normal(size=(2, 3, 3, 3))
+
+        def towers(a, b):
+            y = np.concatenate((a, b), axis=1)
+            return np.stack((y, y))  # what tower a reads, what tower b reads
+
+        def engine(a, b):
+            ys = [ops.concatenate(a.to(device), b.to(device), axis=1) for device in TOWERS]
+            return ops.concatenate(ys[0], ys[1].to(TOWERS[0]))
+
+        gradcheck(engine, Tensor(a, device=TOWERS[0]), Tensor(b, device=TOWERS[1]))
+        gradcheck(towers, a, b, backward=lambda gy, a, b: backward(gy[0], gy[1], a.shape[1]))
+
+    asked = "backward"
+    say("""
+        ## Exercise
+
+        This is what happens before conv3: the maps a of one tower and b of the other are joined, once on each device.
+        Joining moves numbers and changes none, so its backward cuts the gradient where the maps were joined. In the
+        backward below each tower keeps what is its own, and nothing crosses back. Mend it.
+    """)
+    return answer, asked, check, start
+
+
+@app.cell
+def _(start):
+    editor = mo.ui.code_editor(value=start, language="python", label="your backward")
+    editor
+    return (editor,)
+
+
+@app.cell
+def _(asked, check, editor):
+    say(attempt(editor.value, asked, check)[1])
+    return
+
+
+@app.cell
+def _(answer):
+    mo.accordion({"One answer": mo.md(f"```python\n{answer}```")})
+    return
+
+
+if __name__ == "__main__":
+    app.run()
