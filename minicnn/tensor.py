@@ -133,6 +133,8 @@ class Tensor:
                         watcher.carried(tensor, x, part)
                     if not x.made_by and x.device == tensor.device and np.may_share_memory(part, g):
                         part = part.copy(order="K")  # a leaf keeps its gradient, so nobody else may hold it
+                    if part.shape != x.shape:
+                        raise GradientShapeError(part, x)  # before a sum can hide it
                     if x in flow:
                         with x.device:
                             flow[x] = flow[x] + part  # a tensor used twice gets the sum: the multivariate chain rule

@@ -171,6 +171,19 @@ def test_a_gradient_of_another_shape_is_refused(shape):
         (parameter(2, 3) * 2).backward(np.ones(shape))
 
 
+@pytest.mark.parametrize("swap", [False, True])
+def test_a_gradient_of_the_wrong_shape_is_not_hidden_by_a_sum(swap):
+    @op
+    def careless(x):
+        return 2 * x, lambda gy: 2 * gy.sum(0)
+
+    x = parameter(3, 2)
+    parts = [careless(x), x * 1]
+    with pytest.raises(ValueError, match=r"gradient of shape \(2,\) reached a tensor of shape \(3, 2\)"):
+        (parts[swap] + parts[not swap]).sum().backward()
+    assert x.grad is None
+
+
 def test_an_op_that_returns_a_gradient_of_the_wrong_shape_is_caught():
     @op
     def careless(x):
