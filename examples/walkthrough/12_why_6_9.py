@@ -1,0 +1,457 @@
+"""Chapter 12: a loss that stays at ln 1000. How the signal of a picture dies between layers, and what keeps it."""
+
+import marimo
+
+app = marimo.App(app_title="12 · Why is my loss 6.9?")
+
+with app.setup:
+    import io
+    import math
+    from contextlib import redirect_stderr, redirect_stdout
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
+
+    import marimo as mo
+    import numpy as np
+    from matplotlib.cbook import get_sample_data
+    from page import attempt, figure, picture, say, table
+    from PIL import Image
+
+    from minicnn import Tensor, gradcheck, manual_seed, nn, no_grad, ops, optim
+    from minicnn.models import RECIPES, alexnet
+    from minicnn.trainer import PLATEAU, Diverged, Trainer
+
+
+@app.cell
+def _():
+    ln = math.log(1000)
+
+    def losses():
+        """The loss of networks that know nothing of 1000 classes, averaged over all labels."""
+        random = np.random.default_rng(0)
+        for spread in (0.0, 0.1, 1.0, 3.0):
+            logits = Tensor(spread * random.normal(size=(64, 1000)))
+            loss = -logits.log_softmax().mean().item()
+            assert loss >= ln - 1e-9
+            assert spread > 1 or abs(loss - ln - spread**2 / 2) < 0.01
+            yield [spread, loss, ln + spread**2 / 2]
+
+    say(f"""
+        # 12 · Why is my loss 6.9?
+
+        Whoever trains AlexNet from scratch meets this number: the loss is **{ln:.3f}**, and there it stays. It is
+        ln 1000. A network that gives each of 1000 classes the probability 1/1000 pays −ln(1/1000) for every picture,
+        whatever the label. Of C classes, ln C.
+
+        It can be worse than that. Let the logits, the outputs before softmax, be random and say nothing of the
+        picture, with standard deviation s:
+    """, table(["s", "loss", "ln 1000 + s² / 2"], list(losses())), """
+        So at the start the loss should be ln C or a little more. Far more says that the network is sure of itself
+        without reason. *Starting* at ln C is no fault: *staying* there is.
+    """)
+    return (ln,)
+
+
+@app.cell
+def _():
+    STARTS = {
+        "paper text": lambda row, fan_in: 0.01,
+        "original program": lambda row, fan_in: 0.03 if row in ("conv3", "conv4", "conv5") else 0.01,
+        "He": lambda row, fan_in: math.sqrt(2 / fan_in),
+    }
+    ONES = RECIPES["paper"].ones  # the rows whose biases start at 1
+
+    def photographs():
+        """Four parts (4, 3, 224, 224) of one photograph, and what is done to them before a network sees them."""
+        path = get_sample_data("grace_hopper.jpg", asfileobj=False)
+        photo = np.asarray(Image.open(path).convert("RGB"), np.float32)
+        parts = np.stack([photo[r : r + 224, c : c + 224] for r in (0, 376) for c in (0, 288)])
+        parts = np.ascontiguousarray(parts.transpose(0, 3, 1, 2))
+        centred = parts - parts.mean((0, 2, 3), keepdims=True)
+        return {"0–255 less the mean": centred, "0–1": parts / 255, "less the mean, over the deviation":
+                centred / centred.std()}
+
+    PICTURES = photographs()
+    return ONES, PICTURES, STARTS
+
+
+@app.cell
+def _(ONES, PICTURES):
+    def rows_of(net):
+        """The row of every layer that has weights, by the layer's id: both towers' conv1 is conv1."""
+        named = ((name.removeprefix("a.").removeprefix("b.").split(".")[0], layer)
+                 for name, layer in net.named_modules() if isinstance(layer, (nn.Conv2d, nn.Linear)))
+        return {id(layer): row for row, layer in named}
+
+    def measure(net, pictures):
+        """({row: (what tells its outputs apart, what they have in common, their whole size)}, the logits).
+
+        Outputs before ReLU. Of every output: its variance over the pictures, its squared mean over them, and the mean
+        of its square, which is the sum of both. Averaged over all outputs of the row; the root of that.
+        """
+        rows, sums = rows_of(net), {}
+
+        def see(layer, y):
+            if id(layer) in rows:
+                y = y.numpy()
+                sums.setdefault(rows[id(layer)], []).append([y.var(0).mean(), (y.mean(0) ** 2).mean(), (y**2).mean()])
+
+        with no_grad(), nn.watch(see):
+            logits = net(pictures).numpy()
+        return {row: np.sqrt(np.mean(parts, axis=0)) for row, parts in sums.items()}, logits
+
+    def become(net, start, bias):
+        """Scale the weights, drawn once, to another σ, and set the biases: the same dice for every start."""
+        rows = rows_of(net)
+        for layer in (layer for layer in net.modules() if id(layer) in rows):
+            row = rows[id(layer)]
+            sigma = start(row, fan_in[row])
+            weight = layer.weight.writable()
+            weight *= np.float32(sigma / sigmas[row, id(layer)])
+            sigmas[row, id(layer)] = sigma
+            layer.bias.writable()[...] = bias if row in ONES else 0
+
+    manual_seed(12)
+    net = alexnet("paper").eval()  # with all its units and kernels: the σ in question are meant for these
+
+    def started_by_recipe():
+        drawn, unit = net.state_dict(), PICTURES["less the mean, over the deviation"]
+        # it is started on other pictures than those that are measured: mirrored, upside down, and both
+        RECIPES["small"].start(net, np.concatenate([unit[..., ::-1], unit[..., ::-1, :], unit[..., ::-1, ::-1]]))
+        measured = measure(net, unit)
+        net.load_state_dict(drawn)  # He's, and biases of 0
+        return measured
+
+    small, small_logits = started_by_recipe()
+    _, he_logits = measure(net, PICTURES["0–255 less the mean"])
+    _rows = rows_of(net)
+    fan_in = {_rows[id(layer)]: math.prod(layer.weight.shape[1:]) for layer in net.modules() if id(layer) in _rows}
+    sigmas = {(row, i): math.sqrt(2 / fan_in[row]) for i, row in _rows.items()}  # of the weights as they are now
+    return become, fan_in, he_logits, measure, net, small, small_logits
+
+
+@app.cell
+def _(STARTS, fan_in):
+    def halves():
+        """A layer of 1000 units over ReLUs: the size of its outputs beside that of z, the ReLUs' inputs."""
+        random = np.random.default_rng(1)
+        n, sigma = 1200, 0.02
+        z, w = random.normal(size=(n, 500)), sigma * random.normal(size=(1000, n))
+        found = ops.linear(Tensor(z).relu().T, Tensor(w)).numpy().std() / z.std()
+        assert abs(found / (sigma * math.sqrt(n / 2)) - 1) < 0.02
+        return n, sigma, found, sigma * math.sqrt(n / 2)
+
+    n, sigma, found, expected = halves()
+    theory = {name: {row: start(row, fan_in[row]) * math.sqrt(fan_in[row] / 2) for row in list(fan_in)[1:]}
+              for name, start in STARTS.items()}
+    products = {name: math.prod(gains.values()) for name, gains in theory.items()}
+    assert abs(products["paper text"] / 1.0e-3 - 1) < 0.05 and abs(products["original program"] / 2.7e-2 - 1) < 0.02
+    assert abs(products["He"] - 1) < 1e-9
+    say(f"""
+        ## What one layer does to the signal
+
+        A unit adds up n products w · x, with n the *fan-in*. If the weights are drawn from N(0, σ²), the variance of
+        the sum is n σ² times the mean of x². If x = max(z, 0), with z as often below as above 0, half of the
+        squares are gone. So the size of a layer's outputs is that of the layer before, times the **gain σ √(n / 2)**.
+        Tried with n = {n} and σ = {sigma:g}: {found:.4f}, by the formula {expected:.4f}.
+
+        In AlexNet, from the outputs of conv1 to the logits, the gains multiply:
+    """, table(["row", "n", *STARTS], [[row, fan_in[row], *(f"{theory[s][row]:.3f}" for s in STARTS)]
+                                       for row in theory["He"]]
+               + [["product", "", *(f"**{products[s]:.3g}**" for s in STARTS)]]), f"""
+        σ = 0.01 everywhere is what the paper says. The authors' program had 0.03 in conv3, conv4 and conv5: only three
+        layers, but {products["original program"] / products["paper text"]:.0f} times the signal. He's σ = √(2 / n) is
+        the one with gain 1. The formula knows nothing of normalisation, pooling and biases: now for the real network.
+    """)
+    return (theory,)
+
+
+@app.cell
+def _(PICTURES, STARTS):
+    which_start = mo.ui.dropdown(list(STARTS), value="paper text", label="start")
+    which_bias = mo.ui.dropdown(["0", "0.1 (Caffe)", "1 (paper)"], value="1 (paper)", label="bias")
+    which_input = mo.ui.dropdown(list(PICTURES), value="0–255 less the mean", label="input")
+    mo.vstack([which_start, which_bias, which_input])
+    return which_bias, which_input, which_start
+
+
+@app.cell
+def _(PICTURES, STARTS, become, measure, net, which_bias, which_input, which_start):
+    bias, chosen = float(which_bias.value.split()[0]), which_start.value
+    signal = {}
+    for _name in sorted(STARTS, key=lambda name: name == chosen):  # the chosen one last: its weights stay
+        become(net, STARTS[_name], bias)
+        signal[_name], logits = measure(net, PICTURES[which_input.value])
+    _labels = np.random.default_rng(12).integers(1000, size=len(logits))
+    net.zero_grad()
+    ops.cross_entropy(net(PICTURES[which_input.value]), _labels).backward()
+    gradients = {}
+    for _name, _p in net.named_parameters():
+        if _p.ndim > 1 and not _name.startswith("b."):  # tower b is like a
+            _gw, _w = (t.numpy().ravel(order="K") for t in (_p.grad, _p))
+            gradients[_name.removeprefix("a.").split(".")[0]] = [
+                math.sqrt(np.dot(_gw, _gw) / _gw.size), math.sqrt(np.dot(_w, _w) / _w.size)]
+    net.zero_grad()
+    with no_grad():
+        empty = net(np.zeros((1, 3, 224, 224), np.float32)).numpy()  # what the biases alone make of nothing
+    assert bias or not empty.any()
+    return bias, chosen, empty, gradients, logits, signal
+
+
+@app.cell
+def _(bias, chosen, signal, small, which_input):
+    def draw():
+        drawing = figure(7, 3.8)
+        axes = drawing.subplots()
+        rows = list(signal[chosen])
+        for marker, data, name in (("o", signal[chosen], chosen), ("s", small, "recipe small")):
+            kept = data is small
+            axes.plot(rows, [data[row][0] for row in rows], "-" + marker, color="C0" if not kept else "C1",
+                      label=f"{name}: tells apart")
+            axes.plot(rows, [data[row][1] for row in rows], ":" + marker, color="C0" if not kept else "C1",
+                      label=f"{name}: in common", fillstyle="none")
+        axes.set(yscale="log", ylabel="size of the outputs")
+        axes.grid(alpha=0.3)
+        axes.legend(loc="upper center", ncols=2, bbox_to_anchor=(0.5, 1.28), fontsize=9)
+        return drawing
+
+    biases = f"biases of {bias:g} in {', '.join(RECIPES['paper'].ones)}, others 0" if bias else "all biases 0"
+    apart, common, _ = zip(*signal[chosen].values(), strict=True)
+    mo.vstack([say(f"""
+        ## What tells one picture from another
+
+        Four parts of a photograph go through the network, without dropout; start: {chosen}; {biases};
+        pixels {which_input.value}. Every output, taken before
+        ReLU, is split in two: its mean over the pictures, which is what they have **in common**, and its standard
+        deviation over the pictures, which **tells them apart**. No label can be learned from what is in common.
+
+        From conv1 to fc8, what tells apart goes from {apart[0]:.3g} to **{apart[-1]:.3g}**, and what is in common from
+        {common[0]:.3g} to **{common[-1]:.3g}**.
+    """), picture(draw(), "On a log scale over the rows conv1 to fc8: what tells pictures apart goes from "
+                  f"{apart[0]:.2g} to {apart[-1]:.2g}, what they have in common from {common[0]:.2g} to "
+                  f"{common[-1]:.2g}. With the recipe small they end at {small['fc8'][0]:.2g} and "
+                  f"{small['fc8'][1]:.2g}.")])
+    return
+
+
+@app.cell
+def _(STARTS, bias, signal, theory):
+    def gains(name, part):
+        sizes = [values[part] for values in signal[name].values()]
+        return dict(zip(theory[name], np.divide(sizes[1:], sizes[:-1]), strict=True))
+
+    rows = [[row, *(f"{gains(name, 0)[row]:.3f} ({theory[name][row]:.3f})" for name in STARTS)]
+            for row in theory["He"]]
+    rows.append(["product", *(f"**{math.prod(gains(s, 0).values()):.3g}** ({math.prod(theory[s].values()):.3g})"
+                              for s in STARTS)])
+    for _name in STARTS:
+        for _row in ("conv4", "conv5", "fc7", "fc8"):  # those with nothing but ReLU before them
+            assert gains(_name, 0)[_row] < 1.1 * math.sqrt(2) * theory[_name][_row]
+            assert bias or abs(gains(_name, 2)[_row] / theory[_name][_row] - 1) < 0.1
+    told = ("With biases of 0 the two parts taken together do follow the formula, within a tenth, wherever nothing "
+            "but ReLU stands between two rows (asserted). What tells apart falls faster: ReLU cuts some of it off, and "
+            "what is left is above 0 for every picture: that adds to what is in common.") if not bias else (
+            f"A bias of {bias:g} holds ReLUs open: where one is open for all pictures nothing of their difference is "
+            "lost, and the gain can go up to σ √n (asserted), √2 times the formula. So it is not the signal that "
+            "biases weaken. They add a constant beside it.")
+    say("""
+        ## The gain of every layer
+
+        Measured, what tells the pictures apart; in brackets the formula:
+    """, table(["row", *STARTS], rows), f"""
+        {told} Normalisation, before conv2 and conv3, divides by at least 2^0.75 = {2**0.75:.2f}, and by more where the
+        outputs are large; pooling, before conv2, conv3 and fc6, picks the largest.
+    """)
+    return
+
+
+@app.cell
+def _(bias, chosen, empty, ln, logits, small_logits):
+    def loss_of(logits):
+        """Averaged over all 1000 labels: what a network has to pay that knows nothing of them."""
+        return -Tensor(logits).log_softmax().mean().item()
+
+    def parts(logits):
+        logits = logits.astype(np.float64)
+        return float(logits.var(axis=1).mean()), float(logits.var(0).mean()), float(logits.mean(0).var())
+
+    whole, of_picture, shared = parts(logits)
+    share = of_picture / logits.astype(np.float64).var()
+    at_once, unlearned = loss_of(logits), loss_of(logits - logits.mean(0))
+    assert at_once >= ln - 1e-5 and unlearned >= ln - 1e-5
+    assert whole > 1 or abs(at_once - ln - whole / 2) < 0.05
+    if chosen == "paper text":
+        assert of_picture < 0.02 and abs(unlearned - ln) < 1e-2, (of_picture, unlearned)
+        assert bias or abs(at_once - ln) < 1e-2
+    assert abs(loss_of(small_logits) - ln) < 0.1
+    small_share = parts(small_logits)[1] / small_logits.astype(np.float64).var()
+    differ = math.sqrt(of_picture)
+    verdict = (
+        f"To go below that the logits must differ from picture to picture, and they differ by {differ:.2g}: so the "
+        "loss stays there for long" + (". This is the fall to 6.9, and the standstill, that users of Caffe reported "
+                                       "(BVLC/caffe#401)." if at_once > ln + 0.1 else ", from its first step on.")
+    ) if unlearned < ln + 0.01 else (
+        f"Here the logits do differ from picture to picture, by {differ:.2g}. That costs something as long as it is "
+        "random, but it is what training can turn into right answers."
+    )
+    say("""
+        ## Why it stays
+
+    """, table(["variance of the logits", "chosen", "recipe small"], [
+        ["over the pictures", of_picture, parts(small_logits)[1]],
+        ["in common to them", shared, parts(small_logits)[2]],
+        ["of an empty picture: the biases alone", float(empty.var()), "–"],
+        ["share of the picture", f"{share:.3%}", f"{small_share:.1%}"],
+    ]), table(["loss", "chosen", "recipe small"], [
+        ["at the start", at_once, loss_of(small_logits)],
+        ["once the common part is unlearned", unlearned, loss_of(small_logits - small_logits.mean(0))],
+        ["ln 1000", ln, ln],
+    ]), f"""
+        **{share:.3%}** of the variance of the logits comes from the picture. The common part is the same wrong opinion
+        of every picture, and the first thing that training does is to take it back: the biases of fc8 can do that
+        alone. Then the loss is {unlearned:.4f}, and ln 1000 is {ln:.4f}. {verdict}
+    """)
+    return (loss_of,)
+
+
+@app.cell
+def _(PICTURES, gradients, signal, chosen, which_input):
+    _lr, _rows = RECIPES["paper"].lr, []
+    for _row, (_gw, _w) in gradients.items():
+        _apart, _common, _ = signal[chosen][_row]
+        _rows.append([_row, f"{_gw:.2g}", f"{_lr * _gw / _w:.2g}", f"{_apart**2 / (_apart**2 + _common**2):.2%}"])
+    ratio = gradients["conv1"][0] / gradients["fc8"][0]
+    _pixels, _fc7 = PICTURES[which_input.value].std(), signal[chosen]["fc7"][2]
+    say("""
+        ## The way back
+
+        What reaches a row backwards, its gy, has come through the weights of all rows above, and those that made the
+        signal small on the way up make gy small on the way down. With random labels, in tower a:
+    """, table(["row", "size of gw", "one step / w", "picture's share of y"], _rows), f"""
+        A typical gradient of conv1 is **{ratio:.3g} times** one of fc8. Compare with care: gw = Σ gy · x, where the x
+        of conv1 are pixels, of deviation {_pixels:.2g}, and those of fc8 outputs of fc7, of size {_fc7:.2g} before
+        ReLU. Large pixels make up for a small gy: choose the input 0–1. The third column is how far one step at the
+        paper's rate, {_lr:g}, moves a weight, beside its size. The last is why a large gradient is of no use by
+        itself: where the picture has a small share of a row's outputs, every picture brings nearly the same x to the
+        gw of the next row, and the sum says only what suits all of them.
+    """)
+    return
+
+
+@app.cell
+def _():
+    class Batches:
+        """As many batches as the diagnosis waits for: random numbers, random labels of ten classes."""
+
+        def __len__(self):
+            return PLATEAU
+
+        def epoch(self, number, start=0, device=None):
+            random = np.random.default_rng(0)
+            for _ in range(start, len(self)):
+                yield random.normal(size=(8, 4)).astype(np.float32), random.integers(10, size=8)
+
+    def trained(lr, steps):
+        """What minicnn's trainer says of a small network at this rate, and how the run ended."""
+        manual_seed(0)
+        layers = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 10))
+        nn.initialise(layers, lambda name, weight: 0.01, lambda name: 0.0)
+        batches, heard, ended = Batches(), io.StringIO(), ""
+        with TemporaryDirectory() as folder, redirect_stdout(io.StringIO()), redirect_stderr(heard):
+            trainer = Trainer(layers, optim.SGD(layers.named_parameters(), lr), optim.StepSchedule(lr, ()), batches,
+                              batches, Path(folder))  # fmt: skip
+            try:
+                for inputs, labels in list(batches.epoch(0))[:steps]:
+                    trainer.step(inputs, labels)
+                if not steps:
+                    trainer.fit(1)
+            except Diverged as error:
+                ended = str(error)
+        return " ".join(heard.getvalue().split()), ended
+
+    stuck, _ = trained(lr=1e-4, steps=0)
+    _, burst = trained(lr=1e30, steps=3)
+    assert f"ln(10) = {math.log(10):.3f}" in stuck and "first output that is not finite is that of" in burst
+    say(f"""
+        ## What the trainer tells you
+
+        minicnn's trainer looks once, after {PLATEAU} steps: if the mean loss of the latest {PLATEAU // 2} is within 2 %
+        of ln C, it says so. It knows the symptom and lists the causes; it does not measure which one it is. Of ten
+        classes, weights of σ = 0.01 and a rate of 0.0001:
+    """, f"> {stuck}", """
+        A loss that is no number ends the run, with the layer where that began. The same network at a rate of 10³⁰:
+    """, f"> {burst}")
+    return
+
+
+@app.cell
+def _(he_logits, ln, loss_of, small):
+    assert 0.5 < small["fc7"][0] < 2 and small["fc7"][1] < small["fc7"][0]
+    assert loss_of(he_logits) > 2 * ln
+    _paper = RECIPES["paper"]
+    _least, _most = min(v[0] for v in small.values()), max(v[0] for v in small.values())
+    say(f"""
+        ## What helps
+
+        Draw with He's σ, and biases of 0: then the signal lives, but what is in common grows beside it, as the plot
+        shows when you choose "He"; and with pixels of 0–255 the logits are so large that the loss starts at
+        {loss_of(he_logits):.0f}.
+        The recipe "small" (`minicnn/models/recipes.py`) goes on from there: pixels over their deviation, and then, on a
+        first batch and layer by layer, every output is shifted and scaled to mean 0 and deviation 1, in fc8 to 0.1.
+        That is its orange line above: between {_least:.2g} and {_most:.2g} in all rows. It was started on these
+        pictures mirrored and upside down: on others than those it saw nothing is exact, and something in common is
+        left.
+
+        The recipe "paper" is the paper to the letter, σ = {_paper.deviation:g} and biases of 1. The authors trained
+        with 1.2 million pictures for {_paper.epochs} epochs of batches of {_paper.batch_size}: beside their
+        {_paper.epochs * 1_200_000 / _paper.batch_size:,.0f} steps a standstill of some thousand is short, and their
+        program, with its 0.03, had more signal than their text.
+    """)
+    return
+
+
+@app.cell
+def _():
+    start = '''def backward(gy, x):
+    # y = ln softmax(x) = x − ln Σ eˣ, for every row of x: each x is in its own y, and in the sum of all
+    p = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+    gx = gy - p * gy
+    return gx
+'''
+    answer = start.replace("p * gy", "p * gy.sum(axis=1, keepdims=True)")
+
+    def check(backward):
+        gradcheck(lambda x: x - np.log(np.exp(x).sum(axis=1, keepdims=True)),
+                  np.random.default_rng(0).normal(size=(3, 5)), backward=backward)  # fmt: skip
+
+    asked = "backward"
+    say("""
+        ## Exercise
+
+        Mend this backward of $y = \\ln \\mathrm{softmax}(x)$, the last step before the loss. A little more of one x
+        raises the sum that is taken off *every* y of its row. What `gradcheck` says stands below.
+    """)
+    return answer, asked, check, start
+
+
+@app.cell
+def _(start):
+    editor = mo.ui.code_editor(value=start, language="python", label="your backward")
+    editor
+    return (editor,)
+
+
+@app.cell
+def _(asked, check, editor):
+    say(attempt(editor.value, asked, check)[1])
+    return
+
+
+@app.cell
+def _(answer):
+    mo.accordion({"One answer": mo.md(f"```python\n{answer}```")})
+    return
+
+
+if __name__ == "__main__":
+    app.run()

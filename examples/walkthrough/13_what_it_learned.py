@@ -1,0 +1,411 @@
+"""Chapter 13: what a network learned, by its first kernels, its guesses, and what lies near to what in its features."""
+
+import marimo
+
+app = marimo.App(app_title="13 · What it learned")
+
+with app.setup:
+    from dataclasses import replace
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
+    from types import SimpleNamespace
+
+    import marimo as mo
+    import numpy as np
+    from page import attempt, figure, picture, say, table
+
+    from minicnn import checkpoint, gradcheck, manual_seed, nn, no_grad, ops
+    from minicnn.data import Statistics, built_in_set, central_crop, image_folders, read_picture
+    from minicnn.models import RECIPES, alexnet
+
+
+@app.cell
+def _():
+    run = mo.ui.text(label="run", placeholder="runs/…: a folder, or a checkpoint in it", full_width=True)
+    mo.vstack([say("""
+        # 13 · What it learned
+
+        Three looks into a trained network, those of the paper's §6.1: its first kernels, its five best guesses, and
+        which pictures it takes to be alike. Give the folder of a run of `examples/train_alexnet.py`, or one of the
+        checkpoints in it. Without one, the page trains a network of an eighth of the width on a few dozen pictures, in
+        seconds: enough to see how to look, not to see much.
+    """), run])
+    return (run,)
+
+
+@app.cell
+def _():
+    def views(paths, statistics, scale):
+        """Pictures (256, 256, 3), and the middle of each as a network sees it (N, 3, 224, 224)."""
+        pictures = [read_picture(path) for path in paths]
+        return pictures, np.stack([central_crop(p, statistics) for p in pictures]) * np.float32(scale)
+
+    def some(folder, count):
+        """That many samples of a folder, spread over the classes."""
+        return [folder.samples[i] for i in np.unique(np.linspace(0, len(folder) - 1, count).astype(int))]
+
+    def shown(folders, statistics, scale):
+        """60 training pictures and 20 others: what is shown of them, what the network sees, and their labels."""
+        parts = []
+        for folder, count in zip(folders, (60, 20), strict=True):
+            paths, labels = zip(*some(folder, count), strict=True)
+            parts.append(SimpleNamespace(labels=np.array(labels), **dict(zip(
+                ("pictures", "views"), views(paths, statistics, scale), strict=True))))  # fmt: skip
+        return parts
+
+    def from_run(path):
+        """The network of a run, and the kernels that it started from. Raises ValueError, OSError or KeyError."""
+        file = path
+        if path.is_dir():
+            file = next((f for f in (path / "best.safetensors", path / "last.safetensors") if f.exists()), path / "last"
+                        ".safetensors")  # fmt: skip
+        arrays, facts = checkpoint.load(file)
+        config, classes = facts["config"], facts["classes"]
+        recipe = RECIPES[config["recipe"]]
+        statistics = Statistics(*(arrays[f"statistics.{name}"] for name in ("mean", "sigma", "axes")), bad={})
+        with TemporaryDirectory() as cache:
+            root = Path(config["data"]) if config["data"] else built_in_set(Path(cache), train=60, val=20)
+            folders = image_folders(root)
+            if folders[0].classes != classes:
+                raise ValueError(f"{file} knows {len(classes)} classes ({', '.join(classes[:3])} …), and its pictures "
+                                 f"in {root} are of others ({', '.join(folders[0].classes[:3])} …)")
+            manual_seed(config["seed"])  # the draw that the run began with, if not the scale of each kernel
+            net = alexnet(config["variant"], len(classes), width=config["width"],
+                          inverted_dropout=recipe.inverted_dropout)
+            replace(recipe, from_data=False).start(net, np.zeros(0))
+            first = first_kernels(net)
+            net.load_state_dict({n.removeprefix("model."): a for n, a in arrays.items() if n.startswith("model.")})
+            parts = shown(folders, statistics, 1 / statistics.deviation if recipe.unit_input else 1.0)
+        steps = facts["progress"]["step"]
+        return SimpleNamespace(net=net.eval(), first=first, classes=classes, parts=parts, steps=steps, name=str(file))
+
+    def trained_here(steps=16, batch=20):
+        recipe = RECIPES["small"]
+        with TemporaryDirectory() as cache:
+            folders = image_folders(built_in_set(Path(cache), train=60, val=20))
+            mean = np.mean([read_picture(path) for path, _ in folders[0].samples], axis=0, dtype=np.float32)
+            mean = np.ascontiguousarray(mean.transpose(2, 0, 1))
+            nothing = Statistics(mean, np.ones(3, np.float32), np.eye(3, dtype=np.float32), bad={})
+            parts = shown(folders, nothing, 1.0)
+        for part in parts[::-1]:
+            part.views /= parts[0].views.std()
+        manual_seed(13)
+        net = alexnet(classes=len(folders[0].classes), width=1 / 8)
+        recipe.start(net, parts[0].views)
+        first, optimiser = first_kernels(net), recipe.optimiser(net)
+        optimiser.lr = 0.003
+        order = np.random.default_rng(13)
+        for _ in range(steps):
+            chosen = order.permutation(len(parts[0].labels))[:batch]
+            optimiser.zero_grad()
+            ops.cross_entropy(net.train()(parts[0].views[chosen]), parts[0].labels[chosen]).backward()
+            optimiser.step()
+        return SimpleNamespace(net=net.eval(), first=first, classes=folders[0].classes, parts=parts, steps=steps,
+                               name="the network trained here")
+
+    def first_kernels(net):
+        """By tower, (K, 3, 11, 11)."""
+        return {name: tower.conv1.layers[0].weight.numpy().copy() for name, tower in (("a", net.a), ("b", net.b))}
+    return first_kernels, from_run, trained_here
+
+
+@app.cell
+def _(from_run, run, trained_here):
+    def load(path):
+        """(what is to be looked at, a line where that is not what was asked for)"""
+        try:
+            return (from_run(Path(path).expanduser()) if path else trained_here()), None
+        except Exception as error:  # in somebody's file there may be anything
+            what = f"cannot load {path}: it lacks {error}" if isinstance(error, KeyError) else error
+            line = " ".join(str(what).replace("`", " ").split())
+            return trained_here(), say(f"`{line}`: here is the small network instead.")
+
+    seen, _complaint = load(run.value.strip())
+    net, classes = seen.net, seen.classes
+    _complaint
+    return classes, net, seen
+
+
+@app.cell
+def _(classes, net, seen):
+    def look(part):
+        """Of every picture: the feature, which is the outputs of fc7 of both towers side by side, and the logits."""
+        towers = {}
+
+        def see(layer, y):
+            if layer in (net.a.fc7, net.b.fc7):
+                towers[layer] = y
+
+        with no_grad(), nn.watch(see):
+            part.logits = net(part.views)
+            part.features = ops.concatenate(towers[net.a.fc7], towers[net.b.fc7], axis=1)
+            part.probabilities = part.logits.softmax().numpy()
+        right = part.probabilities.argmax(axis=1) == part.labels
+        again = part.features.numpy() @ net.fc8.weight.numpy().T + net.fc8.bias.numpy()
+        assert np.allclose(again, part.logits.numpy(), rtol=1e-3, atol=1e-3 * np.abs(again).max())
+        assert np.allclose(part.probabilities.sum(axis=1), 1, atol=1e-5)
+        return right.mean(), ops.cross_entropy(part.logits, part.labels).item()
+
+    training, others = seen.parts
+    known, fresh = look(training), look(others)
+    size = training.features.shape[1]
+    verdict = "" if fresh[1] < 0.7 * np.log(len(classes)) else (
+        "By it, this network **has hardly learned anything**: take what follows as a way to look, not as a finding.")
+    say(f"""
+        ## Has it learned anything?
+
+        This is `{seen.name}`, after {seen.steps:,} steps.
+
+    """, table(["pictures", "how many", "right", "loss"], [
+        ["of its training set", len(training.labels), f"{known[0]:.0%}", known[1]],
+        ["others", len(others.labels), f"{fresh[0]:.0%}", fresh[1]],
+        ["by guessing", "–", f"{1 / len(classes):.0%}", float(np.log(len(classes)))],
+    ]), f"""
+        The second line is the one that counts: what is right in the first alone was learned by heart. {verdict}
+    """)
+    return others, size, training
+
+
+@app.cell
+def _():
+    which = mo.ui.dropdown(["now", "at the start", "the change"], value="now", label="kernels")
+    which
+    return (which,)
+
+
+@app.cell
+def _(first_kernels, net, seen, which):
+    def alike(kernels, before):
+        """The cosine between every kernel and itself at the start: 1 where only its scale has changed."""
+        u, v = (k.reshape(len(k), -1).astype(np.float64) for k in (kernels, before))
+        return (u * v).sum(1) / (np.linalg.norm(u, axis=1) * np.linalg.norm(v, axis=1))
+
+    def turned(kernels, before):
+        """What is new: a kernel less its multiple of the one at the start."""
+        u, v = (k.reshape(len(k), -1).astype(np.float64) for k in (kernels, before))
+        return (u - (u * v).sum(1, keepdims=True) / (v * v).sum(1, keepdims=True) * v).reshape(kernels.shape)
+
+    now = first_kernels(net)
+    chosen = {name: {"now": now[name], "at the start": seen.first[name],
+                     "the change": turned(now[name], seen.first[name])}[which.value] for name in now}
+
+    def draw_kernels():
+        """A row of axes for each tower; every kernel is stretched to the full range of brightness by itself."""
+        across = min(16, len(chosen["a"]))
+        down = -(-len(chosen["a"]) // across)
+        drawing = figure(7, 0.5 + 2 * down * 6.4 / across)
+        for axes, (name, kernels) in zip(drawing.subplots(2, 1), chosen.items(), strict=True):
+            most = np.maximum(np.abs(kernels).max(axis=(1, 2, 3), keepdims=True), 1e-12)
+            tiles = (0.5 + 0.5 * kernels / most).transpose(0, 2, 3, 1)  # grey is 0
+            tiles = np.pad(tiles, ((0, down * across - len(tiles)), (0, 1), (0, 1), (0, 0)), constant_values=1.0)
+            _, high, wide, _ = tiles.shape
+            tiles = tiles.reshape(down, across, high, wide, 3).swapaxes(1, 2)
+            axes.imshow(tiles.reshape(down * high, across * wide, 3)[:-1, :-1])
+            axes.set(xticks=[], yticks=[], ylabel=f"tower {name}")
+        return drawing
+
+    likeness = {name: alike(now[name], seen.first[name]) for name in now}
+    mo.vstack([say("""
+        ## The first kernels
+
+        Only the kernels of conv1 can be looked at as pictures: they see colours, all others see outputs of layers.
+        Each is stretched to the full range by itself, so their brightness cannot be compared. Grey is 0.
+    """), picture(draw_kernels(), f"The {sum(map(len, now.values()))} kernels of conv1, {which.value}, tower a above "
+                  f"tower b; they are like the start by {min(map(np.min, likeness.values())):.4f} or more.")])
+    return likeness, now, turned
+
+
+@app.cell
+def _(likeness, now, seen, turned, which):
+    def smooth(kernels):
+        """The share of a kernel's energy in waves of at most two periods across it, in either direction."""
+        waves = np.abs(np.fft.fft2(kernels)) ** 2
+        assert np.allclose(waves.sum((1, 2, 3)) / 11**2, (kernels.astype(np.float64) ** 2).sum((1, 2, 3)))  # Parseval
+        low = np.abs(np.fft.fftfreq(11, 1 / 11)) <= 2
+        return waves[:, :, np.ix_(low, low)[0], np.ix_(low, low)[1]].sum() / max(waves.sum(), 1e-30)
+
+    def grey(kernels):
+        """The share of the energy in what red, green and blue have in common."""
+        return 3 * (kernels.mean(axis=1) ** 2).sum() / max((kernels**2).sum(), 1e-30)
+
+    noise = np.random.default_rng(0).standard_normal((4000, 3, 11, 11))
+    assert abs(smooth(noise) - 25 / 121) < 0.01 and abs(grey(noise) - 1 / 3) < 0.01
+    rows = []
+    for _name, _first in seen.first.items():
+        _new = turned(now[_name], _first)
+        rows += [[f"{_name}, now", smooth(now[_name]), grey(now[_name]), f"{likeness[_name].mean():.5f}"],
+                 [f"{_name}, at the start", smooth(_first), grey(_first), 1],
+                 [f"{_name}, the change", smooth(_new), grey(_new), "–"]]
+    mean = float(np.mean([likeness[name].mean() for name in now]))
+    told = (f"On average a kernel is still {mean:.5f} like itself at the start: what you see is **the noise it was "
+            'drawn as**. A run of minutes can guess well on an easy set (see the README): the layers above learn to '
+            "use random kernels. For kernels that look like something it takes far longer.") if mean > 0.8 else (
+            f"On average a kernel is {mean:.3f} like itself at the start: the kernels have moved.")
+    sign = "" if min(row[1] for row in rows[2::3]) < 2 * 25 / 121 else (
+        "The change is the first sign of it, and smooth already: neighbouring pixels of a picture are alike, so the "
+        "gw = Σ gy · x of neighbouring weights are.")
+    hint = "What you see now is only what is new." if which.value == "the change" else "Choose *the change* above."
+    say("""
+        Noise can be told from edges by numbers. *Smooth* is the share of a kernel's energy in waves of at most two
+        periods across its 11 pixels; *grey*, the share of what its three colours have in common; *like the start*, the
+        cosine between the kernel and its start.
+
+    """, table(["kernels", "smooth", "grey", "like the start"], [
+        *rows, ["noise, by count", 25 / 121, 1 / 3, "–"]]), f"""
+        {told} {hint}
+
+        In the paper's Figure 3, after 90 epochs of ImageNet, one tower has edges and stripes of many directions, nearly
+        without colour, and the other blobs and edges of colour. They say that this comes about in every run, with the
+        towers changed round or not: conv1 and conv2 of a tower never see the other tower. Then *smooth* is far above
+        the noise in both, and *grey* is high in one tower and low in the other. {sign}
+    """)
+    return
+
+
+@app.cell
+def _(others, training):
+    source = mo.ui.dropdown(["others", "of its training set"], value="others", label="pictures")
+    number = mo.ui.slider(0, min(len(others.labels), len(training.labels)) - 1, value=0, label="picture",
+                          show_value=True)  # fmt: skip
+    mo.hstack([source, number], justify="start", wrap=True)
+    return number, source
+
+
+@app.cell
+def _(classes, number, others, source, training):
+    part, at = (others if source.value == "others" else training), int(number.value)
+
+    def guess():
+        p, label = part.probabilities[at], part.labels[at]
+        best = np.argsort(-p, kind="stable")[:5]
+        drawing = figure(7, 2.7)
+        left, right = drawing.subplots(1, 2)
+        left.imshow(part.pictures[at])
+        left.set_axis_off()
+        left.set_title(f"picture {at}: {classes[label]}")
+        right.barh(range(len(best)), p[best], color=["C1" if c == label else "C0" for c in best])
+        right.set(yticks=range(len(best)), yticklabels=[classes[c] for c in best], xlim=(0, 1), xlabel="probability")
+        right.invert_yaxis()
+        return drawing, best, p[best], label
+
+    drawing, best, sure, right = guess()
+    total = part.probabilities[at].sum()
+    assert abs(total - 1) < 1e-5 and (np.diff(sure) <= 0).all()
+    mo.vstack([say(f"""
+        ## Its five best guesses
+
+        Softmax makes probabilities of the logits; over all {len(classes)} classes they sum to {total:.6f}. They say how
+        sure the network is, not whether it is right.
+
+    """, table(["class", "probability", ""], [[classes[c], f"{p:.4f}", "the right one" if c == right else ""]
+                                            for c, p in zip(best, sure, strict=True)])),
+        picture(drawing, f"Picture {at}, of class {classes[right]}, beside the probabilities of " + ", ".join(
+                f"{classes[c]} {p:.2f}" for c, p in zip(best, sure, strict=True)) + ".")])
+    return at, part
+
+
+@app.cell
+def _(at, classes, others, part, size, training):
+    def distances(features, query):
+        """√Σ (f − q)², from one feature to every feature of the training pictures."""
+        with no_grad():
+            d = ((features - query) ** 2).sum(axis=1) ** 0.5
+        assert np.allclose(d.numpy(), np.linalg.norm(features.numpy() - query.numpy(), axis=1), rtol=1e-4, atol=1e-6)
+        return d.numpy()
+
+    d = distances(training.features, part.features[at])
+    nearest = np.argsort(d, kind="stable")[:6]
+    itself = distances(training.features, training.features[at])
+    assert itself[at] == itself.min() == 0
+
+    def draw_nearest():
+        drawing = figure(7, 4.2)
+        cells = drawing.subplots(2, 4).ravel()
+        for axes in cells:
+            axes.set_axis_off()
+        cells[0].imshow(part.pictures[at])
+        cells[0].set_title(f"{classes[part.labels[at]]}", fontweight="bold")
+        for axes, i in zip(cells[[1, 2, 3, 5, 6, 7]], nearest, strict=False):
+            axes.imshow(training.pictures[i])
+            axes.set_title(f"{classes[training.labels[i]]}, {d[i]:.3g}")
+        cells[4].text(0.5, 0.5, "above: this one;\nright: its six\nnearest, with\ndistances", ha="center", va="center")
+        return drawing
+
+    def same(of, among):
+        """The share of the six nearest that are of the same class, over all others."""
+        near = [np.argsort(((among - q) ** 2).sum(1), kind="stable")[:6] for q in of]
+        return float(np.mean(training.labels[np.array(near)] == others.labels[:, None]))
+
+    def small(views):
+        """Pixels, in blocks of 8 × 8."""
+        return views.reshape(len(views), 3, 28, 8, 28, 8).mean((3, 5)).reshape(len(views), -1)
+
+    by_feature = same(others.features.numpy(), training.features.numpy())
+    by_pixel = same(small(others.views), small(training.views))
+    by_chance = float((training.labels[None] == others.labels[:, None]).mean())
+    mo.vstack([say(f"""
+        ## What it takes to be alike
+
+        The outputs of fc7 of both towers, {size:,} numbers, are all that fc8 gets to see of a picture: its *feature*.
+        Two pictures are alike to the network where their features are near to each other, by Euclidean distance. Here
+        are the six of the training pictures that are nearest to picture {at}; the farthest is at {d.max():.4g}.
+
+    """, table(["place", "class", "distance"], [[place, classes[training.labels[i]], float(d[i])]
+                                               for place, i in enumerate(nearest, 1)])),
+        picture(draw_nearest(), f"Picture {at}, of class {classes[part.labels[at]]}, and its six nearest: " + ", ".join(
+                f"{classes[training.labels[i]]} at {d[i]:.3g}" for i in nearest) + "."),
+        say(f"""
+        The nearest of a training picture is itself, at distance {itself[at]:g}: choose *of its training set* above.
+        Without a network, one would compare pixels; but a pattern moved by half its width is, pixel by pixel, another.
+        Of the six nearest of each of the {len(others.labels)} others, so many are of the same class:
+
+    """, table(["nearest by", "of the same class"], [["features", f"{by_feature:.0%}"], ["pixels", f"{by_pixel:.0%}"],
+                                                      ["chance", f"{by_chance:.0%}"]]))])
+    return
+
+
+@app.cell
+def _():
+    start = '''def backward(gy, u, v):
+    # y = Σ (u − v)², the squared distance of two features
+    gu = gy * 2 * (u - v)
+    gv = gy * 2 * (u - v)
+    return gu, gv
+'''
+    answer = start.replace("gv = gy * 2 * (u - v)", "gv = -gu")
+
+    def check(backward):
+        random = np.random.default_rng(0)
+        gradcheck(lambda u, v: ((u - v) ** 2).sum(), random.normal(size=6), random.normal(size=6), backward=backward)
+
+    asked = "backward"
+    say("""
+        ## Exercise
+
+        To pull the features of two pictures together, one would take their squared distance as a loss. Its backward
+        stands below; one of the two pictures would run away. Mend it. What `gradcheck` says follows.
+    """)
+    return answer, asked, check, start
+
+
+@app.cell
+def _(start):
+    editor = mo.ui.code_editor(value=start, language="python", label="your backward")
+    editor
+    return (editor,)
+
+
+@app.cell
+def _(asked, check, editor):
+    say(attempt(editor.value, asked, check)[1])
+    return
+
+
+@app.cell
+def _(answer):
+    mo.accordion({"One answer": mo.md(f"```python\n{answer}```")})
+    return
+
+
+if __name__ == "__main__":
+    app.run()
