@@ -340,7 +340,8 @@ def _(forward, right, steps, strongest):
             _, by_hand, engine = explain(i, tower, at, 1)
             slope, *_, verdict = differences(i, tower, at)
             assert verdict != "different", (steps[i].op, slope, engine)
-            yield [f"{steps[i].place}, {OPS[steps[i].op][0]}", by_hand, engine, slope if verdict == "alike" else verdict]
+            told = slope if verdict == "alike" else verdict
+            yield [f"{steps[i].place}, {OPS[steps[i].op][0]}", by_hand, engine, told]
 
     say("""
         ## By hand, by backward, by differences
