@@ -1,0 +1,402 @@
+"""Chapter 8: ReLU against tanh. Figure 1 of the paper run again, what saturation does to a gradient, a dead ReLU."""
+
+import marimo
+
+app = marimo.App(app_title="8 · ReLU against tanh")
+
+with app.setup:
+    import csv
+    from pathlib import Path
+
+    import marimo as mo
+    import numpy as np
+    from page import attempt, figure, picture, say, table
+
+    from minicnn import Tensor, gradcheck, ops, optim
+
+    ACTIVATIONS = {"relu": ops.relu, "tanh": ops.tanh}
+    NAMES = {"relu": "ReLU", "tanh": "tanh"}
+    PAPER = 6  # times (Krizhevsky et al. 2012, Figure 1)
+
+    def percent(x):
+        return f"{100 * x:.3g} %"
+
+
+@app.cell
+def _():
+    say(f"""
+        # 8 · ReLU against tanh
+
+        Between two layers stands a function of one number, without which all layers together would be one matrix. For
+        a long time it was mostly tanh. Krizhevsky, Sutskever and Hinton (2012, §3.1) took ReLU, $\\max(x, 0)$, and gave
+        one reason: the same training error is reached in less time. They do not say that it reaches a smaller error on
+        new pictures, and the trouble with tanh is not that it could overflow: tanh(1000) is
+        {ops.tanh(1000.0).item():g}, while relu(1000) is {ops.relu(1000.0).item():g}.
+
+        Their Figure 1 shows it for a network of four layers on CIFAR-10, small photographs of ten classes: the error on
+        the training set after every epoch, without any regularisation, each activation at its own learning rate, the
+        fastest that was found. To 25 % tanh took {PAPER} times as many epochs as ReLU. Which network that was has never
+        been published.
+    """)
+    return
+
+
+@app.cell
+def _():
+    def read_csv(path):
+        """(facts, rows): the lines that begin with #, and the table below them."""
+        lines = path.read_text(encoding="utf-8").splitlines()
+        facts = dict(line[2:].split(": ", 1) for line in lines if line.startswith("# "))
+        rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+        return facts, [row | {key: float(row[key]) for key in ("lr", "epoch", "train_error", "seconds")}
+                       for row in rows]
+
+    facts, measured = read_csv(Path(__file__).with_name("figure_1.csv"))
+    curves = {}  # activation: epochs, errors, seconds
+    for kind in ACTIVATIONS:
+        curves[kind] = [np.array([row[key] for row in measured if (row["run"], row["activation"]) == ("figure", kind)])
+                        for key in ("epoch", "train_error", "seconds")]
+        assert len(curves[kind][0]) and (np.diff(curves[kind][0]) == 1).all(), "every epoch, in order"
+    rates = {row["activation"]: row["lr"] for row in measured if row["run"] == "figure"}
+    return curves, facts, measured, rates
+
+
+@app.cell
+def _():
+    level_slider = mo.ui.slider(20, 70, step=5, value=25, label="training error to reach, in %", show_value=True)
+    level_slider
+    return (level_slider,)
+
+
+@app.cell
+def _(curves, facts, level_slider, rates):
+    level = level_slider.value / 100
+
+    def reached(x, errors):
+        """Where the line through the measured errors first comes down to the level, on the axis x; None: nowhere."""
+        i = int(np.argmax(errors <= level))
+        if errors[i] > level:
+            return None
+        return float(x[i] if i == 0 else np.interp(-level, -errors[i - 1 : i + 1], x[i - 1 : i + 1]))
+
+    epochs_to = {kind: reached(epochs, errors) for kind, (epochs, errors, _) in curves.items()}
+    seconds_to = {kind: reached(seconds, errors) for kind, (_, errors, seconds) in curves.items()}
+
+    def verdict():
+        relu, tanh = epochs_to["relu"], epochs_to["tanh"]
+        missing = [f"{NAMES[kind]} did not get there, its smallest error in {curves[kind][0][-1]:g} epochs is "
+                   f"{percent(curves[kind][1].min())}" for kind in curves if epochs_to[kind] is None]
+        if missing:
+            return "; ".join(missing) + ": there is no ratio at this level."
+        if min(relu, tanh) == 0:
+            return "One was there before the first step: choose a smaller error."
+        ratio = tanh / relu
+        assert abs(ratio * relu - tanh) < 1e-9
+        if ratio > PAPER:
+            beside = f"more than the {PAPER} of the paper"
+        elif ratio > 1.1:
+            beside = f"the same direction as in the paper, but not its {PAPER}"
+        elif ratio > 0.9:
+            beside = f"no difference worth the name, where the paper has {PAPER}"
+        else:
+            beside = f"here tanh was the faster one, where in the paper ReLU was, {PAPER} times"
+        return f"tanh takes **{ratio:.2f}** times the epochs of ReLU: {beside}."
+
+    def shown(x, form):
+        return "not reached" if x is None else format(x, form)
+
+    say(f"""
+        ## Figure 1, run again
+
+        minicnn trained a network of the kind the authors published with their program: conv32 – pool – conv32 – pool –
+        conv64 – pool – linear, kernels of 5 × 5. To a training error of {percent(level)} it takes:
+    """, table(["activation", "learning rate", "epochs", "seconds of processor"], [
+        [NAMES[kind], rates[kind], shown(epochs_to[kind], ".2f"), shown(seconds_to[kind], ".0f")] for kind in curves
+    ]), f"""
+        {verdict()} (Between two epochs a straight line is drawn through the errors.)
+
+        Where: {facts["machine"]}; {facts["versions"]}; {facts["date"]}. On what: {facts["data"]}, 32 × 32 pixels (all
+        of CIFAR-10 are 50,000). One run, with seed {facts["seed"]}: it shows what happened here, and decides nothing
+        about other networks, starts or seeds.
+    """)
+    return epochs_to, level
+
+
+@app.cell
+def _(curves, epochs_to, level, rates):
+    def draw_curves():
+        drawing = figure(7, 3.4)
+        axes = drawing.subplots()
+        for (kind, (epochs, errors, _)), line in zip(curves.items(), ("-o", "--s"), strict=True):
+            axes.plot(epochs, 100 * errors, line, markersize=4, label=f"{NAMES[kind]}, learning rate {rates[kind]:g}")
+            if epochs_to[kind] is not None:
+                axes.plot([epochs_to[kind]] * 2, [0, 100 * level], ":", color="gray")
+        axes.axhline(100 * level, color="gray", linewidth=1)
+        axes.set(xlabel="epoch", ylabel="training error, %", ylim=(0, 100))
+        axes.grid(alpha=0.3)
+        axes.legend()
+        return drawing
+
+    picture(draw_curves(), "Training error against epoch. " + " ".join(
+        f"{NAMES[kind]} falls from {percent(errors[0])} to {percent(errors[-1])} between epochs 0 and {epochs[-1]:g}."
+        for kind, (epochs, errors, _) in curves.items()))
+    return
+
+
+@app.cell
+def _(facts, measured, rates):
+    trials = {(row["lr"], row["activation"]): (row["epoch"], row["train_error"])
+              for row in measured if row["run"] == "trial"}  # the last epoch of each stays
+    tried = sorted({lr for lr, _ in trials})
+
+    def at_the_edge():
+        edges = [NAMES[kind] for kind, lr in rates.items() if lr in (min(tried, default=0), max(tried, default=0))]
+        return (f" For {' and '.join(edges)} that is the first or the last of those tried, so one beyond it may be "
+                "faster still." if edges else "")
+
+    def told(lr, kind):
+        if (lr, kind) not in trials:
+            return "–"
+        epoch, error = trials[lr, kind]
+        return f"{percent(error)} after {epoch:g}"
+
+    say(f"""
+        ## The learning rates
+
+        The comparison is fair only if each gets its own best rate. These were tried, on {facts["trials"]}; the table
+        has the last training error and after how many epochs; a trial that got far enough ended early:
+    """, table(["learning rate", *NAMES.values()], [
+        [lr, *(told(lr, kind) for kind in NAMES)] for lr in tried
+    ]), f"""
+        Taken were {", ".join(f"{rates[kind]:g} for {NAMES[kind]}" for kind in rates)}.{at_the_edge()}
+
+        What may differ from the paper: the network (unknown), how many pictures, how finely the rates were searched,
+        and the **start**. Here both start from weights scaled so that all that a layer gives has mean 0 and deviation 1
+        over some pictures; such starts are younger than the paper. They keep most units of tanh out of its flat parts
+        at first, which may leave ReLU less to win. To repeat it, or on pictures of your own:
+    """, f"```\n{facts['command']}\n```", """
+        and put the new `figure_1.csv` beside this chapter. Without a folder of pictures it takes the built-in set.
+    """)
+    return
+
+
+@app.cell
+def _():
+    def slope(activation, z):
+        """∂y/∂z of every element, by minicnn."""
+        t = Tensor(z, requires_grad=True)
+        activation(t).backward(np.ones_like(z))
+        return t.grad.numpy()
+
+    def slopes_drawn():
+        z = np.linspace(-4, 4, 401)
+        drawing = figure(7, 2.8)
+        for axes, of, title in zip(drawing.subplots(1, 2), (lambda f: f(z).numpy(), lambda f: slope(f, z)),
+                                   ("y", "slope ∂y/∂z"), strict=True):
+            for line, (kind, activation) in zip(("-", "--"), ACTIVATIONS.items(), strict=True):
+                axes.plot(z, of(activation), line, label=NAMES[kind])
+            axes.set(xlabel="z", title=title, ylim=(-1.2, 2.2))
+            axes.grid(alpha=0.3)
+            axes.legend()
+        return drawing
+
+    at = np.array([0.5, 1.0, 2.0, 3.0, 4.0])
+    assert np.allclose(slope(ops.tanh, at), 1 - np.tanh(at) ** 2) and (slope(ops.relu, at) == 1).all()
+    assert (np.diff(slope(ops.tanh, at)) < 0).all()
+    flat = slope(ops.tanh, at)
+    _text = say(f"""
+        ## Saturation
+
+        The slope of tanh is $1 - y^2$. Where $y$ is near 1 or −1 it is nearly 0: tanh is **saturated** there. At
+        z = {at[1]:g} the slope is {flat[1]:.3f}, at z = {at[3]:g} it is {flat[3]:.4f}, so of a gradient that comes back
+        to such a unit only {percent(flat[3])} passes, and its weights hardly move. The slope of ReLU is 1 for all
+        z > 0, however large, and 0 below.
+    """)
+    mo.vstack([_text, picture(slopes_drawn(), "Left: ReLU is 0 up to z = 0, then rises without end; tanh runs from −1 "
+                                              "to 1. Right: the slope of ReLU jumps from 0 to 1 at z = 0; that of tanh "
+                                              "is a hill, 1 at z = 0, near 0 outside.")])
+    return (slope,)
+
+
+@app.cell
+def _():
+    scale_slider = mo.ui.slider(0.25, 4.0, step=0.25, value=1.5, label="g, the scale of the weights", show_value=True)
+    depth_slider = mo.ui.slider(2, 20, step=1, value=10, label="L, the number of layers", show_value=True)
+    mo.vstack([scale_slider, depth_slider])
+    return depth_slider, scale_slider
+
+
+@app.cell
+def _(depth_slider, scale_slider, slope):
+    g, L = float(scale_slider.value), int(depth_slider.value)
+    UNITS = 100
+
+    def rms(x):
+        return float(np.sqrt(np.mean(x**2)))
+
+    def deep(activation, g, L):
+        """(size of the gradient at what every layer gives, 0 is the input; slopes of the activation, a layer each)."""
+        random = np.random.default_rng(8)
+        h = Tensor(random.normal(size=(200, UNITS)), requires_grad=True)
+        places, slopes = [h], []
+        for _ in range(L):
+            z = h @ (random.normal(size=(UNITS, UNITS)) * g / np.sqrt(UNITS))
+            slopes.append(slope(activation, z.numpy()))
+            places.append(Tensor(np.zeros(z.shape), requires_grad=True))  # only leaves keep their gradient, so a leaf
+            h = activation(z) + places[-1]  # of zeros is added: its gradient is that of the sum
+        h.backward(random.normal(size=h.shape))
+        return [rms(place.grad.numpy()) for place in places], slopes
+
+    deepened = {kind: deep(activation, g, L) for kind, activation in ACTIVATIONS.items()}
+
+    def explained():
+        left = {kind: sizes[0] / sizes[-1] for kind, (sizes, _) in deepened.items()}
+        mean_slope = {kind: rms(np.array(slopes)) for kind, (_, slopes) in deepened.items()}
+        off = {kind: float(np.mean(np.array(slopes) < 0.05)) for kind, (_, slopes) in deepened.items()}
+        scales = [0.25, 1.0, 4.0]
+        by_scale = {kind: [rms(np.array(deep(f, s, L)[1])) for s in scales] for kind, f in ACTIVATIONS.items()}
+        assert np.ptp(by_scale["relu"]) < 1e-9  # the signs of z, and so its slopes, do not know the scale
+        assert by_scale["tanh"][0] > by_scale["tanh"][1] > by_scale["tanh"][2]
+        sizes, slopes = deep(ops.tanh, 4.0, L)
+        asleep, grown = float(np.mean(np.array(slopes) < 0.05)), sizes[0] / sizes[-1]
+        assert asleep > 0.5 and grown > 1
+        change = f"from {by_scale['tanh'][0]:.2f} (g = {scales[0]:g}) to {by_scale['tanh'][2]:.2f} (g = {scales[2]:g})"
+        return table(["", *NAMES.values()], [
+            [f"gradient left after {L} layers", *left.values()],
+            ["slope, root mean square", *mean_slope.values()],
+            ["units with a slope below 0.05", *(percent(share) for share in off.values())],
+        ]), f"""
+            A layer multiplies the gradient by its weights, about $g$, and by the slopes. ReLU loses something too:
+            about half of its units are off, so its slopes have a root mean square of {by_scale["relu"][0]:.2f}, near
+            √½. But that number is the **same for every g**, so weights of $g = \\sqrt 2$ make up for it once and for
+            all; that is He's start, and that of minicnn's layers. That of tanh falls {change} as the weights grow.
+
+            Saturation is not the same as a vanishing gradient. At g = 4, {percent(asleep)} of the slopes of tanh are
+            below 0.05, and yet {grown:.3g} times the gradient arrives at the input: the few units that still have a
+            slope send it on, multiplied by large weights. The others get next to nothing, and their weights hardly
+            move.
+        """
+
+    say(f"""
+        ## What is left after L layers
+
+        Random inputs, {L} layers of {UNITS} units, the same weights for both, from $N(0, g^2 / {UNITS})$ with
+        g = {g:g}. A random gradient is put in at the end; of its size there arrives at the input:
+    """, *explained())
+    return L, deepened, g
+
+
+@app.cell
+def _(L, deepened, g):
+    def draw_depth():
+        drawing = figure(7, 3)
+        left, right = drawing.subplots(1, 2)
+        for (kind, (sizes, slopes)), line, hatch in zip(deepened.items(), ("-o", "--s"), ("", "//"), strict=True):
+            left.semilogy(range(L + 1), np.array(sizes) / sizes[-1], line, markersize=4, label=NAMES[kind])
+            share = np.histogram(slopes[-1], bins=10, range=(0, 1))[0] / slopes[-1].size
+            right.bar(np.linspace(0.05, 0.95, 10), 100 * share, 0.1, label=NAMES[kind], alpha=0.6, hatch=hatch)
+        low, high = left.get_ylim()
+        left.set(xlabel="layer, 0 is the input", title="gradient, relative to the end", ylim=(low / 3, high * 3))
+        right.set(xlabel="slope", title=f"units of layer {L}, %", ylim=(0, 100))
+        for axes in (left, right):
+            axes.grid(alpha=0.3)
+            axes.legend()
+        return drawing
+
+    picture(draw_depth(), f"Left: the gradient at every layer, g = {g:g}; at the input it is " + " and ".join(
+        f"{sizes[0] / sizes[-1]:.2g} times that of the end with {NAMES[kind]}" for kind, (sizes, _) in deepened.items())
+        + ". Right: how the slopes of the last layer are spread: ReLU's are 0 or 1, those of tanh lie between.")
+    return
+
+
+@app.cell
+def _():
+    def leaky_relu(z, alpha=0.1):
+        return ops.relu(z) - alpha * ops.relu(-z)
+
+    def unit(activation, first, then=0.1, steps=1000):
+        """(how many inputs have z > 0 after the first step, loss and ∂L/∂b at the end) of one unit that is to learn
+        0.2 + 0.1 x; first, then: the learning rate."""
+        x = np.linspace(0, 1, 50)  # as pixels are: never negative
+        w, b = (Tensor(np.array([start]), requires_grad=True) for start in (1.0, 0.5))
+        sgd, alive = optim.SGD([("w", w), ("b", b)], first, momentum=0, weight_decay=0), None
+        for step in range(steps + 1):
+            z = w * x + b
+            alive = int((z.numpy() > 0).sum()) if step == 1 else alive
+            error = activation(z) - (0.2 + 0.1 * x)
+            loss = (error * error).mean()
+            sgd.zero_grad()
+            loss.backward()
+            if step < steps:
+                sgd.step()
+                sgd.lr = then
+        return alive, loss.item(), b.grad.item()
+
+    good, dead, woken = unit(ops.relu, 0.1), unit(ops.relu, 2.0), unit(leaky_relu, 2.0)
+    assert good[0] == 50 and dead[0] == woken[0] == 0
+    assert dead[2] == 0.0 and good[1] < 0.01 and woken[1] < 0.01 < dead[1]
+    far = Tensor(np.array([10.0], np.float32), requires_grad=True)
+    y = ops.tanh(far)
+    y.backward()
+    assert far.grad.item() == 0.0 and y.item() == 1.0
+    say("""
+        ## The dead ReLU
+
+        A slope of exactly 0 has its price. One unit $y = \\mathrm{relu}(w x + b)$ is to learn $0.2 + 0.1 x$ from 50
+        inputs between 0 and 1, in 1,000 steps. The learning rate is 0.1, but in two of the three runs the first step,
+        and it alone, is taken at 2:
+    """, table(["run", "z > 0 after step 1", "loss at the end", "gb at the end"], [
+        ["ReLU", *good], ["ReLU, first step at 2", *dead], ["leaky ReLU, first step at 2", *woken]
+    ]), f"""
+        The step that was too long made $b$ so negative that $z < 0$ for every input. From there ReLU gives 0, its slope
+        is 0, both gradients are exactly 0, and no step will ever move it: it is **dead**. **Leaky ReLU** leaves a slope
+        α, here 0.1, where ReLU has 0, and finds its way back. tanh is no way out: in single precision tanh(10) is
+        rounded to {y.item():g}, and its slope to {far.grad.item():g}.
+    """)
+    return
+
+
+@app.cell
+def _():
+    start = '''def backward(gy, x):
+    # leaky ReLU: y = x where x > 0, and 0.1 · x elsewhere
+    return gy * (x > 0)
+'''
+    answer = start.replace("gy * (x > 0)", "gy * np.where(x > 0, 1, 0.1)")
+
+    def check(backward):
+        def leaky_relu(x):
+            return np.where(x > 0, x, 0.1 * x)
+
+        gradcheck(leaky_relu, np.array([[2.0, -1.0, 0.5], [-3.0, -0.2, 1.0]]), backward=backward)
+
+    asked = "backward"
+    say("""
+        ## Exercise
+
+        This is ReLU's backward. Make it that of leaky ReLU, with α = 0.1, so that a unit can wake up again.
+    """)
+    return answer, asked, check, start
+
+
+@app.cell
+def _(start):
+    editor = mo.ui.code_editor(value=start, language="python", label="your backward")
+    editor
+    return (editor,)
+
+
+@app.cell
+def _(asked, check, editor):
+    say(attempt(editor.value, asked, check)[1])
+    return
+
+
+@app.cell
+def _(answer):
+    mo.accordion({"One answer": mo.md(f"```python\n{answer}```")})
+    return
+
+
+if __name__ == "__main__":
+    app.run()
