@@ -117,7 +117,7 @@ def _(curves, facts, level_slider, rates):
 
         Where: {facts["machine"]}; {facts["versions"]}; {facts["date"]}. On what: {facts["data"]}, 32 × 32 pixels (all
         of CIFAR-10 are 50,000). One run, with seed {facts["seed"]}: it shows what happened here, and decides nothing
-        about other networks, starts or seeds.
+        about other networks, starts or seeds. {f"Before it, {facts['before']}." if "before" in facts else ""}
     """)
     return epochs_to, level
 
