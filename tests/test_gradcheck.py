@@ -110,6 +110,16 @@ def test_a_mistake_is_found_and_named(mistake):
     assert verdicts(function, *inputs, backward=backward)[:1] == [name]
 
 
+def test_where_every_channel_is_a_group_there_is_no_border_between_groups():
+    def backward(gy, x, w):
+        g = 2 * x * gy
+        g[:, 3] += 1 + x[:, 5]
+        return g, None
+
+    inputs = normal(1, 8, 2, 2), np.ones((2, 1, 1, 1), int)
+    assert "group boundary" not in verdicts(lambda x, w: x * x, *inputs, backward=backward)
+
+
 @pytest.mark.parametrize("function, backward, inputs", [
     (lambda x: x * x, lambda gy, x: 2 * x * gy, (normal(2, 3),)),
     (lambda x, w: x @ w, lambda gy, x, w: (gy @ w.T, x.T @ gy), (normal(4, 3), normal(3, 2))),

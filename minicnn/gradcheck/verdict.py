@@ -185,7 +185,7 @@ def group(e: Evidence) -> Iterator[Verdict]:
     images = [shape for shape in e.shapes if len(shape) == 4]
     groups = next((a[1] // b[1] for a, b in pairwise(images) if 0 < b[1] < a[1] and a[1] % b[1] == 0), 0)
     axis = 1 if e.shapes[0] == e.x.shape and e.x.ndim == 4 else 0  # channels of the image, or kernels
-    if groups < 2 or not e.x.ndim or e.x.shape[axis] % groups:
+    if groups < 2 or not e.x.ndim or e.x.shape[axis] % groups or e.x.shape[axis] == groups:  # a border everywhere
         return
     each = e.x.shape[axis] // groups
     bad = np.bincount(e.places[:, axis], e.wrong, e.x.shape[axis]) > 0
