@@ -3,6 +3,7 @@ told wrong as it stands and right when solved."""
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,7 @@ def test_a_chapter_runs_as_a_script_and_its_exercise_can_be_solved(chapter, tmp_
                          capture_output=True, text=True, timeout=300)  # fmt: skip
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
     assert run.stdout.startswith(f"# {int(chapter.stem[:2])} · "), "its first line is its title"
+    assert not re.search(r"(?m)^\d+[.)] ", run.stdout), "a line that begins with a number and a point becomes a list"
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)

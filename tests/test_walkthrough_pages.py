@@ -1,17 +1,18 @@
-"""Chapters as pages in a real browser: a widget is moved by the keyboard, and the numbers on the page become those that
-the engine computes for its new value."""
+"""Chapters as pages in a real browser, narrow and wide. By the keyboard alone a widget is moved, and the numbers on the
+page become those that the engine computes for its new value; a file that cannot be used is told in one line."""
 
 import contextlib
-import functools
 import re
 import socket
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
-from browser import browser, nothing_sticks_out, page  # noqa: F401 (fixtures)
-from test_walkthrough import FOLDER
+from browser import browser, nothing_overlaps, opened  # noqa: F401 (fixtures)
+from safetensors.numpy import save_file
+from test_walkthrough import CHAPTERS, FOLDER
 
 pytestmark = pytest.mark.processor
 TELL = """
@@ -20,14 +21,20 @@ sys.path.insert(0, sys.argv[1])
 spec = importlib.util.spec_from_file_location("chapter", sys.argv[2])
 chapter = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(chapter)
-chapter.app.run(defs={sys.argv[3]: types.SimpleNamespace(value=eval(sys.argv[4]))})
+chapter.app.run(defs={name: types.SimpleNamespace(value=value) for name, value in eval(sys.argv[3]).items()})
 """
+# the key that moves each widget, found by its role, and what the chapter is told when run as a script
+MOVED = {
+    4: ([("slider", "ArrowRight"), ("combobox", "ArrowDown")], {"exponent": 4, "fault": "loss: wrong sign"}),
+    5: ([("slider", "ArrowRight")], {"p_slider": 2}),
+    11: ([("slider", "ArrowRight")], {"step": 2}),
+}
+BAD = {11: ["picture", "checkpoint"], 13: ["run"]}  # the files that a chapter asks for
 
 
-@functools.cache
-def told(chapter, widget, value):
-    """The numbers that the chapter prints, as a script, with this value of a widget."""
-    command = [sys.executable, "-W", "ignore", "-c", TELL, str(FOLDER), str(chapter), widget, str(value)]
+def told(chapter, values):
+    """The numbers that the chapter prints, as a script, with these values of its widgets."""
+    command = [sys.executable, "-W", "ignore", "-c", TELL, str(FOLDER), str(chapter), repr(values)]
     run = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return {*numbers(re.sub(r"(?m)^\[picture: .*\]$", "", run))}
 
@@ -36,42 +43,76 @@ def numbers(text):
     return re.findall(r"\d+\.\d{2,}", text)
 
 
-@pytest.fixture(scope="module", params=[(4, "exponent", 4), (5, "p_slider", 2), (11, "step", 2)],
-                ids="chapter {0[0]}".format)
-def served(request):
-    """(a chapter, its first slider, the value one step to the right, the address where marimo serves it)"""
-    number, widget, value = request.param
-    (chapter,) = FOLDER.glob(f"{number:02}_*.py")
+@pytest.fixture(scope="module")
+def context(browser):  # noqa: F811
+    """One for all, so that marimo's own program is loaded and compiled once."""
+    return browser.new_context()
+
+
+@pytest.fixture(scope="module")
+def address():
+    """Where marimo serves the folder of chapters."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "marimo", "run", str(chapter), "--headless", "--no-token", "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+    command = [sys.executable, "-m", "marimo", "run", str(FOLDER), "--headless", "--no-token", "--session-ttl", "1"]
+    server = subprocess.Popen([*command, "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
     try:
         for _ in range(300):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
             time.sleep(0.1)
-        yield chapter, widget, value, f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
         server.wait(30)
 
 
-def test_a_slider_moves_and_the_numbers_follow(served, page):  # noqa: F811
-    chapter, widget, value, address = served
-    page.goto(address)
-    page.get_by_role("heading", name="Exercise").wait_for(timeout=60_000)
-    before = {*numbers(page.locator("body").inner_text())}
-    expected = told(chapter, widget, value)
-    assert expected - before, "nothing would change"
-    page.get_by_role("slider").first.focus()
-    page.keyboard.press("ArrowRight")
+def comes(page, wanted):
+    """Waits until wanted(text of the page); the text."""
     for _ in range(300):
-        after = {*numbers(page.locator("body").inner_text())}
-        if expected <= after:
-            break
+        text = page.locator("body").inner_text()
+        if wanted(text):
+            return text
         page.wait_for_timeout(100)
-    assert expected <= after
-    nothing_sticks_out(page)
-    assert all(page.evaluate("[...document.querySelectorAll('img')].map(i => i.alt)")), "a picture without words"
+    raise AssertionError(f"it never came; the page said:\n{text}")
+
+
+def rests(page):
+    """Waits until nothing runs: until then an hourglass hovers over the page."""
+    page.get_by_test_id("loading-indicator").wait_for(state="detached", timeout=60_000)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_is_a_page(chapter, address, context, tmp_path):
+    number = int(chapter.stem[:2])
+    moves, values = MOVED.get(number, ([], {}))
+    bad = {"picture": "no.jpg", "checkpoint": "another.safetensors", "run": "no-run"}
+    (tmp_path / "no.jpg").write_text("this is no picture")
+    save_file({"model.weight": np.zeros((2, 2))}, tmp_path / "another.safetensors")
+    with opened(context, 400) as page:
+        page.goto(f"{address}/?file={chapter.name}")
+        page.get_by_text("One answer", exact=True).wait_for(timeout=60_000)  # its last cell
+        rests(page)
+        before = page.locator("body").inner_text()
+        nothing_overlaps(page)
+        for role, key in moves:
+            page.get_by_role(role).first.focus()
+            page.keyboard.press(key)
+        if moves:
+            expected = told(chapter, values)
+            assert expected - {*numbers(before)}, "nothing would change"
+            comes(page, lambda text: expected <= {*numbers(text)})
+        for label in BAD.get(number, []):
+            page.get_by_label(label, exact=True).focus()
+            page.keyboard.type(str(tmp_path / bad[label]))
+            page.keyboard.press("Enter")
+            text = comes(page, lambda text, name=bad[label]: name in text)
+            (line,) = (line for line in text.splitlines() if bad[label] in line)
+            assert line.endswith("instead."), line
+        rests(page)
+        for width in (400, 1400):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_timeout(300)
+            nothing_overlaps(page)
+        assert all(page.evaluate("[...document.querySelectorAll('img')].map(i => i.alt)")), "a picture without words"

@@ -2,7 +2,7 @@
 
 import marimo
 
-app = marimo.App(app_title="6 · Overlapping pooling")
+app = marimo.App(app_title="6 · Pooling that overlaps")
 
 with app.setup:
     import marimo as mo
@@ -19,7 +19,7 @@ with app.setup:
 @app.cell
 def _():
     say("""
-        # 6 · Overlapping pooling
+        # 6 · Pooling that overlaps
 
         Max-pooling keeps the largest number of every window and drops the others. It has no weights, so it seems that
         going backward it has nothing to do. It has: in every window one pixel made the output, the **winner**, and the

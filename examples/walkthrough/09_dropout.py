@@ -317,9 +317,9 @@ def _():
         ## Counted, not drawn
 
         A generator hands out numbers one after the other, and has to remember where it stands. minicnn **counts**
-        instead: Philox 4×32 is a function that scrambles a counter, here (unit, picture, step), under a key, here
-        {KEY}. Its output looks like chance, but the number of unit 2 in picture 3 at step 7 can be asked for at any
-        time and in any order. It is a word of 32 bits, from 0 to 2³² − 1; a unit stays where the word is at least
+        instead: Philox 4×32 is a function that scrambles a counter, here (unit, picture, step), under a key, which is
+        {KEY} here. Its output looks like chance, but the number of unit 2 in picture 3 at step 7 can be asked for at
+        any time and in any order. It is a word of 32 bits, from 0 to 2³² − 1; a unit stays where the word is at least
         p · 2³². Ten rounds of two multiplications, in plain Python; step 7, p = 0.5, word / 2³²:
 
     """, table(["picture", "unit 0", "unit 1", "unit 2", "kept"],

@@ -3,8 +3,10 @@ they show, and exercises."""
 
 from __future__ import annotations
 
+import base64
 import inspect
 import io
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -19,11 +21,18 @@ style.use("tableau-colorblind10")
 MOST = 4000  # characters of an answer's error
 
 
+def aloud(text: str) -> None:
+    """Printed where a chapter runs as a script."""
+    if mo.app_meta().mode == "script":
+        if hasattr(signal, "SIGPIPE"):
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `python 05_convolution.py | head` ends without a word
+        print(text, end="\n\n")
+
+
 def say(*parts: str) -> Any:
     """Markdown for the page, a blank line between the parts; printed where there is no page."""
     text = "\n\n".join(inspect.cleandoc(part) for part in parts)
-    if mo.app_meta().mode == "script":
-        print(text, end="\n\n")
+    aloud(text)
     return mo.md(text)
 
 
@@ -34,11 +43,12 @@ def figure(width: float = 7, height: float = 3) -> Figure:
 
 def picture(of: Figure, words: str) -> Any:
     """A figure on the page, with words for whoever cannot see it."""
-    if mo.app_meta().mode == "script":
-        print(f"[picture: {words}]", end="\n\n")
+    aloud(f"[picture: {words}]")
     png = io.BytesIO()
     of.savefig(png, format="png", dpi=110)
-    return mo.image(png.getvalue(), alt=words, style={"max-width": "100%", "height": "auto"})
+    # inside the page: a file of its own may be gone before it is read, where a slider is moved fast
+    source = "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
+    return mo.image(source, alt=words, style={"max-width": "100%", "height": "auto"})
 
 
 def table(head: list[str], rows: list[list[Any]]) -> str:
