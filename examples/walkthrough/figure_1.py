@@ -23,11 +23,12 @@ import numpy as np
 from minicnn import Tensor, keep_memory, nn, no_grad, ops, optim
 from minicnn.data import BadPicture, ImageFolder, built_in_set, read_picture
 from minicnn.models.recipes import standardise
+from minicnn.nn import initialise
 
 SIDE, BATCH = 32, 32  # pixels, pictures a step
-RATES = [0.001, 0.002, 0.004, 0.008]
-TRIAL = 1500, 12  # pictures and epochs, at most
+RATES = [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016]
 LEVEL = 0.25  # the training error to reach
+DEVIATIONS = 1e-4, 0.01, 0.01, 0.01  # of the weights, layer by layer (cuda-convnet, layers-19pct.cfg)
 
 
 class Tanh(nn.Module):
@@ -38,37 +39,44 @@ class Tanh(nn.Module):
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": Tanh}
 
 
-def network(activation: str, images: np.ndarray, classes: int) -> nn.Sequential:
+def network(activation: str, start: str, images: np.ndarray, classes: int) -> nn.Sequential:
     """Three convolutions of 5 × 5 and a linear layer, as in the authors' cuda-convnet, layers-19pct.cfg, but with max
     pooling alone. An activation that never falls gives the same before pooling as after it, where there is less of it.
-    Both start by the same rule: what every layer gives has mean 0 and deviation 1 over some images.
+    Both start by the same rule. "authors": the weights of that file, for pixels of 0–255 less their mean. "data": what
+    every layer gives has mean 0 and deviation 1 over some images.
     """
     layers: list[nn.Module] = []
     for channels, kernels in ((3, 32), (32, 32), (32, 64)):  # pooling halves the side
         layers += [nn.Conv2d(channels, kernels, 5, padding=2), nn.MaxPool2d(padding=(0, 1)), ACTIVATIONS[activation]()]
     net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * (SIDE // 8) ** 2, classes))
-    standardise(net, images[:100])
+    if start == "data":
+        standardise(net, images[:100])
+    else:
+        deviations = iter(DEVIATIONS)
+        initialise(net, lambda *_: next(deviations), lambda _: 0.0)
     return net
 
 
 def read(folder: ImageFolder, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """At most so many pictures a class, (N, 3, 32, 32), of mean 0 and deviation 1, and their labels."""
+    """At most so many pictures a class, (N, 3, 32, 32), 0–255 less their mean, and their labels."""
     pictures, labels = [], []
     for label, group in itertools.groupby(folder.samples, lambda sample: sample[1]):
         for path, _ in itertools.islice(group, most):
             squares = read_picture(path).reshape(SIDE, 256 // SIDE, SIDE, 256 // SIDE, 3)
             pictures.append(squares.mean((1, 3), np.float32).transpose(2, 0, 1))
             labels.append(label)
-    images = np.stack(pictures) - np.mean(pictures, axis=0)
-    return images / (images.std() + np.float32(1e-6)), np.array(labels)
+    return np.stack(pictures) - np.mean(pictures, axis=0), np.array(labels)
 
 
-def learn(activation: str, lr: float, images: np.ndarray, labels: np.ndarray, epochs: int, seed: int) -> Iterator[Any]:
+def learn(activation: str, lr: float, images: np.ndarray, labels: np.ndarray, epochs: int,
+          asked: argparse.Namespace) -> Iterator[Any]:
     """(epoch, training error over all images, seconds of processor time so far), until that error is LEVEL."""
-    nn.manual_seed(seed)
-    random = np.random.default_rng(seed)
-    net = network(activation, images, 1 + labels.max())
-    optimiser = optim.SGD(net.named_parameters(), lr, momentum=0.9, weight_decay=0)
+    nn.manual_seed(asked.seed)
+    random = np.random.default_rng(asked.seed)
+    if asked.start == "data":
+        images = images / images.std()
+    net = network(activation, asked.start, images, 1 + labels.max())
+    optimiser = optim.SGD(net.named_parameters(), lr, momentum=0.9, weight_decay=0, bias_lr=2)
     begun = time.process_time()
     for epoch in range(epochs + 1):
         order = random.permutation(len(images)) if epoch else []  # epoch 0 is before any step
@@ -94,12 +102,12 @@ def compare(images: np.ndarray, labels: np.ndarray, asked: argparse.Namespace) -
 
     def run(name: str, activation: str, lr: float, count: int, epochs: int) -> tuple[float, float]:
         """(epochs until the level, the last error): the smaller, the faster."""
-        for epoch, error, seconds in learn(activation, lr, images[:count], labels[:count], epochs, asked.seed):
+        for epoch, error, seconds in learn(activation, lr, images[:count], labels[:count], epochs, asked):
             lines.append(f"{name},{activation},{lr:g},{epoch},{error:.5f},{seconds:.1f}")
             print(lines[-1], flush=True)
         return (epoch if error <= LEVEL else math.inf), error
 
-    best = {kind: min((run("trial", kind, lr, *TRIAL), lr) for lr in asked.rates)[1] for kind in ACTIVATIONS}
+    best = {kind: min((run("trial", kind, lr, *asked.trial), lr) for lr in asked.rates)[1] for kind in ACTIVATIONS}
     for kind, lr in best.items():
         run("figure", kind, lr, len(images), asked.epochs)
     return lines
@@ -117,12 +125,15 @@ def arguments() -> argparse.Namespace:
     add("--epochs", type=int, default=60, help="at most (default: 60)")
     add("--pictures", type=int, default=5000, help="at most so many a class (default: 5000)")
     add("--rates", type=float, nargs="+", default=RATES, help=f"to try (default: {RATES})")
+    add("--start", choices=["authors", "data"], default="authors", help="of the weights (default: authors)")
+    add("--trial", type=int, nargs=2, default=[4000, 6], metavar=("PICTURES", "EPOCHS"),
+        help="of every rate (default: 4000 6)")
     add("--seed", type=int, default=1, help="of weights and order (default: 1)")
     add("--machine", default=platform.platform(), help="what to write down as the machine")
     add("-o", "--output", type=Path, default=Path("figure_1.csv"), help="the table, written at the end")
     asked = parser.parse_args()
-    if min(asked.epochs, asked.pictures) < 1 or not asked.output.parent.is_dir():
-        parser.error("--epochs and --pictures must be at least 1, and the folder of --output must be there")
+    if min(asked.epochs, asked.pictures, *asked.trial) < 1 or not asked.output.parent.is_dir():
+        parser.error("--epochs, --pictures and --trial must be at least 1, and the folder of --output must be there")
     return asked
 
 
@@ -136,7 +147,8 @@ def main() -> None:
         data = f"{len(images)} pictures of {len(folder.classes)} classes, from {asked.data or 'the built-in set'}"
         facts = {"machine": asked.machine, "versions": f"Python {platform.python_version()}, NumPy {np.__version__}",
                  "date": time.strftime("%Y-%m-%d"), "command": shlex.join(["python", *sys.argv]), "data": data,
-                 "trials": f"{min(TRIAL[0], len(images))} of them", "seed": asked.seed}  # fmt: skip
+                 "trials": f"{min(asked.trial[0], len(images))} of them", "start": asked.start,
+                 "seed": asked.seed}  # fmt: skip
         lines = [*(f"# {name}: {fact}" for name, fact in facts.items()), "run,activation,lr,epoch,train_error,seconds"]
         print("\n".join(lines), flush=True)
         lines += compare(images[order], labels[order], asked)
