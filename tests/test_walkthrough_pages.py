@@ -29,6 +29,9 @@ MOVED = {
     5: ([("slider", "ArrowRight")], {"p_slider": 2}),
     11: ([("slider", "ArrowRight")], {"step": 2}),
 }
+REACHED = """e => { e.focus(); const tab = e.tabIndex >= 0 || e.isContentEditable;
+                  return tab && e.getRootNode().activeElement === e; }"""
+NAMED = "e => e.outerHTML.slice(0, 300)"
 BAD = {11: ["picture", "checkpoint"], 13: ["run"]}  # the files that a chapter asks for
 
 
@@ -110,9 +113,23 @@ def test_a_chapter_is_a_page(chapter, address, context, tmp_path):
             text = comes(page, lambda text, name=bad[label]: name in text)
             (line,) = (line for line in text.splitlines() if bad[label] in line)
             assert line.endswith("instead."), line
+        for widget in page.locator("input, select, [role=slider], [role=switch], .cm-content, [aria-expanded]").all():
+            assert widget.is_disabled() or widget.is_hidden() or widget.evaluate(REACHED), widget.evaluate(NAMED)
         rests(page)
         for width in (400, 1400):
             page.set_viewport_size({"width": width, "height": 900})
             page.wait_for_timeout(300)
             nothing_overlaps(page)
         assert all(page.evaluate("[...document.querySelectorAll('img')].map(i => i.alt)")), "a picture without words"
+
+
+def test_an_exercise_is_solved_by_the_keyboard(address, context):
+    with opened(context, 400) as page:
+        page.goto(f"{address}/?file={CHAPTERS[0].name}")
+        page.get_by_role("button", name="One answer").focus()
+        page.keyboard.press("Enter")
+        answer = page.get_by_role("region", name="One answer").locator("code").inner_text()
+        page.locator(".cm-content").focus()
+        page.keyboard.press("ControlOrMeta+a")
+        page.keyboard.insert_text(answer)
+        comes(page, lambda text: "Right: backward agrees with the differences." in text)
