@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib.util
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -69,4 +70,6 @@ def walkthrough(parser: argparse.ArgumentParser, number: int | None) -> int:
 
 
 if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # where it is piped into head it ends without a word
     sys.exit(main())

@@ -1,6 +1,9 @@
 """python -m minicnn gradcheck: one line for each op, layer and network, and a status that a script can rely on."""
 
 import importlib.util
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,3 +78,13 @@ def test_without_marimo_a_page_says_what_to_install(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         main(["walkthrough", "1"])
     assert 'pip install -e ".[walkthrough]"' in capsys.readouterr().err
+
+
+@pytest.mark.processor
+@pytest.mark.parametrize("command", [["-m", "minicnn", "walkthrough"], ["examples/walkthrough/01_one_number.py"]],
+                         ids=["the list", "a chapter"])  # fmt: skip
+def test_piped_into_head_it_ends_without_a_word(command):
+    root = Path(__file__).parent.parent
+    with subprocess.Popen([sys.executable, *command], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        run.stdout.close()
+        assert b"BrokenPipe" not in run.stderr.read()
