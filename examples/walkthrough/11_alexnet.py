@@ -65,6 +65,8 @@ def _(checkpoint_file, given):
 
     def trained(path):
         arrays, facts = checkpoint.load(path)
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise ValueError(f"{path} holds numbers that are not finite")
         built = build(facts["classes"], [arrays[f"statistics.{n}"] for n in ("mean", "sigma", "axes")], facts["config"])
         built.net.load_state_dict({n.removeprefix("model."): a for n, a in arrays.items() if n.startswith("model.")})
         return built
