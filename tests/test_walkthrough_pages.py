@@ -35,11 +35,19 @@ NAMED = "e => e.outerHTML.slice(0, 300)"
 BAD = {11: ["picture", "checkpoint"], 13: ["run"]}  # the files that a chapter asks for
 
 
-def told(chapter, values):
-    """The numbers that the chapter prints, as a script, with these values of its widgets."""
+@contextlib.contextmanager
+def telling(chapter, values):
+    """A function that gives the numbers that the chapter prints, run beside us as a script, with these values of its
+    widgets."""
     command = [sys.executable, "-W", "ignore", "-c", TELL, str(FOLDER), str(chapter), repr(values)]
-    run = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return {*numbers(re.sub(r"(?m)^\[picture: .*\]$", "", run))}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+
+        def told():
+            said, _ = run.communicate()
+            assert run.returncode == 0
+            return {*numbers(re.sub(r"(?m)^\[picture: .*\]$", "", said))}
+
+        yield told
 
 
 def numbers(text):
@@ -93,7 +101,8 @@ def test_a_chapter_is_a_page(chapter, address, context, tmp_path):
     bad = {"picture": "no.jpg", "checkpoint": "another.safetensors", "run": "no-run"}
     (tmp_path / "no.jpg").write_text("this is no picture")
     save_file({"model.weight": np.zeros((2, 2))}, tmp_path / "another.safetensors")
-    with opened(context, 400) as page:
+    script = telling(chapter, values) if moves else contextlib.nullcontext()
+    with script as told, opened(context, 400) as page:
         page.goto(f"{address}/?file={chapter.name}")
         page.get_by_text("One answer", exact=True).wait_for(timeout=60_000)  # its last cell
         rests(page)
@@ -103,7 +112,7 @@ def test_a_chapter_is_a_page(chapter, address, context, tmp_path):
             page.get_by_role(role).first.focus()
             page.keyboard.press(key)
         if moves:
-            expected = told(chapter, values)
+            expected = told()
             assert expected - {*numbers(before)}, "nothing would change"
             comes(page, lambda text: expected <= {*numbers(text)})
         for label in BAD.get(number, []):
