@@ -62,7 +62,8 @@ def context(browser):  # noqa: F811
 
 @pytest.fixture(scope="module")
 def address():
-    """Where marimo serves the folder of chapters."""
+    """Where marimo serves the folder of chapters. Its pages are threads of one process and would share minicnn's random
+    numbers, so one page at a time."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
