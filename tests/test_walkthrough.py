@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 FOLDER = Path(__file__).parent.parent / "examples" / "walkthrough"
 CHAPTERS = sorted(FOLDER.glob("[0-9]*.py"))
@@ -57,6 +59,29 @@ def test_a_chapter_runs_as_a_script_and_its_exercise_can_be_solved(chapter, runs
     assert status == 0, stdout[-3000:] + stderr[-3000:]
     assert stdout.startswith(f"# {int(chapter.stem[:2])} · "), "its first line is its title"
     assert not re.search(r"(?m)^\d+[.)] ", stdout), "a line that begins with a number and a point becomes a list"
+
+
+@pytest.mark.processor
+def test_figure_1_can_be_run_again(tmp_path):
+    random = np.random.default_rng(1)
+    for label in "ab":
+        (tmp_path / "train" / label).mkdir(parents=True)
+        for i in range(3):
+            pixels = random.integers(0, 256, (40, 40, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "train" / label / f"{i}.png")
+
+    def run(*arguments):
+        command = [sys.executable, FOLDER / "figure_1.py", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    assert run(".", "--epochs", "1", "--rates", "0.001", "--pictures", "2").returncode == 0
+    lines = (tmp_path / "figure_1.csv").read_text().splitlines()
+    assert "# data: 4 pictures of 2 classes, from ." in lines
+    assert [line.split(",")[:3] for line in lines[-4:]] == [
+        ["relu", "0.001", "0"], ["relu", "0.001", "1"], ["tanh", "0.001", "0"], ["tanh", "0.001", "1"]]  # fmt: skip
+    wrong = run("nowhere")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)
+    assert "nowhere/train" in wrong.stderr
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
