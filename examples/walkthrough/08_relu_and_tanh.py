@@ -79,7 +79,7 @@ def _():
 @app.cell
 def _(runs):
     which_start = mo.ui.dropdown(list(runs), value=next(iter(runs)), label="start of the weights")
-    level_slider = mo.ui.slider(20, 70, step=5, value=25, label="training error to reach, in %", show_value=True)
+    level_slider = mo.ui.slider(25, 70, step=5, value=25, label="training error to reach, in %", show_value=True)
     mo.vstack([which_start, level_slider])
     return level_slider, which_start
 
@@ -132,7 +132,7 @@ def _(level_slider, reached, runs, which_start):
         of CIFAR-10 are 50,000). With one seed, {facts["seed"]}: it shows what happened here, and decides nothing about
         other networks or seeds.
     """)
-    return epochs_to, level, now, times
+    return epochs_to, level, now, shown, times
 
 
 @app.cell
@@ -196,18 +196,18 @@ def _(now, reached):
 
 
 @app.cell
-def _(level, now, reached, runs, times):
+def _(level, now, reached, runs, shown, times):
     def row(name, of):
         epochs = (reached(level, *of.curves[kind][:2]) for kind in NAMES)
-        more, ratio = times(of) or ("", np.nan)
-        return [name, *("not reached" if x is None else f"{x:.2f}" for x in epochs), f"{more}{ratio:.2f}"]
+        more, ratio = times(of) or ("–", None)
+        return [name, *(shown(x, ".2f") for x in epochs), more if ratio is None else f"{more}{ratio:.2f}"]
 
     def compared():
         if None in map(times, runs.values()):
             return "At this level one of them has no ratio."
         (more, own), (still_more, other) = map(times, runs.values())
         if abs(np.log(own / other)) < np.log(1.5):
-            return "Here the start makes no great difference."
+            return "From either start the ratio is about the same."
         return (f"With the authors' start tanh takes {more}{own:.2f} times the epochs of ReLU, with the other "
                 f"{still_more}{other:.2f} times: the ratio is no property of the two functions alone.")
 
