@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["add_at", "cores", "cut", "get_num_threads", "kernel", "over", "set_num_threads", "workspace"]
+__all__ = ["add_at", "cores", "cut", "get_num_threads", "kernel", "one_thread", "over", "set_num_threads", "workspace"]
 
 SMALL = 1 << 16  # elements: work that one core has done before a second one has woken up
 FEW = 8  # numbers side by side, such as a pixel of so many images: less are taken one by one, as no vector gains
@@ -56,7 +56,7 @@ def kernel(function: Callable[..., None]) -> Any:
         arguments = tuple(real(a) if isinstance(a, float) else a for a in arguments)  # else sums would run in double
         if not isinstance(arrays[0], np.ndarray):
             _on_gpu(name, function.__code__.co_filename, arrays, arguments)
-        elif max(a.size for a in arrays) < SMALL:
+        elif _here.inside or max(a.size for a in arrays) < SMALL:
             compiled()(0, items, *arguments)
         else:
             run = compiled()
@@ -163,7 +163,9 @@ def add_at(x: Any, index: Any, values: Any) -> None:
 
 
 class _Here(threading.local):
-    inside = False
+    def __init__(self) -> None:
+        self.inside = False  # of a slice of work, which is one core's
+        self.before: list[list[int]] = []  # threads of the BLAS
 
 
 _here = _Here()
@@ -185,14 +187,59 @@ def set_num_threads(threads: int) -> None:
 
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "minicnn")
+    return ThreadPoolExecutor(threads, "minicnn", initializer=one_thread._set, initargs=([1] * len(_blas()),))
 
 
 @functools.cache
-def _blas() -> Any:
+def _blas() -> list[Any]:
     import threadpoolctl
 
-    return threadpoolctl.ThreadpoolController()
+    return [each for each in threadpoolctl.ThreadpoolController().lib_controllers if each.user_api == "blas"]
+
+
+class _OneThread:
+    """``with`` it, a matrix product runs on the core that asks for it, whatever BLAS NumPy has: one with threads cuts a
+    product by their number, and so their number would show in the last bits.
+
+    A BLAS has one number of threads for the process, so whoever of Python's threads comes first sets it, and who leaves
+    last puts back what was there; or, with OpenMP, one for each of Python's threads.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.count, self.before = threading.Lock(), 0, [0]
+
+    def __enter__(self) -> None:
+        if _here.inside:  # where it is so already
+            return
+        with self.lock:
+            self.count += 1
+            now = [each.get_num_threads() for each in _blas()]
+            if self.count == 1:
+                self.before = now
+            _here.before.append(now)
+            self._set([1] * len(now))
+
+    def __exit__(self, *error: object) -> None:
+        if _here.inside:
+            return
+        with self.lock:
+            self.count -= 1
+            own, common = _here.before.pop(), self.before if not self.count else [1] * len(self.before)
+            self._set([a if _has_own(each) else b for each, a, b in zip(_blas(), own, common, strict=True)])
+
+    def _set(self, threads: list[int]) -> None:
+        for each, number in zip(_blas(), threads, strict=True):
+            if hasattr(each, "clear_controlling_thread"):  # else threadpoolctl obeys the thread that called first alone
+                each.clear_controlling_thread(force=True)
+            each.set_num_threads(number)
+
+
+def _has_own(blas: Any) -> bool:
+    """Whether it has a number of threads for each of Python's threads."""
+    return getattr(blas, "threading_layer", "") == "openmp"
+
+
+one_thread = _OneThread()
 
 
 @contextlib.contextmanager
@@ -207,14 +254,14 @@ def _inside() -> Iterator[None]:
 def over(items: int, work: Callable[[int, int], Any], like: Any = None, parts: int = SLICES) -> list[Any]:
     """[work(first, last)] for at most so many parts that together make range(items), in order.
 
-    Every core takes the next slice as it gets free. The slices do not depend on how many cores there are, nor does
-    what is added up over them. Matrix products inside ``work`` run on the core that asks for them. ``over`` inside
-    ``work`` is a plain call, and so it is where ``like``, an array that ``work`` is about, lives on a GPU: that has
-    cores of its own; and a single item has all of them to itself.
+    Every core takes the next slice as it gets free. The slices do not depend on how many cores there are nor on who
+    asks, and so neither does what is added up over them. Matrix products inside ``work`` run on the core that asks for
+    them. ``over`` inside ``work`` does its slices one after the other. A single item has all cores to itself, and so
+    has all work where ``like``, an array that it is about, lives on a GPU.
     """
-    if _here.inside or items == 1 or not isinstance(like, (np.ndarray, type(None))):
-        return [work(0, items)] if items else []
-    slices = cut(items, parts)
+    slices = cut(items, parts if isinstance(like, (np.ndarray, type(None))) else 1)
+    if _here.inside or len(slices) < 2:
+        return [work(first, last) for first, last in slices]
     queue = iter(enumerate(slices))
     results: list[Any] = [None] * len(slices)
 
@@ -223,7 +270,7 @@ def over(items: int, work: Callable[[int, int], Any], like: Any = None, parts: i
             for i, (first, last) in queue:
                 results[i] = work(first, last)
 
-    with _blas().limit(limits=1, user_api="blas"):
+    with one_thread:
         others = [_pool(_threads - 1).submit(worker) for _ in range(min(_threads, len(slices)) - 1)]
         try:
             worker()
@@ -246,10 +293,13 @@ def cores(like: Any) -> int:
     return _threads if isinstance(like, np.ndarray) else 1
 
 
-def workspace(like: Any) -> int:
-    """How many bytes of scratch memory a core may fill at a time, where ``like`` lives: what stays in its cache. On a
-    GPU a sixteenth of its memory, for products as large as it can use, but no more than a kernel can count."""
-    return 4 << 20 if isinstance(like, np.ndarray) else min(_memory(like.device) // 16, LARGEST * like.itemsize)
+def workspace(like: Any, shared: bool = False) -> int:
+    """How many bytes of scratch memory a core, or all cores together, may fill at a time, where ``like`` lives: what
+    stays in a cache. On a GPU a sixteenth of its memory, for products as large as it can use, but no more than a kernel
+    can count."""
+    if isinstance(like, np.ndarray):
+        return 16 << 20 if shared else 4 << 20
+    return min(_memory(like.device) // 16, LARGEST * like.itemsize)
 
 
 @functools.cache

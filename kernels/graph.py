@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 import threading
 from collections.abc import Callable
@@ -18,12 +19,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from . import cores, over
+from . import SLICES, one_thread, over
 
 __all__ = ["matmul", "recorded", "recording"]
 
 Result = TypeVar("Result")
-SMALL = 1 << 18  # multiplications: a product that one core has done before a second one has woken up
+SMALL = 1 << 13  # multiplications: for so few no BLAS wakes a second core
+ENOUGH = 1 << 20  # multiplications: what is worth waking a core for
 WORKSPACE = 32 << 20  # bytes: what NVIDIA advises for cuBLAS on its larger GPUs
 
 
@@ -73,22 +75,31 @@ def recorded(work: Callable[[], Result]) -> tuple[Result, Callable[[], None]]:
 
 
 def matmul(a: Any, b: Any, out: Any = None) -> Any:
-    """a @ b of two matrices, wherever they live and also while recording.
+    """a @ b of two matrices, wherever they live and also while recording; in main memory of stacks of matrices, too.
 
-    Every core does a share of the rows. The threads of a BLAS would do as well, but go on waiting for more, awake, and
-    stand in the way of all that is not a product.
+    Every core does a share of the rows, or of the columns where there are more of these. The shares depend on the
+    shapes alone, so the bits do too. The threads of a BLAS would do as well, but cut by their number, and go on waiting
+    for more, awake, in the way of all that is not a product.
     """
     if _here.recording:
         return _gemm(a, b, out)
-    if not isinstance(a, np.ndarray) or a.size * b.shape[1] < SMALL:
+    if not isinstance(a, np.ndarray) or a.size * b.shape[-1] < SMALL:
         return np.matmul(a, b, out=out)
-    out = np.empty((len(a), b.shape[1]), np.result_type(a, b)) if out is None else out
+    stack = a.shape[:-2] if a.ndim == b.ndim == 2 else np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    (M, K), N = a.shape[-2:], b.shape[-1]
+    by_rows = min(N, SLICES) <= M
+    parts = min(math.prod((*stack, M, K, N)) // ENOUGH, SLICES)
+    with one_thread:
+        if parts < 2:
+            return np.matmul(a, b, out=out)
+        y = np.empty((*stack, M, N), np.result_type(a, b)) if out is None else out
 
-    def rows(first: int, last: int) -> None:
-        np.matmul(a[first:last], b, out=out[first:last])
+        def share(first: int, last: int) -> None:
+            rows, columns = (slice(first, last), slice(None)) if by_rows else (slice(None), slice(first, last))
+            np.matmul(a[..., rows, :], b[..., columns], out=y[..., rows, columns])
 
-    over(len(a), rows, parts=cores(a))
-    return out
+        over(M if by_rows else N, share, parts=parts)
+    return y
 
 
 @functools.cache

@@ -828,7 +828,8 @@ def _equality(f, answer):
     compare = _operator(f)
 
     def equal(self, other):  # CuPy compares with None and the like, element by element
-        return full(self.shape, answer) if type(other).__eq__ is object.__eq__ else compare(self, other)
+        plain = other is None or type(other).__eq__ is object.__eq__  # from Python 3.13 on None has one of its own
+        return full(self.shape, answer) if plain else compare(self, other)
 
     return equal
 

@@ -60,7 +60,7 @@ def test_the_convolutions_of_alexnet(x, w, settings):
 
 @pytest.mark.parametrize("bytes", [8, 500, 3000])
 def test_the_size_of_a_block_of_columns_does_not_matter(bytes, monkeypatch):
-    monkeypatch.setattr(importlib.import_module("minicnn.ops.conv2d"), "workspace", lambda like: bytes)
+    monkeypatch.setattr(importlib.import_module("minicnn.ops.conv2d"), "workspace", lambda like, shared=False: bytes)
     inputs = normal(2, 6, 5, 4), normal(4, 3, 3, 2, seed=1), normal(4, seed=2)
     check_op(ops.conv2d, convolution, *inputs, stride=1, padding=(1, 2), groups=2)
     check_op(ops.conv2d, convolution, *inputs, stride=2, padding=1, groups=2)

@@ -1,3 +1,4 @@
+import functools
 import threading
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from helpers import agree, distinct, normal
 
 import minicnn.data  # noqa: F401 - else kernels.crop would not be there
-from minicnn import Tensor, kernels, ops
+from minicnn import Tensor, kernels, no_grad, ops
 from minicnn.kernels import graph
 
 WINNERS = np.random.default_rng(0).integers(0, 4, (2, 2, 2, 3)).astype(np.uint8)
@@ -136,26 +137,89 @@ def test_an_exception_on_another_core_comes_out_too(threads):
         kernels.over(100, fail)
 
 
-def test_over_inside_over_is_a_plain_call(threads):
+def test_over_inside_over_does_the_same_slices_on_one_core(threads):
     threads(2)
 
     def inner(first, last):
-        calls = kernels.over(last - first, lambda a, b: (threading.get_ident(), a, b))
-        return calls, threading.get_ident(), last - first
+        return kernels.over(40, lambda a, b: (threading.get_ident(), a, b)), threading.get_ident()
 
-    for calls, thread, items in kernels.over(40, inner):
-        assert calls == [(thread, 0, items)]
+    alone = [(a, b) for _, a, b in inner(0, 1)[0]]
+    assert len(alone) == kernels.SLICES
+    for calls, thread in kernels.over(40, inner):
+        assert calls == [(thread, a, b) for a, b in alone]
     assert kernels.over(10, lambda first, last: kernels.over(0, lambda a, b: None)) == [[]] * 10
 
 
+class Blas:
+    """As threadpoolctl shows one: with a number of threads for the process, which only that thread may set which called
+    it first, until told otherwise; or with one for each thread."""
+
+    def __init__(self, threading_layer):
+        self.threading_layer, self.number, self.controls, self.own = threading_layer, 8, None, threading.local()
+
+    def clear_controlling_thread(self, force):
+        self.controls = None
+
+    def get_num_threads(self):
+        return self.number if self.threading_layer == "pthreads" else getattr(self.own, "number", 8)
+
+    def set_num_threads(self, number):
+        if self.threading_layer == "openmp":
+            self.own.number = number
+        elif self.controls in (None, threading.get_ident()):
+            self.number, self.controls = number, threading.get_ident()
+
+
+@pytest.fixture(params=["this machine's", "pthreads", "openmp"])
+def blas_threads(request, monkeypatch, threads):
+    """Asks how many threads the BLAS takes in this thread of Python."""
+    if request.param != "this machine's":
+        blas = [Blas(request.param)]
+        monkeypatch.setattr(kernels, "_blas", lambda: blas)
+        monkeypatch.setattr(kernels, "_pool", functools.cache(kernels._pool.__wrapped__))
+    threads(2)
+    before = [each.get_num_threads() for each in kernels._blas()]
+    kernels.one_thread._set([3] * len(before))
+    yield lambda: {each.get_num_threads() for each in kernels._blas()}
+    kernels.one_thread._set(before)
+
+
+def test_two_threads_at_once_leave_the_blas_as_it_was(blas_threads):
+    begun, go_on, seen = threading.Event(), threading.Event(), []
+
+    def hold(first, last):
+        seen.append(blas_threads())
+        begun.set()
+        go_on.wait(10)
+        seen.append(blas_threads())
+
+    other = threading.Thread(target=kernels.over, args=(2, hold))
+    with kernels.one_thread:  # comes first, and leaves first
+        assert blas_threads() == {1}
+        other.start()
+        begun.wait(10)
+    go_on.set()
+    other.join()
+    assert seen == [{1}] * 4
+    assert blas_threads() == {3}
+
+
+def test_an_error_leaves_the_blas_as_it_was(blas_threads):
+    with pytest.raises(ZeroDivisionError):
+        kernels.over(100, lambda first, last: 1 // 0)
+    with kernels.one_thread, kernels.one_thread:
+        assert blas_threads() == {1}
+    assert blas_threads() == {3}
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
-@pytest.mark.parametrize("m, k, n", [(1, 700, 600), (65, 130, 67), (601, 901, 1), (2, 1, 200_000)])
+@pytest.mark.parametrize("m, k, n", [(1, 1700, 1600), (65, 530, 67), (601, 3901, 1), (2, 7, 200_000)])
 def test_a_product_is_spread_over_the_cores(m, k, n, count, threads):
     threads(count)
     random = np.random.default_rng(0)
     a, b = random.integers(-9, 9, (m, k)).astype(np.float32), random.integers(-9, 9, (k, n)).astype(np.float32)
     expected = a.astype(int) @ b.astype(int)  # small whole numbers, so that no sum is rounded
-    assert m * k * n >= graph.SMALL
+    assert m * k * n >= 2 * graph.ENOUGH
     for x in (a, np.asfortranarray(a)):
         for y in (b, np.asfortranarray(b)):
             np.testing.assert_array_equal(graph.matmul(x, y), expected)
@@ -189,17 +253,70 @@ def test_no_threads_are_refused(count):
         kernels.set_num_threads(count)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_results_are_the_same_to_the_last_bit_for_any_number_of_threads(dtype, threads):
-    def net(count):
-        threads(count)
-        shapes = (9, 12, 21, 21), (16, 6, 5, 5), (16,)
-        x, w, b = (Tensor(normal(*shape), dtype=dtype, requires_grad=True) for shape in shapes)
-        y = ops.conv2d(x, w, b, padding=2, groups=2).relu()
-        y = ops.max_pool2d(ops.local_response_norm(y, alpha=1.0))
-        y = ops.dropout(y, [1, 2])
-        (y * y).sum().backward()
-        return [y.numpy(), x.grad.numpy(), w.grad.numpy(), b.grad.numpy()]
+def net(x, w, b):
+    y = ops.conv2d(x, w, b, padding=2, groups=2).relu()
+    y = ops.max_pool2d(ops.local_response_norm(y, alpha=1.0))
+    return ops.dropout(y, [1, 2])
 
-    for one, two, three in zip(net(1), net(2), net(3), strict=True):
-        assert one.tobytes() == two.tobytes() == three.tobytes()
+
+SAME = {  # shapes of what goes in: of products that are shared out and of such that are not, blocks and slices
+    "net": (net, (9, 12, 21, 21), (16, 6, 5, 5), (16,)),
+    "conv2d, many blocks": (lambda x, w: ops.conv2d(x, w, padding=1), (40, 32, 31, 31), (24, 32, 3, 3)),
+    "conv2d, one picture": (lambda x, w: ops.conv2d(x, w, padding=1), (1, 48, 27, 27), (64, 48, 3, 3)),
+    "conv2d, one channel": (lambda x, w: ops.conv2d(x, w, stride=2), (3, 1, 40, 40), (5, 1, 7, 7)),
+    "linear": (ops.linear, (33, 301), (257, 301), (257,)),
+    "linear, one picture": (ops.linear, (1, 3001), (257, 3001), (257,)),
+    "matmul": (ops.matmul, (130, 777), (777, 95)),
+    "matmul, a vector": (ops.matmul, (515, 1030), (1030,)),
+    "matmul, few rows": (ops.matmul, (3, 400), (400, 900)),
+    "matmul, a stack": (ops.matmul, (7, 90, 110), (110, 130)),
+    "softmax": (lambda x: x.log_softmax().softmax(0), (300, 401)),
+    "sums": (lambda x: x.sum(0) * x.mean(1, keepdims=True), (300, 401)),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("what", SAME)
+def test_results_are_the_same_to_the_last_bit_for_any_number_of_threads(what, dtype, threads):
+    function, *shapes = SAME[what]
+
+    def results(count):
+        threads(count)
+        inputs = [Tensor(normal(*shape, seed=i), dtype=dtype, requires_grad=True) for i, shape in enumerate(shapes)]
+        y = function(*inputs)
+        y.backward(normal(*y.shape))
+        with no_grad():
+            again = function(*inputs)
+        return [y.numpy().tobytes(), again.numpy().tobytes(), *(x.grad.numpy().tobytes() for x in inputs)]
+
+    one = results(1)
+    for count in (2, 3, 5):
+        for i, (got, expected) in enumerate(zip(results(count), one, strict=True)):
+            assert got == expected, f"{count} threads, result {i}"
+
+
+@pytest.mark.parametrize("m, k, n", [(1, 9000, 1), (90, 100, 3), (200, 200, 200), (3000, 3000, 1)])
+def test_every_product_that_a_blas_might_cut_runs_on_one_of_its_threads(m, k, n, blas_threads, monkeypatch):
+    seen, product = [], np.matmul
+
+    def watched(*inputs, **settings):
+        seen.append(blas_threads())
+        return product(*inputs, **settings)
+
+    monkeypatch.setattr(np, "matmul", watched)
+    graph.matmul(np.ones((m, k)), np.ones((k, n)))
+    assert seen == [{1}] * len(seen) != []
+
+
+def test_the_same_bits_whatever_the_threads_of_the_blas():
+    """NumPy's own number of threads is the user's; ops do not see it."""
+    a, b = (Tensor(normal(700, 700, seed=i)) for i in (0, 1))
+    expected = ops.matmul(a, b).numpy().tobytes()
+    for each in kernels._blas():
+        before = each.get_num_threads()
+        try:
+            for count in (1, 2, 3):
+                each.set_num_threads(count)
+                assert ops.matmul(a, b).numpy().tobytes() == expected
+        finally:
+            each.set_num_threads(before)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.kernels import cores, cut, over, workspace
+from minicnn.kernels import cut, over, workspace
 from minicnn.kernels.graph import matmul
 from minicnn.kernels.im2col import col2im, im2col
 
@@ -13,7 +13,7 @@ from ..op import op
 
 __all__ = ["conv2d"]
 
-BUSY = 8  # blocks
+BUSY = 8  # blocks, so that every core gets some
 
 
 def padding_of(name: str, padding: int | tuple[int, int]) -> tuple[int, int]:
@@ -70,12 +70,12 @@ def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, paddi
     image = batch_last(x)  # (C · groups, H, W, N)
     matrix = batch_last(w).reshape(C * R * S, K * groups)
 
-    def positions(rows: int) -> list[tuple[int, int]]:
-        """Output positions, in blocks whose columns of so many rows fit: one, or enough to keep many cores busy."""
-        blocks = -(-rows * P * Q * N * x.itemsize // workspace(x))
-        return cut(P * Q, max(blocks, BUSY) if blocks > 1 else 1)
+    def positions(size: int, least: int) -> list[tuple[int, int, int]]:
+        """(group, first position, end) of blocks whose columns fit into so many bytes: one, or at least so many."""
+        count = -(-C * R * S * P * Q * N * x.itemsize // size)
+        return [(g, *block) for g in range(groups) for block in cut(P * Q, max(count, least) if count > 1 else 1)]
 
-    blocks = [(g, start, stop) for g in range(groups) for start, stop in positions(C * R * S)]
+    blocks = positions(workspace(x), BUSY)  # a core's own
 
     def columns(g: int, start: int, stop: int) -> Array:
         result = np.empty_like(x, shape=(C, R, S, stop - start, N), order="C")
@@ -99,18 +99,9 @@ def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, paddi
     def gx(gy: Array) -> Array:
         gy = batch_last(gy).reshape(K * groups, P * Q * N)
         g_image = np.zeros_like(image)
-        # windows overlap, so one core does all that is added to a channel
-        channels = [(g, c, c_end) for g in range(groups) for c, c_end in cut(C, 2 * cores(x))]
-
-        def backward(first: int, last: int) -> None:
-            for g, c, c_end in channels[first:last]:
-                target = g_image[g * C + c : g * C + c_end]
-                for start, stop in positions((c_end - c) * R * S):
-                    sent = gy[seen_by(g), start * N : stop * N]
-                    part = matmul(matrix[c * R * S : c_end * R * S, seen_by(g)], sent)
-                    col2im(c_end - c, target, part.reshape(c_end - c, R, S, stop - start, N), start, *geometry)
-
-        over(len(channels), backward, like=x)
+        for g, start, stop in positions(workspace(x, shared=True), 1):  # one after the other, as windows overlap
+            part = matmul(matrix[:, seen_by(g)], gy[seen_by(g), start * N : stop * N])
+            col2im(C, g_image[g * C : (g + 1) * C], part.reshape(C, R, S, stop - start, N), start, *geometry)
         return batch_first(g_image)
 
     def gw(gy: Array) -> Array:

@@ -45,7 +45,7 @@ def matmul(a: Array, b: Array) -> Any:
     B = b[:, None] if b.ndim == 1 else b
     if A.shape[-1] != B.shape[-2]:
         raise ValueError(f"matmul: a {a.shape} and b {b.shape} do not fit: {A.shape[-1]} columns, {B.shape[-2]} rows")
-    Y = np.matmul(A, B)
+    Y = product(A, B)
     drop = (-2,) * (a.ndim == 1) + (-1,) * (b.ndim == 1)  # a vector's own axis
 
     def full(gy: Array) -> Array:
@@ -53,6 +53,6 @@ def matmul(a: Array, b: Array) -> Any:
 
     return (
         Y.squeeze(drop) if drop else Y,
-        lambda gy: summed_to(np.matmul(full(gy), B.swapaxes(-1, -2)), A.shape).reshape(a.shape),
-        lambda gy: summed_to(np.matmul(A.swapaxes(-1, -2), full(gy)), B.shape).reshape(b.shape),
+        lambda gy: summed_to(product(full(gy), B.swapaxes(-1, -2)), A.shape).reshape(a.shape),
+        lambda gy: summed_to(product(A.swapaxes(-1, -2), full(gy)), B.shape).reshape(b.shape),
     )
