@@ -73,13 +73,13 @@ class Work:
         """Pixels along a side of what a window makes."""
         settings = dict(self.settings)
         padding, size = settings.get("padding", 0), self.w[-1] if self.w else settings["size"]
-        both = sum(padding) if isinstance(padding, tuple) else 2 * padding
+        both = sum(padding[0]) if isinstance(padding, tuple) else 2 * padding
         return (self.x[1] + both - size) // settings.get("stride", 1) + 1
 
 
 POOL = (("size", 3), ("stride", 2))
 WORK = {
-    "conv1": Work("conv2d", (3, 224, 224), (48, 3, 11, 11), (("stride", 4), ("padding", (0, 3))), images=True),
+    "conv1": Work("conv2d", (3, 224, 224), (48, 3, 11, 11), (("stride", 4), ("padding", ((0, 3),) * 2)), images=True),
     "conv2": Work("conv2d", (48, 27, 27), (128, 48, 5, 5), (("padding", 2),)),
     "conv3": Work("conv2d", (256, 13, 13), (192, 256, 3, 3), (("padding", 1),)),
     "conv4": Work("conv2d", (192, 13, 13), (192, 192, 3, 3), (("padding", 1),)),

@@ -4,7 +4,7 @@
 KERNEL max_pool2d(Element *y, int C, int P, int Q, int N,
                   Whole *winner, int, int, int, int,
                   const Element *x, int, int H, int W, int,
-                  int size, int stride, int top, int left)
+                  int R, int S, int down, int right, int top, int left)
 {
     for (int row = warp(); row < C * P * Q; row += warps()) {
         int q = row % Q;
@@ -13,16 +13,16 @@ KERNEL max_pool2d(Element *y, int C, int P, int Q, int N,
         for (int n = lane(); n < N; n += WARP) {
             Real best = 0;
             int place = -1;
-            for (int r = 0; r < size; r++)
-                for (int s = 0; s < size; s++) {
-                    int h = p * stride + r - top;
-                    int w = q * stride + s - left;
+            for (int r = 0; r < R; r++)
+                for (int s = 0; s < S; s++) {
+                    int h = p * down + r - top;
+                    int w = q * right + s - left;
                     if (0 <= h && h < H && 0 <= w && w < W) {
                         Real value = x[((c * H + h) * W + w) * N + n];
                         // the first maximum stays; NaN wins a window, and the first NaN stays
                         if (place < 0 || value > best || (value != value && best == best)) {
                             best = value;
-                            place = r * size + s;
+                            place = r * S + s;
                         }
                     }
                 }
@@ -36,20 +36,20 @@ KERNEL max_pool2d(Element *y, int C, int P, int Q, int N,
 KERNEL max_pool2d_backward(Element *gx, int C, int H, int W, int N,
                            const Element *gy, int, int P, int Q, int,
                            const Whole *winner, int, int, int, int,
-                           int size, int stride, int top, int left)
+                           int R, int S, int down, int right, int top, int left)
 {
     for (int row = warp(); row < C * H * W; row += warps()) {
         int w = row % W + left;
         int h = row / W % H + top;
         int c = row / W / H;
-        int first_p = h < size ? 0 : (h - size) / stride + 1;
-        int first_q = w < size ? 0 : (w - size) / stride + 1;
+        int first_p = h < R ? 0 : (h - R) / down + 1;
+        int first_q = w < S ? 0 : (w - S) / right + 1;
         for (int n = lane(); n < N; n += WARP) {
             Real sum = gx[row * N + n];
-            for (int p = first_p; p < P && p * stride <= h; p++)
-                for (int q = first_q; q < Q && q * stride <= w; q++) {
+            for (int p = first_p; p < P && p * down <= h; p++)
+                for (int q = first_q; q < Q && q * right <= w; q++) {
                     int window = ((c * P + p) * Q + q) * N + n;
-                    if (int(winner[window]) == (h - p * stride) * size + (w - q * stride))
+                    if (int(winner[window]) == (h - p * down) * S + (w - q * right))
                         sum += gy[window];
                 }
             gx[row * N + n] = sum;

@@ -1,6 +1,7 @@
 """Max-pooling, forwards and backwards: x (C, H, W, N), y and winner (C, P, Q, N).
 
-``winner`` is the place r · size + s of the maximum inside its window. Outside of the image is −∞.
+Windows are R × S, ``down`` and ``right`` apart. ``winner`` is the place r · S + s of the maximum inside its window.
+Outside of the image is −∞.
 """
 
 import numpy as np
@@ -9,32 +10,32 @@ from . import FEW, kernel
 
 
 @kernel
-def max_pool2d(first, last, y, winner, x, size, stride, top, left):
+def max_pool2d(first, last, y, winner, x, R, S, down, right, top, left):
     H, W, N = x.shape[1], x.shape[2], x.shape[3]
     P, Q = y.shape[1], y.shape[2]
     pixels = x.reshape(-1)
     for i in range(first, last):  # one item is one row (c, p) of the output
         c, p = i // P, i % P
-        r_first, r_last = max(0, top - p * stride), min(size, H + top - p * stride)  # what of a window is in the image
+        r_first, r_last = max(0, top - p * down), min(R, H + top - p * down)  # what of a window is in the image
         for q in range(Q):
-            s_first, s_last = max(0, left - q * stride), min(size, W + left - q * stride)
+            s_first, s_last = max(0, left - q * right), min(S, W + left - q * right)
             # of one image, the winner so far is kept in a register; of many, they are compared a vector at a time
             for n in range(N if N < FEW else 0):
-                largest, place = -x.dtype.type(np.inf), r_first * size + s_first
+                largest, place = -x.dtype.type(np.inf), r_first * S + s_first
                 for r in range(r_first, r_last):
-                    row = ((c * H + p * stride + r - top) * W + q * stride - left) * N + n
+                    row = ((c * H + p * down + r - top) * W + q * right - left) * N + n
                     for s in range(s_first, s_last):
                         value = pixels[row + s * N]
                         wins = (value > largest) | ((value != value) & (largest == largest))
                         largest = value if wins else largest
-                        place = r * size + s if wins else place
+                        place = r * S + s if wins else place
                 y[c, p, q, n], winner[c, p, q, n] = largest, place
             if N >= FEW:
                 best, place_of_best = y[c, p, q], winner[c, p, q]
-                best[:], place_of_best[:] = -np.inf, r_first * size + s_first
+                best[:], place_of_best[:] = -np.inf, r_first * S + s_first
                 for r in range(r_first, r_last):
                     for s in range(s_first, s_last):
-                        value_of, here = x[c, p * stride + r - top, q * stride + s - left], r * size + s
+                        value_of, here = x[c, p * down + r - top, q * right + s - left], r * S + s
                         for n in range(N):
                             # the first maximum stays; NaN wins a window, and the first NaN stays
                             wins = (value_of[n] > best[n]) | ((value_of[n] != value_of[n]) & (best[n] == best[n]))
@@ -43,17 +44,17 @@ def max_pool2d(first, last, y, winner, x, size, stride, top, left):
 
 
 @kernel
-def max_pool2d_backward(first, last, gx, gy, winner, size, stride, top, left):
+def max_pool2d_backward(first, last, gx, gy, winner, R, S, down, right, top, left):
     W = gx.shape[2]
     P, Q, N = gy.shape[1], gy.shape[2], gy.shape[3]
-    offset = np.empty(size * size, np.int64)  # in memory, from the window's first pixel to each of its places
-    for place in range(size * size):
-        offset[place] = (place // size * W + place % size) * N
+    offset = np.empty(R * S, np.int64)  # in memory, from the window's first pixel to each of its places
+    for place in range(R * S):
+        offset[place] = (place // S * W + place % S) * N
     for c in range(first, last):  # one item is one channel: windows overlap inside it, so they are added in turn
         image = gx[c].reshape(-1)
         for p in range(P):
             for q in range(Q):
                 sent, place = gy[c, p, q], winner[c, p, q]
-                window = ((p * stride - top) * W + q * stride - left) * N
+                window = ((p * down - top) * W + q * right - left) * N
                 for n in range(N):
                     image[window + offset[place[n]] + n] += sent[n]

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import ops
 from .module import Module, watch
+from .ops.window import Padding, Pair, pair, sides
 from .tensor import Tensor, no_grad
 
 __all__ = [
@@ -60,15 +61,17 @@ def alike(parameter: Tensor, x: Tensor) -> Tensor:
 
 
 class Conv2d(Module):
-    """``ops.conv2d`` with its weight (K, C / groups, size, size) and bias (K,). Starts from He's N(0, 2 / fan-in)."""
+    """``ops.conv2d`` with its weight (K, C / groups, R, S) and bias (K,); size: R = S, or (R, S).
+    Starts from He's N(0, 2 / fan-in)."""
 
-    def __init__(self, channels: int, kernels: int, size: int, *, stride: int = 1, padding: int | tuple[int, int] = 0,
+    def __init__(self, channels: int, kernels: int, size: Pair, *, stride: Pair = 1, padding: Padding = 0,
                  groups: int = 1):
         if channels % groups or kernels % groups:
             raise ValueError(f"Conv2d: {groups} groups do not divide {channels} channels and {kernels} kernels")
-        shape = (kernels, channels // groups, size, size)
+        shape = (kernels, channels // groups, *pair("Conv2d", "size", size, 1))
         self.weight = Tensor(normal(shape, math.sqrt(2 / math.prod(shape[1:]))), requires_grad=True)
         self.bias = Tensor(np.zeros(kernels, np.float32), requires_grad=True)
+        pair("Conv2d", "stride", stride, 1), sides("Conv2d", padding)  # raise
         self.stride, self.padding, self.groups = stride, padding, groups
 
     def forward(self, x: Tensor) -> Tensor:
@@ -106,7 +109,8 @@ class LocalResponseNorm(Module):
 class MaxPool2d(Module):
     """``ops.max_pool2d``; by itself the paper's overlapping windows, 3 wide and 2 apart."""
 
-    def __init__(self, size: int = 3, stride: int = 2, padding: int | tuple[int, int] = 0):
+    def __init__(self, size: Pair = 3, stride: Pair = 2, padding: Padding = 0):
+        pair("MaxPool2d", "size", size, 1), pair("MaxPool2d", "stride", stride, 1), sides("MaxPool2d", padding)  # raise
         self.size, self.stride, self.padding = size, stride, padding
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,12 +9,12 @@ import numpy as np
 from minicnn import Tensor, ops
 from minicnn.models import VARIANTS
 
-CONVOLUTIONS = {  # (before, after) of zeros: three to the right and below make 55 places of 224 pixels
-    "conv1": {"stride": 4, "padding": (0, 3)},
-    "conv2": {"padding": (2, 2), "groups": 2},
-    "conv3": {"padding": (1, 1)},
-    "conv4": {"padding": (1, 1), "groups": 2},
-    "conv5": {"padding": (1, 1), "groups": 2},
+CONVOLUTIONS = {  # padding: three zeros to the right and below make 55 places of 224 pixels
+    "conv1": {"stride": 4, "padding": ((0, 3), (0, 3))},
+    "conv2": {"padding": 2, "groups": 2},
+    "conv3": {"padding": 1},
+    "conv4": {"padding": 1, "groups": 2},
+    "conv5": {"padding": 1, "groups": 2},
 }
 POOLED = ["conv1", "conv2", "conv5"]
 NORMALISED = {variant: [f"conv{block}" for block in settings["norm_after"]] for variant, settings in VARIANTS.items()}

@@ -9,16 +9,22 @@ from hypothesis import strategies as st
 from minicnn import Tensor, gradcheck, ops
 
 
+def around(padding):
+    """((above, below), (left, right)) from one number, one for height and one for width, or that itself"""
+    return np.broadcast_to(np.reshape(padding, (-1, 1)) if np.ndim(padding) < 2 else padding, (2, 2)).tolist()
+
+
 def convolution(x, w, b=None, stride=1, padding=0, groups=1):
-    """y[n, k, p, q] = b[k] + Σ w[k, c, r, s] · x[n, c, p·stride + r − before, q·stride + s − before]"""
-    before, after = np.broadcast_to(padding, 2)
+    """y[n, k, p, q] = b[k] + Σ w[k, c, r, s] · x[n, c, p·down + r − above, q·right + s − left]"""
+    (above, below), (left, right_side) = around(padding)
+    down, right = np.broadcast_to(stride, 2)
     (N, C, H, W), (K, D, R, S) = x.shape, w.shape
-    image = np.zeros((N, C, before + H + after, before + W + after))
-    image[:, :, before : before + H, before : before + W] = x
-    y = np.zeros((N, K, (image.shape[2] - R) // stride + 1, (image.shape[3] - S) // stride + 1))
+    image = np.zeros((N, C, above + H + below, left + W + right_side))
+    image[:, :, above : above + H, left : left + W] = x
+    y = np.zeros((N, K, (image.shape[2] - R) // down + 1, (image.shape[3] - S) // right + 1))
     for n, k, p, q in np.ndindex(y.shape):
         c = k // (K // groups) * D  # the first of the channels that kernel k sees
-        seen = image[n, c : c + D, p * stride : p * stride + R, q * stride : q * stride + S]
+        seen = image[n, c : c + D, p * down : p * down + R, q * right : q * right + S]
         y[n, k, p, q] = (w[k] * seen).sum() + (0 if b is None else b[k])
     return y
 
@@ -29,9 +35,12 @@ def geometries(draw):
     N, groups = draw(st.sampled_from([0, 1, 2, 9])), draw(st.integers(1, 3))  # 9: pieces that are copied one by one
     C, K = draw(st.integers(1, 3)), draw(st.integers(1, 2))
     R, S = draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    padding = draw(st.integers(0, 2) | st.tuples(st.integers(0, 2), st.integers(0, 3)))
-    H, W = (max(1, size - int(np.broadcast_to(padding, 2).sum())) + draw(st.integers(0, 3)) for size in (R, S))
-    settings = {"stride": draw(st.integers(1, 3)), "padding": padding, "groups": groups}
+    two = st.tuples(st.integers(0, 2), st.integers(0, 3))
+    padding = draw(st.integers(0, 2) | two | st.tuples(two, two))
+    H, W = (max(1, size - sum(both)) + draw(st.integers(0, 3)) for size, both in
+            zip((R, S), around(padding), strict=True))  # fmt: skip
+    stride = draw(st.integers(1, 3) | st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    settings = {"stride": stride, "padding": padding, "groups": groups}
     return (N, C * groups, H, W), (K * groups, C, R, S), draw(st.booleans()), settings
 
 
@@ -48,7 +57,7 @@ def test_conv2d(geometry):
 
 
 @pytest.mark.parametrize("x, w, settings", [
-    ((1, 3, 224, 224), (2, 3, 11, 11), {"stride": 4, "padding": (0, 3)}),
+    ((1, 3, 224, 224), (2, 3, 11, 11), {"stride": 4, "padding": ((0, 3), (0, 3))}),
     ((2, 48, 27, 27), (2, 48, 5, 5), {"padding": 2}),
     ((2, 256, 13, 13), (2, 256, 3, 3), {"padding": 1}),
     ((2, 192, 13, 13), (3, 192, 3, 3), {"padding": 1}),
@@ -93,16 +102,45 @@ def test_huge_and_tiny_images_in_one_batch_do_not_mix():
     ((2, 3, 4), (2, 3, 1, 1), None, {}, r"x \(2, 3, 4\) must have the shape \(N, C, H, W\), w \(2, 3, 1, 1\)"),
     ((1, 3, 5, 5), (2, 4, 3, 3), None, {}, r"x has 3 channels, w expects 4: x \(1, 3, 5, 5\), w \(2, 4, 3, 3\)"),
     ((1, 4, 5, 5), (3, 2, 3, 3), None, {"groups": 2}, "2 groups do not divide the 4 channels .* 3 kernels"),
-    ((1, 4, 5, 5), (2, 4, 3, 3), None, {"groups": 0}, "0 groups do not divide"),
+    ((1, 4, 5, 5), (2, 4, 3, 3), None, {"groups": 0}, "groups is 0: it must be at least 1"),
     ((1, 3, 5, 5), (2, 3, 3, 3), (3,), {}, r"b \(3,\) does not fit w \(2, 3, 3, 3\)"),
-    ((1, 3, 5, 5), (2, 3, 3, 3), None, {"padding": -1}, "padding is -1"),
-    ((1, 3, 5, 5), (2, 3, 3, 3), None, {"padding": (0, -1)}, r"padding is \(0, -1\)"),
-    ((1, 3, 5, 5), (2, 3, 3, 3), None, {"stride": 0}, "the window is 3 wide and moves by 0"),
+    ((1, 3, 5, 5), (2, 3, 3, 3), None, {"padding": -1}, "padding is -1: it must be at least 0"),
+    ((1, 3, 5, 5), (2, 3, 3, 3), None, {"padding": (0, -1)}, "padding is -1: it must be at least 0"),
+    ((1, 3, 5, 5), (2, 3, 3, 3), None, {"stride": 0}, "stride is 0: it must be at least 1"),
+    ((1, 3, 5, 5), (2, 3, 3, 3), None, {"padding": 9}, "padding is 9: it is more than image and window, 5 and 3"),
+    ((1, 3, 5, 5), (2, 3, 3, 3), None, {"padding": (0, 4_000_000)}, r"padding is \(0, 4000000\): it is more than"),
+    ((1, 3, 5, 5), (2, 3, 3, 3), None, {"padding": (1, 2, 3)}, r"padding is \(1, 2, 3\): give one number, or two"),
+    ((1, 3, 5, 5), (2, 3, 3, 3), None, {"padding": ((1, 2), (3,))}, r"padding is \(3,\): give one number, or two"),
+    ((1, 3, 5, 5), (2, 3, 3, 3), None, {"stride": (1, 0)}, "stride is 0: it must be at least 1"),
+    ((1, 3, 5, 5), (2, 3, 3, 3), None, {"stride": 2**80}, "stride is 1208925819614629174706176: it must be at most"),
+    ((1, 3, 5, 5), (2, 3, 0, 3), None, {}, "size is 0: it must be at least 1"),
     ((1, 3, 5, 5), (2, 3, 8, 3), None, {"padding": 1}, "a window of 8 does not fit into 5 pixels with 2 of padding"),
 ])  # fmt: skip
 def test_what_does_not_fit_is_refused(x, w, b, settings, match):
     with pytest.raises(ValueError, match=f"conv2d: {match}"):
         ops.conv2d(normal(*x), normal(*w), None if b is None else normal(*b), **settings)
+
+
+@pytest.mark.parametrize("settings", [
+    {"stride": 1.0}, {"stride": True}, {"stride": "2"}, {"stride": (1, 1.5)}, {"stride": None}, {"padding": 0.5},
+    {"padding": ((0, 1), (1.0, 1))}, {"padding": "same"}, {"groups": 1.0}, {"groups": np.bool_(True)},
+    {"padding": np.array([0.0, 1.0])},
+], ids=str)  # fmt: skip
+def test_settings_that_are_no_whole_numbers_are_refused(settings):
+    with pytest.raises(TypeError, match=f"conv2d: {next(iter(settings))} is .*: give a whole number"):
+        ops.conv2d(normal(1, 1, 3, 3), normal(1, 1, 3, 3), **settings)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.uint64, np.array])
+def test_numbers_of_numpy_are_settings_too(kind):
+    """Small ones must not overflow where they are multiplied by a place."""
+    x, w = normal(1, 2, 300, 4), normal(1, 1, 2, 2)
+    given = {"stride": kind(2), "padding": (kind(1), kind(0)), "groups": kind(1)}
+    np.testing.assert_array_equal(ops.conv2d(x[:, :1], w, **given).numpy(),
+                                  ops.conv2d(x[:, :1], w, stride=2, padding=(1, 0)).numpy())
+    given = {"size": kind(2), "stride": (kind(2), kind(1)), "padding": kind(1)}
+    np.testing.assert_array_equal(ops.max_pool2d(x, **given).numpy(),
+                                  ops.max_pool2d(x, size=2, stride=(2, 1), padding=1).numpy())
 
 
 def test_two_types_are_refused():

@@ -114,41 +114,41 @@ def check_twins(kernel, items, *arguments):
 
 @st.composite
 def windows(draw, largest=5):
-    """(C, N, H, W, R, S, stride, top, left, P, Q): windows R × S over an image with zeros above and to the left."""
-    R, S, stride = draw(st.integers(1, largest)), draw(st.integers(1, largest)), draw(st.integers(1, 4))
+    """(C, N, H, W, P, Q, geometry): windows R × S over an image with something above and left of it; geometry is (R, S,
+    down, right, top, left)."""
+    sizes, steps = st.integers(1, largest), st.integers(1, 4)
+    R, S, down, right = draw(sizes), draw(sizes), draw(steps), draw(steps)
     top, left = draw(st.integers(0, R - 1)), draw(st.integers(0, S - 1))
     H, W = draw(st.integers(max(1, R - top), 9)), draw(st.integers(max(1, S - left), 9))
-    below, right = draw(st.integers(0, R - 1)), draw(st.integers(0, S - 1))
-    P, Q = (H + top + below - R) // stride + 1, (W + left + right - S) // stride + 1
-    return draw(st.integers(1, 3)), draw(st.sampled_from([1, 2, 5, 31, 33, 70])), H, W, R, S, stride, top, left, P, Q
+    below, beside = draw(st.integers(0, R - 1)), draw(st.integers(0, S - 1))
+    P, Q = (H + top + below - R) // down + 1, (W + left + beside - S) // right + 1
+    C, N = draw(st.integers(1, 3)), draw(st.sampled_from([1, 2, 5, 31, 33, 70]))
+    return C, N, H, W, P, Q, (R, S, down, right, top, left)
 
 
 @needs_compiler
 @given(windows(), st.data())
 def test_columns(window, data):
-    C, N, H, W, R, S, stride, top, left, P, Q = window
+    C, N, H, W, P, Q, (R, S, *steps) = window
     start = data.draw(st.integers(0, P * Q - 1))
     positions = data.draw(st.integers(1, P * Q - start))
     columns, x = normal(C, R, S, positions, N), normal(C, H, W, N, seed=1)
-    check_twins(TWINS["im2col"], C * R, columns, x, start, Q, stride, top, left)
-    check_twins(TWINS["col2im"], C, x, columns, start, Q, stride, top, left)
+    check_twins(TWINS["im2col"], C * R, columns, x, start, Q, *steps)
+    check_twins(TWINS["col2im"], C, x, columns, start, Q, *steps)
 
 
 @needs_compiler
 @given(windows(), st.sampled_from([np.uint8, np.uint32]), st.booleans(), st.booleans())
 def test_pooling(window, whole, ties, nan):
-    C, N, H, W, size, _, stride, _, _, _, _ = window
-    before, after = min(window[7], size - 1), 0
-    H, W = max(H, size), max(W, size)
-    P, Q = ((pixels + before + after - size) // stride + 1 for pixels in (H, W))
+    C, N, H, W, P, Q, geometry = window
     x = np.round(2 * distinct(C, H, W, N)) if ties else distinct(C, H, W, N)
     if nan:
         x[..., 0][x[..., 0] > 0.5] = np.nan
     y, winner = normal(C, P, Q, N), np.zeros((C, P, Q, N), whole)
-    check_twins(TWINS["max_pool2d"], C * P, y, winner, x, size, stride, before, before)
-    TWINS["max_pool2d"](C * P, y, winner, x, size, stride, before, before)
+    check_twins(TWINS["max_pool2d"], C * P, y, winner, x, *geometry)
+    TWINS["max_pool2d"](C * P, y, winner, x, *geometry)
     gx, gy = normal(C, H, W, N), normal(C, P, Q, N, seed=2)
-    check_twins(TWINS["max_pool2d_backward"], C, gx, gy, winner, size, stride, before, before)
+    check_twins(TWINS["max_pool2d_backward"], C, gx, gy, winner, *geometry)
 
 
 @needs_compiler

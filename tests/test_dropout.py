@@ -112,10 +112,25 @@ def test_one_tensor_dropped_at_two_steps():
     assert (x.grad.numpy() == y.numpy()).all()
 
 
-@pytest.mark.parametrize("p", [1.0, -0.1, 2, float("nan")])
+@pytest.mark.parametrize("p", [1.0, -0.1, 2.0, float("nan")])
 def test_what_is_no_probability_is_refused(p):
     with pytest.raises(ValueError, match=f"dropout: p is {p}"):
         ops.dropout(normal(2, 2), [0, 0], p=p)
+
+
+@pytest.mark.parametrize("settings", [{"p": "0.5"}, {"p": True}, {"p": None}, {"first_unit": 1.5}, {"inverted": 1},
+                                      {"first_unit": False}], ids=str)  # fmt: skip
+def test_settings_of_another_kind_are_refused(settings):
+    with pytest.raises(TypeError, match=f"dropout: {next(iter(settings))} is "):
+        ops.dropout(normal(2, 2), [0, 0], **settings)
+
+
+@pytest.mark.parametrize("first_unit", [-1, 2**32 - 1, 2**70])
+def test_units_that_cannot_be_counted_are_refused(first_unit):
+    """A number of 32 bits counts them: beyond, two would share their random numbers."""
+    with pytest.raises(ValueError, match=f"dropout: first_unit is {first_unit}: it must be at "):
+        ops.dropout(normal(2, 2), [0, 0], first_unit=first_unit)
+    assert ops.dropout(normal(2, 2), [0, 0], first_unit=2**32 - 2).shape == (2, 2)
 
 
 @pytest.mark.parametrize("counter", [[1], [1, 2, 3], [1.0, 2.0], 5])

@@ -14,11 +14,12 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (4, 4, 5, 2)).astype(np.uint8
 PLACES = np.array([[0, 2, 1, 2], [0, 2, 1, 0], [0, 1, 1, 0]], np.uint8)  # top, left, mirrored
 LRN = (1, 0.9, 0.75, 2.0)  # half, α, β, k
 KERNELS = {  # (kernel, items, arguments): outputs, inputs, sizes, factors
-    "im2col": (kernels.im2col.im2col, 4, (normal(2, 2, 2, 6, 3), normal(2, 3, 3, 3), 1, 3, 1, 1, 1)),
-    "col2im": (kernels.im2col.col2im, 2, (normal(2, 3, 3, 3), normal(2, 2, 2, 6, 3), 1, 3, 1, 1, 1)),
-    "max_pool2d": (kernels.max_pool2d.max_pool2d, 4, (normal(2, 2, 2, 3), WINNERS, distinct(2, 4, 4, 3), 3, 2, 1, 1)),
+    "im2col": (kernels.im2col.im2col, 4, (normal(2, 2, 2, 6, 3), normal(2, 3, 3, 3), 1, 3, 1, 1, 1, 1)),
+    "col2im": (kernels.im2col.col2im, 2, (normal(2, 3, 3, 3), normal(2, 2, 2, 6, 3), 1, 3, 1, 1, 1, 1)),
+    "max_pool2d": (kernels.max_pool2d.max_pool2d, 4,
+                   (normal(2, 2, 2, 3), WINNERS, distinct(2, 4, 4, 3), 3, 3, 2, 2, 1, 1)),
     "max_pool2d_backward": (kernels.max_pool2d.max_pool2d_backward, 2,
-                            (np.zeros((2, 4, 4, 3)), normal(2, 2, 2, 3), WINNERS, 2, 2, 0, 0)),
+                            (np.zeros((2, 4, 4, 3)), normal(2, 2, 2, 3), WINNERS, 2, 2, 2, 2, 0, 0)),
     "local_response_norm": (kernels.local_response_norm.local_response_norm, 2, (normal(4, 150), normal(4, 150), *LRN)),
     "local_response_norm, another β": (kernels.local_response_norm.local_response_norm, 1,
                                        (normal(4, 50), normal(4, 50), 1, 0.9, 0.6, 2.0)),

@@ -67,14 +67,28 @@ def test_one_tensor_normalised_twice():
 
 @pytest.mark.parametrize("settings, match", [
     ({"size": 4}, "size is 4: .* give 5"),
-    ({"size": 0}, "size is 0: .* give 1"),
+    ({"size": 0}, "size is 0: it must be at least 1"),
     ({"size": -3}, "size is -3"),
+    ({"beta": np.inf}, "beta is inf: give a finite number"),
+    ({"alpha": np.nan}, "alpha is nan: give a finite number"),
     ({"k": 0.0}, r"k is 0.0 and alpha 0.0001"),
     ({"alpha": -1.0}, "k is 2.0 and alpha -1.0"),
 ])  # fmt: skip
 def test_what_makes_no_sense_is_refused(settings, match):
     with pytest.raises(ValueError, match=f"local_response_norm: {match}"):
         ops.local_response_norm(Tensor(normal(1, 5, 1, 1)), **settings)
+
+
+@pytest.mark.parametrize("settings", [{"size": 2.5}, {"size": True}, {"size": (3, 3)}, {"alpha": "1"}, {"beta": None},
+                                      {"k": 1j}, {"k": np.bool_(True)}], ids=str)  # fmt: skip
+def test_settings_that_are_no_numbers_are_refused(settings):
+    with pytest.raises(TypeError, match=f"local_response_norm: {next(iter(settings))} is .*: give a (whole )?number"):
+        ops.local_response_norm(normal(1, 5, 1, 1), **settings)
+
+
+def test_a_window_wider_than_all_channels_sees_all():
+    x = normal(2, 3, 2, 2)
+    agree(ops.local_response_norm(x, size=2**62 + 1, alpha=1.0).numpy(), normalised(x, size=5, alpha=1.0))
 
 
 def test_without_channels_there_is_nothing_to_normalise():

@@ -243,11 +243,11 @@ def test_a_module_without_forward():
 
 
 def test_repr_shows_what_is_inside():
-    layers = nn.Sequential(nn.Conv2d(2, 3, 5, padding=(0, 3)), nn.Sequential(nn.ReLU(), nn.Dropout(0.25)))
+    layers = nn.Sequential(nn.Conv2d(2, 3, 5, padding=((0, 3), (0, 3))), nn.Sequential(nn.ReLU(), nn.Dropout(0.25)))
     lines = [line.strip() for line in repr(layers.eval()).splitlines()]
     assert lines[0] == "Sequential("
     assert lines[1].startswith("0: Conv2d(")
-    assert "padding=(0, 3)" in lines[1]
+    assert "padding=((0, 3), (0, 3))" in lines[1]
     assert lines[2:4] == ["1: Sequential(", "0: ReLU()"]
     assert "p=0.25" in lines[4]
     assert "training" not in repr(layers)

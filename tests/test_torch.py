@@ -6,6 +6,7 @@ from alexnet_twins import CONVOLUTIONS, NORMALISED, POOLED, batch, double, gradi
 
 from minicnn import manual_seed, ops
 from minicnn.models import alexnet
+from minicnn.ops.window import sides
 from minicnn.optim import SGD
 
 torch = pytest.importorskip("torch")
@@ -25,7 +26,7 @@ def same(ours, theirs, tolerance):
 def logits(w, x, masks, variant):
     """AlexNet as one network in PyTorch."""
     for name, settings in CONVOLUTIONS.items():
-        before, after = settings["padding"]
+        (before, after), _ = sides("", settings["padding"])
         x = F.pad(x, (before, after, before, after))
         x = F.conv2d(x, w[f"{name}.weight"], w[f"{name}.bias"], **(settings | {"padding": 0})).relu()
         if name in NORMALISED[variant]:  # inside each half; PyTorch divides α by the size

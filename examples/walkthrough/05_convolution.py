@@ -244,11 +244,11 @@ def _(P, Q, p, padding, q, seen, stride, w, x, y):
 @app.cell
 def _(columns_in_numpy, padding, places, stride, x):
     def filled(fill, x, R, S, stride, padding):
-        """Columns (C, R, S, P, Q, N) by fill(columns, x, start, Q, stride, top, left), which is given (C, H, W, N)."""
+        """Columns (C, R, S, P, Q, N) by fill(columns, x, start, Q, down, right, top, left), x as (C, H, W, N)."""
         N, C, H, W = x.shape
         P, Q = places(H, R, stride, padding), places(W, S, stride, padding)
         columns = np.full((C, R, S, P * Q, N), np.nan)
-        fill(columns, np.ascontiguousarray(x.transpose(1, 2, 3, 0)), 0, Q, stride, padding, padding)
+        fill(columns, np.ascontiguousarray(x.transpose(1, 2, 3, 0)), 0, Q, stride, stride, padding, padding)
         return columns.reshape(C, R, S, P, Q, N)
 
     def by_numba(columns, *rest):
@@ -310,7 +310,7 @@ def _(expected, launched):
 
 @app.cell
 def _(WARP, batch, expected, filled, launched, padding, stride, thread_slider):
-    def one_thread(thread, threads, columns, x, start, Q, stride, top, left):
+    def one_thread(thread, threads, columns, x, start, Q, down, right, top, left):
         """What it writes: where, (c, r, s), position, pixel, value. A line here is a line there."""
         C, R, S, positions, N = columns.shape
         _, H, W, _ = x.shape
@@ -320,8 +320,8 @@ def _(WARP, batch, expected, filled, launched, padding, stride, thread_slider):
             s = row // positions % S
             r = row // positions // S % R
             c = row // positions // S // R
-            h = t // Q * stride + r - top
-            w = t % Q * stride + s - left
+            h = t // Q * down + r - top
+            w = t % Q * right + s - left
             inside = 0 <= h < H and 0 <= w < W
             for n in range(thread % WARP, N, WARP):
                 to[row * N + n] = image[((c * H + h) * W + w) * N + n] if inside else 0
@@ -428,7 +428,7 @@ def _(M, P, Q, padding, stride, w, x):
         """What reached each pixel, and each weight."""
         g_columns = w.reshape(9, 1) * gy.reshape(1, P * Q)  # of the matrix of columns
         gx = np.zeros((1, *x.shape, 1))
-        col2im.plain(0, 1, gx, g_columns.reshape(1, 3, 3, P * Q, 1), 0, Q, stride, padding, padding)
+        col2im.plain(0, 1, gx, g_columns.reshape(1, 3, 3, P * Q, 1), 0, Q, stride, stride, padding, padding)
         return gx[0, :, :, 0], (M @ gy.reshape(P * Q)).reshape(3, 3)
 
     def backward_by_engine(gy):

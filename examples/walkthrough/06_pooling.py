@@ -97,7 +97,7 @@ def _(P, Q, engine, gx, gy, size, stride, winner, x, y):
     def winners_of(run):
         y_kernel = np.empty((1, P, Q, 1))  # (C, P, Q, N)
         winner_kernel = np.empty((1, P, Q, 1), np.uint8)
-        run(y_kernel, winner_kernel, x[None, :, :, None], size, stride, 0, 0)
+        run(y_kernel, winner_kernel, x[None, :, :, None], size, size, stride, stride, 0, 0)
         return y_kernel[0, :, :, 0], winner_kernel[0, :, :, 0]
 
     def agree():

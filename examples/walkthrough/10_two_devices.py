@@ -289,8 +289,8 @@ def _(batch, step, total, weights, width):
 @app.cell
 def _():
     CONVOLUTIONS = {  # as one network: two towers that do not see each other are two groups
-        "conv1": {"stride": 4, "padding": (0, 3)}, "conv2": {"padding": 2, "groups": 2}, "conv3": {"padding": 1},
-        "conv4": {"padding": 1, "groups": 2}, "conv5": {"padding": 1, "groups": 2},
+        "conv1": {"stride": 4, "padding": ((0, 3), (0, 3))}, "conv2": {"padding": 2, "groups": 2},
+        "conv3": {"padding": 1}, "conv4": {"padding": 1, "groups": 2}, "conv5": {"padding": 1, "groups": 2},
     }
 
     def joined(arrays):

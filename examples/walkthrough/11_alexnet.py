@@ -17,7 +17,7 @@ with app.setup:
     from minicnn import Tensor, checkpoint, gradcheck, keep_memory, manual_seed, no_grad, ops
     from minicnn.data import BadPicture, Statistics, central_crop, read_picture
     from minicnn.models import RECIPES, alexnet
-    from minicnn.ops.conv2d import padding_of
+    from minicnn.ops.window import sides
 
 
 @app.cell
@@ -172,14 +172,14 @@ def _(forward, right, steps, strongest):
                 f"all add up to {each.sum():.6g}, and with the bias {bias:.6g} to **{total:.6g}**.")], total
 
     def conv(s, layer, x, k, p, q):
-        """y[k, p, q] = b[k] + Σ w[k, c, r, s] · x[c, p·stride + r − before, q·stride + s − before]"""
-        padding, R = padding_of("conv2d", layer.padding), layer.weight.shape[2]
-        seen = np.pad(x, ((0, 0), padding, padding))[:, p * layer.stride :, q * layer.stride :][:, :R, :R]
+        """y[k, p, q] = b[k] + Σ w[k, c, r, s] · x[c, p·stride + r − padding, q·stride + s − padding]"""
+        padding, R = sides("conv2d", layer.padding), layer.weight.shape[2]
+        seen = np.pad(x, ((0, 0), *padding))[:, p * layer.stride :, q * layer.stride :][:, :R, :R]
         return products(layer.weight.numpy()[k], seen, ["c, r, s", "w", "x", "w · x"], bias=layer.bias.numpy()[k])
 
     def conv_back(s, layer, x, gy, c, h, w):
         """gx[c, h, w] = Σ w[k, c, r, s] · gy[k, p, q] over all kernels k and all p, q whose window held this x"""
-        before, stride, R = padding_of("conv2d", layer.padding)[0], layer.stride, layer.weight.shape[2]
+        before, stride, R = sides("conv2d", layer.padding)[0][0], layer.stride, layer.weight.shape[2]
         ps, qs = ([p for p in range(n) if 0 <= at + before - p * stride < R]
                   for at, n in zip((h, w), gy.shape[1:], strict=True))
         here = np.ix_(range(len(gy)), [h + before - p * stride for p in ps], [w + before - q * stride for q in qs])

@@ -48,7 +48,8 @@ def network(activation: str, start: str, images: np.ndarray, classes: int) -> nn
     """
     layers: list[nn.Module] = []
     for channels, kernels in ((3, 32), (32, 32), (32, 64)):  # pooling halves the side
-        layers += [nn.Conv2d(channels, kernels, 5, padding=2), nn.MaxPool2d(padding=(0, 1)), ACTIVATIONS[activation]()]
+        layers += [nn.Conv2d(channels, kernels, 5, padding=2), nn.MaxPool2d(padding=((0, 1), (0, 1))),
+                   ACTIVATIONS[activation]()]
     net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * (SIDE // 8) ** 2, classes))
     if start == "data":
         standardise(net, images[:100])

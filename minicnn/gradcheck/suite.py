@@ -119,7 +119,7 @@ def _cases() -> Iterable[Case]:
     yield case(ops.matmul, normal(3), normal(5, 3, 2), told="stacks")
     yield case(ops.conv2d, normal(2, 3, 6, 5), normal(4, 3, 3, 2), normal(4))
     yield case(ops.conv2d, normal(2, 3, 6, 5), normal(4, 3, 3, 3), None, padding=1)
-    yield case(ops.conv2d, normal(2, 3, 7, 7), normal(4, 3, 3, 3), normal(4), stride=2, padding=(0, 1))
+    yield case(ops.conv2d, normal(2, 3, 7, 7), normal(4, 3, 3, 3), normal(4), stride=2, padding=((0, 1), (0, 1)))
     yield case(ops.conv2d, normal(2, 6, 5, 5), normal(4, 3, 3, 3), normal(4), padding=1, groups=2)
     yield case(ops.conv2d, normal(1, 6, 4, 4), normal(9, 2, 2, 2), normal(9), stride=2, groups=3)
     yield case(ops.max_pool2d, distinct(2, 3, 7, 7), size=3, stride=2)

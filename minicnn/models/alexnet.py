@@ -49,7 +49,8 @@ def tower(i: int, width: float, norm_after: tuple[int, ...], keys: list[int], in
     Conv2d, Linear, MaxPool2d, ReLU, Flatten = nn.Conv2d, nn.Linear, nn.MaxPool2d, nn.ReLU, nn.Flatten
     return {
         # 224 pixels and three zeros to the right and below make 55 places: the original rounded its output size up
-        "conv1": Row("own", Conv2d(3, n(48), 11, stride=4, padding=(0, 3)), ReLU(), *norm(1), MaxPool2d(3, 2)),
+        "conv1": Row("own", Conv2d(3, n(48), 11, stride=4, padding=((0, 3), (0, 3))), ReLU(), *norm(1),
+                     MaxPool2d(3, 2)),
         "conv2": Row("own", Conv2d(n(48), n(128), 5, padding=2), ReLU(), *norm(2), MaxPool2d(3, 2)),
         "conv3": Row("both", Conv2d(2 * n(128), n(192), 3, padding=1), ReLU()),
         "conv4": Row("own", Conv2d(n(192), n(192), 3, padding=1), ReLU()),

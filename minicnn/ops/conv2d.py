@@ -10,38 +10,24 @@ from minicnn.kernels.im2col import col2im, im2col
 
 from ..memory import Array, batch_first, batch_last
 from ..op import op
+from ..settings import whole
+from .window import Padding, Pair, Windows
 
 __all__ = ["conv2d"]
 
 BUSY = 8  # blocks, so that every core gets some
 
 
-def padding_of(name: str, padding: int | tuple[int, int]) -> tuple[int, int]:
-    """(before, after) on both axes."""
-    before, after = (padding, padding) if isinstance(padding, int) else padding
-    if before < 0 or after < 0:
-        raise ValueError(f"{name}: padding is {padding}: it cannot be negative")
-    return before, after
-
-
-def output_size(name: str, pixels: int, size: int, stride: int, padding: int) -> int:
-    """How many windows of ``size`` pixels, ``stride`` apart, fit: ⌊(pixels + padding − size) / stride⌋ + 1."""
-    if size < 1 or stride < 1:
-        raise ValueError(f"{name}: the window is {size} wide and moves by {stride}: both must be at least 1")
-    if pixels + padding < size:
-        raise ValueError(f"{name}: a window of {size} does not fit into {pixels} pixels with {padding} of padding")
-    return (pixels + padding - size) // stride + 1
-
-
 @op
-def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, padding: int | tuple[int, int] = 0,
+def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: Pair = 1, padding: Padding = 0,
            groups: int = 1) -> Any:
     """Every kernel at every place of the image:
 
-    y[n, k, p, q] = b[k] + Σ w[k, c, r, s] · x[n, c, p·stride + r − before, q·stride + s − before]
+    y[n, k, p, q] = b[k] + Σ w[k, c, r, s] · x[n, c, p·stride + r − padding, q·stride + s − padding]
 
     x: (N, C, H, W).  w: (K, C / groups, R, S).  b: (K,) or None.  y: (N, K, P, Q).
-    P = ⌊(H + padding − R) / stride⌋ + 1.  padding: rows and columns of zeros on every side, or (before, after).
+    P = ⌊(H + 2 padding − R) / stride⌋ + 1, and Q likewise.  stride, padding: one number, or (height, width).  padding:
+    rows and columns of zeros on every side; ((above, below), (left, right)) where sides differ, as in ``np.pad``.
     groups: the channels and the kernels are split into so many equal parts, and each part of the kernels sees only its
     own part of the channels.
 
@@ -49,11 +35,12 @@ def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, paddi
     matrices, (K × C·R·S) · (C·R·S × P·Q·N). They are made, used and forgotten a block at a time, small enough to
     stay in cache; backwards they are made again.
 
-    Raises ValueError where the shapes do not fit.
+    Raises ValueError where the shapes do not fit, and TypeError where a setting is no whole number.
     """
     if x.ndim != 4 or w.ndim != 4:
         raise ValueError(f"conv2d: x {x.shape} must have the shape (N, C, H, W), w {w.shape} the shape (K, C, R, S)")
-    if groups < 1 or x.shape[1] % groups or w.shape[0] % groups:
+    groups = whole("conv2d", "groups", groups, 1)
+    if x.shape[1] % groups or w.shape[0] % groups:
         raise ValueError(f"conv2d: {groups} groups do not divide the {x.shape[1]} channels of x {x.shape} and the "
                          f"{w.shape[0]} kernels of w {w.shape}")
     if x.shape[1] != w.shape[1] * groups:
@@ -63,10 +50,10 @@ def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: int = 1, paddi
         raise ValueError(f"conv2d: b {b.shape} does not fit w {w.shape}: it needs the shape ({w.shape[0]},)")
     if x.dtype != w.dtype or (b is not None and b.dtype != w.dtype):
         raise ValueError(f"conv2d: x is {x.dtype}, w {w.dtype}: give both one type, as by dtype=np.float64")
-    before, after = padding_of("conv2d", padding)
     (N, _, H, W), (_, C, R, S), K = x.shape, w.shape, w.shape[0] // groups  # C and K of one group
-    P, Q = output_size("conv2d", H, R, stride, before + after), output_size("conv2d", W, S, stride, before + after)
-    geometry = (Q, stride, before, before)
+    windows = Windows.over("conv2d", (H, W), (R, S), stride, padding)
+    P, Q = windows.P, windows.Q
+    geometry = (Q, *windows.steps)
     image = batch_last(x)  # (C · groups, H, W, N)
     matrix = batch_last(w).reshape(C * R * S, K * groups)
 

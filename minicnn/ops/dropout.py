@@ -8,6 +8,7 @@ from minicnn.kernels import dropout as kernels
 
 from ..memory import Array, batch_last
 from ..op import op
+from ..settings import flag, real, whole
 
 __all__ = ["dropout"]
 
@@ -24,14 +25,19 @@ def dropout(x: Array, counter: Array, *, p: float = 0.5, first_unit: int = 0, in
 
     Raises ValueError unless 0 ≤ p < 1, and where the counter is not two whole numbers.
     """
+    p = real("dropout", "p", p)
     if not 0 <= p < 1:
         raise ValueError(f"dropout: p is {p}: the probability of dropping a unit lies in 0 ≤ p < 1")
+    inverted = flag("dropout", "inverted", inverted)
     if np.shape(counter) != (2,) or counter.dtype.kind not in "iu":
         raise ValueError(f"dropout: the counter is {np.result_type(counter)} {np.shape(counter)}: give two whole "
                          "numbers, [key, step]")
     counter = counter.astype(np.int64, copy=False)
+    if not x.ndim:
+        raise ValueError("dropout: x is a single number: it needs the shape (N, ...)")
     N = len(x)
     units = x.size // N if N else 0
+    first_unit = whole("dropout", "first_unit", first_unit, 0, 2**32 - units)
     scale = 1 / (1 - p) if inverted else 1.0
 
     def masked(a: Array) -> Array:

@@ -8,6 +8,7 @@ from minicnn.kernels import local_response_norm as kernels
 
 from ..memory import Array, rows
 from ..op import op
+from ..settings import real, whole
 
 __all__ = ["local_response_norm"]
 
@@ -21,18 +22,22 @@ def local_response_norm(x: Array, *, size: int = 5, alpha: float = 1e-4, beta: f
     x, y: (N, C, H, W).  size: window in channels, odd.  α multiplies the plain sum, as in the paper; PyTorch, Caffe
     and ONNX divide it by the size: they agree when given α · size.
 
-    Raises ValueError for an even or negative size, and where d might not be positive.
+    Raises ValueError for an even or negative size, and where d might not be positive; TypeError where a setting is no
+    number.
     """
-    if x.ndim < 2:
+    if x.ndim < 2 or not x.shape[1]:
         raise ValueError(f"local_response_norm: x {x.shape} has no channels: it needs the shape (N, C, ...)")
-    if size < 1 or size % 2 == 0:
-        raise ValueError(f"local_response_norm: size is {size}: a window with a middle is odd: give {abs(size) + 1}")
+    size = whole("local_response_norm", "size", size, 1)
+    if size % 2 == 0:
+        raise ValueError(f"local_response_norm: size is {size}: a window with a middle is odd: give {size + 1}")
+    alpha, beta, k = (real("local_response_norm", name, value) for name, value in
+                      {"alpha": alpha, "beta": beta, "k": k}.items())  # fmt: skip
     if k <= 0 or alpha < 0:
         raise ValueError(f"local_response_norm: k is {k} and alpha {alpha}: k + alpha Σ x² stays positive when k > 0 "
                          "and alpha ≥ 0")
     y = np.empty_like(x)
     items = -(-rows(x).shape[1] // kernels.RUN)
-    settings = (size // 2, float(alpha), float(beta), float(k))
+    settings = (min(size // 2, x.shape[1]), alpha, beta, k)
     kernels.local_response_norm(items, rows(y), rows(x), *settings)
 
     def gx(gy: Array) -> Array:
