@@ -14,6 +14,7 @@ itself, which a debugger can step through.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import functools
 import os
 import threading
@@ -256,8 +257,8 @@ def over(items: int, work: Callable[[int, int], Any], like: Any = None, parts: i
 
     Every core takes the next slice as it gets free. The slices do not depend on how many cores there are nor on who
     asks, and so neither does what is added up over them. Matrix products inside ``work`` run on the core that asks for
-    them. ``over`` inside ``work`` does its slices one after the other. A single item has all cores to itself, and so
-    has all work where ``like``, an array that it is about, lives on a GPU.
+    them. What NumPy is told to ignore, all ignore. ``over`` inside ``work`` does its slices one after the other. One
+    item alone has all cores to itself, and so has all work where ``like``, an array that it is about, lives on a GPU.
     """
     slices = cut(items, parts if isinstance(like, (np.ndarray, type(None))) else 1)
     if _here.inside or len(slices) < 2:
@@ -271,7 +272,8 @@ def over(items: int, work: Callable[[int, int], Any], like: Any = None, parts: i
                 results[i] = work(first, last)
 
     with one_thread:
-        others = [_pool(_threads - 1).submit(worker) for _ in range(min(_threads, len(slices)) - 1)]
+        others = [_pool(_threads - 1).submit(contextvars.copy_context().run, worker)
+                  for _ in range(min(_threads, len(slices)) - 1)]
         try:
             worker()
         finally:

@@ -4,6 +4,7 @@
 KERNEL cross_entropy(Element *y, int K, int N, Element *loss, int, const Element *x, int, int, const Whole *labels, int)
 {
     __shared__ Real part[32][WARP];  // what each warp found; a block has at most 32
+    __shared__ double sums[32][WARP];
     int first = threadIdx.x / WARP, step = blockDim.x / WARP;
     for (int images = blockIdx.x * WARP; images < N; images += gridDim.x * WARP) {
         int n = images + lane();
@@ -20,23 +21,23 @@ KERNEL cross_entropy(Element *y, int K, int N, Element *loss, int, const Element
                 top = part[other][lane()];
         __syncthreads();
 
-        Real total = 0;
+        double total = 0;  // of many classes, each adds less than single precision can see
         for (int k = first; k < classes; k += step) {
             Real power = exp(x[k * N + n] - top);
             y[k * N + n] = power;
             total += power;
         }
-        part[first][lane()] = total;
+        sums[first][lane()] = total;
         __syncthreads();
         total = 0;
         for (int other = 0; other < step; other++)
-            total += part[other][lane()];
+            total += sums[other][lane()];
         __syncthreads();
 
         for (int k = first; k < classes; k += step)
-            y[k * N + n] = y[k * N + n] / total;
+            y[k * N + n] = Real(y[k * N + n] / total);
         if (first == 0 && n < N)
-            loss[n] = log(total) - (x[labels[n] * N + n] - top);
+            loss[n] = Real(log(total)) - (x[labels[n] * N + n] - top);
     }
 }
 

@@ -12,7 +12,7 @@ from . import kernel
 def cross_entropy(first, last, y, loss, x, labels):
     K = x.shape[0]
     top = x[0, first:last].copy()
-    total = np.zeros(last - first, x.dtype)
+    total = np.zeros(last - first)  # in double: of many classes, each adds less than single precision can see
     for k in range(K):
         for n in range(first, last):
             if x[k, n] > top[n - first]:
@@ -23,7 +23,7 @@ def cross_entropy(first, last, y, loss, x, labels):
             total[n - first] += y[k, n]
     for k in range(K):
         for n in range(first, last):
-            y[k, n] /= total[n - first]
+            y[k, n] = y[k, n] / total[n - first]
     for n in range(first, last):
         loss[n] = np.log(total[n - first]) - (x[labels[n], n] - top[n - first])
 

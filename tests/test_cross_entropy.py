@@ -47,6 +47,19 @@ def test_cross_entropy_of_a_thousand_classes():
     check_op(ops.cross_entropy, loss, 3 * normal(2, 1000), np.array([999, 7]))
 
 
+def test_of_very_many_classes_each_counts():
+    """Added up one after the other in single precision, 300,000 of them are off by 4 in a million."""
+    x = normal(2, 300_000).astype(np.float32)
+    powers = np.exp(x.astype(np.float64))
+    expected = -np.log(powers[:, 7] / powers.sum(1)).mean()
+    t = Tensor(x, requires_grad=True)
+    y = ops.cross_entropy(t, [7, 7])
+    y.backward()
+    assert y.item() == pytest.approx(expected, rel=2e-7)
+    gradient = powers / powers.sum(1, keepdims=True) / 2  # but at the label
+    agree(t.grad.numpy()[:, 8:] * 1e5, gradient[:, 8:] * 1e5, tolerance=3e-7)
+
+
 @pytest.mark.parametrize("op, reference", [(ops.softmax, shares), (ops.log_softmax, log_shares)])
 def test_softmax_of_an_empty_batch(op, reference):
     check_op(op, reference, normal(0, 3))

@@ -138,6 +138,22 @@ def test_an_exception_on_another_core_comes_out_too(threads):
         kernels.over(100, fail)
 
 
+def test_what_numpy_is_told_to_ignore_is_ignored_on_every_core(threads):
+    threads(2)
+    here, others_turn, told = threading.get_ident(), threading.Event(), []
+
+    def ask(first, last):
+        told.append((threading.get_ident(), np.geterr()["over"]))
+        if threading.get_ident() != here:
+            others_turn.set()
+        others_turn.wait(10)
+
+    with np.errstate(over="raise"):
+        kernels.over(100, ask)
+    assert len({thread for thread, _ in told}) == 2
+    assert {state for _, state in told} == {"raise"}
+
+
 def test_over_inside_over_does_the_same_slices_on_one_core(threads):
     threads(2)
 
