@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import functools
+import operator
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -25,7 +26,11 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["add_at", "cores", "cut", "get_num_threads", "kernel", "one_thread", "over", "set_num_threads", "workspace"]
+from .compiled import kept
+from .machine import usable_cores
+
+__all__ = ["add_at", "cores", "cut", "get_num_threads", "kernel", "one_thread", "over", "set_num_threads",
+           "usable_cores", "workspace"]
 
 SMALL = 1 << 16  # elements: work that one core has done before a second one has woken up
 FEW = 8  # numbers side by side, such as a pixel of so many images: less are taken one by one, as no vector gains
@@ -47,7 +52,7 @@ def kernel(function: Callable[..., None]) -> Any:
     def compiled() -> Callable[..., None]:
         import numba  # here, since it takes longer to import than all the rest
 
-        return numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})(function)
+        return kept(numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})(function))
 
     @functools.wraps(function)
     def launch(items: int, *arguments: Any) -> None:
@@ -170,7 +175,7 @@ class _Here(threading.local):
 
 
 _here = _Here()
-_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_threads = usable_cores()
 
 
 def get_num_threads() -> int:
@@ -181,9 +186,13 @@ def get_num_threads() -> int:
 def set_num_threads(threads: int) -> None:
     """Let kernels and convolutions use so many cores. Raises ValueError for less than one."""
     global _threads
-    if threads < 1:
+    try:
+        count = operator.index(threads)
+    except TypeError:
+        raise TypeError(f"set_num_threads: {threads!r} is no whole number: give 1 or more") from None
+    if count < 1:
         raise ValueError(f"set_num_threads: {threads} threads cannot work: give 1 or more")
-    _threads = threads
+    _threads = count
 
 
 @functools.cache
@@ -234,6 +243,12 @@ class _OneThread:
                 each.clear_controlling_thread(force=True)
             each.set_num_threads(number)
 
+    def _forked(self) -> None:
+        """In a forked process only the thread that forked goes on, and the lock may be another's."""
+        self.lock, others, self.count = threading.Lock(), self.count, len(_here.before)
+        if others and not self.count:
+            self._set(self.before)
+
 
 def _has_own(blas: Any) -> bool:
     """Whether it has a number of threads for each of Python's threads."""
@@ -241,6 +256,9 @@ def _has_own(blas: Any) -> bool:
 
 
 one_thread = _OneThread()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+    os.register_at_fork(after_in_child=one_thread._forked)
 
 
 @contextlib.contextmanager

@@ -12,9 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from . import __version__, console
+
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m minicnn", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"minicnn {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("gradcheck", help="check the gradients of every op, every layer, and AlexNet")
     check.add_argument("names", nargs="*", metavar="OP", help="check only these, as conv2d or nn.Linear")
@@ -72,4 +75,4 @@ def walkthrough(parser: argparse.ArgumentParser, number: int | None) -> int:
 if __name__ == "__main__":
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # where it is piped into head it ends without a word
-    sys.exit(main())
+    sys.exit(console.run(main, "minicnn"))

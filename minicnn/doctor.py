@@ -6,8 +6,8 @@ a check that failed is not looked at.
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -47,7 +47,7 @@ class Absent(Trouble):
 
 def examine(batch_size: int = 128) -> list[Finding]:
     """All findings, in the order in which one thing needs another."""
-    findings = [Finding("processor", "ok", f"{get_num_threads()} cores, Numba {importlib.metadata.version('numba')}")]
+    findings: list[Finding] = []
 
     def look(name: str, check: Callable[[], str]) -> bool:
         if any(f.state != "ok" for f in findings if f.name in NEEDS.get(name.rpartition(" ")[2], ())):
@@ -61,6 +61,7 @@ def examine(batch_size: int = 128) -> list[Finding]:
             findings.append(Finding(name, "NO", first_line(error), REMEDIES.get(name.rpartition(" ")[2], LOG)))
         return findings[-1].state == "ok"
 
+    look("processor", processor)
     look("CuPy", installed)
     look("driver", driver)
     gpus = range(cupy().cuda.runtime.getDeviceCount() if look("devices", devices) else 0)
@@ -79,7 +80,8 @@ def examine(batch_size: int = 128) -> list[Finding]:
 NEEDS = {"driver": ("CuPy",), "compiler": ("CuPy",), "devices": ("CuPy", "driver"), "kernels": ("compiler",)}
 WHOLE = 'install all of CUDA that CuPy needs: pip install "minicnn[cuda13]", or minicnn[cuda12] for CUDA 12'
 LOG = "see whether nvidia-smi lists the GPU as healthy, and look for errors of it in the system's log"
-REMEDIES = dict.fromkeys(("compiler", "kernels", "cuBLAS"), WHOLE)
+REMEDIES = dict.fromkeys(("compiler", "kernels", "cuBLAS"), WHOLE) | {
+    "processor": "install Numba anew, in a version for this Python: pip install --force-reinstall numba"}
 
 
 def first_line(error: Exception) -> str:
@@ -87,6 +89,15 @@ def first_line(error: Exception) -> str:
 
 
 # -- the checks: each returns what it found, or raises -----------------------------------------------------------------
+
+
+def processor() -> str:
+    x = np.arange(-2.0, 3.0, dtype=np.float32).reshape(1, 5)
+    y = np.empty_like(x)
+    relu(1, y, x)
+    if y.sum() != 3:
+        raise Trouble(f"a kernel computed {y.sum()}, not 3", REMEDIES["processor"])
+    return f"{get_num_threads()} cores, Numba {sys.modules['numba'].__version__}"
 
 
 def installed() -> str:

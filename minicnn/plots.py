@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 
+from .console import printable
 from .log import Log
+
+_says = logging.getLogger("matplotlib")
+_level = _says.level
+_says.setLevel(logging.ERROR)  # where no home can be written it says so at length, and makes a temporary one
+try:
+    import matplotlib
+    from matplotlib.colors import LogNorm
+    from matplotlib.figure import Figure
+finally:
+    _says.setLevel(_level)
 
 __all__ = ["draw_curves", "draw_gradcheck", "draw_kernels", "draw_predictions"]
 
 
+LONGEST = 40  # letters of a name that is drawn
+
+
+@contextmanager
+def _drawn_alike() -> Iterator[None]:
+    """Figures look the same whatever the user's matplotlibrc says, and what a font lacks is a box, not a warning."""
+    with matplotlib.rc_context(matplotlib.rcParamsDefault), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing")
+        yield
+
+
+def _label(name: object) -> str:
+    """A name to be drawn as it is, with parse_math=False: of dollar signs matplotlib would make a formula."""
+    text = printable(name)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST - 1]}…"
+
+
+@_drawn_alike()
 def draw_curves(log: Log, path: Path) -> None:
     """Loss and top-1 accuracy over the steps, from a run's log.jsonl: every step pale, epochs in full colour."""
     lines = log.read()
@@ -33,6 +63,7 @@ def draw_curves(log: Log, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+@_drawn_alike()
 def draw_kernels(towers: Sequence[np.ndarray], path: Path) -> None:
     """The kernels (K, 3, R, S) of the first layer, one tower above the other, as in Figure 3 of the paper.
 
@@ -53,6 +84,7 @@ def draw_kernels(towers: Sequence[np.ndarray], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
+@_drawn_alike()
 def draw_predictions(pictures: Sequence[np.ndarray], labels: Sequence[int], probabilities: np.ndarray,
                      classes: Sequence[str], path: Path) -> None:
     """Pictures (H, W, 3) with their five most probable classes, as in Figure 4 of the paper; the right one orange."""
@@ -65,16 +97,17 @@ def draw_predictions(pictures: Sequence[np.ndarray], labels: Sequence[int], prob
     for i, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
         top, bars = cells[2 * (i // across), i % across], cells[2 * (i // across) + 1, i % across]
         top.imshow(picture)
-        top.set_title(classes[label], fontsize=9)
+        top.set_title(_label(classes[label]), fontsize=9, parse_math=False)
         best = np.argsort(-probabilities[i], kind="stable")[:5]
         bars.barh(range(len(best)), probabilities[i][best], height=0.9,
                   color=["tab:orange" if c == label else "lightsteelblue" for c in best])
         for row, c in enumerate(best):
-            bars.text(0.02, row, classes[c], va="center", fontsize=7)
+            bars.text(0.02, row, _label(classes[c]), va="center", fontsize=7, parse_math=False)
         bars.set(xlim=(0, 1), ylim=(4.6, -0.6))
     figure.savefig(path, dpi=120)
 
 
+@_drawn_alike()
 def draw_gradcheck(title: str, inputs: Sequence[tuple[str, np.ndarray, Sequence[tuple[float, float]]]],
                    path: Path) -> None:
     """For each input (name, relative error of every element, (step, relative error) along a line): a map of the errors,
@@ -85,7 +118,7 @@ def draw_gradcheck(title: str, inputs: Sequence[tuple[str, np.ndarray, Sequence[
     """
     count = max(1, len(inputs))
     figure = Figure(figsize=(11, 0.5 + 3.2 * count), layout="constrained")
-    figure.suptitle(f"{title}: relative error of the gradient")
+    figure.suptitle(f"{printable(title)}: relative error of the gradient", parse_math=False)
     for (name, errors, curve), (left, right) in zip(inputs, figure.subplots(count, 2, squeeze=False), strict=False):
         tiles = errors.reshape(-1, *(1, 1, *errors.shape)[-2:])[:64]
         across = min(8, len(tiles))
@@ -93,7 +126,8 @@ def draw_gradcheck(title: str, inputs: Sequence[tuple[str, np.ndarray, Sequence[
         _, height, width = tiles.shape
         grid = tiles.reshape(-1, across, height, width).swapaxes(1, 2).reshape(-1, across * width)[:-1, :-1]
         image = left.imshow(np.clip(grid, 1e-12, 1), norm=LogNorm(1e-12, 1), cmap="viridis")
-        left.set(title=f"{name}, shape {errors.shape}", xticks=[], yticks=[])
+        left.set_title(f"{printable(name)}, shape {errors.shape}", parse_math=False)
+        left.set(xticks=[], yticks=[])
         figure.colorbar(image, ax=left, label="relative error")
         right.loglog([h for h, _ in curve], [min(max(e, 1e-16), 1e3) for _, e in curve], "o-")
         right.set(xlabel="step, in units of the input's size", ylabel="relative error along a line", ylim=(1e-16, 1e2))

@@ -1,5 +1,8 @@
 """The folder of pictures: what is listed, in which order, and what is said when it is wrong."""
+import json
 import os
+import unicodedata
+from pathlib import Path
 
 import pytest
 from pictures import make_folder
@@ -37,6 +40,85 @@ def test_strays_are_left_out_but_unreadable_pictures_are_not(tmp_path):
     assert names(folder) == ["a b/0.png:0", "a b/dangling.jpg:0", "a b/loop.jpg:0", "größe/0.png:1"]
 
 
+def lay(root, *files):
+    for file in files:
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).touch()
+    return root
+
+
+TWO = ("a/1.jpg", "b/1.jpg")
+
+
+@pytest.mark.parametrize("files, words", [
+    ((), ""),
+    (("a/1.heic", "a/2.HEIC", "b/3.heic", "b/4.avif", "a/noext"), "left out: .heic 3, .avif 1, without suffix 1"),
+    (("a/more/1.jpg", "a/more/still/2.jpg", "b/x/y/z/3.png"), "left out: in folders inside a class 3"),
+    (("a/.thumb.jpg", "a/._1.jpg", "a/.DS_Store", ".git/x.jpg"), "left out: hidden pictures 1"),
+    (("1.jpg", "list.txt"), "left out: .txt 1, pictures beside the folders of the classes 1"),
+    (("a/1.jpg.tmp", "a/2.jpg~", "a/3.jpg "), "left out: .jpg  1, .jpg~ 1, .tmp 1"),
+    (("a/1.\x1b[31m",), r"left out: .\x1b[31m 1"),
+    (tuple(f"a/1.{letter}" for letter in "nopqrst"), "left out: .n 1, .o 1, .p 1, .q 1, .r 1 and 2 more")], ids=str)
+def test_what_is_left_out_is_counted(tmp_path, files, words):
+    folder = ImageFolder(lay(tmp_path, *TWO, *files))
+    assert names(folder) == ["a/1.jpg:0", "b/1.jpg:1"]
+    assert folder.left_out_in_words() == words
+
+
+def test_a_link_to_a_folder_inside_a_class_is_not_walked(tmp_path):
+    lay(tmp_path, *TWO)
+    (tmp_path / "a" / "link").symlink_to("/")
+    assert ImageFolder(tmp_path).left_out == {"in folders inside a class": 1}
+
+
+@pytest.mark.parametrize("suffix", ["JPG", "Jpeg", "PNG", "TIF", "WebP", "BMP"])
+def test_suffixes_in_capitals(tmp_path, suffix):
+    assert len(ImageFolder(lay(tmp_path, f"a/1.{suffix}", "b/1.jpg"))) == 2
+
+
+def test_a_class_of_folders_alone_says_where_its_pictures_are(tmp_path):
+    lay(tmp_path, "a/1.jpg", "b/more/1.jpg", "b/more/2.jpg")
+    with pytest.raises(DataError, match="found none in b; left out: in folders inside a class 2"):
+        ImageFolder(tmp_path)
+
+
+ODD = ["ca$$h", "a$_$b", "-rf", "--help", " ", "x" * 255, "a\nb", "\x1b[31m", "'\"", "犬", "%s{}", "~", "~root", "a\\b",
+       os.fsdecode(b"gr\xf6\xdfe"), os.fsdecode(b"\xff")]  # fmt: skip
+
+
+def test_classes_of_any_name(tmp_path):
+    for part in ("train", "val"):
+        lay(tmp_path / part, *(f"{name}/1.jpg" for name in ODD))
+    train, val = image_folders(tmp_path)
+    assert train.classes == val.classes == sorted(ODD)
+    assert all(path.is_file() for path, _ in train.samples)
+    assert json.loads(json.dumps(train.classes)) == train.classes
+
+
+def test_two_unicode_forms_of_one_name(tmp_path):
+    for part, form in (("train", "NFC"), ("val", "NFD")):
+        lay(tmp_path / part, *(unicodedata.normalize(form, f"{name}/1.jpg") for name in ("größe", "한국", "zoo", "ﬁn")))
+    train, val = image_folders(tmp_path)
+    assert train.classes == val.classes == sorted(["größe", "한국", "zoo", "ﬁn"])
+    assert all(path.is_file() for path, _ in val.samples)
+    (tmp_path / "val" / "größe").mkdir()
+    check_error(tmp_path, "val", "two whose names look the same, in two forms of Unicode: größe")
+
+
+def test_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(lay(tmp_path, *(f"pets/{part}/{file}" for part in ("train", "val") for file in TWO)))
+    assert image_folders("~/pets")[0].root == tmp_path / "pets" / "train"
+    assert ImageFolder("~/pets/val").root == tmp_path / "pets" / "val"
+    for path in ("~nobody-of-this-name/pets", "~/cats"):
+        with pytest.raises(DataError, match="found nothing there"):
+            image_folders(path)
+    lay(tmp_path / "~", *(f"pets/{part}/{file}" for part in ("train", "val") for file in TWO))
+    assert str(image_folders("~/pets")[0].root) == os.path.join("~", "pets", "train")
+    monkeypatch.delenv("HOME")
+    image_folders(Path("~/pets"))
+
+
 def test_train_and_val(tmp_path):
     make_folder(tmp_path / "train", 3)
     make_folder(tmp_path / "val", 1)
@@ -49,7 +131,7 @@ def check_error(root, *parts):
     with pytest.raises(DataError) as caught:
         image_folders(root)
     message = str(caught.value)
-    assert "\n" not in message
+    assert message.isprintable()
     for part in (str(root), *parts):
         assert part in message
 
@@ -95,3 +177,13 @@ def test_error_classes_differ(tmp_path):
     make_folder(tmp_path / "train", 1, ("cat", "dog", "eel"))
     make_folder(tmp_path / "val", 1, ("cat", "dog", "fox"))
     check_error(tmp_path, "same classes", "only in train: eel", "only in val: fox")
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[31mred", os.fsdecode(b"\xff"), "\u202etxt"])
+def test_a_name_in_an_error_commands_no_terminal(tmp_path, name):
+    with pytest.raises(DataError) as caught:
+        ImageFolder(lay(tmp_path / name, "only/1.jpg"))
+    assert str(caught.value).isprintable()
+    with pytest.raises(DataError) as caught:
+        ImageFolder(lay(tmp_path / "x", f"{name}/1.txt", "b/1.jpg"))
+    assert str(caught.value).isprintable()

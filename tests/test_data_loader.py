@@ -113,6 +113,59 @@ def test_every_picture_bad(tmp_path, statistics, workers):
         list(loader.epoch(0))
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("part", ["", "..", "*"], ids=["the folder", "the drive", "its pictures"])
+def test_storage_that_goes_away_ends_the_epoch_at_once(tmp_path, statistics, workers, part):
+    folder = make_folder(tmp_path / "drive" / "train", 10)
+    with Loader(folder, statistics, 2, train=True, workers=workers) as loader:
+        batches = loader.epoch(0)
+        next(batches)
+        if part == "*":
+            for path in folder.root.glob("*/*.png"):
+                path.unlink()
+        else:
+            (folder.root / part).resolve().rename(tmp_path / "gone")
+        with pytest.raises(DataError, match=r"train: its pictures can no longer be read: .*: No such file"):
+            for _ in range(workers + 3):  # so many may be read already
+                next(batches)
+
+
+def test_storage_that_is_not_there_from_the_start(tmp_path, statistics):
+    folder = make_folder(tmp_path / "train", 10)
+    folder.root.rename(tmp_path / "gone")
+    with pytest.raises(DataError, match=r"train: its pictures can no longer be read: .*train: No such file"):
+        next(Loader(folder, statistics, 2, train=True).epoch(0))
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), OSError(116, "Stale file handle"),
+                                   OSError(107, "Transport endpoint is not connected"), PermissionError(13, "denied")],
+                         ids=str)  # fmt: skip
+def test_storage_of_any_kind(tmp_path, statistics, monkeypatch, error):
+    loader = Loader(make_folder(tmp_path, 10), statistics, 2, train=True)
+    batches = loader.epoch(0)
+    next(batches)
+    opened = open
+
+    def fail(path, *given, **named):
+        if str(path).endswith(".png"):
+            raise error
+        return opened(path, *given, **named)
+
+    monkeypatch.setattr("builtins.open", fail)
+    with pytest.raises(DataError, match=f"its pictures can no longer be read: .*{error.strerror}: is its drive"):
+        next(batches)
+
+
+def test_a_batch_of_pictures_that_are_gone_ends_nothing_while_others_are_there(tmp_path, statistics):
+    folder = make_folder(tmp_path, 4)
+    for path, _ in folder.samples[2:6]:
+        path.unlink()
+    for size in (1, 2):
+        loader = Loader(folder, statistics, size, train=False)
+        assert sum(len(labels) for _, labels in loader.epoch(0)) == 4
+        assert set(loader.bad.values()) == {"No such file or directory"}
+
+
 def test_a_batch_size_of_nothing(root, statistics):
     with pytest.raises(ValueError, match="batch size of 1 or more, got 0"):
         Loader(ImageFolder(root), statistics, 0, train=True)

@@ -1,10 +1,22 @@
 """The built-in set: the same for the same seed, complete or not there, and not to be told by colour."""
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from minicnn.data import DataError, built_in_set, image_folders
-from minicnn.data.shapes import PATTERNS, VERSION, draw_pattern
+from minicnn.data.shapes import DIGEST, PATTERNS, VERSION, draw_pattern
+
+
+def raises(error):
+    def call(*given, **named):
+        raise error
+    return call
 
 
 def contents(root):
@@ -77,8 +89,57 @@ def test_another_process_may_be_faster(tmp_path):
 
     def overtake(done, total):
         if done == total:
-            (root / "train").mkdir(parents=True)
+            built_in_set(tmp_path, train=10, val=10)
+            (root / "by the faster").touch()
     assert built_in_set(tmp_path, train=10, val=10, progress=overtake) == root
+    assert (root / "by the faster").exists()
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip(path):
+    path.write_bytes(path.read_bytes()[:-3] + b"\0" + path.read_bytes()[-2:])
+
+
+@pytest.mark.parametrize("harm", [
+    lambda root: shutil.rmtree(root / "val"), lambda root: shutil.rmtree(root / "train" / "dots"),
+    lambda root: next(root.glob("val/rings/*")).unlink(), lambda root: truncate(next(root.glob("train/rays/*"))),
+    lambda root: flip(next(root.glob("train/rays/*"))), lambda root: (root / DIGEST).unlink(),
+    lambda root: (root / "val" / "dots" / "mine.jpg").touch(), lambda root: (root / DIGEST).write_bytes(b"\xff")],
+    ids=["no val", "no class", "one is missing", "one is cut", "one bit", "of an older minicnn", "one more", "no text"])
+def test_a_damaged_set_is_drawn_anew(root, tmp_path, harm):
+    damaged = tmp_path / root.name
+    shutil.copytree(root, damaged)
+    harm(damaged)
+    assert built_in_set(tmp_path, train=40, val=20) == damaged
+    assert contents(damaged) == contents(root)
+    assert list(tmp_path.iterdir()) == [damaged]
+
+
+@pytest.mark.parametrize("home", ["a file", "none"])
+def test_without_a_cache_it_is_drawn_in_a_temporary_folder(tmp_path, monkeypatch, home):
+    (tmp_path / "a file").touch()
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "a file"))
+    if home == "none":
+        monkeypatch.setattr(Path, "home", raises(RuntimeError("Could not determine home directory.")))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    root = built_in_set(train=10, val=10)
+    assert tmp_path in root.parents
+    assert len(contents(root)) == 20
+    monkeypatch.setattr(tempfile, "mkdtemp", raises(FileNotFoundError(2, "No usable temporary directory found")))
+    with pytest.raises(DataError, match=r"cannot be written here: No usable.*; set XDG_CACHE_HOME"):
+        built_in_set(train=10, val=10)
+
+
+def test_what_a_killed_writer_left_is_swept(tmp_path):
+    for name, age in (("old", 2 * 24 * 3600), ("new", 60)):
+        (tmp_path / f".unfinished-{name}" / "x").mkdir(parents=True)
+        os.utime(tmp_path / f".unfinished-{name}", (time.time() - age,) * 2)
+    built_in_set(tmp_path, train=10, val=10)
+    assert [path.name for path in tmp_path.glob(".unfinished-*")] == [".unfinished-new"]
 
 
 def test_colour_and_brightness_do_not_tell_the_classes():

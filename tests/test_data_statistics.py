@@ -1,10 +1,12 @@
 """The statistics of a training set: against a slow obvious reference, and the file in which they are kept."""
+import os
+
 import numpy as np
 import pytest
 from pictures import make_folder
 from PIL import Image
 
-from minicnn.data import DataError, ImageFolder, Statistics, read_picture
+from minicnn.data import BadPicture, DataError, ImageFolder, Statistics, read_picture
 from minicnn.data.cache import cache_folder
 
 
@@ -86,6 +88,136 @@ def test_kept_and_read_again_only_after_a_change(tmp_path):
     assert was_read(ImageFolder(tmp_path / "moved"))
     Image.new("L", (256, 256)).save(tmp_path / "moved" / "cat" / "new.png")
     assert was_read(ImageFolder(tmp_path / "moved"))
+
+
+def in_place(a, b):
+    """Other pixels under the same name, in a file of the same size, said to be written at the same time."""
+    before = a.stat()
+    a.write_bytes(b.read_bytes())
+    os.utime(a, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (a.stat().st_size, a.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
+
+def moved_over(a, b):
+    os.utime(b, ns=(a.stat().st_atime_ns, a.stat().st_mtime_ns))
+    b.replace(a)
+
+
+def swapped(a, b):
+    aside = a.with_name("aside")
+    a.rename(aside)
+    b.rename(a)
+    aside.rename(b)
+
+
+def linked_elsewhere(a, b):
+    a.unlink()
+    a.symlink_to(b)
+
+
+def renamed(a, b):
+    a.parent.rename(a.parent.with_name("lion"))
+
+
+@pytest.mark.parametrize("change", [in_place, moved_over, swapped, linked_elsewhere, renamed])
+def test_pictures_that_changed_are_measured_anew(tmp_path, change):
+    folder = make_folder(tmp_path / "a", 3)
+    other = tmp_path / "other.bmp"
+    for path, _ in folder.samples:  # of .bmp all have one size
+        Image.open(path).save(path.with_suffix(".bmp"))
+        path.unlink()
+    Image.new("RGB", (256, 256), (9, 99, 199)).save(other)
+    assert was_read(ImageFolder(tmp_path / "a"))
+    for path in tmp_path.rglob("*.bmp"):
+        os.utime(path, (10**9, 10**9))  # as out of an archive
+    assert was_read(ImageFolder(tmp_path / "a"))  # for what was touched
+    assert not was_read(ImageFolder(tmp_path / "a"))
+    change(tmp_path / "a" / "cat" / "1.bmp", other)
+    assert was_read(ImageFolder(tmp_path / "a"))
+
+
+def test_a_link_that_leads_to_another_file_and_a_picture_that_was_mended(tmp_path):
+    make_folder(tmp_path / "a", 3)
+    link, good = tmp_path / "a" / "cat" / "3.png", tmp_path / "a" / "dog" / "0.png"
+    link.symlink_to(tmp_path / "nowhere")
+    assert Statistics.of(ImageFolder(tmp_path / "a")).bad.keys() == {str(link)}
+    (tmp_path / "nowhere").write_bytes(b"nonsense")
+    assert Statistics.of(ImageFolder(tmp_path / "a")).bad == {str(link): "not a picture in any known format"}
+    (tmp_path / "nowhere").write_bytes(good.read_bytes())
+    assert was_read(ImageFolder(tmp_path / "a"))
+    Image.new("RGB", (256, 256)).save(tmp_path / "other.png")
+    link.unlink()
+    link.symlink_to(tmp_path / "other.png")
+    assert was_read(ImageFolder(tmp_path / "a"))
+
+
+def test_what_changes_meanwhile_or_cannot_be_read_for_now_is_not_kept(tmp_path, monkeypatch):
+    folder = make_folder(tmp_path / "a", 3)
+
+    def paint(done, total):
+        Image.new("RGB", (256, 256)).save(folder.samples[0][0])
+
+    Statistics.of(folder, progress=paint)
+    assert was_read(folder)
+
+    def busy(path):
+        if path == folder.samples[1][0]:
+            raise BadPicture(path, "Too many open files", unread=True)
+        return read_picture(path)
+
+    (tmp_path / "a" / "dog" / "0.png").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr("minicnn.data.statistics.read_picture", busy)
+        assert len(Statistics.of(folder).bad) == 1
+    assert was_read(folder)
+
+
+def test_a_drive_that_goes_away_is_an_error_and_no_mean_of_half_of_the_pictures(tmp_path):
+    folder = make_folder(tmp_path / "a", 40)
+
+    def unplug(done, total):
+        if done == 32:
+            (tmp_path / "a").rename(tmp_path / "gone")
+
+    with pytest.raises(DataError, match=r"a: its pictures can no longer be read: .*: No such file or directory"):
+        Statistics.of(folder, progress=unplug)
+
+
+@pytest.mark.parametrize("colour", [0, (255, 255, 255), (9, 99, 201)])
+def test_pictures_all_of_one_colour(tmp_path, colour):
+    for name in "abc":
+        (tmp_path / "set" / name).mkdir(parents=True)
+        Image.new("RGB", (256, 256), colour).save(tmp_path / "set" / name / "0.png")
+    statistics = Statistics.of(ImageFolder(tmp_path / "set"))
+    assert statistics.deviation == 1
+    assert (statistics.sigma == 0).all()
+    assert np.isfinite(statistics.axes).all()
+
+
+@pytest.mark.parametrize("change", [
+    lambda kept: {**kept, "mean": kept["mean"] * np.nan}, lambda kept: {**kept, "sigma": kept["sigma"] + np.inf},
+    lambda kept: {**kept, "mean": kept["mean"][:, :224, :224]}, lambda kept: {**kept, "mean": kept["mean"] - 300},
+    lambda kept: {**kept, "axes": kept["axes"].astype(">f8")}, lambda kept: {**kept, "bad": "[1, 2]"},
+    lambda kept: {name: kept[name] for name in ("mean", "sigma")}],
+    ids=["NaN", "inf", "shape", "range", "type", "names", "missing"])  # fmt: skip
+def test_a_kept_file_that_somebody_edited_is_replaced(tmp_path, change):
+    folder = make_folder(tmp_path / "a")
+    Statistics.of(folder)
+    [kept] = cache_folder().iterdir()
+    with np.load(kept) as file:
+        arrays = dict(file)
+    np.savez(kept, **change(arrays))
+    assert was_read(folder)
+    assert not was_read(folder)
+
+
+@pytest.mark.parametrize("home", [None, "", "/proc/nowhere"])
+def test_no_home_is_no_error(tmp_path, monkeypatch, home):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    if home is None:
+        monkeypatch.setattr("pathlib.Path.home", lambda: (_ for _ in ()).throw(RuntimeError("Could not determine it")))
+    monkeypatch.setenv("HOME", home or "/proc")
+    assert was_read(make_folder(tmp_path / "a"))
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", None])

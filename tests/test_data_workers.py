@@ -1,4 +1,5 @@
 """The workers: order, limits, and that none of them outlives its parent or dies unnoticed."""
+import importlib
 import operator
 import os
 import signal
@@ -147,3 +148,62 @@ def test_workers_end_with_their_parent_and_say_nothing(end, kill, code):
 def test_a_negative_count():
     with pytest.raises(ValueError, match="expected 0 or more processes, got -1"):
         Workers(-1)
+
+
+@pytest.mark.parametrize("most", [0, 2**16, 2**18], ids=["none may be widened", "the usual", "a quarter"])
+def test_pipes_as_wide_as_they_may_be(monkeypatch, most):
+    fcntl = pytest.importorskip("fcntl")
+    real, got = fcntl.fcntl, []
+
+    def unprivileged(pipe, what, size=0):
+        if what == fcntl.F_SETPIPE_SZ and size > most:
+            raise PermissionError(1, "Operation not permitted")
+        got.append(size)
+        return real(pipe, what, size)
+
+    monkeypatch.setattr(fcntl, "fcntl", unprivileged)
+    with Workers(1) as one:
+        assert list(one.starmap(bytes, [(2**21,)])) == [bytes(2**21)]
+    assert got == [most] * 2 * (most >= 2**17)
+
+
+def test_where_a_pipe_has_no_size_and_a_process_no_group(monkeypatch):
+    """As on macOS, and, by what its documentation says, on Windows."""
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    with Workers(1) as one:
+        assert list(one.starmap(divmod, [(7, 2)])) == [(3, 1)]
+
+
+@pytest.mark.parametrize("folder", ["a:b", "with space", "größe 'n\"", "$HOME", os.fsdecode(b"\xe9")])
+def test_modules_are_found_in_a_folder_of_any_name(tmp_path, monkeypatch, folder):
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "of_any_name.py").write_text("def double(x): return 2 * x\n")
+    monkeypatch.syspath_prepend(str(tmp_path / folder))
+    with Workers(1) as one:
+        assert list(one.starmap(importlib.import_module("of_any_name").double, [(4,)])) == [8]
+    del sys.modules["of_any_name"]
+
+
+@pytest.mark.parametrize("error", [OSError(11, "Resource temporarily unavailable"), OSError(24, "Too many open files"),
+                                   OSError(12, "Cannot allocate memory")], ids=str)  # fmt: skip
+def test_no_more_processes(monkeypatch, error):
+    def refuse(*given, **named):
+        raise error
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with Workers(1) as one, pytest.raises(WorkerDied, match=f"cannot be started: {error.strerror}: use fewer"):
+        list(one.starmap(abs, [(-1,)]))
+
+
+@pytest.mark.parametrize("words, redirections", [("-I -OO", ""), ("-W error -X dev", ""), ("-P -X utf8", "<&- 2>&-"),
+                                                 ("-E", "2>&-")])  # fmt: skip
+def test_whatever_python_was_asked_for(words, redirections):
+    program = f"import sys; sys.path[:] = {sys.path!r}\n" + """
+from minicnn.data.workers import Workers
+with Workers(1) as one:
+    print(*one.starmap(divmod, [(7, 2)] * 3), *one.starmap(print, [("among the answers",)]))
+"""
+    run = subprocess.run(["/bin/sh", "-c", f'exec "$0" {words} -c "$1" {redirections}', sys.executable, program],
+                         capture_output=True, text=True, check=False, timeout=60)  # fmt: skip
+    assert (run.returncode, run.stdout) == (0, "(3, 1) (3, 1) (3, 1) None\n")
+    assert run.stderr.strip() in ("", "among the answers")

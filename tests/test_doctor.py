@@ -57,6 +57,27 @@ def the(name):
     return finding
 
 
+@pytest.mark.parametrize("error", [ImportError("Numba needs NumPy 2.4 or less"), ModuleNotFoundError("numba"),
+                                   SystemError("initialization of _internal failed"), OSError("llvmlite.so")], ids=str)
+def test_a_processor_without_a_compiler(no_cupy, monkeypatch, capsys, error):
+    monkeypatch.setattr(doctor, "relu", raises(error))
+    finding = the("processor")
+    assert (finding.state, finding.text) == ("NO", str(error))
+    assert "pip install --force-reinstall numba" in finding.remedy
+    main(["doctor"])
+    assert "Traceback" not in capsys.readouterr().out
+
+
+def test_a_processor_that_computes_something_else(no_cupy, monkeypatch):
+    monkeypatch.setattr(doctor, "relu", lambda items, y, x: y.fill(1))
+    assert the("processor").text == "a kernel computed 5.0, not 3"
+
+
+def test_the_processor_says_how_many_cores_may_be_used(no_cupy, threads):
+    threads(7)
+    assert the("processor").text.startswith("7 cores, Numba 0.")
+
+
 def test_without_cupy_it_says_how_to_get_it(no_cupy, capsys):
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out

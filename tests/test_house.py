@@ -12,6 +12,7 @@ HOUSE = Path(__file__).parent.parent
 OPS = sorted(path.stem for path in (HOUSE / "minicnn" / "ops").glob("*.py") if path.stem not in ("__init__", "window"))
 
 MAY_IMPORT = {  # downwards only; a room that is not named stands on the top floor, where all of these may be imported
+    "console": set(),
     "device": set(),
     "kernels": set(),
     "memory": {"device"},
@@ -22,7 +23,7 @@ MAY_IMPORT = {  # downwards only; a room that is not named stands on the top flo
     "module": {"device", "tensor", "kernels"},
     "nn": {"device", "tensor", "settings", "ops", "module"},
     "optim": {"device", "memory", "tensor", "kernels"},
-    "data": {"kernels", "device"},
+    "data": {"console", "kernels", "device"},
     "models": {"device", "tensor", "op", "ops", "module", "nn", "optim"},
 }
 ONLY_IN = {"numba": {"kernels/__init__.py"}, "nvmath": {"kernels/graph.py"},

@@ -5,44 +5,98 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from ..console import printable
 from .picture import picture_suffixes
 
 
 class DataError(ValueError):
-    """The data are not as they must be; the message says where, what was expected and what was found."""
+    """The data are not as they must be; the message, in one line, says where, what was expected and what was found."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class ImageFolder:
-    """The pictures under `root`, which holds one folder a class.
+    """The pictures under `root`, which holds one folder a class.  A leading ~ is the user's home.
 
-    classes: the names of the classes, sorted; a label is a position in this list.
+    classes: the names of the classes, sorted; a label is a position in this list.  Of the Unicode forms of a name they
+        have the composed one (NFC), as Linux and Windows write it; macOS may write the other.
     samples: (path, label) of every picture, by class, then by name.
+    left_out: how many files are no samples, by suffix, hidden or inside further folders; see `left_out_in_words`.
 
-    Left out are hidden files, files whose suffix is not that of a picture, and folders inside a class.  A dangling
-    link and an unreadable file stay: they are found bad, and are named, when they are read.
+    Left out are files whose suffix is not that of a picture, hidden ones, and what is in folders inside a class.  A
+    dangling link and an unreadable file stay: they are found bad, and are named, when they are read.
 
     Raises DataError if the folder cannot be read, holds fewer than two classes, or has a class without a picture.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = Path(root)
-        self.classes, others = _listing(self.root)
+        self.root = expanded(root)
+        self.left_out: Counter[str] = Counter()
+        folders, others = _listing(self.root)
+        by_name: dict[str, list[str]] = {}
+        for folder in folders:
+            by_name.setdefault(unicodedata.normalize("NFC", folder), []).append(folder)
+        self.classes = sorted(by_name)
         if len(self.classes) < 2:
             raise DataError(f"{self.root}: expected a folder for each of two or more classes, "
-                            f"found {_some(self.classes + others)}")
+                            f"found {_some(self.classes + _visible(others))}")
+        if twice := [name for name, forms in by_name.items() if len(forms) > 1]:
+            raise DataError(f"{self.root}: expected one folder a class, found two whose names look the same, in two "
+                            f"forms of Unicode: {_some(twice)}: move the pictures of one into the other")
+        for file in others:
+            self._leave_out(file, "pictures beside the folders of the classes")
         self.samples: list[tuple[Path, int]] = []
         empty = []
         for label, name in enumerate(self.classes):
-            folder = self.root / name
-            pictures = [file for file in _listing(folder)[1] if Path(file).suffix.lower() in picture_suffixes()]
-            self.samples += [(folder / file, label) for file in pictures]
-            if not pictures:
+            place = self.root / by_name[name][0]
+            inside, files = _listing(place)
+            before = len(self.samples)
+            for file in files:
+                if _is_picture(file) and not file.startswith("."):
+                    self.samples.append((place / file, label))
+                else:
+                    self._leave_out(file, "hidden pictures")
+            for path in inside:
+                self.left_out["in folders inside a class"] += _count(place / path)
+            if len(self.samples) == before:
                 empty.append(name)
         if empty:
-            raise DataError(f"{self.root}: expected pictures in the folder of each class, found none in {_some(empty)}")
+            words = self.left_out_in_words()
+            raise DataError(f"{self.root}: expected pictures in the folder of each class, found none in {_some(empty)}"
+                            + f"; {words}" * bool(words))
+
+    def _leave_out(self, file: str, pictures: str) -> None:
+        """Count a file: by its suffix, or under the word for pictures."""
+        if _is_picture(file):
+            self.left_out[pictures] += not file.startswith("._")  # these macOS puts beside every file
+        elif not file.startswith("."):
+            self.left_out[Path(file).suffix.lower() or "without suffix"] += 1
+
+    def left_out_in_words(self) -> str:
+        """What is left out, most of all first, as "left out: .heic 12, without suffix 3"; or nothing."""
+        counts = [f"{printable(kind)} {count}"
+                  for kind, count in sorted(self.left_out.items(), key=lambda item: (-item[1], item[0])) if count]
+        return f"left out: {_some(counts)}" if counts else ""
+
+    def check_it_is_there(self, seen: Path | None) -> None:
+        """Raise DataError if the storage of the pictures has gone away: if `seen`, a picture that could be read before,
+        cannot be read any more, or, before any was, the folder itself."""
+        try:
+            if seen:
+                with open(seen, "rb") as file:
+                    file.read(1)
+            else:
+                os.listdir(self.root)
+        except OSError as error:
+            raise DataError(f"{self.root}: its pictures can no longer be read: {seen or self.root}: {error.strerror}: "
+                            f"is its drive still there?") from None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -53,11 +107,11 @@ def image_folders(root: str | os.PathLike[str]) -> tuple[ImageFolder, ImageFolde
 
     Raises DataError if one of the two is missing or wrong, or if their classes differ.
     """
-    root = Path(root)
+    root = expanded(root)
     folders, others = _listing(root)
     if not {"train", "val"} <= set(folders):
         raise DataError(f"{root}: expected the folders train and val, each with one folder a class, "
-                        f"found {_some(folders + others)}")
+                        f"found {_some(folders + _visible(others))}")
     train, val = ImageFolder(root / "train"), ImageFolder(root / "val")
     if train.classes != val.classes:
         only_train, only_val = (sorted(set(a.classes) - set(b.classes)) for a, b in ((train, val), (val, train)))
@@ -66,15 +120,39 @@ def image_folders(root: str | os.PathLike[str]) -> tuple[ImageFolder, ImageFolde
     return train, val
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """The path, where a leading ~ is the user's home, as a shell reads it; unless there is a folder of that name."""
+    path = Path(path)
+    if path.parts[:1] and path.parts[0].startswith("~") and not path.exists():
+        with suppress(RuntimeError):  # there is no such user, or he has no home
+            return path.expanduser()
+    return path
+
+
+def _visible(names: Iterable[str]) -> list[str]:
+    return [name for name in names if not name.startswith(".")]
+
+
+def _is_picture(file: str) -> bool:
+    return Path(file).suffix.lower() in picture_suffixes()
+
+
+def _count(folder: Path) -> int:
+    """How many files there are in a folder and in those inside it; of a link, which may lead anywhere, 1."""
+    if folder.is_symlink():
+        return 1
+    return sum(len(_visible(files)) for _, _, files in os.walk(folder))
+
+
 def _listing(folder: Path) -> tuple[list[str], list[str]]:
-    """The sorted names of the folders, and of everything else, in a folder; hidden ones are left out."""
+    """The sorted names of the folders that are not hidden, and of everything else, in a folder."""
     names: tuple[list[str], list[str]] = [], []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if not entry.name.startswith("."):
-                    # DirEntry asks the disk about links only, but fails on one that leads to itself.
-                    is_folder = os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+                # DirEntry asks the disk about links only, but fails on one that leads to itself.
+                is_folder = os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+                if not (is_folder and entry.name.startswith(".")):
                     names[0 if is_folder else 1].append(entry.name)
     except FileNotFoundError:
         raise DataError(f"{folder}: expected a folder of pictures, found nothing there") from None

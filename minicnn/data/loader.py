@@ -42,6 +42,7 @@ class Loader:
         self.seed = seed
         self.scale = scale
         self.bad: dict[str, str] = {}
+        self._seen: Path | None = None  # of the pictures that could be read, the last
         self._workers = Workers(workers)
 
     def __len__(self) -> int:
@@ -58,7 +59,8 @@ class Loader:
         images: (N, 3, 224, 224), in memory with the batch fastest: images.transpose(1, 2, 3, 0) is contiguous.
         labels: (N,).  A batch of which no picture can be read comes empty, so that the number of batches
         tells the place in the epoch.
-        Raises DataError if that is so for a whole epoch, and WorkerDied if a worker process is killed.
+        Raises DataError if that is so for a whole epoch, or once the storage of the pictures has gone away; and
+        WorkerDied if a worker process is killed.
         """
         order = np.arange(len(self.folder))
         if self.train:
@@ -67,9 +69,12 @@ class Loader:
         tasks = (self._task(number, order[first:first + self.batch_size].tolist()) for first in starts)
         found, device = False, device or cpu(0)
         mean = device.bring(np.ascontiguousarray(self.statistics.mean))
-        for pictures, (places, noise, labels, bad) in device.ahead(self._workers.starmap(_prepare, tasks)):
-            self.bad |= bad
+        for pictures, (places, noise, labels, bad, seen) in device.ahead(self._workers.starmap(_prepare, tasks)):
+            self.bad |= {path: reason for path, (reason, _) in bad.items()}
+            self._seen = seen or self._seen
             found |= len(labels) > 0
+            if any(unread for _, unread in bad.values()):
+                self.folder.check_it_is_there(self._seen)
             with device:
                 images = views(pictures, device.bring(places), device.bring(noise), mean, self.scale)
             yield images, labels
@@ -99,19 +104,20 @@ class Loader:
 
 def _prepare(samples: list[tuple[Path, int]], seeds: list[np.random.SeedSequence | None], sigma: NDArray[np.float32],
              axes: NDArray[np.float32]) -> tuple[NDArray[np.uint8], tuple[Any, ...]]:
-    """A batch: pictures (N, 256, 256, 3), their places and noise (3, N), labels (N,) and the bad pictures, which are in
-    none of these."""
-    pictures, places, noises, labels, bad = [], [], [], [], {}
+    """A batch: pictures (N, 256, 256, 3), their places and noise (3, N), labels (N,); the bad pictures, which are in
+    none of these: the reason, and whether it was the machine that could not read it; the path of the last good one."""
+    pictures, places, noises, labels, bad, seen = [], [], [], [], {}, None
     for (path, label), seed in zip(samples, seeds, strict=True):
         try:
             pictures.append(read_picture(path))
         except BadPicture as error:
-            bad[str(path)] = error.reason
+            bad[str(path)] = error.reason, error.unread
             continue
+        seen = path
         place, noise = CENTRE if seed is None else draw(sigma, axes, np.random.default_rng(seed))
         places.append(place)
         noises.append(noise)
         labels.append(label)
     return (np.array(pictures, np.uint8).reshape(-1, SIDE, SIDE, 3),
             (np.array(places, np.uint8).reshape(-1, 3).T.copy(), np.array(noises, np.float32).reshape(-1, 3).T.copy(),
-             np.array(labels, np.int64), bad))
+             np.array(labels, np.int64), bad, seen))

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from ..console import printable
+
 SIDE = 256
 BACKGROUND = (255, 255, 255)  # what transparent pixels show: white, as on a page
 LARGEST = 89_478_485  # pixels: the size from which Pillow suspects a decompression bomb
@@ -23,15 +25,20 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP", "JPEG2000")
 
 
 class BadPicture(Exception):
-    """A file that is no picture, or a broken one.  path: the file; reason: what is wrong with it."""
+    """A file that is no picture, or a broken one.
 
-    def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
-        super().__init__(path, reason)
+    path: the file; reason: what is wrong with it; unread: whether the machine could not read it, for want of the file,
+    a right, a drive or memory, so that nothing is known of the picture itself.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], reason: str, unread: bool = False) -> None:
+        super().__init__(path, reason, unread)
         self.path = path
         self.reason = reason
+        self.unread = unread
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return printable(f"{self.path}: {self.reason}")
 
 
 @functools.cache
@@ -60,7 +67,8 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
             ImageOps.exif_transpose(image, in_place=True)
             return np.array(_square(image))
     except Exception as error:  # a broken file makes Pillow raise nearly anything: OSError, SyntaxError, struct.error
-        raise BadPicture(path, _reason(error)) from error
+        unread = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
+        raise BadPicture(path, _reason(error), unread) from error
 
 
 def _decode(file: IO[bytes]) -> Image.Image:

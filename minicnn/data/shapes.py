@@ -6,7 +6,12 @@ quality of the JPEG.
 """
 from __future__ import annotations
 
+import atexit
+import hashlib
 import math
+import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +26,7 @@ from .workers import Workers
 
 VERSION = 3  # to be changed with anything that changes a pixel
 CHUNK = 50  # pictures a task
+DIGEST = "digest.txt"  # beside train/ and val/: what they held when they were drawn
 
 Field = NDArray[np.floating[Any]]
 
@@ -116,16 +122,42 @@ def built_in_set(cache: Path | None = None, *, seed: int = 0, train: int = 2500,
                  progress: Callable[[int, int], object] | None = None) -> Path:
     """A folder train/<pattern>/*.jpg, val/<pattern>/*.jpg with `train` and `val` pictures, drawn unless it is there.
 
-    Every picture depends on the seed and on its own place alone.
-    cache: where to keep the folder; without it, the cache folder of minicnn.
+    Every picture depends on the seed and on its own place alone.  A set of which anything is missing or was changed is
+    drawn anew.
+    cache: where to keep the folder; without it, the cache folder of minicnn, or where that cannot be written a
+        temporary folder that is deleted when the program ends.
     progress: called as progress(pictures done, pictures in all).
     Raises DataError if the folder cannot be written.
     """
-    root = (cache or cache_folder()) / f"shapes-{VERSION}-seed{seed}-{train}-{val}"
-    if root.is_dir():
+    name = f"shapes-{VERSION}-seed{seed}-{train}-{val}"
+    try:
+        root = (cache or cache_folder()) / name
+        return _drawn(root, seed, train, val, workers, progress)
+    except OSError as error:
+        if cache:
+            raise _not_here(root, error) from error
+    try:
+        root = Path(tempfile.mkdtemp(prefix="minicnn-")) / name
+        atexit.register(shutil.rmtree, root.parent, ignore_errors=True)
+        return _drawn(root, seed, train, val, workers, progress)
+    except OSError as error:
+        raise _not_here(Path(tempfile.tempdir or "") / name, error) from error
+
+
+def _not_here(root: Path, error: OSError) -> DataError:
+    return DataError(f"{root}: the built-in set cannot be written here: {error.strerror or error}; set "
+                     f"XDG_CACHE_HOME to a folder that can be written, or give a folder of your own pictures")
+
+
+def _drawn(root: Path, seed: int, train: int, val: int, workers: int,
+           progress: Callable[[int, int], object] | None) -> Path:
+    """The folder `root` with the whole set in it.  Raises OSError if it cannot be written."""
+    if _is_whole(root):
         return root
     try:
         with written_aside(root) as aside, Workers(workers) as pool:
+            if root.exists():
+                os.replace(root, aside.with_name("damaged"))
             places = [(split, number) for split, count in (("train", train), ("val", val)) for number in range(count)]
             for split in ("train", "val"):
                 for name in PATTERNS:
@@ -134,11 +166,29 @@ def built_in_set(cache: Path | None = None, *, seed: int = 0, train: int = 2500,
             for done, _ in enumerate(pool.starmap(_write, tasks), 1):
                 if progress:
                     progress(min(done * CHUNK, len(places)), len(places))
-    except OSError as error:
-        if not root.is_dir():  # else another process was faster
-            raise DataError(f"{root}: the built-in set cannot be written here: {error.strerror}; set XDG_CACHE_HOME "
-                            f"to a folder that can be written, or give a folder of your own pictures") from error
+            (aside / DIGEST).write_text(_digest(aside), encoding="ascii")
+    except OSError:
+        if not _is_whole(root):  # else another process was faster
+            raise
     return root
+
+
+def _digest(root: Path) -> str:
+    """A hash of all files in train/ and val/: their names and what is in them."""
+    digest = hashlib.sha256()
+    for path in sorted(path for split in ("train", "val") for path in (root / split).rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode(errors="surrogateescape"))
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _is_whole(root: Path) -> bool:
+    """Whether every picture is as it was drawn: to read them all takes a fifth of a second."""
+    try:
+        return (root / DIGEST).read_text(encoding="ascii") == _digest(root)
+    except (OSError, ValueError):
+        return False
 
 
 def _write(root: Path, seed: int, places: list[tuple[str, int]]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 
 from .cache import cache_folder, written_aside
@@ -39,40 +39,53 @@ class Statistics:
 
     @property
     def deviation(self) -> float:
-        """√(mean of sigma²): the standard deviation of a pixel's value, over all channels."""
-        return float(np.sqrt(np.mean(np.square(self.sigma, dtype=np.float64))))
+        """√(mean of sigma²): the standard deviation of a pixel's value, over all channels.
+
+        It is 1 where all pixels of all pictures have one colour: what does not vary need not be scaled.
+        """
+        return float(np.sqrt(np.mean(np.square(self.sigma, dtype=np.float64)))) or 1.0
 
     @classmethod
     def of(cls, folder: ImageFolder, *, workers: int = 0,
            progress: Callable[[int, int], object] | None = None) -> Statistics:
         """The statistics of all pictures of a folder, the same whatever the number of workers.
 
-        They are kept in the cache folder, if that can be written, under the names and the sizes of the files: where
-        these are the same, no picture is read again.
+        They are kept in the cache folder, if that can be written: where no file was written, moved or put in another's
+        place since, no picture is read again.  They are not kept where a picture could not be read for a reason that
+        may pass.
         progress: called as progress(pictures done, pictures in all).
-        Raises DataError if no picture can be read.
+        Raises DataError if no picture can be read, or if none can be read any more.
         """
-        kept = cache_folder() / f"statistics-{_fingerprint(folder)}.npz"
-        with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # not there, or broken
-            return _load(kept, folder.root)
-        statistics = _measure(folder, workers, progress)
-        with suppress(OSError):
-            _save(statistics, kept, folder.root)
+        name = f"statistics-{_fingerprint(folder)}.npz"
+        with suppress(Exception):  # not there, or damaged in whatever way
+            return _load(cache_folder() / name, folder)
+        statistics, unread = _measure(folder, workers, progress)
+        if not unread:
+            with suppress(OSError):
+                _save(statistics, cache_folder() / name, folder.root)
         return statistics
 
 
-def _measure(folder: ImageFolder, workers: int, progress: Callable[[int, int], object] | None) -> Statistics:
+def _measure(folder: ImageFolder, workers: int,
+             progress: Callable[[int, int], object] | None) -> tuple[Statistics, int]:
+    """The statistics, and how many pictures the machine could not read."""
     paths = [path for path, _ in folder.samples]
     bad: dict[str, str] = {}
+    unread, seen = 0, None
     # Sums of integers: exact, so their order does not matter.
     total = np.zeros((SIDE, SIDE, 3), np.int64)
     products = np.zeros((3, 3), np.int64)
     with Workers(workers) as pool:
         tasks = ((paths[start:start + CHUNK],) for start in range(0, len(paths), CHUNK))
-        for done, (chunk_total, chunk_products, chunk_bad) in enumerate(pool.starmap(_sums, tasks), 1):
+        for done, (chunk_total, chunk_products, chunk_bad, chunk_unread, last) in enumerate(
+                pool.starmap(_sums, tasks), 1):
             total += chunk_total
             products += chunk_products
             bad |= chunk_bad
+            unread += chunk_unread
+            seen = last or seen
+            if chunk_unread:
+                folder.check_it_is_there(seen)
             if progress:
                 progress(min(done * CHUNK, len(paths)), len(paths))
     good = len(paths) - len(bad)
@@ -84,35 +97,44 @@ def _measure(folder: ImageFolder, workers: int, progress: Callable[[int, int], o
     eigenvalues, axes = np.linalg.eigh(products / pixels - np.outer(colour, colour))
     return Statistics(mean=(total / good).transpose(2, 0, 1).astype(np.float32),
                       sigma=np.sqrt(np.maximum(eigenvalues, 0)).astype(np.float32),  # rounding may go below 0
-                      axes=axes.astype(np.float32), bad=bad)
+                      axes=axes.astype(np.float32), bad=bad), unread
 
 
-def _sums(paths: list[Path]) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, str]]:
-    """Sums over pictures of the pixels (256, 256, 3) and, over their pixels too, of r rᵀ (3, 3) for r = (R, G, B)."""
+def _sums(paths: list[Path]) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, str], int, Path | None]:
+    """Sums over pictures of the pixels (256, 256, 3) and, over their pixels too, of r rᵀ (3, 3) for r = (R, G, B); the
+    bad pictures, how many of them could not be read, and the last of the good."""
     total = np.zeros((SIDE, SIDE, 3), np.int64)
     products = np.zeros((3, 3), np.int64)
-    bad = {}
+    bad, unread, last = {}, 0, None
     for path in paths:
         try:
             picture = read_picture(path)
         except BadPicture as error:
             bad[str(path)] = error.reason
+            unread += error.unread
             continue
+        last = path
         total += picture
         colours = picture.reshape(-1, 3).astype(np.float64)
         products += (colours.T @ colours).astype(np.int64)  # exact: 255² · 256² is far below 2⁵³
-    return total, products, bad
+    return total, products, bad, unread, last
 
 
 def _fingerprint(folder: ImageFolder) -> str:
-    """A hash of the name and the size of every file."""
-    digest = hashlib.sha256(b"1")  # the version: to be changed with what is computed or how it is kept
+    """A hash of what the disk knows of every file, after links: name, size, when it was written, which file it is, and
+    when any of that was changed last.  The last cannot be set, as the others can; Windows has no such time.
+
+    To hash what is in the files would need each picture read at every start: minutes for a million, where this takes
+    seconds.
+    """
+    digest = hashlib.sha256(f"2 {PIL.__version__}".encode())  # 2: to be changed with what is computed or how it is kept
     for path, _ in folder.samples:
         try:
-            size = os.stat(path).st_size
+            found = os.stat(path)
+            state = f"{found.st_size} {found.st_mtime_ns} {found.st_ino} {found.st_ctime_ns}"
         except OSError:
-            size = -1
-        digest.update(os.fsencode(path.relative_to(folder.root)) + b"\0%d\0" % size)
+            state = "not there"
+        digest.update(os.fsencode(path.relative_to(folder.root)) + f"\0{state}\0".encode())
     return digest.hexdigest()[:32]
 
 
@@ -122,7 +144,13 @@ def _save(statistics: Statistics, path: Path, root: Path) -> None:
         np.savez(aside, mean=statistics.mean, sigma=statistics.sigma, axes=statistics.axes, bad=json.dumps(bad))
 
 
-def _load(path: Path, root: Path) -> Statistics:
+def _load(path: Path, folder: ImageFolder) -> Statistics:
+    """Raises nearly anything where the file is not as it was written."""
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as kept:
-        bad = {str(root / name): reason for name, reason in json.loads(str(kept["bad"])).items()}
-        return Statistics(kept["mean"], kept["sigma"], kept["axes"], bad)
+        bad = {str(folder.root / name): str(reason) for name, reason in json.loads(str(kept["bad"])).items()}
+        statistics = Statistics(kept["mean"], kept["sigma"], kept["axes"], bad)
+    for array, shape, low, high in ((statistics.mean, (3, SIDE, SIDE), 0, 255), (statistics.sigma, (3,), 0, 255),
+                                    (statistics.axes, (3, 3), -1.001, 1.001)):
+        if array.dtype != np.float32 or array.shape != shape or not ((low <= array) & (array <= high)).all():
+            raise ValueError("not what was kept")
+    return statistics

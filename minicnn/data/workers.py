@@ -21,6 +21,8 @@ from itertools import starmap
 from types import TracebackType
 from typing import Any, TypeVar
 
+from .. import console
+
 T = TypeVar("T")
 
 
@@ -38,7 +40,11 @@ class Workers:
         if count < 0:
             raise ValueError(f"Workers: expected 0 or more processes, got {count}")
         self.count = count
-        self._threads = ThreadPoolExecutor(max(count, 1))
+        self._begin()
+
+    def _begin(self) -> None:
+        self._parent = os.getpid()
+        self._threads = ThreadPoolExecutor(max(self.count, 1))
         self._own = threading.local()  # .process: the one that belongs to the current thread
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -52,6 +58,8 @@ class Workers:
         if not self.count:
             yield from starmap(function, tasks)
             return
+        if self._parent != os.getpid():
+            self._begin()  # a forked process has none of the threads, and the processes are its parent's
         ahead: deque[Future[T]] = deque()
         try:
             for task in tasks:
@@ -66,6 +74,8 @@ class Workers:
 
     def close(self) -> None:
         """End the processes and wait for their end.  May be called twice."""
+        if self._parent != os.getpid():
+            return
         self._threads.shutdown(wait=False, cancel_futures=True)
         for process in self._processes:
             process.kill()
@@ -90,7 +100,7 @@ class Workers:
             process.stdin.flush()
             answer: T = pickle.load(process.stdout)
             return answer
-        except (EOFError, BrokenPipeError, pickle.UnpicklingError):
+        except (EOFError, OSError, pickle.UnpicklingError):  # of a broken pipe Windows says "invalid argument"
             self._own.process = None
             code = process.wait()
             end = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
@@ -98,19 +108,41 @@ class Workers:
                              f"if memory is short, use fewer workers") from None
 
     def _start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", "from minicnn.data.workers import serve; serve()"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            pipesize=2**20,  # a batch is tens of megabytes, and the usual 64 kB takes twice as long
-            process_group=0,  # the Ctrl-C of a terminal goes to the parent alone
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path),
-                              "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
+        # Not by PYTHONPATH: a path may have a colon in it.  The encoding of names of files is that of the parent.
+        program = f"import sys; sys.path[:] = {sys.path!a}; from minicnn.data.workers import serve; serve()"
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-X", f"utf8={sys.flags.utf8_mode}", "-c", program],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                process_group=0,  # the Ctrl-C of a terminal goes to the parent alone: so on Windows
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+                env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
+        except OSError as error:
+            raise WorkerDied(f"a worker process cannot be started: {error.strerror or error}: use fewer workers, or "
+                             f"none") from error
         self._processes.append(process)
+        for pipe in (process.stdin, process.stdout):
+            widen(pipe)
         return process
+
+
+def widen(pipe: Any) -> None:
+    """Let a pipe hold a megabyte, if we may: a batch is tens of them, and the usual 64 kB takes twice as long.
+
+    Who is not root may have 64 MiB of pipes in all (fcntl(2), F_SETPIPE_SZ); only Linux lets a size be asked for.
+    """
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        for size in (2**20, 2**19, 2**18, 2**17):
+            with suppress(PermissionError):
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, size)
+                return
 
 
 def serve() -> None:
     """The whole life of a worker process: answer tasks until the parent is gone."""
+    console.prepare()  # for a parent whose error output is closed
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     tasks, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library may print goes to the error output, not among the answers
