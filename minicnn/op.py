@@ -1,19 +1,34 @@
-"""The border between tensors and arrays: outside an op everything is a Tensor, inside everything is an array."""
+"""The border between tensors and arrays: outside an op everything is a Tensor, inside everything is an array.
+
+What an op computes in, by what it is given:
+
+- Real numbers: in their own type. Beside one another, single precision and double make double in arithmetic, as in
+  NumPy; what sums up products (linear, matmul, conv2d) takes one type alone. Numbers written in Python take the type
+  of the arrays beside them.
+- Whole numbers and bool, which counts as 0 and 1: what moves numbers or picks one keeps their type; add, subtract,
+  multiply, negative, power, matmul and sum give whole numbers of 64 bits, or an error where one does not fit, and never
+  wrap around; everything else takes them as real numbers, of the type of the real ones beside them, or computes in
+  double and rounds to single.
+- So double precision comes from double alone, half from ``ops.half`` alone, and nothing but double from double.
+- ∞ and NaN are values like others, with no warning.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from .device import Device, current_device
-from .memory import Array, stored
+from .memory import Array, array_of, stored
+from .settings import OutOfRange
 from .tensor import Carry, Node, Tensor, recording, watchers, wrap
 
-__all__ = ["as_tensor", "op", "remember"]
+__all__ = ["as_tensor", "exactly", "one_type", "op", "remember"]
 
 
 def as_tensor(x: Any, device: Device) -> Tensor:
@@ -46,40 +61,122 @@ def remember(name: str, y: Array, inputs: Sequence[Any], gradients: Sequence[Car
     return tensor
 
 
-def op(function: Callable[..., Any]) -> Callable[..., Tensor]:
+@overload
+def op(function: Callable[..., Any]) -> Callable[..., Tensor]: ...
+@overload
+def op(*, whole: str) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]: ...
+def op(function: Callable[..., Any] | None = None, *, whole: str = "") -> Any:
     """Turn a function of arrays into an op on tensors.
 
     function(*arrays, **settings) returns y and, for each array, the function that carries ∂L/∂y to ∂L/∂array.
     Positional arguments are values: tensors, arrays or numbers. Keyword arguments are settings, plain Python.
+    whole: names of the arrays whose whole numbers come as they are. All others come as real numbers of one type.
 
-    The op raises ValueError when its tensors live on different devices.
+    The op raises ValueError when its tensors live on different devices, and TypeError for what is no real number. All
+    its errors begin with its name.
     """
+    if function is None:
+        return functools.partial(op, whole=whole)
     name, signature = function.__name__, inspect.signature(function)
-    count = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in signature.parameters.values())
+    values_of = [p for p in signature.parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    known = signature.parameters.keys() - {p.name for p in values_of}
+    many = any(p.kind is p.VAR_POSITIONAL for p in values_of)
+    real = [i for i, p in enumerate(values_of) if p.name not in whole.split() and not many]
+
+    def arranged(values: tuple[Any, ...], settings: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Each value in its place: it may have been given by its name, or left out where it may be None."""
+        if many and values and isinstance(values[0], (list, tuple)):
+            if len(values) > 1:
+                raise TypeError(f"{name}: a list and {len(values) - 1} more: give all in the list, settings by name")
+            values = tuple(values[0])
+        if (len(values) == len(values_of) or many) and settings.keys() <= known:
+            return values, settings
+        try:
+            given = signature.bind(*values, **settings)
+        except TypeError as error:
+            plain = signature.replace(return_annotation=signature.empty, parameters=[
+                p.replace(annotation=p.empty) for p in signature.parameters.values()])  # fmt: skip
+            raise TypeError(f"{name}: {error}: write {name}{plain}") from None
+        given.apply_defaults()
+        return given.args, given.kwargs
 
     @functools.wraps(function)
     def lifted(*values: Any, **settings: Any) -> Tensor:
-        if len(values) < count:  # a value was given by its name, or one that may be None was left out
-            given = signature.bind(*values, **settings)
-            given.apply_defaults()
-            values, settings = given.args, given.kwargs
-        devices = sorted({x.device for x in values if isinstance(x, Tensor)}, key=repr)
-        if len(devices) > 1:
-            raise ValueError(f"{name}: inputs live on {' and '.join(map(repr, devices))}: bring them together "
-                             "with .to(device)")
-        with devices[0] if devices else current_device() as device:
-            inputs = [_input(x, device) for x in values]
-            if not any(isinstance(x, Tensor) for x in inputs):
-                inputs = [x if x is None else Tensor(x, device=device) for x in inputs]
-            y, *gradients = function(*(x._array if isinstance(x, Tensor) else x for x in inputs), **settings)
-            return remember(name, y, inputs, gradients, device)
+        try:
+            values, settings = arranged(values, settings)
+            devices = sorted({x.device for x in values if isinstance(x, Tensor)}, key=repr)
+            if len(devices) > 1:
+                raise ValueError(f"{name}: inputs live on {' and '.join(map(repr, devices))}: bring them together "
+                                 "with .to(device)")
+            with np.errstate(all="ignore"), devices[0] if devices else current_device() as device:
+                inputs = [x if isinstance(x, Tensor) or (x is None and not many and values_of[i].default is None) else
+                          _input(name, x, device) for i, x in enumerate(values)]
+                if not any(isinstance(x, Tensor) for x in inputs):
+                    inputs = [x if x is None else Tensor(array_of(x, name=name), device=device) for x in inputs]
+                arrays = [x._array if isinstance(x, Tensor) else _exact(x) for x in inputs]
+                if {getattr(arrays[i], "dtype", None) for i in real if arrays[i] is not None} - {_SINGLE}:
+                    given = [i for i in real if arrays[i] is not None]
+                    same = one_type(name, **{values_of[i].name: arrays[i] for i in given})
+                    for i, array in zip(given, same, strict=True):
+                        arrays[i] = array
+                y, *gradients = function(*arrays, **settings)
+                return remember(name, y, inputs, gradients, device)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            if str(error).startswith(f"{name}: "):
+                raise
+            kind = OutOfRange if isinstance(error, LookupError) else (
+                TypeError if isinstance(error, (AttributeError, TypeError)) else ValueError)  # fmt: skip
+            raise kind(f"{name}: {error}") from error
 
     return lifted
 
 
-def _input(x: Any, device: Device) -> Any:
-    """A tensor as it is; None and numbers too, as Python numbers, since a NumPy scalar would turn single precision
-    into double; anything else as a new tensor, so that no graph holds an array that somebody may write to."""
-    if not isinstance(x, Tensor) and getattr(x, "shape", None) == ():
-        return x.item()
-    return x if isinstance(x, (Tensor, bool, int, float)) or x is None else Tensor(x, device=device)
+def _input(name: str, x: Any, device: Device) -> Any:
+    """Numbers as Python's, since a NumPy scalar would turn single precision into double; anything else as a new tensor,
+    so that no graph holds an array that somebody may write to."""
+    if isinstance(x, (float, bool)):
+        return float(x) if isinstance(x, float) else x
+    array = array_of(x, name=name)
+    return Tensor(array, device=device) if array.shape else array.item()
+
+
+def _exact(x: Any) -> Any:
+    """A number as it is, unless single precision cannot hold it: then of a type that does, to be computed in."""
+    if isinstance(x, int) and abs(x) > 1 << 24:
+        return np.int64(x)
+    if isinstance(x, float) and x and math.isfinite(x) and not _TINY < abs(x) < _HUGE:
+        return np.float64(x)
+    return x
+
+
+_SINGLE = np.dtype(np.float32)
+_TINY, _HUGE = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+
+
+def one_type(op: str, **arrays: Any) -> list[Array]:
+    """Arrays and numbers as arrays of one type of real numbers: that of the real ones, and double where all are whole.
+
+    Raises ValueError where real ones differ in type.
+    """
+    real = {name: x.dtype for name, x in arrays.items() if getattr(x, "dtype", np.dtype(int)).kind == "f"}
+    if len(set(real.values())) > 1:
+        raise ValueError(f"{op}: {', '.join(f'{name} {dtype}' for name, dtype in real.items()).replace(' ', ' is ', 1)}"
+                         ": give all one type, as by .astype(np.float32)")
+    dtype = next(iter(real.values()), np.dtype(np.float64))
+    like = next((x for x in arrays.values() if not isinstance(x, (int, float, np.generic))), np.zeros(()))
+    return [np.full_like(like, x, dtype, shape=()) if isinstance(x, (int, float, np.generic)) else
+            x.astype(dtype, copy=False) for x in arrays.values()]  # fmt: skip
+
+
+def exactly(op: str, function: Callable[..., Array], *xs: Any) -> Array:
+    """function(*xs) of arrays and numbers; where all are whole, in 64 bits, or ValueError where these do not suffice.
+
+    What wraps around is wrong by 2⁶⁴, which the same in double precision shows.
+    """
+    if any(isinstance(x, float) or getattr(x, "dtype", np.dtype(int)).kind == "f" for x in xs):
+        return function(*xs)
+    y, rough = (function(*(x.astype(t) if hasattr(x, "dtype") else t(x) for x in xs)) for t in (np.int64, np.float64))
+    if not (abs(rough - y) < 2.0**62).all():
+        raise ValueError(f"{op}: a result is beyond the whole numbers of 64 bits: give real numbers, as by "
+                         "dtype=np.float64")
+    return y

@@ -25,7 +25,7 @@ class OutOfRange(ValueError, IndexError):
 def shown(value: Any) -> str:
     """The value in a message: short, whatever it is."""
     try:
-        text = repr(value)
+        text = " ".join(repr(value).split())
     except Exception:  # a foreign object, or an int of more digits than Python prints
         text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -17,6 +17,7 @@ import numpy as np
 
 from .device import Device, current_device
 from .memory import Array, array_of, stored
+from .settings import flag
 
 __all__ = ["Carry", "GradientShapeError", "Node", "Tensor", "no_grad", "recording", "watchers", "wrap"]
 
@@ -29,25 +30,28 @@ watchers: list[Any] = []  # are told what each op made and what each gradient fu
 class Tensor:
     """An array of float32 or float64 (half: see ``ops.half``) that remembers how it was computed.
 
-    data: array or number, copied. Python numbers become float32; arrays keep their dtype. (Whole numbers stay whole,
-        as labels and indexes, and take no gradient.)
+    data: array, number, or a list of them, copied. Python numbers become float32; arrays keep their dtype. (Whole
+        numbers stay whole, as labels and indexes, and take no gradient.) See ``memory.array_of``.
     requires_grad: collect ∂L/∂self in ``.grad`` when ``L.backward()`` is called.
     device: where the copy shall live; if left out, on the current device: cpu(0), or that of a ``with device:``.
 
-    Raises TypeError where data is not numbers, or a gradient is asked of whole numbers.
+    Raises TypeError where data is not numbers, or a gradient is asked of whole numbers, and ValueError where a number
+    does not fit the dtype.
     """
 
     __slots__ = ("__weakref__", "_array", "_made", "_users", "age", "device", "grad", "requires_grad")
     __array_ufunc__ = None  # array + tensor is tensor.__radd__(array), not an array of tensors
 
     def __init__(self, data: Any, *, requires_grad: bool = False, dtype: Any = None, device: Device | None = None):
+        if not isinstance(device, (Device, type(None))):
+            raise TypeError(f"Tensor: device is {device!r}: give cpu(0), cuda(0) or minicnn.device(name)")
         array = array_of(data, dtype)
-        if requires_grad and array.dtype.kind != "f":
+        if flag("Tensor", "requires_grad", requires_grad) and array.dtype.kind != "f":
             raise TypeError(f"Tensor: requires_grad needs real numbers, got {array.dtype}: write 1.0 for 1, or give "
                             "dtype=np.float32")
         self.device = device or current_device()
         with self.device:
-            self._become(stored(self.device.put(array)), requires_grad)
+            self._become(stored(self.device.put(array)), bool(requires_grad))
 
     def _become(self, array: Array, requires_grad: bool) -> None:
         self._array = array  # always in the engine's memory order, see stored()
@@ -98,6 +102,7 @@ class Tensor:
 
     # -- gradients ----------------------------------------------------------------------------------------------------
 
+    @np.errstate(all="ignore")  # ∞ and NaN are values, as in ops
     def backward(self, gradient: Any = None) -> None:
         """Add ∂self/∂x to ``x.grad`` of every leaf x that requires a gradient, and free the graph on the way.
 

@@ -102,6 +102,8 @@ KEPT = "test_tensor.py::test_the_graph_keeps_what_gradients_need_and_nothing_els
 HALF = "test_alexnet_in_half_precision_is_the_processors_but_for_rounding"
 cuda_loss, cuda_prelude = cuda("cross_entropy.cu", "cross_entropy"), cuda("prelude.cuh")
 tensor, op, memory = (house(name, "test_tensor.py") for name in ("tensor", "op", "memory"))
+border, arrays = house("op", "test_op.py"), house("memory", "test_memory.py")
+settings = house("settings", "test_settings.py")
 nn, optim = house("nn", "test_nn.py"), house("optim", "test_optim.py")
 alexnet = house("models/alexnet", "test_alexnet.py")
 BITS = "test_kernels.py::test_results_are_the_same_to_the_last_bit_for_any_number_of_threads"
@@ -114,9 +116,9 @@ CONTROLS = [  # no faults: whatever turns red here, the runner made red
 
 FAULTS = [
     # -- arithmetic ----------------------------------------------------------------------------------------------------
-    arithmetic("nothing summed over broadcast axes", "    g = g.sum(axis=tuple(range(",
-               "    return g\n    g = g.sum(axis=tuple(range(", verdict=BROADCAST, case="add"),
-    arithmetic("axes of size 1 not summed", "g.sum(axis=tuple(i for i, size in enumerate(shape) if size == 1), "
+    arithmetic("nothing summed over broadcast axes", "    g = total(g, tuple(range(",
+               "    return g\n    g = total(g, tuple(range(", verdict=BROADCAST, case="add"),
+    arithmetic("axes of size 1 not summed", "total(g, tuple(i for i, size in enumerate(shape) if size == 1), "
                "keepdims=True)", "g", verdict=BROADCAST, case="multiply"),
     arithmetic("a − b: gb has the sign of ga", "summed_to(-gy, B)", "summed_to(gy, B)", verdict="wrong sign",
                case="subtract"),
@@ -128,7 +130,7 @@ FAULTS = [
     arithmetic("a^b: ga without b", "0, b * a **", "0, a **", case="power"),
     arithmetic("a^b: ln 0 at a = 0", "np.log(where(np.equal(a, 0), 1, a))", "np.log(a)", verdict="not finite",
                case="power"),
-    arithmetic("−x: gradient without its sign", "return -x, lambda gy: -gy", "return -x, lambda gy: gy",
+    arithmetic("−x: gradient without its sign", "neg, x), lambda gy: -gy", "neg, x), lambda gy: gy",
                verdict="wrong sign", case="negative"),
     arithmetic("tanh: 1 − y for 1 − y²", "(1 - y * y)", "(1 - y)", case="tanh"),
     arithmetic("sigmoid: without 1 − y", "gy * y * (1 - y)", "gy * y", case="sigmoid"),
@@ -136,17 +138,40 @@ FAULTS = [
                case="log"),
     # -- reductions ----------------------------------------------------------------------------------------------------
     reduce("mean: gradient not divided by n", "shape) / n", "shape)", verdict="constant factor", case="mean"),
-    reduce("sum: reduced axes not put back", "keepdims=keepdims), lambda gy: np.broadcast_to(gy if keepdims else "
-           "kept(gy, axes), shape)\n", "keepdims=keepdims), lambda gy: np.broadcast_to(gy, shape)\n", case="sum"),
+    reduce("sum: reduced axes not put back", "return y, lambda gy: np.broadcast_to(gy if keepdims else "
+           "kept(gy, axes), shape)\n", "return y, lambda gy: np.broadcast_to(gy, shape)\n", case="sum"),
     reduce("max: every tied element gets the gradient", "np.arange(rows.shape[-1], like=x) == winner[..., None]",
            "rows == rows.max(-1)[..., None]", verdict="kink or tie", case="max"),
     reduce("max: the last of equal maxima wins", "winner = rows.argmax(-1)",
            "winner = rows.shape[-1] - 1 - rows[..., ::-1].argmax(-1)", case="max"),
     reduce("max: NaN does not win", "x.max(axes, keepdims=keepdims), gx",
            "np.fmax.reduce(x, axes, keepdims=keepdims), gx"),
-    reduce("max: axes not turned back", "np.argsort(rest + tuple(sorted(axes))).tolist()",
-           "(rest + tuple(sorted(axes)))",
+    reduce("max: axes not turned back", "np.argsort(rest + axes).tolist()", "(rest + axes)",
            verdict="transposed", case="max"),
+    reduce("sums of single precision run in single precision", "x.sum(axes, dtype=np.float64, keepdims",
+           "x.sum(axes, keepdims", "test_reduce.py::test_a_sum_of_many_numbers_is_exact"),
+    # -- the border ----------------------------------------------------------------------------------------------------
+    border("border: whole numbers wrap around", "if not (abs(rough - y) < 2.0**62).all():", "if False:"),
+    border("border: whole numbers computed in their own type", "x.astype(t) if hasattr", "x if hasattr"),
+    border("border: two types of real numbers multiplied", "if len(set(real.values())) > 1:", "if False:"),
+    border("border: whole numbers in single precision before they are computed", "iter(real.values()), np.dtype("
+           "np.float64))", "iter(real.values()), np.dtype(np.float32))"),
+    border("border: a number beyond single precision becomes infinite", "return np.float64(x)\n", "return x\n"),
+    border("border: errors of others without the op's name", "raise kind(f\"{name}: {error}\") from error", "raise"),
+    border("border: settings that are unknown go through", "settings.keys() <= known:", "True:"),
+    arrays("border: masked elements are numbers", "if isinstance(x, np.ma.MaskedArray):", "if False:"),
+    arrays("border: another byte order is kept", "wanted or x.dtype.newbyteorder(\"=\")", "wanted or x.dtype"),
+    arrays("border: big-endian double becomes single", "x.dtype.itemsize > 4 else", "x.dtype == np.dtype('=f8') and "
+           "x.dtype.isnative else"),
+    arrays("border: beyond a type lies infinity", 'errstate(over="raise"', 'errstate(over="ignore"'),
+    arrays("border: whole numbers cut to a type", "wrong = lossy and", "wrong = False and"),
+    arrays("border: a list of tensors loses their graph", "if x.requires_grad:", "if False:"),
+    arrays("border: numbers beyond 64 bits become real", 'if array.size and array.dtype.kind not in "bi"',
+           'if False and array.dtype.kind not in "bi"'),
+    settings("border: True is an axis",
+             "        if _is_bool(value):\n            raise TypeError\n        number = operator",
+             "        number = operator"),
+    settings("border: NaN is a setting", "if not math.isfinite(number):", "if False:"),
     # -- shapes --------------------------------------------------------------------------------------------------------
     shape("reshape: gradient filled column by column", "gy.reshape(before)", 'gy.reshape(before, order="F")',
           verdict="transposed", case="reshape"),
@@ -161,7 +186,7 @@ FAULTS = [
     # -- matrix products -----------------------------------------------------------------------------------------------
     linear("linear: gw transposed", "product(x.T, gy).T", "product(x.T, gy)", verdict="transposed"),
     linear("linear: gx transposed", "product(w.T, gy.T).T", "product(w.T, gy.T)", verdict="transposed"),
-    linear("linear: mean for sum in gb", "gy.sum(axis=0)", "gy.sum(axis=0) / max(1, len(gy))",
+    linear("linear: mean for sum in gb", "total(gy, 0)", "total(gy, 0) / max(1, len(gy))",
            verdict="constant factor"),
     linear("linear: the bias is taken off", "y += b[:, None]", "y -= b[:, None]", verdict="wrong sign"),
     linear("matmul: ga transposed where square", "product(full(gy), B.swapaxes(-1, -2))",
@@ -271,9 +296,9 @@ FAULTS = [
     dropout_kernel("dropout: high word of the step dropped", "step & word, step >> half", "step & word, np.uint64(0)"),
     dropout_kernel("dropout: > for ≥ at the threshold", "if number >= np", "if number > np"),
     # -- softmax and the loss ------------------------------------------------------------------------------------------
-    cross_entropy("softmax: gradient without its sum", "y * (gy - (gy * y).sum(axis, keepdims=True))", "y * gy",
+    cross_entropy("softmax: gradient without its sum", "y * (gy - total(gy * y, axis, keepdims=True))", "y * gy",
                   verdict=TERM, case="softmax"),
-    cross_entropy("log_softmax: gradient without exp", "gy - np.exp(y) * gy.sum", "gy - y * gy.sum",
+    cross_entropy("log_softmax: gradient without exp", "gy - np.exp(y) * total", "gy - y * total",
                   case="log_softmax"),
     loss_kernel("cross_entropy: gradient not divided by N", "gy[0] / y.dtype.type(N)", "gy[0]",
                 verdict="constant factor"),
@@ -284,7 +309,7 @@ FAULTS = [
     loss_kernel("cross_entropy: maximum not taken off", "np.exp(x[k, n] - top[n - first])", "np.exp(x[k, n])"),
     cross_entropy("cross_entropy: sum for mean, forward", ".mean(), gx, None", ".sum(), gx, None",
                   verdict="constant factor"),
-    cross_entropy("softmax: maximum not taken off", "np.exp(x - x.max(axis, keepdims=True))", "np.exp(x)",
+    cross_entropy("softmax: maximum not taken off", "return x - x.max(axis, keepdims=True), axis", "return x, axis",
                   case="softmax"),
     # -- data ----------------------------------------------------------------------------------------------------------
     ops("precision")("half: two digits behind the point", "return x.astype(np.float16), ",
@@ -328,7 +353,7 @@ FAULTS = [
     cuda_crop("CUDA crop: colours exchanged with columns", "* columns + j) * C + c]", "* columns + j) + c * columns]"),
     cuda_sgd("CUDA SGD: decay without the rate", "decay * rate * w[i]", "decay * w[i]"),
     cuda_sgd("CUDA SGD: one element too many", "i < size", "i <= size"),
-    cuda_loss("CUDA cross_entropy: a barrier left out", "        __syncthreads();\n\n        Real total",
+    cuda_loss("CUDA cross_entropy: a barrier left out", "        __syncthreads();\n\n        double total",
               "\n        Real total"),
     cuda_loss("CUDA cross_entropy: beyond the last image", "n < N ? K : 0", "K"),
     cuda_loss("CUDA cross_entropy: every warp writes the loss", "if (first == 0 && n < N)", "if (n < N)"),
@@ -342,8 +367,8 @@ FAULTS = [
     slips("kernels/__init__.py", "test_cuda_kernels.py")("the door: whole numbers as CuPy hands them over",
           "np.int32(a))", "np.int64(a))"),
     gpus("op")("GPUs: an op does not enter its device",
-               "with devices[0] if devices else current_device() as device:",
-               "for device in [devices[0] if devices else current_device()]:",
+               "devices[0] if devices else current_device() as device:",
+               "__import__('contextlib').nullcontext(devices[0] if devices else current_device()) as device:",
                "test_what_is_on_a_device_stays_there"),
     gpus("tensor")("GPUs: backward does not enter the device", "    with tensor.device:", "    if True:",
                "test_what_is_on_a_device_stays_there"),

@@ -114,3 +114,30 @@ def test_there_is_no_maximum_of_nothing():
 def test_axes_that_are_not_there_or_twice(op, axis):
     with pytest.raises(ValueError, match="axis"):
         op(Tensor(normal(2, 3)), axis=axis)
+
+
+LONG = 400_000  # of these a running sum in single precision is wrong in the third digit
+
+
+@pytest.mark.parametrize("order", [np.asarray, np.asfortranarray, np.flip, lambda x: x.T.copy().T])
+def test_a_sum_of_many_numbers_is_exact(order):
+    x = order(np.full((2, LONG), 0.1, np.float32))
+    agree(Tensor(x).sum(axis=1).numpy() / LONG, [np.float32(0.1)] * 2, tolerance=1e-7)
+    agree(Tensor(x).mean(axis=1).numpy(), [np.float32(0.1)] * 2, tolerance=1e-7)
+    assert Tensor(x).sum(axis=1).dtype == np.float32
+
+
+def test_sums_in_gradients_and_shares_are_as_exact():
+    x, one = np.full((1, LONG), 0.1, np.float32), Tensor(np.ones((1, 1), np.float32), requires_grad=True)
+    (one * x).sum().backward()
+    agree(one.grad.numpy() / LONG, [[np.float32(0.1)]], tolerance=1e-7)
+    x = np.tile(x, (2, 1))
+    agree(ops.softmax(x).numpy() * LONG, np.ones(x.shape), tolerance=1e-6)
+    agree(ops.log_softmax(x).numpy()[:, 0], [-np.log(LONG)] * 2, tolerance=1e-7)
+
+
+def test_one_number_over_no_axes():
+    for op in (ops.sum, ops.mean, ops.max):
+        x = Tensor(3.0, requires_grad=True)
+        op(x).backward()
+        assert (op(x).item(), x.grad.item()) == (3, 1)

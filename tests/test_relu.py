@@ -37,6 +37,10 @@ def test_one_tensor_twice():
     gradcheck(lambda x: x.relu() + (-x).relu() * x.relu() + x.relu() * x, away_from_zero(2, 3))
 
 
-def test_whole_numbers_are_refused():
-    with pytest.raises(ValueError, match="relu: arrays of int64"):
-        ops.relu(Tensor([1, -1]))
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.bool_])
+def test_whole_numbers_count_as_real_ones(dtype):
+    x = np.array([1, 0, 3]).astype(dtype)
+    y = ops.relu(x)
+    assert y.dtype == np.float32
+    assert y.numpy().tolist() == x.astype(float).tolist()
+    assert ops.relu([-1, 2]).numpy().tolist() == [0, 2]

@@ -119,6 +119,15 @@ def test_concatenate(data):
     check_op(ops.concatenate, one_after_the_other, *(normal(*s, seed=i) for i, s in enumerate(shapes)), axis=axis)
 
 
+def test_a_list_of_arrays_is_joined_as_they_are_one_by_one():
+    x = Tensor(normal(2, 3), requires_grad=True)
+    for both in ([x, x.numpy()], (x, x.numpy())):
+        y = ops.concatenate(both, axis=np.int64(-1))
+        assert (y.numpy() == np.concatenate([x.numpy()] * 2, 1)).all()
+        y.sum().backward()
+    assert (x.grad.numpy() == 2).all()
+
+
 def test_one_tensor_joined_to_itself_gets_both_gradients():
     gradcheck(lambda x: ops.concatenate(x, x, axis=1), normal(2, 3))
 

@@ -3,20 +3,23 @@
 Where an input was broadcast, each of its elements was used many times, so its gradient is the sum over those uses.
 """
 
+import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..memory import Array
-from ..op import op
+from ..op import exactly, op
+from .reduce import total
 
 __all__ = ["add", "divide", "exp", "log", "multiply", "negative", "power", "sigmoid", "subtract", "tanh"]
 
 
 def summed_to(g: Array, shape: tuple[int, ...]) -> Array:
     """The gradient g, of the broadcast shape, added up to the shape of what was broadcast."""
-    g = g.sum(axis=tuple(range(g.ndim - len(shape))))
-    return g.sum(axis=tuple(i for i, size in enumerate(shape) if size == 1), keepdims=True)
+    g = total(g, tuple(range(g.ndim - len(shape))))
+    return total(g, tuple(i for i, size in enumerate(shape) if size == 1), keepdims=True)
 
 
 def where(condition: Any, yes: Any, no: Any) -> Any:
@@ -24,38 +27,56 @@ def where(condition: Any, yes: Any, no: Any) -> Any:
     return np.where(condition, yes, no) if np.ndim(condition) else yes if condition else no
 
 
-@op
+def together(op: str, function: Callable[[Array, Array], Array], a: Array, b: Array) -> Array:
+    """function(a, b), elementwise, broadcast. Raises ValueError where the shapes do not fit."""
+    A, B = np.shape(a), np.shape(b)
+    if any(m != n and 1 not in (m, n) for m, n in zip(A[::-1], B[::-1], strict=False)):
+        raise ValueError(f"{op}: shapes {A} and {B} do not fit: counted from the last, each pair of axes must have one "
+                         "size, or one of them size 1")
+    return exactly(op, function, a, b) if function is not operator.truediv else a / b
+
+
+def exponents(a: Array, b: Array) -> Array:
+    """a ** b. Raises ValueError where both are whole and b is negative somewhere: that is not whole."""
+    if np.result_type(a, b).kind in "iu" and np.any(b < 0):
+        raise ValueError("power: a whole number to a negative power is not whole: give real numbers, as 2.0 for 2")
+    return a**b
+
+
+@op(whole="a b")
 def add(a: Array, b: Array) -> Any:
     """a + b, broadcast."""
     A, B = np.shape(a), np.shape(b)  # no more than these is kept
-    return a + b, lambda gy: summed_to(gy, A), lambda gy: summed_to(gy, B)
+    return together("add", operator.add, a, b), lambda gy: summed_to(gy, A), lambda gy: summed_to(gy, B)
 
 
-@op
+@op(whole="a b")
 def subtract(a: Array, b: Array) -> Any:
     """a − b, broadcast."""
     A, B = np.shape(a), np.shape(b)
-    return a - b, lambda gy: summed_to(gy, A), lambda gy: summed_to(-gy, B)
+    y = together("subtract", operator.sub, a, b)
+    return y, lambda gy: summed_to(gy, A), lambda gy: summed_to(-gy, B)
 
 
-@op
+@op(whole="a b")
 def multiply(a: Array, b: Array) -> Any:
     """a · b, broadcast."""
     A, B = np.shape(a), np.shape(b)
-    return a * b, lambda gy: summed_to(gy * b, A), lambda gy: summed_to(gy * a, B)
+    y = together("multiply", operator.mul, a, b)
+    return y, lambda gy: summed_to(gy * b, A), lambda gy: summed_to(gy * a, B)
 
 
-@op
+@op(whole="a b")
 def divide(a: Array, b: Array) -> Any:
     """a / b, broadcast."""
-    y, A, B = a / b, np.shape(a), np.shape(b)
+    y, A, B = together("divide", operator.truediv, a, b), np.shape(a), np.shape(b)
     return y, lambda gy: summed_to(gy / b, A), lambda gy: summed_to(-gy * y / b, B)
 
 
-@op
+@op(whole="a b")
 def power(a: Array, b: Array) -> Any:
     """a^b, broadcast. ∂y/∂a = b a^(b−1), which is 0 for b = 0; ∂y/∂b = a^b ln a, taken as 0 at a = 0."""
-    y = a**b
+    y = together("power", exponents, a, b)
 
     def ga(gy: Array) -> Array:
         return summed_to(gy * where(np.equal(b, 0), 0, b * a ** where(np.equal(b, 0), 1, b - 1)), np.shape(a))
@@ -66,10 +87,10 @@ def power(a: Array, b: Array) -> Any:
     return y, ga, gb
 
 
-@op
+@op(whole="x")
 def negative(x: Array) -> Any:
     """−x."""
-    return -x, lambda gy: -gy
+    return exactly("negative", operator.neg, x), lambda gy: -gy
 
 
 @op

@@ -48,8 +48,6 @@ def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: Pair = 1, padd
                          f"w {w.shape}, groups {groups}")
     if b is not None and b.shape != w.shape[:1]:
         raise ValueError(f"conv2d: b {b.shape} does not fit w {w.shape}: it needs the shape ({w.shape[0]},)")
-    if x.dtype != w.dtype or (b is not None and b.dtype != w.dtype):
-        raise ValueError(f"conv2d: x is {x.dtype}, w {w.dtype}: give both one type, as by dtype=np.float64")
     (N, _, H, W), (_, C, R, S), K = x.shape, w.shape, w.shape[0] // groups  # C and K of one group
     windows = Windows.over("conv2d", (H, W), (R, S), stride, padding)
     P, Q = windows.P, windows.Q

@@ -9,27 +9,41 @@ from minicnn.kernels.graph import recording
 
 from ..memory import Array, rows
 from ..op import op
+from ..settings import axis as axis_of
+from .reduce import total
 
 __all__ = ["cross_entropy", "log_softmax", "softmax"]
 
 
+def less_its_maximum(op: str, x: Array, axis: int) -> tuple[Array, int]:
+    """(x − max x along the axis, the axis). Raises ValueError where there is none, or it is empty."""
+    axis = axis_of(op, axis, x.ndim)
+    if not x.shape[axis]:
+        raise ValueError(f"{op}: axis {axis} of shape {x.shape} is empty: there is nothing to share out")
+    return x - x.max(axis, keepdims=True), axis
+
+
 @op
 def softmax(x: Array, *, axis: int = -1) -> Any:
-    """eˣ / Σ eˣ along ``axis``; the maximum is taken off first, so that nothing overflows."""
-    y = np.exp(x - x.max(axis, keepdims=True))
-    y /= y.sum(axis, keepdims=True)
-    return y, lambda gy: y * (gy - (gy * y).sum(axis, keepdims=True))
+    """eˣ / Σ eˣ along ``axis``; the maximum is taken off first, so that nothing overflows.
+
+    −∞ takes no share. Where the maximum is ∞, −∞ or NaN, all along the axis is NaN.
+    """
+    shifted, axis = less_its_maximum("softmax", x, axis)
+    y = np.exp(shifted)
+    y /= total(y, axis, keepdims=True)
+    return y, lambda gy: y * (gy - total(gy * y, axis, keepdims=True))
 
 
 @op
 def log_softmax(x: Array, *, axis: int = -1) -> Any:
-    """ln softmax(x) = x − ln Σ eˣ along ``axis``."""
-    shifted = x - x.max(axis, keepdims=True)
-    y = shifted - np.log(np.exp(shifted).sum(axis, keepdims=True))
-    return y, lambda gy: gy - np.exp(y) * gy.sum(axis, keepdims=True)
+    """ln softmax(x) = x − ln Σ eˣ along ``axis``; NaN where softmax is."""
+    shifted, axis = less_its_maximum("log_softmax", x, axis)
+    y = shifted - np.log(total(np.exp(shifted), axis, keepdims=True))
+    return y, lambda gy: gy - np.exp(y) * total(gy, axis, keepdims=True)
 
 
-@op
+@op(whole="labels")
 def cross_entropy(x: Array, labels: Array) -> Any:
     """The mean over the images of −ln softmax(x)[label]. Its gradient is (softmax(x) − one-hot labels) / N.
 

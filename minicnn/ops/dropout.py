@@ -13,7 +13,7 @@ from ..settings import flag, real, whole
 __all__ = ["dropout"]
 
 
-@op
+@op(whole="counter")
 def dropout(x: Array, counter: Array, *, p: float = 0.5, first_unit: int = 0, inverted: bool = True) -> Any:
     """Set each element to 0 with probability p: y = x · mask, and · 1 / (1 − p) where ``inverted``.
 

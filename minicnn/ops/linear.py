@@ -7,8 +7,9 @@ import numpy as np
 from minicnn.kernels.graph import matmul as product
 
 from ..memory import Array
-from ..op import op
+from ..op import exactly, one_type, op
 from .arithmetic import summed_to
+from .reduce import total
 
 __all__ = ["linear", "matmul"]
 
@@ -18,7 +19,7 @@ def linear(x: Array, w: Array, b: Array | None = None) -> Any:
     """A fully connected layer: y = x wᵀ + b.
 
     x: (N, inputs).  w: (outputs, inputs).  b: (outputs,) or None.  y: (N, outputs).
-    Raises ValueError where the shapes do not fit.
+    Raises ValueError where the shapes do not fit, or the types of real numbers differ.
     """
     if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[1]:
         raise ValueError(f"linear: x {x.shape} and w {w.shape} do not fit: w needs the shape (outputs, inputs), x "
@@ -32,20 +33,27 @@ def linear(x: Array, w: Array, b: Array | None = None) -> Any:
         y.T,
         lambda gy: product(w.T, gy.T).T,
         lambda gy: product(x.T, gy).T,
-        lambda gy: gy.sum(axis=0),  # every image used the same bias, so its gradient is the sum over them
+        lambda gy: total(gy, 0),  # every image used the same bias, so its gradient is the sum over them
     )
 
 
-@op
+@op(whole="a b")
 def matmul(a: Array, b: Array) -> Any:
-    """a @ b: vectors, matrices, or stacks of matrices, broadcast."""
+    """a @ b: vectors, matrices, or stacks of matrices, broadcast.
+
+    Raises ValueError where the shapes do not fit, or the types of real numbers differ.
+    """
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         raise ValueError(f"matmul: a {np.shape(a)} and b {np.shape(b)} must have at least one axis: use * for numbers")
     A = a[None] if a.ndim == 1 else a
     B = b[:, None] if b.ndim == 1 else b
     if A.shape[-1] != B.shape[-2]:
         raise ValueError(f"matmul: a {a.shape} and b {b.shape} do not fit: {A.shape[-1]} columns, {B.shape[-2]} rows")
-    Y = product(A, B)
+    if any(m != n and 1 not in (m, n) for m, n in zip(A.shape[-3::-1], B.shape[-3::-1], strict=False)):
+        raise ValueError(f"matmul: a {a.shape} and b {b.shape} do not fit: the stacks must have the same sizes, or 1")
+    if "f" in A.dtype.kind + B.dtype.kind:
+        A, B = one_type("matmul", a=A, b=B)
+    Y = exactly("matmul", product, A, B)
     drop = (-2,) * (a.ndim == 1) + (-1,) * (b.ndim == 1)  # a vector's own axis
 
     def full(gy: Array) -> Array:

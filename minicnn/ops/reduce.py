@@ -6,16 +6,20 @@ from typing import Any
 import numpy as np
 
 from ..memory import Array
-from ..op import op
+from ..op import exactly, op
+from ..settings import axes as axes_of
+from ..settings import flag
 
 __all__ = ["max", "mean", "sum"]
 
 Axis = int | tuple[int, ...] | None
 
 
-def axes_of(x: Array, axis: Axis) -> tuple[int, ...]:
-    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    return tuple(np.lib.array_utils.normalize_axis_tuple(tuple(axes), x.ndim))
+def total(x: Array, axes: int | tuple[int, ...], keepdims: bool = False) -> Array:
+    """x.sum(axes) of real numbers in their type, added up in double: a running sum of single ones ends at 2²⁴ ones."""
+    if axes == ():
+        return x
+    return x.sum(axes, dtype=np.float64, keepdims=keepdims).astype(x.dtype, copy=False)
 
 
 def kept(y: Array, axes: tuple[int, ...]) -> Array:
@@ -25,35 +29,44 @@ def kept(y: Array, axes: tuple[int, ...]) -> Array:
     return y
 
 
-@op
+def filled(op: str, x: Array, axis: Axis) -> tuple[int, ...]:
+    """The axes in order. Raises ValueError where one of them is empty."""
+    axes = tuple(sorted(axes_of(op, axis, x.ndim)))
+    if not prod(x.shape[a] for a in axes):
+        what = "maximum" if op == "max" else op
+        raise ValueError(f"{op}: no {what} over axes {axes} of shape {x.shape}: one of them is empty")
+    return axes
+
+
+@op(whole="x")
 def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over ``axis``: an axis, several, or all."""
-    axes, shape = axes_of(x, axis), x.shape
-    return x.sum(axes, keepdims=keepdims), lambda gy: np.broadcast_to(gy if keepdims else kept(gy, axes), shape)
+    axes, shape, keepdims = axes_of("sum", axis, x.ndim), x.shape, flag("sum", "keepdims", keepdims)
+    y = total(x, axes, keepdims) if x.dtype.kind == "f" else exactly("sum", lambda x: x.sum(axes, keepdims=keepdims), x)
+    return y, lambda gy: np.broadcast_to(gy if keepdims else kept(gy, axes), shape)
 
 
 @op
 def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """The mean over ``axis``: an axis, several, or all."""
-    axes, shape = axes_of(x, axis), x.shape
+    axes, shape, keepdims = filled("mean", x, axis), x.shape, flag("mean", "keepdims", keepdims)
     n = prod(shape[a] for a in axes)
-    return x.mean(axes, keepdims=keepdims), lambda gy: np.broadcast_to(gy if keepdims else kept(gy, axes), shape) / n
+    y = x.mean(axes, dtype=np.float64, keepdims=keepdims).astype(x.dtype, copy=False)
+    return y, lambda gy: np.broadcast_to(gy if keepdims else kept(gy, axes), shape) / n
 
 
-@op
+@op(whole="x")
 def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """The maximum over ``axis``: an axis, several, or all. NaN wins; of equal maxima the first takes the gradient."""
-    axes = axes_of(x, axis)
-    if not prod(x.shape[a] for a in axes):
-        raise ValueError(f"max: no maximum over axes {axes} of shape {x.shape}: one of them is empty")
+    axes, keepdims = filled("max", x, axis), flag("max", "keepdims", keepdims)
     rest = tuple(a for a in range(x.ndim) if a not in axes)
-    rows = x.transpose(*rest, *sorted(axes)).reshape(*(x.shape[a] for a in rest), prod(x.shape[a] for a in axes))
+    rows = x.transpose(rest + axes).reshape((*(x.shape[a] for a in rest), prod(x.shape[a] for a in axes)))
     winner = rows.argmax(-1)
 
     def gx(gy: Array) -> Array:
         wins = np.arange(rows.shape[-1], like=x) == winner[..., None]
         g = (wins * gy.reshape(winner.shape)[..., None]).astype(x.dtype)
-        g = g.reshape(*(x.shape[a] for a in rest), *(x.shape[a] for a in sorted(axes)))
-        return g.transpose(*np.argsort(rest + tuple(sorted(axes))).tolist())
+        g = g.reshape(tuple(x.shape[a] for a in rest + axes))
+        return g.transpose(np.argsort(rest + axes).tolist())
 
     return x.max(axes, keepdims=keepdims), gx

@@ -14,7 +14,7 @@ __all__ = ["relu"]
 
 @op
 def relu(x: Array) -> Any:
-    """max(x, 0), elementwise. The slope at 0 is taken as 0. NaN stays NaN."""
+    """max(x, 0), elementwise. The slope at 0 is taken as 0. NaN stays NaN, ∞ stays ∞."""
     y = np.empty_like(x)
     kernels.relu(len(rows(x)), rows(y), rows(x))
 

@@ -5,6 +5,7 @@ from collections import Counter
 from ..device import Device
 from ..memory import Array
 from ..op import remember
+from ..settings import shown
 from ..tensor import Tensor
 
 __all__ = ["ledger", "to_device"]
@@ -20,6 +21,9 @@ def cross(array: Array, source: Device, target: Device) -> Array:
 
 def to_device(x: Tensor, device: Device) -> Tensor:
     """x on ``device``. Its gradient crosses back. On the same device it is x itself."""
+    if not isinstance(x, Tensor) or not isinstance(device, Device):
+        raise TypeError(f"to_device: x is a {type(x).__name__}, device {shown(device)}: give a tensor and a device, as "
+                        "minicnn.cpu(1), minicnn.cuda(0) or minicnn.device(name)")
     if x.device == device:
         return x
     source = x.device
