@@ -4,7 +4,7 @@ Five ideas: an array lives somewhere; a kernel is a loop over arrays; an op retu
 carry the gradient back; a tensor remembers the op that made it; a model is a list of layers.
 """
 
-from . import models, nn, ops, optim
+from . import dispatch, models, nn, ops, optim  # noqa: F401 - dispatch: tensors as NumPy meets them
 from .device import cpu, cuda, device, keep_memory
 from .gradcheck import GradientError, gradcheck
 from .nn import manual_seed

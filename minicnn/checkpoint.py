@@ -30,7 +30,7 @@ def save(path: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any])
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, aside, {MARK: json.dumps(facts)})
+        save_file({name: np.asarray(a, order="C") for name, a in arrays.items()}, aside, {MARK: json.dumps(facts)})
         with aside.open("rb") as file:
             os.fsync(file.fileno())
         aside.replace(path)

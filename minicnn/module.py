@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import reprlib
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -10,16 +12,21 @@ import numpy as np
 from minicnn.kernels import cores, over
 
 from .device import Device
-from .tensor import Tensor, no_grad, recording
+from .mode import PerThread, no_grad, recording
+from .settings import flag, several, whole
+from .tensor import Tensor
 
 __all__ = ["Module", "side_by_side", "watch"]
 
 Watcher = Callable[["Module", Tensor], None]
-_watchers: list[Watcher] = []
+_watchers = PerThread()
 
 
 class watch:
-    """``with watch(see):`` calls see(layer, output) after every call of a layer, the inner ones first."""
+    """``with watch(see):`` calls see(layer, output) after every call of a layer in this thread, the inner ones first.
+
+    Of a layer whose output is no tensor but, say, a tuple of them, nothing is told.
+    """
 
     def __init__(self, see: Watcher):
         self.see = see
@@ -47,46 +54,105 @@ def side_by_side(*calls: tuple[Module, Tensor]) -> list[Tensor]:
     return [y for part in over(len(calls), some) for y in part]
 
 
+def _held(name: str, value: Any, around: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """(path, value) of the modules, tensors and arrays that an attribute is or, as lists, tuples and dicts, holds."""
+    if isinstance(value, HELD):
+        if not getattr(value, "made_by", ""):  # an output that was kept is no state
+            yield name, value
+    elif isinstance(value, (list, tuple, deque, Mapping)) and id(value) not in around:
+        items = value.values() if isinstance(value, Mapping) else value
+        if any(issubclass(kind, (*HELD, list, tuple, deque, Mapping, Set)) for kind in set(map(type, items))):
+            for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
+                yield from _held(f"{name}.{key}", item, (*around, id(value)))
+    elif isinstance(value, Set) and any(isinstance(item, HELD) for item in value):
+        raise TypeError(f"Module: {name} is a set of layers or tensors, which has no names for them: use a list")
+
+
 class Module:
-    """A layer or a model: its attributes are parameters (tensors that require a gradient), state (NumPy arrays) and
-    other modules; ``forward`` says what it computes. Layers in a row go into a ``Sequential``."""
+    """A layer or a model: its attributes are parameters (tensors that require a gradient), state (other tensors, and
+    NumPy arrays) and other modules, also in lists, tuples and dicts; ``forward`` says what it computes. Layers in a row
+    go into a ``Sequential``.
+
+    What stands in two places is one: it is named once, by the first path that leads to it, saved, moved, trained and
+    counted once.
+    """
 
     training = True
 
     def forward(self, x: Tensor) -> Tensor:
+        """The output for the input x: what a subclass writes."""
         raise NotImplementedError(f"{type(self).__name__}: write its forward(self, x)")
 
-    def __call__(self, x: Any) -> Tensor:
-        y = self.forward(x)
-        for see in _watchers:
-            see(self, y)
+    def __call__(self, *inputs: Any, **settings: Any) -> Tensor:
+        y = self.forward(*inputs, **settings)
+        if y is None:
+            raise TypeError(f"{type(self).__name__}: its forward returned None: it must return its output")
+        if isinstance(y, Tensor):
+            for see in _watchers:
+                see(self, y)
         return y
 
-    def children(self) -> Iterator[tuple[str, Module]]:
-        """(name, module) of the modules right inside this one."""
+    def _contents(self) -> Iterator[tuple[str, Any]]:
         for name, value in vars(self).items():
-            if isinstance(value, Module):
+            yield from _held(name, value)
+        for kind in type(self).__mro__:
+            for name, value in vars(kind).items():
+                if isinstance(value, (Module, Tensor)) and name not in vars(self):
+                    raise TypeError(f"{kind.__name__}: {name} belongs to the class, and so to all of its instances: "
+                                    "make it in __init__, as self." + name)
+
+    def children(self) -> Iterator[tuple[str, Module]]:
+        """(name, module) of the modules right inside this one, each once."""
+        seen: set[int] = set()
+        for name, value in self._contents():
+            if isinstance(value, Module) and id(value) not in seen:
+                seen.add(id(value))
                 yield name, value
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
-        """(path, module) of this module, whose path is empty, and of all inside it."""
-        yield "", self
-        for name, child in self.children():
-            yield from ((f"{name}.{path}".rstrip("."), module) for path, module in child.named_modules())
+        """(path, module) of this module, whose path is empty, and of all inside it, each once."""
+        seen: set[int] = set()
+
+        def walk(prefix: str, module: Module) -> Iterator[tuple[str, Module]]:
+            if id(module) not in seen:
+                seen.add(id(module))
+                yield prefix, module
+                for name, child in module.children():
+                    yield from walk(f"{prefix}.{name}" if prefix else name, child)
+
+        return walk("", self)
 
     def modules(self) -> Iterator[Module]:
+        """This module and all inside it, each once."""
         return (module for _, module in self.named_modules())
 
-    def _named(self, kind: type) -> Iterator[tuple[str, Any]]:
-        yield from ((name, value) for name, value in vars(self).items() if isinstance(value, kind))
-        for prefix, child in self.children():
-            yield from ((f"{prefix}.{name}", value) for name, value in child._named(kind))
+    def _everything(self) -> Iterator[tuple[str, Any]]:
+        """(name, tensor or array) of every place where one is. Raises ValueError where two have one name."""
+        found: dict[str, Any] = {}
+        for path, module in self.named_modules():
+            for name, value in module._contents():
+                name = f"{path}.{name}" if path else name
+                if not isinstance(value, Module):
+                    if found.setdefault(name, value) is not value:
+                        raise ValueError(f"{type(self).__name__}: two parameters or arrays are called {name}: let the "
+                                         "keys of a dict differ in how they are written")
+                    yield name, value
+
+    def _named(self, *kinds: type) -> Iterator[tuple[str, Any]]:
+        """The same of these kinds, each once."""
+        seen: set[int] = set()
+        for name, value in self._everything():
+            if isinstance(value, kinds) and id(value) not in seen:
+                seen.add(id(value))
+                yield name, value
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """(name, tensor) of every parameter; a name is the path of attributes, as in "a.conv1.weight"."""
+        """(name, tensor) of every parameter; a name is the path of attributes, as in "a.conv1.weight" or, in a list,
+        "layers.0.weight"."""
         yield from ((name, tensor) for name, tensor in self._named(Tensor) if tensor.requires_grad)
 
     def parameters(self) -> Iterator[Tensor]:
+        """Every parameter, each once."""
         return (tensor for _, tensor in self.named_parameters())
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -95,26 +161,40 @@ class Module:
         return tensors | {name: array.copy() for name, array in self._named(np.ndarray)}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Copy in what ``state_dict`` gave. Raises, and changes nothing, ValueError where names or shapes differ, and
-        what ``Tensor.writable()`` raises."""
-        mine = dict(self._named(Tensor)) | dict(self._named(np.ndarray))
-        missing, strange = sorted(mine.keys() - state.keys()), sorted(state.keys() - mine.keys())
+        """Copy in what ``state_dict`` gave. What two places share may stand in it under either name or under both.
+
+        Raises, and changes nothing, ValueError where names, shapes or numbers do not fit, TypeError where the kind of
+        numbers does not, and what ``Tensor.writable()`` raises.
+        """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"load_state_dict: {type(state).__name__} is no state: give a dict of arrays by name")
+        places = list(self._everything())
+        wanted: dict[int, list[str]] = {}
+        for name, value in places:
+            wanted.setdefault(id(value), []).append(name)
+        missing = sorted(names[0] for names in wanted.values() if not any(name in state for name in names))
+        strange = sorted(state.keys() - {name for name, _ in places})
         if missing or strange:
             raise ValueError(f"load_state_dict: this is the state of another model: it lacks {missing[:3] or 'nothing'}"
                              f" and has the unknown {strange[:3] or 'nothing'}")
-        for name, value in mine.items():
-            if value.shape != state[name].shape:
-                raise ValueError(f"load_state_dict: {name} has the shape {value.shape} here and {state[name].shape} in "
-                                 "the state: it is the state of another model")
-        for value in mine.values():
+        new = {name: _fitting(name, value, state[name]) for name, value in places if name in state}
+        for value, array in ((value, new[name]) for name, value in places if name in new):
+            first, *others = (name for name in wanted[id(value)] if name in new)
+            for other in others:
+                if not np.array_equal(new[first], new[other], equal_nan=new[first].dtype.kind == "f"):
+                    raise ValueError(f"load_state_dict: {first} and {other} are one here, and differ in the state")
             if isinstance(value, Tensor):
                 value.writable()  # raises before anything has changed
+            elif not value.flags.writeable and array.size:
+                raise ValueError("load_state_dict: an array of this model is read-only: let it hold a copy")
         with no_grad():
-            for name, value in mine.items():
-                value[...] = state[name]
+            for name, value in places:
+                if name in new:
+                    value[...] = new[name]
 
     def train(self, mode: bool = True) -> Module:
         """Behave as in training (dropout drops), or, with False, as ``eval()``."""
+        mode = flag("train", "mode", mode)
         for module in self.modules():
             module.training = mode
         return self
@@ -124,12 +204,18 @@ class Module:
         return self.train(False)
 
     def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
         for tensor in self.parameters():
             tensor.zero_grad()
 
     def to(self, device: Device) -> Module:
-        """Move every parameter to ``device``."""
-        for _, tensor in self._named(Tensor):
+        """Move every parameter to ``device``. Raises what ``Tensor.writable()`` raises, and then moves nothing."""
+        if not isinstance(device, Device):
+            raise TypeError(f"to: {device!r} is no device: give one as minicnn.cpu() or minicnn.device('cuda:0')")
+        tensors = [tensor for _, tensor in self._named(Tensor)]
+        for tensor in tensors:
+            tensor.writable()
+        for tensor in tensors:
             tensor.move(device)
         return self
 
@@ -139,15 +225,22 @@ class Module:
 
     def summary(self, shape: tuple[int, ...] = (3, 224, 224)) -> str:
         """A table of the layers as one image of ``shape`` meets them: device, output, parameters, multiply-adds, bytes
-        of the output (float32) for one image."""
+        of the output (float32) for one image. What is met again has no parameters of its own the second time."""
+        sizes = several(shape)
+        if sizes is None:
+            raise TypeError(f"summary: shape is {shape!r:.60}: give that of one image, as (3, 224, 224)")
+        shape = tuple(whole("summary", "shape", size, least=1) for size in sizes)
         names = {id(module): name for name, module in self.named_modules()}
-        lines, totals = [], [0, 0, 0]
+        lines, totals = [], [0, 0]
+        met: set[int] = set()
 
         def see(layer: Module, y: Tensor) -> None:
             if next(layer.children(), None) is None:
-                counts = [sum(t.size for t in layer.parameters()), layer.multiply_adds(y), y.size * 4]
-                totals[:] = [a + b for a, b in zip(totals, counts, strict=True)]
-                lines.append([names[id(layer)], type(layer).__name__, str(y.device),
+                own = [t for t in layer.parameters() if id(t) not in met]
+                met.update(map(id, own))
+                counts = [sum(t.size for t in own), layer.multiply_adds(y), y.size * 4]
+                totals[:] = [a + b for a, b in zip(totals, counts[1:], strict=True)]
+                lines.append([names.get(id(layer), ""), type(layer).__name__, str(y.device),
                               " × ".join(map(str, y.shape[1:])), *(f"{n:,}" for n in counts)])
 
         was = [(module, module.training) for module in self.modules()]
@@ -158,15 +251,45 @@ class Module:
             for module, mode in was:
                 module.training = mode
         head = ["name", "layer", "device", "output", "parameters", "multiply-adds", "bytes"]
+        totals.insert(0, sum(t.size for t in self.parameters()))  # those too that belong to no layer of the table
         table = [head, *lines, ["total", "", "", "", *(f"{n:,}" for n in totals)]]
         widths = [max(len(row[i]) for row in table) for i in range(len(head))]
         return "\n".join("  ".join(cell.rjust(w) if i > 3 else cell.ljust(w) for i, (cell, w) in
                                    enumerate(zip(row, widths, strict=True))).rstrip() for row in table)
 
+    @reprlib.recursive_repr("...")
     def __repr__(self) -> str:
         inner = "".join(f"\n{name}: {child!r}".replace("\n", "\n    ") for name, child in self.children())
         return f"{type(self).__name__}({self.settings()}{inner})"
 
     def settings(self) -> str:
-        return ", ".join(f"{k}={v!r}" for k, v in vars(self).items()
-                         if isinstance(v, (bool, int, float, tuple)) and k != "training")
+        """The settings as one would type them: the plain values among the attributes."""
+        return ", ".join(f"{k}={v!r}" for k, v in vars(self).items() if k != "training" and _is_plain(v))
+
+
+HELD = (Module, Tensor, np.ndarray)  # what a module is made of
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, (bool, int, float, str, Device))
+
+
+def _fitting(name: str, mine: Any, given: Any) -> np.ndarray:
+    """``given`` as an array of the type and shape of ``mine``. Raises TypeError or ValueError where it is none."""
+    array = np.asarray(given)
+    if array.shape != mine.shape:
+        raise ValueError(f"load_state_dict: {name} has the shape {mine.shape} here and {array.shape} in the state: it "
+                         "is the state of another model")
+    if array.dtype == mine.dtype:
+        return array
+    if array.dtype.kind not in "fiub" or mine.dtype.kind not in "fiub":
+        raise TypeError(f"load_state_dict: {name} is {mine.dtype} here and {array.dtype} in the state")
+    with np.errstate(all="ignore"):
+        new = array.astype(mine.dtype)
+        same = np.isfinite(new) == np.isfinite(array) if mine.dtype.kind == "f" else new == array
+    if not same.all():
+        raise ValueError(f"load_state_dict: {name} is {mine.dtype} here, and its numbers in the state, {array.dtype}, "
+                         "do not fit into that")
+    return new

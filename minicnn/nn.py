@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
 from . import ops
 from .module import Module, watch
 from .ops.window import Padding, Pair, pair, sides
+from .settings import flag, real, whole
 from .tensor import Tensor, no_grad
 
 __all__ = [
@@ -22,9 +24,9 @@ _random = np.random.default_rng()
 
 def manual_seed(seed: int) -> None:
     """Make the layers that are built from now on draw the same weights, and the same dropout, as after the last such
-    call."""
+    call. Raises TypeError where the seed is no whole number, ValueError where it is negative."""
     global _random
-    _random = np.random.default_rng(seed)
+    _random = np.random.default_rng(whole("manual_seed", "seed", seed, least=0))
 
 
 def normal(shape: tuple[int, ...], deviation: float) -> np.ndarray:
@@ -40,24 +42,49 @@ def draw_key() -> int:
 
 
 class Sequential(Module):
-    """Layers called one after the other."""
+    """Layers called one after the other: modules, and functions of a tensor such as ``ops.relu``.
 
-    def __init__(self, *layers: Module):
+    It is a sequence of them: ``len(net)``, ``net[-1]``, ``net[:3]`` (a Sequential of the same layers), ``for layer in
+    net``. Raises TypeError where one of them cannot be called on a tensor.
+    """
+
+    def __init__(self, *layers: Any):
+        for i, layer in enumerate(layers):
+            if isinstance(layer, type) or not callable(layer):
+                way = (f"write {layer.__name__}(...), not the class" if isinstance(layer, type) else
+                       "write Sequential(*layers)" if isinstance(layer, (list, tuple)) else "give layers or functions")
+                raise TypeError(f"Sequential: layer {i} is {layer!r:.60}, which cannot be called on a tensor: {way}")
         self.layers = list(layers)
 
-    def children(self) -> Iterator[tuple[str, Module]]:
-        yield from ((str(i), layer) for i, layer in enumerate(self.layers))
+    def _contents(self) -> Iterator[tuple[str, Any]]:
+        for name, value in super()._contents():  # "0.weight", not "layers.0.weight"
+            yield name.removeprefix("layers."), value
 
     def forward(self, x: Tensor) -> Tensor:
+        """The output of the last layer."""
         for layer in self.layers:
             x = layer(x)
         return x
 
+    def __len__(self) -> int:
+        return len(self.layers)
 
-def alike(parameter: Tensor, x: Tensor) -> Tensor:
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.layers)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Sequential(*self.layers[index])
+        index = whole("Sequential", "index", index)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"Sequential: there is no layer {index}: it has {len(self)}")
+        return self.layers[index]
+
+
+def alike(parameter: Tensor, x: Any) -> Tensor:
     """A parameter in the precision that x is computed in: it is kept in single precision, since most updates are too
     small to change a number of half precision (Micikevicius et al. 2018, "Mixed precision training", §3.1)."""
-    return parameter.half() if x.dtype == np.float16 else parameter
+    return parameter.half() if isinstance(x, Tensor) and x.dtype == np.float16 else parameter
 
 
 class Conv2d(Module):
@@ -66,6 +93,8 @@ class Conv2d(Module):
 
     def __init__(self, channels: int, kernels: int, size: Pair, *, stride: Pair = 1, padding: Padding = 0,
                  groups: int = 1):
+        channels, kernels, groups = (whole("Conv2d", name, n, least=1) for name, n in
+                                     (("channels", channels), ("kernels", kernels), ("groups", groups)))
         if channels % groups or kernels % groups:
             raise ValueError(f"Conv2d: {groups} groups do not divide {channels} channels and {kernels} kernels")
         shape = (kernels, channels // groups, *pair("Conv2d", "size", size, 1))
@@ -75,34 +104,53 @@ class Conv2d(Module):
         self.stride, self.padding, self.groups = stride, padding, groups
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, K, P, Q)."""
         return ops.conv2d(x, alike(self.weight, x), alike(self.bias, x), stride=self.stride, padding=self.padding,
                           groups=self.groups)
 
     def multiply_adds(self, y: Tensor) -> int:
+        """One for each weight at each place."""
         return self.weight.size * y.shape[2] * y.shape[3]
+
+    def settings(self) -> str:
+        """As in Conv2d(3, 96, 11, stride=4, padding=0, groups=1)."""
+        kernels, channels, *size = self.weight.shape
+        shown = size[0] if size[0] == size[1] else tuple(size)
+        return f"{channels * self.groups}, {kernels}, {shown}, {super().settings()}"
 
 
 class Linear(Module):
     """``ops.linear`` with its weight (outputs, inputs) and bias (outputs,). Starts from He's N(0, 2 / inputs)."""
 
     def __init__(self, inputs: int, outputs: int):
+        inputs, outputs = (whole("Linear", name, n, least=1) for name, n in (("inputs", inputs), ("outputs", outputs)))
         self.weight = Tensor(normal((outputs, inputs), math.sqrt(2 / inputs)), requires_grad=True)
         self.bias = Tensor(np.zeros(outputs, np.float32), requires_grad=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs) → (N, outputs)."""
         return ops.linear(x, alike(self.weight, x), alike(self.bias, x))
 
     def multiply_adds(self, y: Tensor) -> int:
+        """One for each weight."""
         return self.weight.size
+
+    def settings(self) -> str:
+        """As in Linear(9216, 4096)."""
+        outputs, inputs = self.weight.shape
+        return f"{inputs}, {outputs}"
 
 
 class LocalResponseNorm(Module):
     """``ops.local_response_norm`` with the paper's constants."""
 
     def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0):
-        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+        self.size = whole("LocalResponseNorm", "size", size, least=1)
+        self.alpha, self.beta, self.k = (real("LocalResponseNorm", name, value)
+                                         for name, value in (("alpha", alpha), ("beta", beta), ("k", k)))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C, H, W)."""
         return ops.local_response_norm(x, size=self.size, alpha=self.alpha, beta=self.beta, k=self.k)
 
 
@@ -114,6 +162,7 @@ class MaxPool2d(Module):
         self.size, self.stride, self.padding = size, stride, padding
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C, P, Q)."""
         return ops.max_pool2d(x, size=self.size, stride=self.stride, padding=self.padding)
 
 
@@ -121,6 +170,7 @@ class ReLU(Module):
     """``ops.relu``."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """max(x, 0)."""
         return ops.relu(x)
 
 
@@ -128,6 +178,7 @@ class Flatten(Module):
     """``ops.flatten``: (N, C, H, W) → (N, C·H·W)."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C·H·W)."""
         return ops.flatten(x)
 
 
@@ -139,11 +190,16 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, inverted: bool = True, key: int | None = None, first_unit: int = 0):
-        self.p, self.inverted, self.first_unit = p, inverted, first_unit
+        self.p, self.inverted = real("Dropout", "p", p, least=0, below=1), flag("Dropout", "inverted", inverted)
+        self.first_unit = whole("Dropout", "first_unit", first_unit, least=0)
+        if key is not None:
+            whole("Dropout", "key", key, least=0)
         # key and step, kept in the state, so that a resumed run draws the same
         self.counter = Tensor(np.array([draw_key() if key is None else key, 0], np.int64))
 
     def forward(self, x: Tensor) -> Tensor:
+        """x with a share p of its elements set to 0."""
+        x = x if isinstance(x, Tensor) else Tensor(x, device=self.counter.device)
         if not self.training:
             return x if self.inverted else x * (1 - self.p)
         now = self.counter.detach()
@@ -156,6 +212,9 @@ class Dropout(Module):
 def initialise(model: Module, deviation: Callable[[str, Tensor], float], bias: Callable[[str], float]) -> None:
     """Draw every weight (any parameter of more than one axis) anew from N(0, deviation(name, weight)²) and set every
     bias to bias(name)."""
+    if not (callable(deviation) and callable(bias)):
+        raise TypeError(f"initialise: deviation is {deviation!r:.60} and bias {bias!r:.60}: give functions, as lambda "
+                        "name, weight: 0.01 and lambda name: 0.0")
     with no_grad():
         for name, parameter in model.named_parameters():
             weight = parameter.ndim > 1

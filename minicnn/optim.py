@@ -10,8 +10,9 @@ import numpy as np
 
 from minicnn.kernels import sgd as kernels
 
-from .device import Device, cpu, home
+from .device import Device
 from .memory import batch_last
+from .settings import flag, real, several, whole
 from .tensor import Tensor
 
 __all__ = ["SGD", "LossScale", "PlateauSchedule", "StepSchedule"]
@@ -25,39 +26,55 @@ class SGD:
     The rate stands inside the velocity: a lower rate does not shrink the velocity already there, as it would with
     PyTorch's rule v ← momentum · v + g, w ← w − lr · v.
 
-    named_parameters: as from ``model.named_parameters()``.
-    bias_lr: factor on the rate of biases (parameters of one axis). decay_biases: whether weight decay acts on them. The
-        paper's text treats all alike; the authors' program had 2 and False.
+    named_parameters: as from ``model.named_parameters()``; or ``model.parameters()``, a dict by name, the model itself.
+        Those without a name are called "0", "1", ... One that is given twice is one.
+    bias_lr: factor on the rate of biases (parameters of one axis, or none). decay_biases: whether weight decay acts on
+        them. The paper's text treats all alike; the authors' program had 2 and False.
 
-    Raises ValueError where a number is out of range.
+    Raises TypeError where something else is given, and ValueError where a number is out of range, where there is
+    nothing to train, where two parameters have one name, and for what takes no gradient.
     """
 
-    def __init__(self, named_parameters: Iterable[tuple[str, Tensor]], lr: float = 0.01, momentum: float = 0.9,
-                 weight_decay: float = 0.0005, bias_lr: float = 1.0, decay_biases: bool = True):
-        for name, value in {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "bias_lr": bias_lr}.items():
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"SGD: {name} is {value}: it must be a number ≥ 0")
-        if momentum >= 1:
-            raise ValueError(f"SGD: momentum is {momentum}: the velocity grows without end unless it is < 1")
-        self.parameters = dict(named_parameters)
+    def __init__(self, named_parameters: Any, lr: float = 0.01, momentum: float = 0.9, weight_decay: float = 0.0005,
+                 bias_lr: float = 1.0, decay_biases: bool = True):
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
-        self.bias_lr, self.decay_biases = bias_lr, decay_biases
-        self.velocity = {}
+        self.bias_lr, self.decay_biases = bias_lr, flag("SGD", "decay_biases", decay_biases)
+        self._check()
+        self.parameters = _by_name(named_parameters)
+        self.velocity: dict[str, Tensor] = {}
         for name, p in self.parameters.items():
             with p.device:
-                self.velocity[name] = np.zeros_like(p.data)
+                self.velocity[name] = Tensor(np.zeros_like(p.data))
+
+    def _check(self) -> None:
+        """The numbers, which may be set at any time."""
+        for name in ("lr", "momentum", "weight_decay", "bias_lr"):
+            below = 1 if name == "momentum" else None  # else the velocity grows without end
+            setattr(self, name, real("SGD", name, getattr(self, name), least=0, below=below))
 
     def step(self, loss_scale: float = 1.0) -> None:
-        """Move every parameter that has a gradient by its velocity. The gradients are of the loss × ``loss_scale``."""
-        for name, parameter in self.parameters.items():
-            if parameter.grad is None:
-                continue
-            bias = parameter.ndim == 1
+        """Move every parameter that has a gradient by its velocity. The gradients are of the loss × ``loss_scale``.
+
+        Raises RuntimeError where no parameter has a gradient, or a graph needs one of them, and then moves none.
+        """
+        self._check()
+        loss_scale = real("SGD", "loss_scale", loss_scale, above=0)
+        moving = {name: p for name, p in self.parameters.items() if p.grad is not None}
+        if not moving:
+            raise RuntimeError("SGD: no parameter has a gradient: before step(), call backward() of a loss that "
+                               "depends on them")
+        for parameter in moving.values():
+            parameter.writable()
+        for name, parameter in moving.items():
+            gradient: Any = parameter.grad
+            bias = parameter.ndim < 2
             rate = self.lr * (self.bias_lr if bias else 1.0)
             decay = 0.0 if bias and not self.decay_biases else self.weight_decay
+            if self.velocity[name].device != parameter.device:
+                self.velocity[name].move(parameter.device)  # the model was moved since
             with parameter.device:
                 flat = [batch_last(a).reshape(-1)
-                        for a in (parameter.writable(), self.velocity[name], parameter.grad.data)]
+                        for a in (parameter.writable(), self.velocity[name].writable(), gradient.data)]
                 # rate · decay and rate · ∂L/∂w are meant; a scale that is a power of two costs no rounding
                 kernels.sgd(-(-parameter.size // kernels.RUN), *flat, rate / loss_scale, float(self.momentum),
                             decay * loss_scale)
@@ -77,23 +94,56 @@ class SGD:
         return math.sqrt(total)
 
     def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
         for parameter in self.parameters.values():
             parameter.zero_grad()
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of the velocities, by the names of the parameters."""
-        return {name: np.ascontiguousarray(cpu(0).put(v)) for name, v in self.velocity.items()}
+        return {name: np.array(v.numpy(), order="C") for name, v in self.velocity.items()}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Copy in what ``state_dict`` gave. Raises ValueError, and changes nothing, where names or shapes differ."""
-        mine, given = ({name: v.shape for name, v in d.items()} for d in (self.velocity, state))
+        """Copy in what ``state_dict`` gave. Raises ValueError, and changes nothing, where names or shapes differ, and
+        TypeError where what is given is no real numbers."""
+        mine, given = ({name: np.shape(v) for name, v in d.items()} for d in (self.velocity, state))
         if mine != given:
             name = sorted(n for n in mine.keys() | given.keys() if mine.get(n) != given.get(n))[0]
             raise ValueError(f"SGD: this is the state of another model: {name} has the shape {mine.get(name)} here and "
                              f"{given.get(name)} there")
+        arrays = {name: np.asarray(v) for name, v in state.items()}
+        for name, array in arrays.items():
+            if array.dtype.kind not in "fiu":
+                raise TypeError(f"SGD: the state of {name} is {array.dtype}: velocities are real numbers")
         for name, v in self.velocity.items():
-            with home(v) as device:
-                v[...] = device.bring(state[name])
+            v[...] = arrays[name]
+
+
+def _by_name(given: Any) -> dict[str, Tensor]:
+    """Parameters by name, each once, out of all that SGD takes."""
+    if hasattr(given, "named_parameters"):
+        given = given.named_parameters()
+    if isinstance(given, Mapping):
+        given = given.items()
+    if isinstance(given, (str, bytes, Tensor)) or not isinstance(given, Iterable):
+        raise TypeError(f"SGD: {type(given).__name__} is no list of parameters: give model.named_parameters()")
+    found: dict[str, Tensor] = {}
+    for i, item in enumerate(given):
+        name, p = item if isinstance(item, (tuple, list)) and len(item) == 2 else (str(i), item)
+        if not (isinstance(name, str) and isinstance(p, Tensor)):
+            raise TypeError(f"SGD: {item!r:.60} is neither a tensor nor a pair (name, tensor): give "
+                            "model.named_parameters()")
+        if p.made_by or not p.requires_grad:
+            why = f"was made by {p.made_by}" if p.made_by else "has no requires_grad=True"
+            raise ValueError(f"SGD: parameter {name!r} {why}: it gets no gradient: give the parameters themselves, "
+                             "model.named_parameters()")
+        if found.get(name, p) is not p:
+            raise ValueError(f"SGD: two parameters are called {name!r}: give each a name of its own")
+        if not any(p is known for known in found.values()):
+            found[name] = p
+    if not found:
+        raise ValueError("SGD: there is no parameter to train: an empty list was given, or a generator that was used "
+                         "before")
+    return found
 
 
 class LossScale:
@@ -109,7 +159,8 @@ class LossScale:
     """
 
     def __init__(self, factor: float = 2.0**16, patience: int | None = 2000):
-        self.factor, self.patience, self.waited = factor, patience, 0
+        self.factor, self.waited = real("LossScale", "factor", factor, above=0), 0
+        self.patience = None if patience is None else whole("LossScale", "patience", patience, least=1)
 
     def step(self, optimiser: Any) -> bool:
         """optimiser.step(), or nothing; returns which. optimiser: an SGD, or a ``Replay`` of its steps.
@@ -139,10 +190,16 @@ class StepSchedule:
     """The rate is multiplied by ``factor`` at the start of each epoch listed in ``drops``, counted from 0."""
 
     def __init__(self, lr: float, drops: Iterable[int] = (), factor: float = 0.1):
-        self.lr, self.drops, self.factor, self.epoch = lr, tuple(drops), factor, 0
+        given = several(drops)
+        if given is None:
+            raise TypeError(f"StepSchedule: drops is {drops!r:.60}: give a list of epochs, as (20, 40)")
+        self.lr, self.factor = real("StepSchedule", "lr", lr, least=0), real("StepSchedule", "factor", factor, above=0)
+        self.drops = tuple(whole("StepSchedule", "drops", drop, least=1) for drop in given)  # epoch 0 begins with lr
+        self.epoch = 0
 
     def epoch_ended(self, error: float) -> None:
         """Say that an epoch ended, with what error on the validation set."""
+        _number("StepSchedule", error)
         self.epoch += 1
         if self.epoch in self.drops:
             self.lr *= self.factor
@@ -157,15 +214,26 @@ class PlateauSchedule:
     ``times`` times (Krizhevsky et al. 2012, §5: ÷ 10, three times)."""
 
     def __init__(self, lr: float, patience: int = 3, factor: float = 0.1, times: int = 3):
-        self.lr, self.patience, self.factor, self.times = lr, patience, factor, times
+        name = "PlateauSchedule"
+        self.lr, self.factor = real(name, "lr", lr, least=0), real(name, "factor", factor, above=0)
+        self.patience, self.times = whole(name, "patience", patience, least=1), whole(name, "times", times, least=0)
         self.best, self.waited, self.dropped = math.inf, 0, 0
 
     def epoch_ended(self, error: float) -> None:
-        """Say that an epoch ended, with what error on the validation set."""
-        self.best, self.waited = (error, 0) if error < self.best else (self.best, self.waited + 1)
+        """Say that an epoch ended, with what error on the validation set. One that is not finite is no improvement."""
+        error = _number("PlateauSchedule", error)
+        better = math.isfinite(error) and error < self.best
+        self.best, self.waited = (error, 0) if better else (self.best, self.waited + 1)
         if self.waited >= self.patience and self.dropped < self.times:
             self.lr, self.waited, self.dropped = self.lr * self.factor, 0, self.dropped + 1
 
     def state(self) -> dict[str, Any]:
         """Plain numbers, from which ``vars(schedule).update(state)`` goes on."""
         return {name: getattr(self, name) for name in ("lr", "best", "waited", "dropped")}
+
+
+def _number(name: str, error: Any) -> float:
+    """The error as a number, NaN and infinity too."""
+    if isinstance(error, (str, bytes)) or not hasattr(error, "__float__"):
+        raise TypeError(f"{name}: the error is {error!r:.60}: give a number, NaN where there is none")
+    return float(error)

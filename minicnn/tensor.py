@@ -5,29 +5,28 @@ It knows no op; ``op.py`` says what one is.
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import itertools
-import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .device import Device, current_device
 from .memory import Array, array_of, stored
+from .mode import grad_mode, no_grad, recording, watchers
+from .protocols import Protocols
 from .settings import flag
 
-__all__ = ["Carry", "GradientShapeError", "Node", "Tensor", "no_grad", "recording", "watchers", "wrap"]
+__all__ = ["Carry", "GradientShapeError", "Node", "Tensor", "grad_mode", "no_grad", "recording", "watchers", "wrap"]
 
 Carry = Callable[[Array], Array]  # carries the gradient of an op's output to the gradient of one of its inputs
 
 _ages = itertools.count()
-watchers: list[Any] = []  # are told what each op made and what each gradient function carried: see trace.py
 
 
-class Tensor:
+class Tensor(Protocols):
     """An array of float32 or float64 (half: see ``ops.half``) that remembers how it was computed.
 
     data: array, number, or a list of them, copied. Python numbers become float32; arrays keep their dtype. (Whole
@@ -39,8 +38,11 @@ class Tensor:
     does not fit the dtype.
     """
 
-    __slots__ = ("__weakref__", "_array", "_made", "_users", "age", "device", "grad", "requires_grad")
-    __array_ufunc__ = None  # array + tensor is tensor.__radd__(array), not an array of tensors
+    __slots__ = {
+        "__weakref__": None, "_array": None, "_grad": None, "_made": None, "_requires_grad": None, "_users": None,
+        "age": "When it was made: a number of which no other tensor has the same, and younger tensors a higher one.",
+        "device": "Where it lives, as cpu(0).",
+    }  # fmt: skip
 
     def __init__(self, data: Any, *, requires_grad: bool = False, dtype: Any = None, device: Device | None = None):
         if not isinstance(device, (Device, type(None))):
@@ -55,8 +57,8 @@ class Tensor:
 
     def _become(self, array: Array, requires_grad: bool) -> None:
         self._array = array  # always in the engine's memory order, see stored()
-        self.requires_grad = requires_grad
-        self.grad: Tensor | None = None
+        self._requires_grad = requires_grad
+        self._grad: Tensor | None = None
         self.age = next(_ages)
         self._made: Node | None = None  # how; a leaf was not made
         self._users: weakref.WeakSet[Node] = weakref.WeakSet()  # of a leaf: what was computed from it, and remembered
@@ -72,33 +74,46 @@ class Tensor:
         """The values as a NumPy array, for reading; ``.numpy().copy()`` may be written to."""
         return self.device.numpy(self._array)
 
-    def item(self) -> float:
-        """The value of a tensor of one element as a Python number."""
-        with self.device:
-            return self._array.item()
+    made_by = property(lambda self: self._made.made_by if self._made else "", doc="The op's name; a leaf has none.")
+    node = property(lambda self: self._made or self, doc="What stands for it in the graph: a leaf for itself.")
+    inputs = property(lambda self: (), doc="Of a leaf as a node of the graph: none.")
+    gradients = property(lambda self: (), doc="Of a leaf as a node of the graph: none.")
+    shape = property(lambda self: self._array.shape, doc="The size of every axis.")
+    dtype = property(lambda self: self._array.dtype, doc="NumPy's type of its numbers.")
+    ndim = property(lambda self: self._array.ndim, doc="How many axes there are.")
+    size = property(lambda self: self._array.size, doc="How many numbers there are.")
 
-    made_by = property(lambda self: self._made.made_by if self._made else "")  # the name of the op; a leaf has none
-    node = property(lambda self: self._made or self)  # what stands for it in the graph: a leaf stands for itself
-    inputs = gradients = ()  # of a leaf as a node
-    shape = property(lambda self: self._array.shape)
-    dtype = property(lambda self: self._array.dtype)
-    ndim = property(lambda self: self._array.ndim)
-    size = property(lambda self: self._array.size)
+    @property
+    def requires_grad(self) -> bool:
+        """Whether ``backward()`` brings a gradient here. Of a leaf it may be set; whole numbers take none."""
+        return self._requires_grad
 
-    def __len__(self) -> int:
-        return len(self._array)
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        wanted = flag("Tensor", "requires_grad", wanted)
+        if wanted and self.dtype.kind != "f":
+            raise TypeError(f"Tensor: requires_grad needs real numbers, got {self.dtype}: make a tensor of another "
+                            "type, as by Tensor(t, dtype=np.float32)")
+        if self._made and not wanted:
+            raise RuntimeError(f"Tensor: requires_grad of what {self.made_by} made cannot be taken away: .detach() "
+                               "gives a copy that remembers nothing")
+        self._requires_grad = wanted
 
-    def __repr__(self) -> str:
-        values = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=20)
-        notes = [str(self.dtype)] * (self.dtype != np.float32) + [f"from {self.made_by}"] * bool(self.made_by)
-        notes += ["requires_grad"] * (self.requires_grad and not self.made_by)
-        return f"Tensor({', '.join([values, str(self.shape), repr(self.device), *notes])})"
+    @property
+    def grad(self) -> Tensor | None:
+        """∂L/∂self, added up by ``backward()``; None before that. What is set must be a tensor like this one."""
+        return self._grad
 
-    def __bool__(self) -> bool:
-        return bool(self.numpy())
-
-    def __float__(self) -> float:
-        return float(self.numpy())
+    @grad.setter
+    def grad(self, gradient: Tensor | None) -> None:
+        if gradient is not None:
+            if not isinstance(gradient, Tensor):
+                raise TypeError(f"grad: {type(gradient).__name__} is no gradient: give a Tensor, or None for none")
+            mine, given = ((t.shape, str(t.dtype), t.device) for t in (self, gradient))
+            if mine != given:
+                raise ValueError("grad: a gradient of {} {} on {} is not one of this tensor of {} {} on {}: give it "
+                                 "the same shape, type and device".format(*given, *mine))
+        self._grad = gradient
 
     # -- gradients ----------------------------------------------------------------------------------------------------
 
@@ -182,7 +197,7 @@ class Tensor:
         return self._array
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self._refuse_recording()
+        self._refuse_recording(value)
         with self.device:
             self.writable()[index] = self._beside(value)
 
@@ -201,9 +216,14 @@ class Tensor:
             self.writable()[...] = result._array
         return self
 
-    def _refuse_recording(self) -> None:
-        if self.requires_grad and recording():
+    def _refuse_recording(self, value: Any = None) -> None:
+        if not recording():
+            return
+        if self.requires_grad:
             raise RuntimeError("writing in place: this tensor requires a gradient: do it under no_grad()")
+        if _needs_gradient(value):
+            raise RuntimeError("writing in place: the value requires a gradient, which would not come through: write "
+                               "its .detach(), or do it under no_grad(); ops.concatenate(...) keeps the graph")
 
     def __iadd__(self, other: Any) -> Tensor:  # type: ignore[misc]
         return self._assign(self + other)
@@ -217,10 +237,17 @@ class Tensor:
     def __itruediv__(self, other: Any) -> Tensor:  # type: ignore[misc]
         return self._assign(self / other)
 
+    def __ipow__(self, other: Any) -> Tensor:  # type: ignore[misc]
+        return self._assign(self**other)
+
+    def __imatmul__(self, other: Any) -> Tensor:  # type: ignore[misc]
+        return self._assign(self @ other)
+
     if TYPE_CHECKING:  # ops/__init__.py gives every tensor its operators and methods
 
         def _of_two(self, other: Any) -> Tensor: ...
         def __neg__(self) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
         def __getitem__(self, index: Any) -> Tensor: ...
         def __getattr__(self, name: str) -> Callable[..., Tensor]: ...
 
@@ -241,6 +268,13 @@ class Node:
         self.inputs: tuple[Node | Tensor, ...] | None = inputs  # that need a gradient; None once backward freed them
         self.gradients = gradients  # as many
         self.age, self.device, self.dtype, self.shape = tensor.age, tensor.device, tensor.dtype, tensor.shape
+
+
+def _needs_gradient(value: Any) -> bool:
+    """Whether a gradient would have to go on through ``value``: a tensor, or lists of them."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_needs_gradient, value))
+    return isinstance(value, Tensor) and value.requires_grad
 
 
 def wrap(array: Array, device: Device) -> Tensor:
@@ -264,25 +298,3 @@ def _fitting(g: Array, tensor: Node | Tensor) -> Array:
     if g.shape != tensor.shape:
         raise GradientShapeError(g, tensor)
     return stored(g.astype(tensor.dtype, copy=False))
-
-
-class _Mode(threading.local):
-    recording = True
-
-
-_mode = _Mode()
-
-
-def recording() -> bool:
-    """Whether ops remember their inputs: not under ``no_grad()``."""
-    return _mode.recording
-
-
-@contextlib.contextmanager
-def no_grad() -> Iterator[None]:
-    """``with no_grad():`` or ``@no_grad()``: ops inside remember nothing, so nothing can go backward through them."""
-    before, _mode.recording = _mode.recording, False
-    try:
-        yield
-    finally:
-        _mode.recording = before

@@ -16,7 +16,6 @@ import json
 import math
 import sys
 import time
-import weakref
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -74,15 +73,19 @@ class trace:
     """``with trace() as t:`` records what ops and ``backward()`` do; ``t.steps`` are the steps.
 
     model: gives the layers and parameters their names. What was computed before is known by its name and shape alone.
-    Every result is looked at, which takes time, and waits for GPUs; while nothing is traced nothing is lost.
+    Every result is looked at, which takes time, and waits for GPUs; while nothing is traced nothing is lost. What other
+    threads compute is not seen.
     """
 
     def __init__(self, model: Module | None = None):
         self.steps: list[Step] = []
-        self._names = {id(module): name for name, module in model.named_modules()} if model else {}
-        self._leaves = {id(p): name for name, p in model.named_parameters()} if model else {}
+        if not (model is None or isinstance(model, Module)):
+            raise TypeError(f"trace: {type(model).__name__} is no Module: give the model whose layers have names, or "
+                            "nothing")
+        self._names = {id(module): name for name, module in model.named_modules()} if model is not None else {}
+        self._leaves = {id(p): name for name, p in model.named_parameters()} if model is not None else {}
         self._layers = watch(self._called)
-        self._nodes: weakref.WeakKeyDictionary[Node | Tensor, int] = weakref.WeakKeyDictionary()
+        self._nodes: dict[int, int] = {}  # of what was made, by its age, which nothing else has
         self._layer: dict[int, str] = {}  # of a node
         self._kept: dict[int, list[int]] = {}  # what a node keeps: pieces of memory
         self._held: Counter[int] = Counter()  # by how many nodes a piece is kept
@@ -101,7 +104,8 @@ class trace:
     # -- what the engine tells -----------------------------------------------------------------------------------------
 
     def made(self, op: str, result: Tensor, inputs: list[Tensor]) -> None:
-        known = [self._nodes.get(x.node, -1) for x in inputs]
+        """An op computed ``result``."""
+        known = [self._nodes.get(x.node.age, -1) for x in inputs]
         node = self._number(result.node)
         step = self._step("forward", op, node, known, result._array, result)
         leaves = {id(_whole(x._array)) for x in inputs if not x.made_by}  # would be there without the graph
@@ -115,11 +119,13 @@ class trace:
             self._kept.setdefault(node, []).append(piece)
 
     def carried(self, result: Node | Tensor, x: Node | Tensor, gradient: Array) -> None:
+        """A gradient came from ``result`` to its input x."""
         to = self._number(x) if x.made_by else -1
         step = self._step("backward", result.made_by, self._number(result), [to], gradient, x)
         step.name = self._leaves.get(id(x)) or self._layer.get(step.node, "")
 
     def freed(self, result: Node | Tensor) -> None:
+        """The graph let go of what the gradients of ``result`` needed."""
         for piece in self._kept.pop(self._number(result), []):
             self._held[piece] -= 1
             if not self._held[piece]:
@@ -128,11 +134,11 @@ class trace:
 
     def _called(self, layer: Module, result: Tensor) -> None:
         last = self.steps[-1] if self.steps else None
-        if last and last.node == self._nodes.get(result.node) and not last.name and not list(layer.children()):
+        if last and last.node == self._nodes.get(result.node.age) and not last.name and not list(layer.children()):
             last.name = self._layer[last.node] = self._names.get(id(layer), type(layer).__name__)
 
     def _number(self, node: Node | Tensor) -> int:
-        return self._nodes.setdefault(node, len(self._nodes))
+        return self._nodes.setdefault(node.age, len(self._nodes))
 
     def _step(self, way: str, op: str, node: int, inputs: list[int], array: Array, about: Node | Tensor) -> Step:
         values = about.device.numpy(array)  # waits for a GPU

@@ -101,7 +101,7 @@ graph, replay = slips("kernels/graph.py", PRODUCT), slips("minicnn/replay.py", S
 KEPT = "test_tensor.py::test_the_graph_keeps_what_gradients_need_and_nothing_else"
 HALF = "test_alexnet_in_half_precision_is_the_processors_but_for_rounding"
 cuda_loss, cuda_prelude = cuda("cross_entropy.cu", "cross_entropy"), cuda("prelude.cuh")
-tensor, op, memory = (house(name, "test_tensor.py") for name in ("tensor", "op", "memory"))
+tensor, op, memory, mode = (house(name, "test_tensor.py") for name in ("tensor", "op", "memory", "mode"))
 border, arrays = house("op", "test_op.py"), house("memory", "test_memory.py")
 settings = house("settings", "test_settings.py")
 nn, optim = house("nn", "test_nn.py"), house("optim", "test_optim.py")
@@ -436,8 +436,8 @@ FAULTS = [
     tensor("backward: shapes not compared", "if g.shape != tensor.shape:", "if False:"),
     tensor("backward: the gradient given is ignored", "if gradient is None else self._beside",
            "if True else self._beside", case="exp"),
-    tensor("no_grad ignored", "return _mode.recording", "return True"),
-    tensor("no_grad never ends", "        _mode.recording = before\n", "        pass\n"),
+    mode("no_grad ignored", "return _mode.recording", "return True"),
+    mode("no_grad never ends", "        _mode.recording = before\n", "        pass\n"),
     tensor("writing while a graph needs the values", "if user is not None or self.made_by:", "if self.made_by:"),
     op("op: everything becomes single precision",
        "if y.dtype == np.float64 and not any", "if y.dtype == np.float64 or any",
@@ -447,7 +447,19 @@ FAULTS = [
     op("op: devices may be mixed", "if len(devices) > 1:", "if len(devices) > 2:"),
     memory("memory: batch_first turns all round", "array.transpose(-1, *range(array.ndim - 1))", "array.transpose()"),
     memory("memory: any order will do", "array if inside.flags.c_contiguous else", "array if array.ndim else"),
-    house("ops/__init__", "test_arithmetic.py")("operators: 2 − x is x − 2", "op(other, self)", "op(self, other)"),
+    house("methods", "test_arithmetic.py")("operators: 2 − x is x − 2", "subtract(other, self)",
+                                           "subtract(self, other)"),
+    house("ops/__init__", "test_reduce.py")("the list: mean is the sum", "from .reduce import max, mean, sum",
+                                            "from .reduce import max, sum, sum as mean"),
+    house("protocols", "test_guests.py")("copy: a leaf that takes no gradient", "_become(array, requires_grad)",
+                                         "_become(array, False)"),
+    house("dispatch", "test_guests.py")("NumPy's functions lose gradients", "lost = bool(needing) and",
+                                        "lost = False and"),
+    tensor("writing: a gradient is lost", "if _needs_gradient(value):", "if False:", "test_guests.py"),
+    mode("watchers: all threads'", "class PerThread(threading.local)", "class PerThread", "test_guests.py"),
+    house("module", "test_modules.py")("modules in tuples are not found", "(list, tuple, deque, Mapping)) and id",
+                                       "(list, deque, Mapping)) and id"),
+    house("module", "test_modules.py")("what is shared is named twice", "kinds) and id(value) not in seen", "kinds)"),
     slips("kernels/graph.py", "test_kernels.py::test_a_product_is_spread_over_the_cores")(
         "product: every core has the first rows", "(slice(first, last), slice(None)) if by_rows",
         "(slice(last - first), slice(None)) if by_rows"),
@@ -521,7 +533,7 @@ FAULTS = [
     optim("SGD: the norm of some gradients only", "squares.get(device, 0) + np.vdot", "np.vdot"),
     optim("StepSchedule: an epoch late", "if self.epoch in self.drops", "if self.epoch - 1 in self.drops"),
     optim("PlateauSchedule: an epoch late", "self.waited >= self.patience", "self.waited > self.patience"),
-    optim("PlateauSchedule: equal is better", "if error < self.best", "if error <= self.best"),
+    optim("PlateauSchedule: equal is better", "error < self.best", "error <= self.best"),
     optim("PlateauSchedule: one drop too many", "self.dropped < self.times", "self.dropped <= self.times"),
     # -- AlexNet -------------------------------------------------------------------------------------------------------
     alexnet("AlexNet: conv3 sees its own tower alone", 'Row("both", Conv2d(2 * n(128), n(192)',

@@ -75,7 +75,7 @@ def test_an_optimiser_steps_on_every_device():
         optimiser.step()
     for name, p in parameters.items():
         agree(p.numpy(), parameters["p2"].numpy(), name)
-        assert home(optimiser.velocity[name]) == home(p.data)
+        assert home(optimiser.velocity[name].data) == home(p.data)
 
 
 @two_gpus

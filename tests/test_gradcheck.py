@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers import distinct, normal
 
-from minicnn import GradientError, Tensor, cpu, gradcheck, models, nn, ops
+from minicnn import GradientError, Tensor, cpu, gradcheck, models, nn, no_grad, ops
 from minicnn.op import op
 
 
@@ -226,17 +226,61 @@ def test_a_value_that_is_not_finite_is_named():
     assert [v.name for v in error.verdicts] == ["not finite"]
 
 
-@pytest.mark.parametrize("setting", [{"step": 0.0}, {"tolerance": -1.0}, {"elements": 0}])
-def test_settings_that_make_no_sense_are_refused(setting):
-    with pytest.raises(ValueError, match="must be above 0, step between 0 and 1"):
-        gradcheck(ops.exp, normal(3), **setting)
+@pytest.mark.parametrize(("error", "setting"), [
+    *((ValueError, setting) for setting in (
+        {"step": 0.0}, {"step": 1.0}, {"step": np.nan}, {"tolerance": -1.0}, {"tolerance": np.inf}, {"elements": 0},
+        {"seed": -1}, {"parameters": [Tensor([1.0])]}, {"parameters": [Tensor([1])]})),
+    *((TypeError, setting) for setting in (
+        {"step": "1e-6"}, {"elements": 2.5}, {"elements": True}, {"seed": None}, {"picture": 3}, {"parameters": 3},
+        {"parameters": [3]}, {"parameters": Tensor([1.0], requires_grad=True)}, {"parameters": ["w"]},
+        {"backward": "exp"}, {"function": None}, {"function": nn.ReLU}, {"function": 3})),
+])  # fmt: skip
+def test_settings_that_make_no_sense_are_refused(error, setting):
+    name, = setting
+    settings = {"function": ops.exp, **setting}
+    with pytest.raises(error, match=f"gradcheck: {name.removesuffix('s')}"):
+        gradcheck(settings.pop("function"), normal(3), **settings)
 
 
-def test_what_is_no_function_of_tensors_is_refused():
-    with pytest.raises(TypeError, match=r"returned float64, not a tensor: .* NumPy arrays needs its backward="):
-        gradcheck(lambda x: np.float64(1), normal(3))
+@pytest.mark.parametrize("returned, words", [
+    (lambda x: np.float64(1), "float64, not a tensor: a function of NumPy arrays needs its backward="),
+    (lambda x: (x, x), "tuple, not a tensor: check one"), (lambda x: [x], "list, not a tensor: check one"),
+    (lambda x: None, "NoneType, not a tensor: it must return"), (lambda x: x > 0, "bool: only real numbers"),
+    (lambda x: x.argmax(), "int64: only real numbers"), (lambda x: 1.0, "float, not a tensor"),
+])  # fmt: skip
+def test_what_is_no_function_of_tensors_is_refused(returned, words):
+    with pytest.raises(TypeError, match=f"gradcheck: the function returned {words}"):
+        gradcheck(returned, normal(3))
+
+
+def test_what_a_backward_by_hand_returns_is_looked_at():
+    with pytest.raises(TypeError, match=r"backward returned str for input 0 \(x\)"):
+        gradcheck(lambda x: 2 * x, normal(3), backward=lambda gy, x: "2")
     with pytest.raises(ValueError, match="backward returned 1 gradients for 2 inputs"):
         gradcheck(lambda a, b: a * b, normal(3), normal(3), backward=lambda gy, a, b: gy * b)
+
+
+def test_a_right_op_is_right_under_no_grad_too():
+    with no_grad():
+        gradcheck(ops.exp, normal(3))
+        gradcheck(nn.Linear(3, 2), normal(2, 3))
+        assert not (Tensor([1.0], requires_grad=True) * 2).requires_grad
+    assert no_grad()(gradcheck)(lambda x: x * x, normal(3)).error < 1e-6
+
+
+@pytest.mark.parametrize("given", [[1.0, 2.0], 2.0, np.float32(2), normal(3).astype(np.float32), normal(3)[::-1],
+                                   normal(2, 3).astype(">f8"), np.zeros((0, 2)), Tensor([1.0, 2.0]),
+                                   Tensor([1.0], requires_grad=True) * 2], ids=repr)  # fmt: skip
+def test_inputs_of_many_kinds_are_checked(given):
+    if isinstance(given, np.ndarray):
+        given.flags.writeable = False
+    gradcheck(lambda x: x * x, given)
+
+
+def test_parameters_of_many_kinds_are_checked_once():
+    layer, x = nn.Linear(3, 2), normal(2, 3)
+    for parameters in (layer, layer.parameters(), layer.named_parameters(), [*layer.parameters(), layer.weight]):
+        assert gradcheck(lambda x: layer(x), x, parameters=parameters).evaluations == gradcheck(layer, x).evaluations
 
 
 # -- mistakes inside of the engine -------------------------------------------------------------------------------------

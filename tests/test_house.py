@@ -15,12 +15,16 @@ MAY_IMPORT = {  # downwards only; a room that is not named stands on the top flo
     "console": set(),
     "device": set(),
     "settings": set(),
+    "mode": set(),
     "kernels": set(),
     "memory": {"device", "settings"},
-    "tensor": {"device", "settings", "memory"},
+    "protocols": {"device", "memory"},
+    "tensor": {"device", "settings", "mode", "memory", "protocols"},
     "op": {"device", "settings", "memory", "tensor"},
     "ops": {"device", "settings", "memory", "tensor", "op", "kernels"},
-    "module": {"device", "settings", "tensor", "kernels"},
+    "methods": {"memory", "settings", "protocols", "tensor", "ops"},
+    "dispatch": {"mode", "tensor", "ops", "methods"},
+    "module": {"device", "settings", "mode", "tensor", "kernels"},
     "nn": {"device", "settings", "tensor", "ops", "module"},
     "optim": {"device", "settings", "memory", "tensor", "kernels"},
     "data": {"console", "device", "settings", "kernels"},
@@ -79,7 +83,7 @@ def test_one_door_to_each_machine(package):
 
 def test_the_check_sees_what_is_there():
     """Else all of the above might hold since nothing was read."""
-    assert rooms(HOUSE / "minicnn/tensor.py") == {"device", "memory", "settings"}
+    assert rooms(HOUSE / "minicnn/tensor.py") == {"device", "memory", "mode", "protocols", "settings"}
     assert {"memory", "kernels"} <= rooms(HOUSE / "minicnn/ops/conv2d.py")
     assert "numba" in set(imports(HOUSE / "kernels/__init__.py"))
     assert "minicnn.kernels.kernel" in set(imports(HOUSE / "kernels/relu.py"))

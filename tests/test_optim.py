@@ -1,6 +1,8 @@
 """The paper's update rule against itself, written out in a plain loop; the schedules."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
-from minicnn import Tensor, no_grad
+from minicnn import Tensor, cpu, nn, no_grad
 from minicnn.optim import SGD, LossScale, PlateauSchedule, StepSchedule
 
 SHAPES = {"conv.weight": (3, 2, 2, 2), "fc.weight": (300, 70), "fc.bias": (300,)}  # small, more than one slice, a bias
@@ -79,7 +81,7 @@ def test_three_steps_element_by_element(shapes, rates, momentum, weight_decay):
 
 
 def test_the_paper_s_numbers_are_the_defaults():
-    optimiser = SGD({}.items())
+    optimiser = SGD(parameters())
     assert (optimiser.lr, optimiser.momentum, optimiser.weight_decay) == (0.01, 0.9, 0.0005)
     assert (optimiser.bias_lr, optimiser.decay_biases) == (1.0, True)
 
@@ -155,6 +157,140 @@ def test_numbers_out_of_range(setting):
         SGD(parameters().items(), **setting)
 
 
+# -- what it is given -------------------------------------------------------------------------------------------------
+
+
+def ways(net):
+    named = list(net.named_parameters())
+    return {"pairs": named, "generator": net.named_parameters(), "parameters": net.parameters(), "dict": dict(named),
+            "list": [p for _, p in named], "model": net, "tuple": tuple(named), "twice": named + named,
+            "lists": [list(pair) for pair in named]}
+
+
+@pytest.mark.parametrize("way", ways(nn.Linear(1, 1)))
+def test_parameters_come_in_many_ways_and_all_are_trained(way):
+    net = nn.Linear(3, 2)
+    before = net.state_dict()
+    optimiser = SGD(ways(net)[way])
+    assert list(optimiser.parameters) == (["0", "1"] if way in ("parameters", "list") else ["weight", "bias"])
+    net(np.ones((1, 3), np.float32)).sum().backward()
+    optimiser.step()
+    assert all((array != before[name]).all() for name, array in net.state_dict().items())
+    assert set(optimiser.state_dict()) == set(optimiser.parameters)
+
+
+W = Tensor([1.0, 2.0], requires_grad=True)
+
+
+@pytest.mark.parametrize(("given", "error", "words"), [
+    ([], ValueError, "no parameter"), ({}, ValueError, "no parameter"), (nn.ReLU(), ValueError, "no parameter"),
+    (iter(()), ValueError, "no parameter"), (W, TypeError, "Tensor is no list"),
+    ("weights", TypeError, "str is no list"),
+    (None, TypeError, "NoneType is no list"), (3, TypeError, "int is no list"), ([3], TypeError, "3 is neither"),
+    (["w"], TypeError, "'w' is neither"), ([("w", 3)], TypeError, "is neither"), ([(W, "w")], TypeError, "is neither"),
+    ([{"params": [W]}], TypeError, "is neither a tensor nor a pair"), ([np.ones(3)], TypeError, "is neither"),
+    ([Tensor([1.0])], ValueError, "parameter '0' has no requires_grad"), ([W * 2], ValueError, "was made by multiply"),
+    ([("w", Tensor([1]))], ValueError, "parameter 'w' has no requires_grad"),
+    ([("w", W), ("w", Tensor([1.0], requires_grad=True))], ValueError, "two parameters are called 'w'"),
+])
+def test_what_is_no_list_of_parameters_is_refused(given, error, words):
+    with pytest.raises(error, match=f"SGD: .*{words}"):
+        SGD(given)
+
+
+@pytest.mark.parametrize("setting", [
+    {"lr": "0.1"}, {"lr": True}, {"momentum": True}, {"momentum": None}, {"weight_decay": [0.1]}, {"bias_lr": 1j},
+    {"decay_biases": 1}, {"decay_biases": "no"}, {"lr": np.bool_(True)},
+])
+def test_settings_of_another_kind(setting):
+    name, = setting
+    with pytest.raises(TypeError, match=f"SGD: {name} is "):
+        SGD(parameters(), **setting)
+
+
+@pytest.mark.parametrize(("name", "value"), [("lr", math.nan), ("lr", -1.0), ("momentum", 2.0), ("bias_lr", math.inf)])
+def test_what_is_set_later_is_looked_at_too(name, value):
+    w = Tensor([1.0], requires_grad=True)
+    optimiser = SGD([w])
+    w.grad = Tensor([1.0])
+    setattr(optimiser, name, value)
+    with pytest.raises(ValueError, match=f"SGD: {name} is {value}"):
+        optimiser.step()
+    for scale in (0, math.nan, -1.0):
+        with pytest.raises(ValueError, match="SGD: loss_scale is"):
+            SGD([w]).step(scale)
+    assert w.item() == 1
+
+
+def test_a_step_before_any_backward_is_an_error():
+    net = nn.Linear(2, 2)
+    optimiser = SGD(net)
+    with pytest.raises(RuntimeError, match=r"SGD: no parameter has a gradient: before step\(\), call backward\(\)"):
+        optimiser.step()
+    net(np.ones((1, 2), np.float32)).sum().backward()
+    optimiser.step()
+    optimiser.zero_grad()
+    with pytest.raises(RuntimeError, match="no parameter has a gradient"):
+        optimiser.step()
+
+
+def test_a_step_that_cannot_be_moves_nothing():
+    a, b = (Tensor([1.0], requires_grad=True) for _ in range(2))
+    a.grad, b.grad = Tensor([1.0]), Tensor([1.0])
+    graph = b * b
+    with pytest.raises(RuntimeError, match="multiply needs its values"):
+        SGD([a, b]).step()
+    assert a.item() == b.item() == 1
+    del graph
+
+
+def test_a_number_is_a_bias():
+    gain, weight = Tensor(2.0, requires_grad=True), Tensor([[2.0]], requires_grad=True)
+    optimiser = SGD([gain, weight], lr=1.0, momentum=0, weight_decay=0.5, bias_lr=3.0, decay_biases=False)
+    gain.grad, weight.grad = Tensor(0.25), Tensor([[0.25]])
+    optimiser.step()
+    assert (gain.item(), weight.item()) == (2 - 3 * 0.25, 2 - 0.5 * 2 - 0.25)
+
+
+@pytest.mark.parametrize("make", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_copied_optimiser_goes_on_as_the_first(make):
+    net = nn.Sequential(nn.Conv2d(2, 3, 2), nn.Flatten(), nn.Linear(12, 2))  # velocities of every memory order
+    optimiser = SGD(net.named_parameters(), lr=0.1)
+
+    def go(net, optimiser, times):
+        for seed in range(times):
+            optimiser.zero_grad()
+            net(normal(2, 2, 3, 3, seed=seed).astype(np.float32)).sum().backward()
+            optimiser.step()
+
+    go(net, optimiser, 2)
+    other, its = make((net, optimiser))
+    assert all(p is its.parameters[name] for name, p in other.named_parameters())
+    for pair in ((net, optimiser), (other, its)):
+        go(*pair, 2)
+    for state, same in ((net.state_dict(), other.state_dict()), (optimiser.state_dict(), its.state_dict())):
+        for name, array in state.items():
+            np.testing.assert_array_equal(array, same[name], name)
+
+
+def test_the_velocity_goes_where_its_parameter_went():
+    net = nn.Linear(2, 2)
+    optimiser = SGD(net)
+    net.to(cpu(1))
+    net(Tensor([[1.0, 2.0]], device=cpu(1))).sum().backward()
+    optimiser.step()
+    assert {v.device for v in optimiser.velocity.values()} == {cpu(1)}
+
+
+@pytest.mark.parametrize("array", [np.ones(300, complex), np.array(["a"] * 300)])
+def test_a_state_of_no_real_numbers_is_refused(array):
+    optimiser = SGD(parameters().items())
+    state = {name: v + 1 for name, v in optimiser.state_dict().items()} | {"fc.bias": array}
+    with pytest.raises(TypeError, match=r"SGD: the state of fc\.bias is"):
+        optimiser.load_state_dict(state)
+    assert not any(v.any() for v in optimiser.state_dict().values())
+
+
 # -- schedules --------------------------------------------------------------------------------------------------------
 
 
@@ -187,6 +323,31 @@ def test_a_resumed_schedule_goes_on_as_if_never_stopped(new, stop):
     list(rates(first, errors[:stop]))
     vars(second).update(first.state())
     assert list(rates(second, errors[stop:])) == expected[stop:]
+
+
+@pytest.mark.parametrize("error", [math.nan, math.inf, -math.inf, np.float32(np.nan)])
+def test_an_error_that_is_not_finite_never_improves(error):
+    schedule = PlateauSchedule(1.0, patience=2, factor=0.5)
+    assert list(rates(schedule, [error, error, error, 0.5, error, 0.4])) == [1, 1, 0.5, 0.5, 0.5, 0.5, 0.5]
+    assert schedule.best == 0.4
+
+
+@pytest.mark.parametrize(("build", "error"), [
+    (lambda: StepSchedule(1.0, 3), TypeError), (lambda: StepSchedule(1.0, [1.5]), TypeError),
+    (lambda: StepSchedule(1.0, ["3"]), TypeError), (lambda: StepSchedule(1.0, [0]), ValueError),
+    (lambda: StepSchedule(1.0, [-2]), ValueError), (lambda: StepSchedule(1.0, [2], factor=-0.1), ValueError),
+    (lambda: StepSchedule(math.nan), ValueError), (lambda: StepSchedule("1"), TypeError),
+    (lambda: StepSchedule(1.0).epoch_ended(None), TypeError), (lambda: PlateauSchedule(-1.0), ValueError),
+    (lambda: PlateauSchedule(1.0, patience=0), ValueError), (lambda: PlateauSchedule(1.0, patience=2.5), TypeError),
+    (lambda: PlateauSchedule(1.0, factor=0), ValueError), (lambda: PlateauSchedule(1.0, factor=math.nan), ValueError),
+    (lambda: PlateauSchedule(1.0, times=-1), ValueError), (lambda: PlateauSchedule(1.0, times=True), TypeError),
+    (lambda: PlateauSchedule(1.0).epoch_ended("0.5"), TypeError),
+    (lambda: LossScale(0.0), ValueError), (lambda: LossScale("2"), TypeError), (lambda: LossScale(2.0, 0), ValueError),
+    (lambda: LossScale(math.nan), ValueError), (lambda: LossScale(2.0, patience=1.5), TypeError),
+])  # fmt: skip
+def test_schedules_of_nonsense_are_refused_by_name(build, error):
+    with pytest.raises(error, match=r"^(StepSchedule|PlateauSchedule|LossScale): \w+"):
+        build()
 
 
 # -- the loss scale ----------------------------------------------------------------------------------------------------

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..mode import grad_mode
+from ..module import Module
+from ..settings import real, whole
 from .check import Check, Report
 from .error import GradientError
-from .subject import of_arrays, of_tensors
+from .subject import named, of_arrays, of_tensors
 from .verdict import Verdict
 
 __all__ = ["GradientError", "Report", "Verdict", "gradcheck"]
@@ -20,7 +23,7 @@ OURS = (0x67726164, 0x63686563)  # our own stream: inputs drawn by default_rng(0
 
 
 def gradcheck(function: Callable[..., Any], *inputs: Any, backward: Callable[..., Any] | None = None,
-              parameters: Iterable[Any] = (), seed: int = 0, step: float = 1e-6, tolerance: float = 1e-6,
+              parameters: Any = (), seed: int = 0, step: float = 1e-6, tolerance: float = 1e-6,
               elements: int = 500, picture: Any = None) -> Report:
     """Hold ∂L/∂x by backward against (L(x + h) − L(x − h)) / 2h, in float64, for L = Σ y · u with a random u.
 
@@ -33,7 +36,7 @@ def gradcheck(function: Callable[..., Any], *inputs: Any, backward: Callable[...
         where an input has no gradient. It is called right after function(*inputs).
     inputs: arrays or tensors, on any devices. Real numbers are checked; labels and the like pass through.
     parameters: tensors that function uses besides, or (name, tensor) as from ``model.named_parameters()``; checked too,
-        in float64, and put back afterwards. Those of a layer given as the function are found without.
+        in float64, and put back afterwards. Those of a layer given as the function are found without. Or that layer.
     seed: of u, the lines, and the choice of elements. step: h, in units of the root mean square of the input.
     tolerance: of the error; along a line relative to the norm of the gradient, of one element to the sum of |what is
         added up| for it. elements: at most so many of an input are looked at one by one.
@@ -46,16 +49,23 @@ def gradcheck(function: Callable[..., Any], *inputs: Any, backward: Callable[...
 
     Raises GradientError, which says which input, which elements, and what mistake that looks like.
     """
-    if elements < 1 or not 0 < step < 1 or not tolerance > 0:
-        raise ValueError(f"gradcheck: elements {elements}, step {step}, tolerance {tolerance}: elements and tolerance "
-                         "must be above 0, step between 0 and 1")
-    if backward and list(parameters):
+    elements, seed = (whole("gradcheck", name, n, least=least)
+                      for name, n, least in (("elements", elements, 1), ("seed", seed, 0)))
+    step = real("gradcheck", "step", step, above=0, below=1)
+    tolerance = real("gradcheck", "tolerance", tolerance, above=0)
+    for name, what in (("function", function), ("backward", backward)):
+        if isinstance(what, type) or not (what is None or callable(what)) or function is None:
+            raise TypeError(f"gradcheck: {name} is {what!r:.60}: give a function, or a layer")
+    if backward and (isinstance(parameters, Module) or list(parameters)):
         raise ValueError("gradcheck: parameters are tensors: where backward= is given, all that it uses must be inputs")
+    if not (picture is None or isinstance(picture, (str, Path))):
+        raise TypeError(f"gradcheck: picture is {picture!r:.60}: give the name of a file")
     if picture and not (Path(picture).absolute().parent.is_dir() and Path(picture).suffix in (".png", ".pdf", ".svg")):
         raise ValueError(f"gradcheck: cannot draw {picture}: give a .png, .pdf or .svg in a folder that is there")
     with contextlib.ExitStack() as stack:
+        stack.enter_context(grad_mode(True))  # it may be asked under no_grad()
         subject = (of_arrays(function, inputs, backward) if backward
-                   else stack.enter_context(of_tensors(function, inputs, parameters)))  # fmt: skip
+                   else stack.enter_context(of_tensors(function, inputs, named(parameters))))  # fmt: skip
         if not subject.inputs:
             raise ValueError(f"gradcheck: {subject.title} was given no real numbers to check: write 1.0 for 1")
         random = np.random.default_rng((seed, *OURS))
@@ -66,4 +76,4 @@ def gradcheck(function: Callable[..., Any], *inputs: Any, backward: Callable[...
             if picture and check.maps:
                 from ..plots import draw_gradcheck  # needs matplotlib
 
-                draw_gradcheck(subject.title, check.maps, picture)
+                draw_gradcheck(subject.title, check.maps, Path(picture))

@@ -89,7 +89,29 @@ def title_of(function: Callable[..., Any]) -> str:
 
 
 def is_real(x: Any) -> bool:
-    return x is not None and (x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype).kind == "f"
+    if x is None or hasattr(x, "dtype"):
+        return x is not None and x.dtype.kind == "f"
+    try:
+        return np.asarray(x).dtype.kind == "f"
+    except ValueError as error:  # lists of different lengths
+        raise ValueError(f"gradcheck: an input cannot be made an array: {error}") from None
+
+
+def named(parameters: Any) -> list[tuple[str, Tensor]]:
+    """(name, tensor), each once, out of all that may be given as parameters."""
+    given = parameters.named_parameters() if isinstance(parameters, Module) else parameters
+    if isinstance(given, (str, Tensor)) or not isinstance(given, Iterable):
+        raise TypeError(f"gradcheck: parameters is {type(given).__name__}: give a list of tensors, or the layer")
+    found: list[tuple[str, Tensor]] = []
+    for i, item in enumerate(given):
+        name, p = item if isinstance(item, tuple) and len(item) == 2 else (str(i), item)
+        if not isinstance(p, Tensor):
+            raise TypeError(f"gradcheck: parameter {name} is {type(p).__name__}: give tensors")
+        if p.made_by or not p.requires_grad:
+            raise ValueError(f"gradcheck: parameter {name} gets no gradient: it must be a leaf with requires_grad=True")
+        if not any(p is known for _, known in found):
+            found.append((name, p))
+    return found
 
 
 def names(function: Callable[..., Any], count: int) -> list[str]:
@@ -103,21 +125,25 @@ def names(function: Callable[..., Any], count: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def of_tensors(function: Callable[..., Any], given: Sequence[Any], parameters: Iterable[Any]) -> Iterator[Subject]:
+def of_tensors(function: Callable[..., Any], given: Sequence[Any], parameters: list[tuple[str, Tensor]],
+               ) -> Iterator[Subject]:  # fmt: skip
     """A function of tensors. Its parameters are in double precision inside of ``with``, and as before after it."""
-    named = list(function.named_parameters()) if isinstance(function, Module) else []
-    named += [p if isinstance(p, tuple) else (str(i), p) for i, p in enumerate(parameters)]
+    own = list(function.named_parameters()) if isinstance(function, Module) else []
+    own += [(name, p) for name, p in parameters if not any(p is known for _, known in own)]
     tensors = [Tensor(x, dtype=np.float64, requires_grad=True, device=getattr(x, "device", None)
                       if isinstance(x, Tensor) else None) if is_real(x) else x for x in given]  # fmt: skip
     called = names(function.forward if isinstance(function, Module) else function, len(given))
     leaves = [(n, t) for n, t in zip(called, tensors, strict=True) if isinstance(t, Tensor) and t.requires_grad]
-    leaves += [(f"parameter {n}", p) for n, p in named]
+    leaves += [(f"parameter {n}", p) for n, p in own]
 
     def forward() -> Tensor:
         y = function(*tensors)
         if not isinstance(y, Tensor):
-            raise TypeError(f"gradcheck: the function returned {type(y).__name__}, not a tensor: a function of NumPy "
-                            "arrays needs its backward=")
+            way = ("it must return its output" if y is None else "check one of its outputs at a time"
+                   if isinstance(y, (tuple, list, dict)) else "a function of NumPy arrays needs its backward=")
+            raise TypeError(f"gradcheck: the function returned {type(y).__name__}, not a tensor: {way}")
+        if y.dtype.kind != "f":
+            raise TypeError(f"gradcheck: the function returned {y.dtype}: only real numbers have a gradient")
         return y
 
     def call() -> np.ndarray:
@@ -155,12 +181,12 @@ def of_tensors(function: Callable[..., Any], given: Sequence[Any], parameters: I
             y.backward(u)
         return [part.grad.numpy() for part in parts if part.grad is not None]
 
-    before = [(p, p.writable(), p.grad) for _, p in named]
+    before = [(p, p.writable(), p.grad) for _, p in own]
     try:
         for p, array, _ in before:
             with p.device:
                 p._array = stored(array.astype(np.float64, order="K", copy=True))
-        shapes = [*map(np.shape, tensors), *(p.shape for _, p in named)]
+        shapes = [*map(np.shape, tensors), *(p.shape for _, p in own)]
         moved = [Input(n, t.writable(), t.numpy(), t.device) for n, t in leaves]
         yield Subject(title_of(function), moved, call, gradients, uses, shapes)
     finally:
@@ -183,6 +209,9 @@ def of_arrays(function: Callable[..., Any], given: Sequence[Any], backward: Call
             raise ValueError(f"gradcheck: backward returned {len(found)} gradients for {len(arrays)} inputs: return "
                              "one for each, None where there is none")
         for i, gradient in enumerate(found):
+            if gradient is not None and np.asarray(gradient).dtype.kind not in "fiub":
+                raise TypeError(f"gradcheck: backward returned {type(gradient).__name__} for {called[i]}: return an "
+                                "array of real numbers, or None")
             if i not in real and gradient is not None:
                 raise ValueError(f"gradcheck: backward returned a gradient for {called[i]}, which is not of real "
                                  "numbers (write 1.0 for 1) and was not checked: return None for it")

@@ -15,6 +15,7 @@ from ..device import Device, cpu
 from ..module import side_by_side
 from ..op import as_tensor
 from ..ops import concatenate
+from ..settings import flag, real, whole
 from ..tensor import Tensor
 
 __all__ = ["VARIANTS", "AlexNet", "alexnet"]
@@ -67,6 +68,7 @@ class Tower(nn.Module):
         vars(self).update(rows)
 
     def rows(self) -> list[Any]:
+        """The rows, from the images on."""
         return [row for _, row in self.children()]
 
 
@@ -75,17 +77,24 @@ class AlexNet(nn.Module):
 
     def __init__(self, variant: str, classes: int, devices: tuple[Device, Device], width: float, inverted: bool,
                  half: bool):
-        if variant not in VARIANTS:
+        if not isinstance(variant, str) or variant not in VARIANTS:
             raise ValueError(f"alexnet: there is no variant {variant!r}: choose {' or '.join(VARIANTS)}")
+        classes, width = whole("alexnet", "classes", classes), real("alexnet", "width", width, above=0)
+        pair = isinstance(devices, (tuple, list)) and len(devices) == 2
+        if not (pair and all(isinstance(device, Device) for device in devices)):
+            raise TypeError(f"alexnet: devices is {devices!r:.60}: give two, one for each tower, as (cpu(0), cpu(1))")
+        devices, half = (devices[0], devices[1]), flag("alexnet", "half", half)
+        inverted = flag("alexnet", "inverted_dropout", inverted)
         if classes < 2:
             raise ValueError(f"alexnet: {classes} classes leave nothing to tell apart: give 2 or more")
         if half and "cpu" in (device.kind for device in devices):
             raise ValueError(f"alexnet: only GPUs compute in half precision, not {devices[0]} and {devices[1]}: leave "
                              "half out, or give devices that are GPUs")
+        self.variant, self.classes, self.devices, self.width = variant, classes, devices, width
+        self.inverted_dropout, self.half = inverted, half
         keys = [nn.draw_key(), nn.draw_key()]
         self.a, self.b = (Tower(tower(i, width, inverted=inverted, keys=keys, **VARIANTS[variant])) for i in (0, 1))
         self.fc8 = nn.Linear(2 * self.b.rows()[-1].layers[0].weight.shape[0], classes)
-        self.devices, self.half = devices, half
         self.a.to(devices[0])
         self.b.to(devices[1])
         self.fc8.to(devices[0])
@@ -105,8 +114,10 @@ class AlexNet(nn.Module):
         return y.float() if self.half else y
 
     def to(self, device: Device) -> nn.Module:
+        """Move both towers to ``device``."""
+        super().to(device)
         self.devices = (device, device)
-        return super().to(device)
+        return self
 
 
 def alexnet(variant: str = "blueprint", classes: int = 1000, devices: tuple[Device, Device] = (cpu(0), cpu(0)),

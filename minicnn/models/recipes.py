@@ -49,9 +49,11 @@ class Recipe:
             standardise(model, images)
 
     def optimiser(self, model: Module) -> SGD:
+        """SGD with the recipe's numbers, for all parameters of the model."""
         return SGD(model.named_parameters(), self.lr, self.momentum, self.weight_decay, self.bias_lr, self.decay_biases)
 
     def schedule(self) -> StepSchedule | PlateauSchedule:
+        """The recipe's schedule of the learning rate."""
         return PlateauSchedule(self.lr) if self.drops is None else StepSchedule(self.lr, self.drops)
 
 
