@@ -24,6 +24,18 @@ def test_a_failure_is_shown_as_a_learner_sees_it():
         assert word == (pytest.approx(is_shown, rel=1e-5) if isinstance(word, float) else is_shown)
 
 
-def test_the_engine_does_what_it_is_shown_to_do(capsys):
-    exec(next(text for kind, text in BLOCKS if kind == "python" and "models.alexnet()" in text), {})
-    assert "60,965,224" in capsys.readouterr().out
+PROGRAMS = [text for kind, text in BLOCKS if kind == "python" and "backward=backward" not in text]
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda text: text.splitlines()[-1][:40])
+def test_every_program_runs_as_it_is_printed(program, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(program, {})
+    said = capsys.readouterr().out
+    assert ("60,965,224" in said) == ("net.summary()" in program)
+    assert (tmp_path / "backprop.html").exists() == ("to_html" in program)
+
+
+def test_no_program_is_left_out():
+    assert sum(kind == "python" for kind, _ in BLOCKS) >= 4
+    assert not [text for kind, text in BLOCKS if not kind and "import " in text]
