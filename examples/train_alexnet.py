@@ -3,18 +3,21 @@
     python examples/train_alexnet.py                      # ten patterns drawn on the spot
     python examples/train_alexnet.py DATA                 # DATA/train/<class>/*, DATA/val/<class>/*
     python examples/train_alexnet.py --resume runs/mine   # go on where a run was stopped
+
+Exit status: 0 done, also where there was nothing to do; 1 something went wrong, as a line says; 2 a bad command line;
+130 stopped by Ctrl-C, SIGTERM or a terminal that closed; 141 nobody reads any more what it prints.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import math
 import os
 import secrets
 import sys
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,7 +25,7 @@ import numpy as np
 from tqdm import tqdm
 
 import minicnn
-from minicnn import checkpoint, plots
+from minicnn import checkpoint, console, plots
 from minicnn.data import (
     DataError,
     ImageFolder,
@@ -34,11 +37,16 @@ from minicnn.data import (
     image_folders,
     read_picture,
 )
+from minicnn.data.folder import expanded
+from minicnn.data.listing import changes, listing
 from minicnn.doctor import choose
-from minicnn.log import Log
+from minicnn.interrupt import note, say
+from minicnn.kernels.machine import usable_cores
+from minicnn.log import Log, to_json
 from minicnn.models import RECIPES, VARIANTS, AlexNet, alexnet, recipe_for
 from minicnn.optim import LossScale
-from minicnn.scores import evaluate
+from minicnn.run_folder import Claim, is_fresh, new_run
+from minicnn.scores import evaluate, on_terminal
 from minicnn.tensor import no_grad
 from minicnn.trainer import Stopped, Trainer
 
@@ -60,7 +68,7 @@ def number(kind: type, low: float, high: float = math.inf) -> Any:
             value = kind(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-        if not low <= value <= high:
+        if not (low <= value <= high and math.isfinite(value)):
             bounds = f"at least {low}" if high == math.inf else f"from {low} to {high}"
             raise argparse.ArgumentTypeError(f"{text} is out of range: give {bounds}")
         return value
@@ -83,7 +91,8 @@ def device_names(text: str) -> str:
 
 def arguments() -> argparse.Namespace:
     """The command line. What it leaves out is absent, so that a resumed run can fill it in from its checkpoint."""
-    parser = Parser(description="Train AlexNet on a folder of pictures.", argument_default=argparse.SUPPRESS)
+    parser = Parser(description="Train AlexNet on a folder of pictures.", argument_default=argparse.SUPPRESS,
+                    epilog=__doc__.rpartition("\n\n")[2] if __doc__ else None, allow_abbrev=False)
     add = parser.add_argument
     add("data", nargs="?", help="folder with train/<class>/* and val/<class>/* (default: a set drawn on the spot)")
     add("--variant", choices=VARIANTS, help="which AlexNet (default: blueprint)")
@@ -102,7 +111,8 @@ def arguments() -> argparse.Namespace:
     add("--half", action="store_true", help="on GPUs, activations of half precision, a scaled loss: half the memory")
     add("--graph", action="store_true", help="on one GPU, tell it a step once and let it repeat that")
     add("-o", "--output", type=Path, help="folder of the run (default: runs/<date and time>)")
-    add("--resume", type=Path, metavar="RUN", help="go on with the run in this folder, or from this checkpoint")
+    add("--resume", type=Path, metavar="RUN",
+        help="go on with the run in this folder, or from this checkpoint; its variant, width and recipe are its own")
     add("--evaluate", action="store_true", help="only measure the checkpoint given by --resume on DATA/val")
     add("--keep", type=number(int, 0), help="past epochs to keep besides the last and the best (default: 1)")
     add("--save-minutes", type=number(float, 0), help="a checkpoint at least so often (default: 10)")
@@ -114,17 +124,26 @@ def arguments() -> argparse.Namespace:
 
 DEFAULTS: dict[str, Any] = {"data": None, "variant": "blueprint", "width": 1.0, "device": "auto", "tf32": False,
                             "half": False, "graph": False, "keep": 1, "save_minutes": 10.0,
-                            "workers": max(1, (os.cpu_count() or 1) // 2)}
+                            "workers": max(1, usable_cores() // 2)}
 
 
-def configuration(given: argparse.Namespace, saved: dict[str, Any]) -> tuple[dict[str, Any], ImageFolder, ImageFolder]:
-    """What this run does: what was given, else what the resumed run did, else the defaults and the recipe's."""
+OWN = ("variant", "width", "recipe")  # belong to the weights
+
+
+def configuration(given: argparse.Namespace,
+                  saved: dict[str, Any]) -> tuple[dict[str, Any], ImageFolder | None, ImageFolder]:
+    """What this run does: what was given, else what the resumed run did, else the defaults and the recipe's; then the
+    training pictures, which are not needed to evaluate, and those of validation."""
     asked = {name: value for name, value in vars(given).items() if name not in ("evaluate", "output", "resume")}
+    for name in OWN:
+        if name in asked and saved.get(name, asked[name]) != asked[name]:
+            raise DataError(f"--{name} {asked[name]} would be another model: the checkpoint is of {name} "
+                            f"{saved[name]}, which belongs to its weights: leave it out")
     config = DEFAULTS | saved | asked
-    root = Path(config["data"]).absolute() if config["data"] else drawn_set(config["workers"])
-    training, validation = image_folders(root)
+    root = expanded(config["data"]).absolute() if config["data"] else drawn_set(config["workers"])
+    training, validation = (None, ImageFolder(root / "val")) if "evaluate" in given else image_folders(root)
     config["data"] = config["data"] and str(root)
-    config.setdefault("recipe", recipe_for(len(training)))
+    config.setdefault("recipe", recipe_for(len(training or ())))
     recipe = RECIPES[config["recipe"]]
     for name in ("epochs", "batch_size", "lr", "momentum", "weight_decay"):
         config.setdefault(name, getattr(recipe, name))
@@ -139,7 +158,7 @@ ENOUGH = 32  # pictures from which a recipe may learn what its layers will see
 
 def bar(title: str) -> Any:
     """A progress(done, total) that draws a bar where there is a terminal."""
-    line = tqdm(desc=title, unit="picture", disable=not sys.stderr.isatty(), leave=False)
+    line = tqdm(desc=title, unit="picture", disable=not on_terminal(), leave=False)
 
     def progress(done: int, total: int) -> None:
         line.total = total
@@ -151,23 +170,8 @@ def bar(title: str) -> Any:
 
 
 def drawn_set(workers: int) -> Path:
-    print("No folder of pictures was given: using the built-in set, ten patterns drawn on the spot.", flush=True)
+    say("No folder of pictures was given: using the built-in set, ten patterns drawn on the spot.")
     return built_in_set(workers=workers + 1, progress=bar("drawing pictures"))
-
-
-def run_folder(given: argparse.Namespace) -> Path:
-    """Where everything of this run is kept. A folder that holds another run is refused."""
-    if "output" in given:
-        folder = given.output
-    elif "resume" in given:
-        return given.resume if given.resume.is_dir() else given.resume.parent
-    else:
-        folder = Path("runs") / time.strftime("%Y-%m-%d-%H%M%S")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError(f"--output {folder} is there already, and not empty: choose another folder, or go on with the "
-                        f"run in it by --resume {folder}")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def where(config: dict[str, Any]) -> str:
@@ -177,9 +181,9 @@ def where(config: dict[str, Any]) -> str:
     names = config["device"]
     if names == "auto":
         names, reason = choose()
-        print(f"device: {names} ({reason})", flush=True)
+        say(f"device: {names} ({reason})")
     if config["tf32"] and "cuda" not in names:
-        print("--tf32 is for GPUs: it changes nothing here", file=sys.stderr)
+        note("--tf32 is for GPUs: it changes nothing here")
     if config["half"] and "cpu" in names:
         raise DataError(f"--half is for GPUs, the towers are on {names}: leave it out")
     if config["graph"] and ("cpu" in names or len(set(names.split(","))) > 1):
@@ -202,105 +206,189 @@ def show_what_it_learned(model: AlexNet, loader: Loader, run: Path) -> None:
                            run / "predictions.png")
 
 
-def train(given: argparse.Namespace) -> None:
+def train(given: argparse.Namespace, claims: ExitStack) -> None:
+    """Train a new network, go on with one, or only evaluate one. claims: holds the folder of the run."""
+    run, evaluates = None, "evaluate" in given
+    if "resume" in given and not evaluates and "output" not in given:
+        run = given.resume if given.resume.is_dir() else given.resume.parent
+        if checkpoint_of(given).exists():
+            claims.enter_context(Claim(run))
     arrays, facts = checkpoint.load(checkpoint_of(given)) if "resume" in given else ({}, {})
-    config, training, validation = configuration(given, facts.get("config", {}))
-    if facts and facts["classes"] != training.classes:
-        known, found = (f"{len(x)} classes ({', '.join(x[:3])} …)" for x in (facts["classes"], training.classes))
+    lacking = [name for name in ("progress", "config", "classes", "schedule") if facts and name not in facts]
+    if lacking or (facts and not {"statistics.mean", "statistics.sigma", "statistics.axes"} <= arrays.keys()):
+        raise DataError(f"{checkpoint_of(given)} holds no run of this program: it lacks "
+                        f"{', '.join(lacking) or 'the statistics of its pictures'}")
+    saved = facts.get("config", {})
+    config, training, validation = configuration(given, saved)
+    classes = validation.classes
+    if facts and facts["classes"] != classes:
+        known, found = (f"{len(x)} classes ({', '.join(x[:3])} …)" for x in (facts["classes"], classes))
         raise DataError(f"the checkpoint knows {known}, the folder has {found}: give the data it was trained on")
+    done = facts["progress"]["epoch"] if facts else 0
+    if facts and not evaluates and done >= config["epochs"]:
+        say(f"There is nothing to do: epochs are counted in all, {done} are done, and {config['epochs']} were asked "
+            "for: give more by --epochs")
+        return
     recipe = RECIPES[config["recipe"]]
     minicnn.manual_seed(config["seed"])
     chosen = where(config)
     devices = [minicnn.device(name) for name in chosen.split(",")]
-    model = alexnet(config["variant"], len(training.classes), (devices[0], devices[-1]), config["width"],
+    model = alexnet(config["variant"], len(classes), (devices[0], devices[-1]), config["width"],
                     recipe.inverted_dropout, config["half"])
     parameters = sum(p.size for p in model.parameters())
 
-    run = None if "evaluate" in given else run_folder(given)
-    print(f"minicnn {minicnn.__version__}: AlexNet ({config['variant']}), {parameters:,} parameters on "
-          f"{' and '.join(map(repr, model.devices))}, {len(training):,} training and {len(validation):,} validation "
-          f"pictures of {len(training.classes)} classes")
-    print("settings:", ", ".join(f"{name} {config[name]}" for name in sorted(config) if name != "version"), flush=True)
+    if run is None and not evaluates:
+        run = new_run(getattr(given, "output", None), claims)
+    counts = " and ".join(f"{len(folder):,} {name}" for folder, name in
+                          ((training, "training"), (validation, "validation")) if folder)
+    say(f"minicnn {minicnn.__version__}: AlexNet ({config['variant']}), {parameters:,} parameters on "
+        f"{' and '.join(map(repr, model.devices))}, {counts} pictures of {len(classes)} classes")
+    for folder in filter(None, (training, validation)):
+        if words := folder.left_out_in_words():
+            say(f"{folder.root}: {words}")
+    say("settings: " + ", ".join(f"{name} {config[name]}" for name in sorted(config) if name != "version"))
     if facts:
-        names = ("mean", "sigma", "axes")
-        statistics = Statistics(*(arrays.pop(f"statistics.{name}") for name in names), bad={})
+        statistics = Statistics(*(arrays.pop(f"statistics.{name}") for name in ("mean", "sigma", "axes")), bad={})
     else:
-        print("measuring the mean and the colours of the training pictures", flush=True)
+        assert training is not None
+        say("measuring the mean and the colours of the training pictures")
         statistics = Statistics.of(training, workers=config["workers"] + 1, progress=bar("measuring"))
-    scale = 1 / statistics.deviation if recipe.unit_input else 1.0
-    common = {"seed": config["seed"], "workers": config["workers"], "scale": scale}
-    with (Loader(training, statistics, config["batch_size"], train=True, **common) as train_loader,
-          Loader(validation, statistics, config["batch_size"], train=False, **common) as val_loader):
-        if run is None:
-            model.load_state_dict({n.removeprefix("model."): a for n, a in arrays.items() if n.startswith("model.")})
-            scores = evaluate(model, val_loader).means()
-            report(val_loader)
-            print(f"top-1 {scores['top1']:.1%}, top-5 {scores['top5']:.1%}, loss {scores['loss']:.3f}: {given.resume}")
+    common = {"seed": config["seed"], "workers": config["workers"],
+              "scale": 1 / statistics.deviation if recipe.unit_input else 1.0}
+    with Loader(validation, statistics, config["batch_size"], train=False, **common) as val_loader:
+        if training is None or run is None:
+            measure(model, val_loader, arrays, checkpoint_of(given))
             return
-        if not facts:
-            first = itertools.islice(train_loader.epoch(0), math.ceil(ENOUGH / config["batch_size"]))
-            recipe.start(model, np.concatenate([images for images, _ in first]))
-        optimiser, schedule = recipe.optimiser(model), recipe.schedule()
-        optimiser.momentum, optimiser.weight_decay = config["momentum"], config["weight_decay"]
-        schedule.lr = config["lr"]
-        kept = {f"statistics.{name}": getattr(statistics, name) for name in ("mean", "sigma", "axes")}
-        trainer = Trainer(model, optimiser, schedule, train_loader, val_loader, run, keep=config["keep"],
-                          save_minutes=config["save_minutes"],
-                          loss_scale=LossScale() if config["half"] else None, graph=config["graph"],
-                          extras=(kept, {"config": config, "classes": training.classes}))
-        if facts:
-            trainer.resume(arrays, facts)
-            if "lr" in given:
-                optimiser.lr = schedule.lr = given.lr
-            print(f"resumed after {trainer.progress.step} steps, in epoch {trainer.progress.epoch + 1}", flush=True)
-        facts_of_run = json.dumps(config | {"parameters": parameters, "devices": chosen}, indent=2)
-        (run / "config.json").write_text(facts_of_run + "\n", encoding="utf-8")
-        begun = time.monotonic()
-        try:
-            scores = trainer.fit(config["epochs"]).means()
-            show_what_it_learned(model, val_loader, run)
-        finally:
-            report(train_loader, val_loader)
-            if trainer.progress.best >= 0:
-                print(f"best top-1 so far: {trainer.progress.best:.1%}")
-    print(f"top-1 {scores['top1']:.1%}, top-5 {scores['top5']:.1%} after {config['epochs']} epochs, "
-          f"{time.monotonic() - begun:.0f} s; everything is in {run}")
+        with Loader(training, statistics, config["batch_size"], train=True, **common) as train_loader:
+            if not facts:
+                first = itertools.islice(train_loader.epoch(0), math.ceil(ENOUGH / config["batch_size"]))
+                recipe.start(model, np.concatenate([images for images, _ in first]))
+            optimiser, schedule = recipe.optimiser(model), recipe.schedule()
+            optimiser.momentum, optimiser.weight_decay = config["momentum"], config["weight_decay"]
+            schedule.lr = config["lr"]
+            kept = {f"statistics.{name}": getattr(statistics, name) for name in ("mean", "sigma", "axes")}
+            kept |= {f"pictures.{name}": listing(folder) for name, folder in
+                     (("training", training), ("validation", validation))}
+            trainer = Trainer(model, optimiser, schedule, train_loader, val_loader, run, keep=config["keep"],
+                              save_minutes=config["save_minutes"],
+                              loss_scale=LossScale() if config["half"] else None, graph=config["graph"],
+                              extras=(kept, {"config": config, "classes": classes}))
+            if facts:
+                trainer.resume(arrays, facts)
+                if "lr" in given:
+                    optimiser.lr = schedule.lr = given.lr
+                say(f"resumed after {trainer.progress.step} steps, in epoch {done + 1} of {config['epochs']}")
+                say_what_changed(trainer, arrays, kept, saved, config)
+            facts_of_run = to_json(config | {"parameters": parameters, "devices": chosen}, indent=2)
+            aside = run / ".config.json.part"
+            aside.write_text(facts_of_run + "\n", encoding="utf-8")
+            aside.replace(run / "config.json")
+            finish(trainer, config["epochs"])
+
+
+def finish(trainer: Trainer, epochs: int) -> None:
+    """Train to the end, show what was learned, and name the best."""
+    begun = time.monotonic()
+    loader: Any = trainer.validation
+    try:
+        scores = trainer.fit(epochs).means()
+        show_what_it_learned(trainer.model, loader, trainer.folder)
+    finally:
+        report(trainer.training, loader)
+        progress = trainer.progress
+        if progress.best >= 0:
+            with suppress(OSError):  # what was raised before is more to the point
+                say(f"best top-1 so far: {progress.best:.1%}, after epoch {progress.best_epoch}: "
+                    f"{trainer.folder / 'best.safetensors'}")
+    best = f", less than the best, {progress.best:.1%} after epoch {progress.best_epoch}"
+    say(f"top-1 {scores['top1']:.1%}{best if scores['top1'] < progress.best else ''}, top-5 {scores['top5']:.1%} after "
+        f"{epochs} epochs, {time.monotonic() - begun:.0f} s; everything is in {trainer.folder}")
+
+
+def measure(model: AlexNet, loader: Loader, arrays: dict[str, np.ndarray], path: Path) -> None:
+    """The scores of a checkpoint on the validation pictures."""
+    model.load_state_dict({n.removeprefix("model."): a for n, a in arrays.items() if n.startswith("model.")})
+    scores = evaluate(model, loader).means()
+    report(loader)
+    if not math.isfinite(scores["loss"]):
+        raise DataError(f"{path}: the loss over the validation pictures is {scores['loss']}: its weights diverged")
+    say(f"top-1 {scores['top1']:.1%}, top-5 {scores['top5']:.1%}, loss {scores['loss']:.3f}: {path}")
+
+
+def say_what_changed(trainer: Trainer, arrays: dict[str, np.ndarray], kept: dict[str, np.ndarray],
+                     saved: dict[str, Any], config: dict[str, Any]) -> None:
+    """A line for what is another than when the checkpoint was written. Where that changes which pictures were seen, the
+    epoch starts anew, so that none is left out."""
+    order = saved["seed"] != config["seed"]
+    if order:
+        say(f"the seed was {saved['seed']} and is {config['seed']}")
+    for part in ("training", "validation"):
+        then, now = arrays.get(f"pictures.{part}"), kept[f"pictures.{part}"]
+        if then is None:  # an older checkpoint
+            continue
+        found = changes(then, now, saved["data"] == config["data"])
+        if found:
+            say(f"the {part} pictures changed since the checkpoint: {found}")
+        order |= part == "training" and not np.array_equal(then[:, 0], now[:, 0])
+    if order and trainer.progress.place:
+        trainer.start_epoch_anew()
+        say("this epoch starts anew")
 
 
 def checkpoint_of(given: argparse.Namespace) -> Path:
-    """In the folder of a run, the last checkpoint to go on from, and the best one to evaluate."""
-    name = "best.safetensors" if "evaluate" in given else "last.safetensors"
-    return given.resume / name if given.resume.is_dir() else given.resume
+    """In the folder of a run, the last checkpoint to go on from, and the best one, if there is one yet, to evaluate."""
+    if not given.resume.is_dir():
+        return given.resume
+    last, best = given.resume / "last.safetensors", given.resume / "best.safetensors"
+    if not last.exists() and not best.exists() and is_fresh(given.resume):
+        raise DataError(f"{given.resume} holds no checkpoint: the run ended before its first save; start it anew by "
+                        f"--output {given.resume}")
+    return best if "evaluate" in given and best.exists() else last
 
 
-def report(*loaders: Loader) -> None:
+def report(*loaders: Any) -> None:
     """Name the pictures that could not be read."""
     bad = {path: reason for loader in loaders for path, reason in loader.bad.items()}
     for path, reason in sorted(bad.items()):
-        print(f"skipped {path}: {reason}", file=sys.stderr)
+        note(f"skipped {path}: {reason}")
     if bad:
-        print(f"{len(bad)} pictures could not be read and were left out", file=sys.stderr)
+        note(f"{len(bad)} pictures could not be read and were left out")
 
 
 def main() -> None:
-    """Whatever goes wrong is said in one line. Exit status: 2 for a bad command line, 1 for what else can go wrong, 130
-    when stopped."""
-    given = arguments()
-    minicnn.keep_memory()
+    """Whatever goes wrong is said in one line. The exit status is that of the help."""
+    console.prepare()
+    status, line = 0, ""
     try:
-        train(given)
+        given = arguments()
+        minicnn.keep_memory()
+        with ExitStack() as claims:
+            train(given, claims)
+        sys.stdout.flush()
     except Stopped:
-        print("stopped; everything is saved: go on with --resume", file=sys.stderr)
-        sys.exit(130)
-    except KeyboardInterrupt:
-        print("stopped before the first step", file=sys.stderr)
-        sys.exit(130)
+        status, line = 130, "stopped; everything is saved: go on with --resume"
+    except KeyboardInterrupt as error:
+        status, line = 130, said(error, "stopped" if hasattr(error, "__notes__") else "stopped before the first step")
     except MemoryError as error:
-        sys.exit(f"train_alexnet: {error}: try a smaller --batch-size")
+        status, line = 1, "train_alexnet: " + said(error, f"{error or 'out of memory'}: try a smaller --batch-size")
     except OSError as error:
-        sys.exit(f"train_alexnet: {error.filename or 'a file'}: {error.strerror or error}")
+        status = 141 if isinstance(error, BrokenPipeError) else 1
+        line = "train_alexnet: " + said(error, f"{error.filename or 'standard output'}: {error.strerror or error}")
     except (ValueError, WorkerDied, ArithmeticError, RuntimeError) as error:  # the last from CUDA, or for want of a GPU
-        sys.exit(f"train_alexnet: {error}")
+        status, line = 1, "train_alexnet: " + said(error, str(error))
+    if line:
+        note(line)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            console.silence(stream)
+    sys.exit(status)
+
+
+def said(error: BaseException, text: str) -> str:
+    """What went wrong, and what that means for what was learned."""
+    return "; ".join([text, *getattr(error, "__notes__", ())])
 
 
 if __name__ == "__main__":

@@ -3,32 +3,60 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Log"]
+__all__ = ["Log", "to_json"]
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """JSON that every program can read: what is not finite, of which JSON knows nothing, becomes null."""
+    return json.dumps(_finite(value), allow_nan=False, indent=indent)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    value = value.item() if hasattr(value, "item") else value  # a number of NumPy's
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Log:
-    """Lines with a ``step``, in ``path``; those that end an epoch have its validation scores too."""
+    """Lines with a ``step``, in ``path``; those that end an epoch have its validation scores too. A number that was not
+    finite is None, in logs of old too, which have NaN."""
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = Path(path)
 
     def write(self, line: dict[str, Any]) -> None:
         """Append a line; it is on its way to the disk when this returns. Raises OSError when that fails."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(to_json(line) + "\n")
+        except OSError as error:  # that of a write bears no name
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def read(self) -> list[dict[str, Any]]:
-        """All lines, without the last one where a crash cut it off."""
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("}")]
+        """All lines but those that a crash or a full disk cut off."""
+        text = self.path.read_text(encoding="utf-8", errors="replace") if self.path.exists() else ""
+        lines = []
+        for line in text.splitlines():
+            try:
+                found = json.loads(line, parse_constant=lambda name: None)
+            except ValueError:
+                continue
+            if isinstance(found, dict) and "step" in found:
+                lines.append(found)
+        return lines
 
     def forget_after(self, step: int, epochs: int) -> None:
         """Drop the lines of what will be done again, where a run goes on from so many steps and finished epochs."""
         lines = [line for line in self.read() if line["step"] <= step]
-        kept = [line for line in lines if "val_loss" not in line or line["epoch"] <= epochs]
-        aside = self.path.with_suffix(".part")
-        aside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        kept = [line for line in lines if "loss" in line or line.get("epoch", 0) <= epochs]
+        aside = self.path.with_name(f".{self.path.name}.part")
+        aside.write_text("".join(to_json(line) + "\n" for line in kept), encoding="utf-8")
         aside.replace(self.path)

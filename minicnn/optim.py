@@ -197,6 +197,10 @@ class StepSchedule:
         self.drops = tuple(whole("StepSchedule", "drops", drop, least=1) for drop in given)  # epoch 0 begins with lr
         self.epoch = 0
 
+    @property
+    def reason(self) -> str:
+        return f"as planned for epoch {self.epoch + 1}"
+
     def epoch_ended(self, error: float) -> None:
         """Say that an epoch ended, with what error on the validation set."""
         _number("StepSchedule", error)
@@ -219,6 +223,10 @@ class PlateauSchedule:
         self.patience, self.times = whole(name, "patience", patience, least=1), whole(name, "times", times, least=0)
         self.best, self.waited, self.dropped = math.inf, 0, 0
 
+    @property
+    def reason(self) -> str:
+        return f"since the validation error has not improved for {self.patience} epochs"
+
     def epoch_ended(self, error: float) -> None:
         """Say that an epoch ended, with what error on the validation set. One that is not finite is no improvement."""
         error = _number("PlateauSchedule", error)
@@ -229,7 +237,8 @@ class PlateauSchedule:
 
     def state(self) -> dict[str, Any]:
         """Plain numbers, from which ``vars(schedule).update(state)`` goes on."""
-        return {name: getattr(self, name) for name in ("lr", "best", "waited", "dropped")}
+        best = {"best": self.best} if math.isfinite(self.best) else {}  # JSON has no ∞
+        return {"lr": self.lr, "waited": self.waited, "dropped": self.dropped} | best
 
 
 def _number(name: str, error: Any) -> float:

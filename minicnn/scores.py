@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,20 +17,65 @@ from .module import Module
 from .ops import cross_entropy
 from .tensor import no_grad
 
-__all__ = ["Loader", "Scores", "evaluate"]
+__all__ = ["Loader", "Scores", "as_loader", "evaluate", "on_terminal"]
 
 
 class Loader(Protocol):
-    """What a trainer asks of its data: ``len()`` batches an epoch, each (inputs, labels), the same ones every time. The
-    inputs had better be on the device that is named, but may be anywhere."""
+    """What a trainer asks of its data: ``len()`` batches an epoch, each (inputs, labels), the same ones every time.
+
+    epoch(number, start, device): what is left of an epoch of which ``start`` is behind: pictures where the loader has a
+    ``batch_size``, else batches. The inputs had better be on the device that is named, but may be anywhere.
+    """
 
     def __len__(self) -> int: ...
     def epoch(self, number: int, start: int = 0, device: Device | None = None) -> Iterator[tuple[Any, np.ndarray]]: ...
 
 
+class _Listed:
+    """A list of batches as a loader: the same in every epoch."""
+
+    def __init__(self, batches: Sequence[tuple[Any, Any]]):
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def epoch(self, number: int, start: int = 0, device: Device | None = None) -> Iterator[tuple[Any, np.ndarray]]:
+        return ((inputs, np.asarray(labels)) for inputs, labels in self.batches[start:])
+
+
+def as_loader(data: Loader | Sequence[tuple[Any, Any]], who: str) -> Loader:
+    """A loader as it is, a list of batches as one. Raises TypeError for what is neither, ValueError where it is empty,
+    in the name of ``who``."""
+    way = "give a loader, as minicnn.data.Loader, or a list of batches (inputs, labels)"
+    if not hasattr(data, "epoch"):
+        if not isinstance(data, (list, tuple)):
+            raise TypeError(f"{who}: {type(data).__name__} is no data that can be gone through more than once: {way}")
+        for batch in data:
+            if not isinstance(batch, (list, tuple)) or len(batch) != 2 or np.ndim(batch[1]) != 1:
+                raise TypeError(f"{who}: a batch is no pair (inputs, labels), labels of one axis, but a "
+                                f"{type(batch).__name__}: {way}")
+    loader = data if hasattr(data, "epoch") else _Listed(data)
+    if not len(loader):
+        raise ValueError(f"{who}: there is no batch in it: {way}")
+    return loader
+
+
+def on_terminal() -> bool:
+    """Whether somebody looks at the error output, where progress bars are drawn."""
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):  # there is none, or it is closed
+        return False
+
+
 @dataclass
 class Scores:
-    """Sums over the pictures seen."""
+    """Sums over the pictures seen.
+
+    A number that is not one is never a hit: neither where any score of a picture is NaN, nor where the score of its own
+    class is infinite. Means are NaN where nothing was seen.
+    """
 
     seen: int = 0
     loss: float = 0.0
@@ -36,30 +83,43 @@ class Scores:
     top5: int = 0
 
     def add(self, loss: float, logits: np.ndarray, labels: np.ndarray) -> None:
+        """Count a batch. loss: its mean. logits: (N, C). labels: (N,), whole numbers from 0 to C − 1. Raises ValueError
+        and TypeError where they are not that."""
+        logits, labels = np.asarray(logits), np.asarray(labels)
+        if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+            raise ValueError(f"Scores: expected logits (N, C) and labels (N,), got {logits.shape} and {labels.shape}")
+        if labels.dtype.kind not in "iu":
+            raise TypeError(f"Scores: labels are {labels.dtype}: they must be whole numbers, the places of the classes")
+        if len(labels) and not 0 <= labels.min() <= labels.max() < logits.shape[1]:
+            raise ValueError(f"Scores: labels from {labels.min()} to {labels.max()} for {logits.shape[1]} classes")
         own = logits[np.arange(len(labels)), labels][:, None]
         before = np.arange(logits.shape[1]) < labels[:, None]
         rank = ((logits > own) | (logits == own) & before).sum(axis=1)  # of equal scores the first counts as higher
+        real = np.isfinite(own[:, 0]) & ~np.isnan(logits).any(axis=1)
         self.seen += len(labels)
-        self.loss += loss * len(labels)
-        self.top1 += int((rank < 1).sum())
-        self.top5 += int((rank < 5).sum())
+        self.loss += float(loss) * len(labels)
+        self.top1 += int((real & (rank < 1)).sum())
+        self.top5 += int((real & (rank < 5)).sum())
 
     def means(self) -> dict[str, float]:
         """Mean loss, and top-1 and top-5 accuracy as shares of 1."""
-        return {name: getattr(self, name) / max(1, self.seen) for name in ("loss", "top1", "top5")}
+        return {name: getattr(self, name) / self.seen if self.seen else math.nan for name in ("loss", "top1", "top5")}
 
 
-def evaluate(model: Module, loader: Loader, stop: Callable[[], bool] = lambda: False) -> Scores:
-    """The model's scores on all of the loader's pictures."""
+def evaluate(model: Module, loader: Loader | Sequence[tuple[Any, Any]],
+             stop: Callable[[], bool] = lambda: False) -> Scores:
+    """The model's scores on all of the loader's pictures. Raises what ``as_loader`` and ``Scores.add`` raise."""
+    loader = as_loader(loader, "evaluate")
     scores = Scores()
     model.eval()
-    quiet = not sys.stderr.isatty()
-    batches = loader.epoch(0, 0, next(model.parameters()).device)
-    for inputs, labels in tqdm(batches, "validation", len(loader), leave=False, disable=quiet):
-        if stop():
-            break
-        if len(labels):
-            with no_grad():
-                logits = model(inputs)
-                scores.add(cross_entropy(logits, labels).item(), logits.numpy(), labels)
+    batches: Iterable[tuple[Any, np.ndarray]] = loader.epoch(0, 0, next(model.parameters()).device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's: what overflows is found in the loss
+        for inputs, labels in tqdm(batches, "validation", len(loader), leave=False, disable=not on_terminal()):
+            if stop():
+                break
+            if len(labels):
+                with no_grad():
+                    logits = model(inputs)
+                    scores.add(cross_entropy(logits, labels).item(), logits.numpy(), labels)
     return scores

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-import signal
-import sys
-import threading
 import time
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +15,25 @@ import numpy as np
 from tqdm import tqdm
 
 from . import checkpoint
+from .diagnosis import PLATEAU, Plateau, first_not_finite
+from .interrupt import Stop, say
 from .log import Log
-from .module import Module, watch
+from .module import Module
 from .optim import SGD, LossScale, PlateauSchedule, StepSchedule
 from .replay import Replay, gradients
-from .scores import Loader, Scores, evaluate
+from .run_folder import Busy, Claim
+from .scores import Loader, Scores, as_loader, evaluate, on_terminal
+from .settings import whole
 from .tensor import Tensor, no_grad
 
-__all__ = ["Diverged", "Progress", "Stopped", "Trainer"]
-
-PLATEAU = 200  # steps after which a loss still at ln(classes) is worth a word
-
+__all__ = ["PLATEAU", "Diverged", "Progress", "Stopped", "Trainer"]
 
 class Diverged(ArithmeticError):
-    """The loss is no longer a number."""
+    """The loss, or a weight, is no longer a number."""
 
 
 class Stopped(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM came; the batch was finished and everything is saved."""
+    """Ctrl-C, SIGTERM or SIGHUP came; the batch was finished and everything is saved."""
 
 
 @dataclass
@@ -44,57 +42,84 @@ class Progress:
 
     epoch: int = 0  # of those begun, the last
     batch: int = 0  # of this epoch, so many are done
+    place: int = 0  # of this epoch, so many pictures are behind it, bad ones too; batches, for a loader without a size
     step: int = 0
     best: float = -1.0  # the highest top-1 on the validation set
+    best_epoch: int = 0  # and after how many epochs
     scores: Scores = field(default_factory=Scores)  # of this epoch
 
 
 class Trainer:
     """Train ``model`` on ``training``, watch it on ``validation``, and keep everything in ``folder``.
 
+    training, validation: loaders, or lists of batches (inputs, labels). folder: made where it is not there.
     extras: arrays and facts saved with every checkpoint, as what was done to the inputs and the names of the classes.
     keep: so many checkpoints of past epochs stay, besides the last and the best. save_minutes: one is written at least
     so often. print_every: steps from line to line where there is no terminal for a progress bar. loss_scale: for a
     model that computes in half precision. graph: on one GPU, tell it a step once and let it do that again.
+
+    Raises TypeError and ValueError where data or numbers are not of that kind.
     """
 
-    def __init__(self, model: Module, optimiser: SGD, schedule: StepSchedule | PlateauSchedule, training: Loader,
-                 validation: Loader, folder: Path, *, extras: tuple[dict[str, np.ndarray], dict[str, Any]] = ({}, {}),
+    def __init__(self, model: Module, optimiser: SGD, schedule: StepSchedule | PlateauSchedule,
+                 training: Loader | Sequence[tuple[Any, Any]], validation: Loader | Sequence[tuple[Any, Any]],
+                 folder: str | os.PathLike[str], *,
+                 extras: tuple[dict[str, np.ndarray], dict[str, Any]] = ({}, {}),
                  keep: int = 1, save_minutes: float = 10.0, print_every: int = 10,
                  loss_scale: LossScale | None = None, graph: bool = False):
         self.model, self.optimiser, self.schedule = model, optimiser, schedule
-        self.training, self.validation, self.folder, self.extras = training, validation, folder, extras
-        self.keep, self.save_minutes, self.print_every = keep, save_minutes, print_every
+        self.training = as_loader(training, "Trainer: training")
+        self.validation = as_loader(validation, "Trainer: validation")
+        self.keep = whole("Trainer", "keep", keep, least=0)
+        self.print_every = whole("Trainer", "print_every", print_every, least=1)
+        if not save_minutes >= 0:
+            raise ValueError(f"Trainer: save_minutes is {save_minutes}: it must be a number ≥ 0")
+        self.folder, self.extras, self.save_minutes = Path(folder), extras, save_minutes
         self.loss_scale = loss_scale or LossScale(1.0, patience=None)
         self.replay = Replay(model, optimiser) if graph else None
         self.progress = Progress()
-        self.recent: deque[float] = deque(maxlen=PLATEAU // 2)
-        self.log = Log(folder / "log.jsonl")
+        self.saved = 0  # the step that the checkpoint is of
+        self.amid = False  # a step is being taken: some weights have moved, others not yet
+        self.plateau = Plateau()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.log = Log(self.folder / "log.jsonl")
         self.stop = Stop()
         optimiser.lr = schedule.lr
-        for unfinished in folder.glob(".*.part"):  # a save that kill -9 or a power cut ended
-            unfinished.unlink()
+        with suppress(Busy, OSError), Claim(self.folder):  # clears away what a save left that kill -9 ended
+            pass
 
     # -- the road ---------------------------------------------------------------------------------------------------
 
     def fit(self, epochs: int) -> Scores:
-        """Train until so many epochs are done. Returns the last scores on the validation set.
+        """Train until so many epochs are done, in all. Returns the last scores on the validation set.
 
-        Raises Diverged, Stopped and CheckpointError.
+        Raises Diverged, Stopped and CheckpointError, and whatever else goes wrong; then what was learned since the last
+        checkpoint is saved, if a number of whole steps was done and all weights are finite. A note says which.
         """
+        epochs = whole("Trainer", "epochs", epochs, least=0)
         scores = None
         saved = time.monotonic()
-        with self.stop:
-            while self.progress.epoch < epochs:
-                begun = time.monotonic()
-                for _ in self._epoch(epochs):
-                    if self.stop.asked:
-                        self._save_and_stop()
-                    if time.monotonic() - saved > 60 * self.save_minutes:
-                        self.save()
-                        saved = time.monotonic()
-                scores = self._close_epoch(epochs, begun)
-                saved = time.monotonic()
+        try:
+            with self.stop:
+                while self.progress.epoch < epochs:
+                    begun = time.monotonic()
+                    for _ in self._epoch(epochs):
+                        if self.stop.asked:
+                            self._save_and_stop()
+                        if time.monotonic() - saved > 60 * self.save_minutes:
+                            self.save()
+                            saved = time.monotonic()
+                    scores = self._close_epoch(epochs, begun)
+                    saved = time.monotonic()
+        except Stopped:
+            raise
+        except (Diverged, checkpoint.CheckpointError) as error:
+            if self.progress.step > self.saved:
+                error.add_note(self._lost())
+            raise
+        except BaseException as error:
+            error.add_note(self._rescue())
+            raise
         return scores or evaluate(self.model, self.validation)
 
     def _epoch(self, epochs: int) -> Iterator[None]:
@@ -102,21 +127,24 @@ class Trainer:
         progress = self.progress
         self.model.train()
         title, total = f"epoch {progress.epoch + 1}/{epochs}", len(self.training)
-        terminal = sys.stderr.isatty()
-        batches = self.training.epoch(progress.epoch, progress.batch, next(self.model.parameters()).device)
+        terminal = on_terminal()
+        size = getattr(self.training, "batch_size", 1)
+        progress.batch = min(progress.place // size, total)  # it may have been another before
+        batches = self.training.epoch(progress.epoch, progress.place, next(self.model.parameters()).device)
         with tqdm(desc=title, total=total, initial=progress.batch, unit="batch", disable=not terminal) as bar:
             clock = time.perf_counter()
             for inputs, labels in batches:
                 arrived = time.perf_counter()
-                progress.batch += 1
-                bar.update()
                 if not len(labels):  # every picture of this batch was bad
+                    progress.batch, progress.place = progress.batch + 1, progress.place + size
+                    bar.update()
                     continue
                 loss, logits = self.step(inputs, labels)
                 now = time.perf_counter()
                 here = Scores()
                 here.add(loss, logits, labels)
                 progress.scores.add(loss, logits, labels)
+                progress.batch, progress.place = progress.batch + 1, progress.place + size
                 line = {"epoch": progress.epoch + 1, "step": progress.step, **here.means(), "lr": self.optimiser.lr,
                         "images_per_second": len(labels) / (now - clock), "waiting": (arrived - clock) / (now - clock)}
                 if self.loss_scale.patience:
@@ -125,9 +153,10 @@ class Trainer:
                 text = (f"loss {line['loss']:.3f}, top-1 {line['top1']:.0%}, top-5 {line['top5']:.0%}, "
                         f"{line['images_per_second']:.1f} images/s, lr {line['lr']:g}, waiting {line['waiting']:.0%}")
                 bar.set_postfix_str(text, refresh=False)
+                bar.update()
                 if not terminal and (progress.batch % self.print_every == 0 or progress.batch == total):
-                    print(f"{title}, batch {progress.batch}/{total}: {text}", flush=True)
-                self._mention_a_plateau(loss, logits.shape[1])
+                    say(f"{title}, batch {progress.batch}/{total}: {text}")
+                self.plateau.see(progress.step, loss, logits.shape[1])
                 clock = time.perf_counter()
                 yield
 
@@ -135,13 +164,23 @@ class Trainer:
     def step(self, inputs: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
         """One step of the optimiser. Returns the loss and the model's outputs before it."""
         factor = self.loss_scale.factor
-        loss, logits = (self.replay.gradients(inputs, labels, factor) if self.replay else
-                        gradients(self.model, self.optimiser, inputs, labels, factor))
+        state = [(t, t.detach()) for _, t in self.model._named(Tensor) if not t.requires_grad]  # counters of dropout
+        try:
+            loss, logits = (self.replay.gradients(inputs, labels, factor) if self.replay else
+                            gradients(self.model, self.optimiser, inputs, labels, factor))
+        except BaseException:  # this step has not been
+            with no_grad():
+                for tensor, before in state:
+                    tensor[...] = before
+            raise
         if not math.isfinite(loss.item()):  # only here, since a GPU that is asked has to finish what it was told
             raise Diverged(self._where(inputs, loss.item()))
+        value, outputs = loss.item(), logits.numpy()
+        self.amid = True
         self.loss_scale.step(self.replay or self.optimiser)
         self.progress.step += 1
-        return loss.item(), logits.numpy()
+        self.amid = False
+        return value, outputs
 
     def _close_epoch(self, epochs: int, begun: float) -> Scores:
         progress = self.progress
@@ -152,32 +191,49 @@ class Trainer:
         self.log.write({"epoch": progress.epoch + 1, "step": progress.step, "lr": self.optimiser.lr,
                     "seconds": time.monotonic() - begun, **{f"train_{k}": v for k, v in train.items()},
                     **{f"val_{k}": v for k, v in val.items()}})
-        print(f"epoch {progress.epoch + 1}/{epochs}: training loss {train['loss']:.3f}, top-1 {train['top1']:.1%}; "
-              f"validation loss {val['loss']:.3f}, top-1 {val['top1']:.1%}, top-5 {val['top5']:.1%}; "
-              f"{time.monotonic() - begun:.0f} s", flush=True)
+        if not math.isfinite(val["loss"]):
+            self._check_weights()
+            raise Diverged(f"the validation loss is {val['loss']} after step {progress.step}, in epoch "
+                           f"{progress.epoch + 1}: {self._advice()}")
+        say(f"epoch {progress.epoch + 1}/{epochs}: training loss {train['loss']:.3f}, top-1 {train['top1']:.1%}; "
+            f"validation loss {val['loss']:.3f}, top-1 {val['top1']:.1%}, top-5 {val['top5']:.1%}; "
+            f"{time.monotonic() - begun:.0f} s")
+        names = [self.folder / f"epoch-{progress.epoch + 1:04d}.safetensors"]
+        after = Progress(progress.epoch + 1, step=progress.step, best=progress.best, best_epoch=progress.best_epoch)
+        if val["top1"] > progress.best:
+            after.best, after.best_epoch = val["top1"], after.epoch
+            names.append(self.folder / "best.safetensors")
+        before = dict(vars(self.schedule))
         self.schedule.epoch_ended(1 - val["top1"])
-        self.optimiser.lr = self.schedule.lr
-        improved = val["top1"] > progress.best
-        self.progress = Progress(progress.epoch + 1, 0, progress.step, max(progress.best, val["top1"]))
-        self.save()
-        last = self.folder / "last.safetensors"
-        checkpoint.keep(last, self.folder / f"epoch-{self.progress.epoch:04d}.safetensors")
+        try:
+            self.progress = after
+            self.save(also=names)
+        except BaseException:  # then all that is known of this epoch is that its last batch is done
+            self.progress = progress
+            vars(self.schedule).update(before)
+            raise
         for old in sorted(self.folder.glob("epoch-*.safetensors"))[: -self.keep or None]:
             old.unlink()
-        if improved:
-            checkpoint.keep(last, self.folder / "best.safetensors")
+        if self.schedule.lr != self.optimiser.lr:
+            say(f"the learning rate goes from {self.optimiser.lr:g} to {self.schedule.lr:g}, {self.schedule.reason}")
+            self.log.write({"epoch": after.epoch, "step": after.step, "lr_before": self.optimiser.lr,
+                            "lr_after": self.schedule.lr})
+            self.optimiser.lr = self.schedule.lr
         return scores
 
     # -- what is kept -------------------------------------------------------------------------------------------------
 
-    def save(self) -> None:
-        """Write ``last.safetensors``. Raises CheckpointError; then the one before is still there."""
+    def save(self, also: Sequence[Path] = ()) -> None:
+        """Write ``last.safetensors``, and under the names ``also`` the same before.
+
+        Raises CheckpointError, and Diverged where a weight is not finite; then those before are still there.
+        """
+        state = self._check_weights()
         arrays, facts = self.extras
-        arrays = arrays | {f"model.{name}": a for name, a in self.model.state_dict().items()}
-        arrays |= {f"velocity.{name}": a for name, a in self.optimiser.state_dict().items()}
         facts = facts | {"progress": asdict(self.progress), "schedule": self.schedule.state(),
                          "loss_scale": self.loss_scale.state()}
-        checkpoint.save(self.folder / "last.safetensors", arrays, facts)
+        checkpoint.save(self.folder / "last.safetensors", arrays | state, facts, also)
+        self.saved = self.progress.step
 
     def resume(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """Go on from what ``save`` wrote. Raises ValueError when it is of another model."""
@@ -188,58 +244,62 @@ class Trainer:
         vars(self.schedule).update(facts["schedule"])
         vars(self.loss_scale).update(facts.get("loss_scale", {}))  # older checkpoints know none
         self.optimiser.lr = self.schedule.lr
-        self.progress = Progress(**facts["progress"] | {"scores": Scores(**facts["progress"]["scores"])})
+        saved = facts["progress"] | {"scores": Scores(**facts["progress"]["scores"])}
+        if "place" not in saved:  # an older one counted batches, of the size that it had
+            size = facts.get("config", {}).get("batch_size", getattr(self.training, "batch_size", 1))
+            saved["place"] = saved["batch"] * (size if hasattr(self.training, "batch_size") else 1)
+        self.progress = replace(Progress(**saved), **self._best_kept())
+        self.saved = self.progress.step
         self.log.forget_after(self.progress.step, self.progress.epoch)
+
+    def _best_kept(self) -> dict[str, Any]:
+        """What the best checkpoint in the folder says of itself: what is called the best must be there."""
+        try:
+            kept = checkpoint.load(self.folder / "best.safetensors")[1]["progress"]
+        except checkpoint.CheckpointError:
+            return {"best": -1.0, "best_epoch": 0}
+        return {"best": kept["best"], "best_epoch": kept["epoch"]}
+
+    def start_epoch_anew(self) -> None:
+        """Forget the place in the epoch, as where there are other pictures than before."""
+        self.progress = replace(self.progress, batch=0, place=0, scores=Scores())
 
     def _save_and_stop(self) -> None:
         self.save()
         raise Stopped
 
+    def _rescue(self) -> str:
+        """Save what was learned since the last checkpoint, if that is possible, and say whether it was."""
+        step, saved = self.progress.step, self.saved
+        if step == saved and not self.amid:
+            return "nothing was learned since the last checkpoint" if step else "nothing was learned yet"
+        if self.amid:
+            return f"{self._lost()}: step {step + 1} was not finished"
+        try:
+            self.save()
+        except Exception as error:
+            return f"{self._lost()}: {error}"
+        return f"what was learned until step {step} is saved: go on with --resume"
+
+    def _lost(self) -> str:
+        return f"what was learned since step {self.saved} is lost" if self.saved else "what was learned is lost"
+
     # -- what goes wrong ----------------------------------------------------------------------------------------------
 
     def _where(self, inputs: np.ndarray, loss: float) -> str:
         """Say at which layer the numbers stopped being numbers."""
-        first: list[Module] = []
-
-        def see(layer: Module, y: Tensor) -> None:
-            if not first and not np.isfinite(y.numpy()).all():
-                first.append(layer)
-
-        with np.errstate(all="ignore"), no_grad(), watch(see):
-            self.model(inputs)
-        name = next((name for name, layer in self.model.named_modules() if first and layer is first[0]), "the loss")
         return (f"the loss is {loss} at step {self.progress.step + 1}, in epoch {self.progress.epoch + 1}; the first "
-                f"output that is not finite is that of {name}; the learning rate is {self.optimiser.lr:g}: try a tenth "
-                "of it")
+                f"output that is not finite is that of {first_not_finite(self.model, inputs)}; {self._advice()}")
 
-    def _mention_a_plateau(self, loss: float, classes: int) -> None:
-        self.recent.append(loss)
-        guess = math.log(classes)
-        if self.progress.step == PLATEAU and abs(sum(self.recent) / len(self.recent) - guess) < 0.02 * guess:
-            tqdm.write(f"The loss has stayed at ln({classes}) = {guess:.3f}, what guessing costs, for {PLATEAU} steps. "
-                       "Likely causes: weights that start too small for the depth, or biases of 1 that drown them "
-                       "(--recipe small starts otherwise); a learning rate too low, or so high that the ReLUs died; "
-                       "labels that do not belong to the pictures.", file=sys.stderr)
+    def _advice(self) -> str:
+        return f"the learning rate is {self.optimiser.lr:g}: try a tenth of it"
 
-
-class Stop:
-    """Inside ``with``, the first Ctrl-C or SIGTERM is only noted, as ``asked``; the second ends the program at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self.before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> Stop:
-        if threading.current_thread() is threading.main_thread():
-            self.before = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for s, handler in self.before.items():
-            signal.signal(s, handler)
-
-    def _note(self, *args: object) -> None:
-        if self.asked:
-            os._exit(130)  # whatever is being saved is saved aside: the checkpoint before stays whole
-        self.asked = True
-        tqdm.write("Stopping after this batch; once more to stop at once.", file=sys.stderr)
+    def _check_weights(self) -> dict[str, np.ndarray]:
+        """All that is learned, by name. Raises Diverged where a number is not finite."""
+        state = {f"model.{name}": a for name, a in self.model.state_dict().items()}
+        state |= {f"velocity.{name}": a for name, a in self.optimiser.state_dict().items()}
+        for name, array in state.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise Diverged(f"{name} is no longer finite after step {self.progress.step}, in epoch "
+                               f"{self.progress.epoch + 1}: {self._advice()}")
+        return state

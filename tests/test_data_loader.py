@@ -65,7 +65,16 @@ def test_the_same_batches_for_any_number_of_workers_and_any_start(root, statisti
             next(loader.epoch(2))  # abandoned
             assert equal(alone, list(loader.epoch(2)))
             for start in (1, 3, 4):
-                assert equal(alone[start:], list(loader.epoch(2, start)))
+                assert equal(alone[start:], list(loader.epoch(2, start * 6)))
+
+
+@pytest.mark.parametrize("start", [0, 1, 5, 6, 19, 20])
+@pytest.mark.parametrize("size", [1, 4, 7, 50])
+def test_an_epoch_goes_on_at_any_picture_in_batches_of_any_size(root, statistics, start, size):
+    folder = ImageFolder(root)
+    everything, left = ([(view.tobytes(), label) for x, y in Loader(folder, statistics, n, train=True).epoch(1, first)
+                         for view, label in zip(x, y, strict=True)] for n, first in ((3, 0), (size, start)))
+    assert left == everything[start:]
 
 
 def test_a_view_depends_on_its_picture_not_on_its_batch(root, statistics):

@@ -1,5 +1,7 @@
 """The training script as people run it: a process of its own, with a narrow network and a few pictures."""
 
+import importlib.util
+import io
 import json
 import os
 import random
@@ -9,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +20,8 @@ from PIL import Image
 
 from minicnn import checkpoint
 from minicnn.data import built_in_set
+from minicnn.log import Log
+from minicnn.run_folder import Claim
 
 SCRIPT = Path(__file__).parent.parent / "examples" / "train_alexnet.py"
 NARROW = ["--width", "0.05", "--batch-size", "4", "--workers", "0", "--recipe", "small"]
@@ -53,6 +58,19 @@ def train(*arguments, **settings):
     process = start(*arguments, **settings)
     said = process.communicate(timeout=120)[0]
     return process.returncode, said
+
+
+def inside(*arguments):
+    """As ``train``, in this process: quicker, where nothing is trained."""
+    spec = importlib.util.spec_from_file_location("train_alexnet", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    said = io.StringIO()
+    with redirect_stdout(said), redirect_stderr(said), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            script.main()
+    return end.value.code, said.getvalue()
 
 
 def finished(result):
@@ -109,13 +127,13 @@ def test_without_a_seed_one_is_drawn_and_printed(pictures, tmp_path):
 
 
 def test_two_epochs_and_one_are_three(whole, pictures, tmp_path):
-    finished(train(pictures, "--epochs", "2", "--seed", "7", "-o", tmp_path / "run", *NARROW))
-    said = finished(train("--resume", tmp_path / "run", "--epochs", "3"))
+    finished(inside(pictures, "--epochs", "2", "--seed", "7", "-o", tmp_path / "run", *NARROW))
+    said = finished(inside("--resume", tmp_path / "run", "--epochs", "3"))
     assert "resumed after 20 steps, in epoch 3" in said
     assert weights(tmp_path / "run") == weights(whole[0])
 
 
-@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_stopped_at_a_random_moment_and_resumed_it_ends_the_same(which, whole, pictures, tmp_path):
     """The moment is drawn anew in every run of the tests: whichever it is, nothing is lost."""
     run = tmp_path / "run"
@@ -130,9 +148,9 @@ def test_stopped_at_a_random_moment_and_resumed_it_ends_the_same(which, whole, p
     assert "Traceback" not in said
     if which != signal.SIGKILL:
         assert "everything is saved" in said
-    finished(train("--resume", run))
+    finished(inside("--resume", run))
     assert weights(run) == weights(whole[0])
-    assert [path for path in run.iterdir() if path.name.endswith(".part")] == []
+    assert [path for path in run.iterdir() if path.name.startswith(".")] == []
     steps = [line["step"] for line in map(json.loads, log.read_text().splitlines()) if "loss" in line]
     assert steps == list(range(1, 31))
 
@@ -147,20 +165,20 @@ def test_a_second_signal_ends_it_at_once_and_the_checkpoint_is_whole(whole, pict
     said = process.communicate(timeout=60)[0]
     assert process.returncode == 130, said
     assert "Traceback" not in said
-    finished(train("--resume", run))
+    finished(inside("--resume", run))
     assert weights(run) == weights(whole[0])
 
 
 def test_evaluate_measures_and_writes_nothing(whole, pictures, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in whole[0].iterdir()}
-    said = finished(train("--resume", whole[0], "--evaluate"))
+    said = finished(inside("--resume", whole[0], "--evaluate"))
     assert "top-1" in said.splitlines()[-1]
     assert {path: path.stat().st_mtime_ns for path in whole[0].iterdir()} == before
 
 
 def test_an_explicit_rate_wins_over_the_saved_one(whole, tmp_path):
     run = shutil.copytree(whole[0], tmp_path / "run")
-    finished(train("--resume", run, "--epochs", "4", "--lr", "0.000125"))
+    finished(inside("--resume", run, "--epochs", "4", "--lr", "0.000125"))
     assert json.loads((run / "log.jsonl").read_text().splitlines()[-1])["lr"] == 0.000125
 
 
@@ -168,7 +186,7 @@ def test_a_bad_picture_is_named_and_ends_nothing(pictures, tmp_path):
     data = shutil.copytree(pictures, tmp_path / "data")
     victim = min((data / "train" / "dots").iterdir())
     victim.write_bytes(victim.read_bytes()[:500])
-    said = finished(train(data, "--epochs", "1", "-o", tmp_path / "run", *NARROW))
+    said = finished(inside(data, "--epochs", "1", "-o", tmp_path / "run", *NARROW))
     assert f"skipped {victim}" in said
     assert "1 pictures could not be read" in said
 
@@ -180,6 +198,131 @@ def test_no_number_is_one_line_that_names_step_and_layer(pictures, tmp_path):
     assert "learning rate is 1e+30" in line
 
 
+def test_one_batch_that_ruins_the_weights_is_no_success(pictures, tmp_path):
+    """Its own loss is still a number: only validation sees what became of the weights."""
+    run = tmp_path / "run"
+    narrow = [*NARROW, "--batch-size", "64", "--epochs", "1"]
+    line = refused(inside(pictures, "-o", run, *narrow, "--lr", "1e30"))
+    assert "the validation loss is nan after step 1" in line
+    assert sorted(path.name for path in run.iterdir()) == ["config.json", "log.jsonl"]
+    for text in (run / "log.jsonl").read_text().splitlines():
+        json.loads(text, parse_constant=pytest.fail)
+    assert "start it anew by --output" in refused(inside("--resume", run))
+    said = finished(inside(pictures, "-o", run, *narrow))  # as it says
+    assert len(Log(run / "log.jsonl").read()) == 2
+    best = checkpoint.load(run / "best.safetensors")[1]["progress"]["best"]
+    assert f"best top-1 so far: {best:.1%}, after epoch 1: {run / 'best.safetensors'}" in said
+
+
+def stopped(*arguments, after=3, **settings):
+    """A run that is ended by a signal after some steps, and what it said."""
+    run = Path(arguments[arguments.index("-o") + 1])
+    process = start(*arguments, **settings)
+    while process.poll() is None and len(Log(run / "log.jsonl").read()) < after:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGHUP)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, said
+    assert "everything is saved" in said
+    return said
+
+
+def test_an_epoch_goes_on_with_other_batches_and_says_what_changed(pictures, tmp_path):
+    """Stopped in mid-epoch, it goes on in another folder, in larger batches, with every picture that was left."""
+    run, moved = tmp_path / "run", tmp_path / "moved"
+    stopped(pictures, "--epochs", "2", "--seed", "7", "-o", run, *NARROW)
+    done = checkpoint.load(run / "last.safetensors")[1]["progress"]
+    shutil.copytree(pictures, moved)
+    said = finished(inside(moved, "--resume", run, "-b", "16", "--epochs", done["epoch"] + 1))
+    assert "changed" not in said
+    assert f"resumed after {done['step']} steps, in epoch {done['epoch'] + 1} of {done['epoch'] + 1}" in said
+    after = checkpoint.load(run / "last.safetensors")[1]["progress"]
+    assert after["step"] == done["step"] + -(-(40 - done["place"]) // 16)
+    victim = min((moved / "train" / "dots").iterdir())
+    victim.rename(victim.with_name("new.png"))
+    (moved / "val" / "dots" / "more.png").write_bytes(b"none")
+    said = finished(inside(moved, "--resume", run, "--epochs", done["epoch"] + 2))
+    assert "the training pictures changed since the checkpoint: 1 new, 1 gone\n" in said
+    assert "the validation pictures changed since the checkpoint: 1 new\n" in said
+    assert "this epoch starts anew" not in said, "it has not begun"
+
+
+def test_where_pictures_changed_in_mid_epoch_it_starts_anew(pictures, tmp_path):
+    data = shutil.copytree(pictures, tmp_path / "data")
+    run = tmp_path / "run"
+    stopped(data, "--epochs", "1", "--seed", "7", "-o", run, *NARROW, after=2)
+    step = checkpoint.load(run / "last.safetensors")[1]["progress"]["step"]
+    assert 0 < step < 10
+    min((data / "train" / "dots").iterdir()).unlink()
+    said = finished(inside("--resume", run))
+    assert "the training pictures changed since the checkpoint: 1 gone\nthis epoch starts anew\n" in said
+    assert checkpoint.load(run / "last.safetensors")[1]["progress"]["step"] == step + 10
+
+
+def test_what_belongs_to_the_weights_is_not_overruled(whole, pictures, tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in whole[0].iterdir()}
+    for options, words in {("--variant", "paper"): "of variant blueprint", ("--recipe", "paper"): "of recipe small",
+                           ("--width", "0.06"): "of width 0.05"}.items():
+        for more in (["--evaluate"], ["--epochs", "4"]):
+            line = refused(inside("--resume", whole[0], *options, *more))
+            assert f"{options[0]} {options[1]} would be another model: the checkpoint is {words}" in line
+    said = finished(inside("--resume", whole[0], "--epochs", "2", "--width", "0.05"))
+    assert "There is nothing to do: epochs are counted in all, 3 are done, and 2 were asked for" in said
+    assert "There is nothing to do" in finished(inside("--resume", whole[0]))
+    only = tmp_path / "only"
+    shutil.copytree(pictures / "val", only / "val")
+    assert "top-1" in finished(inside(only, "--resume", whole[0], "--evaluate", "--recipe", "small")).splitlines()[-1]
+    assert {path: path.stat().st_mtime_ns for path in whole[0].iterdir()} == before
+
+
+def test_weights_that_are_no_numbers_have_no_scores(whole, tmp_path):
+    arrays, facts = checkpoint.load(whole[0] / "best.safetensors")
+    arrays["model.fc8.bias"][:] = np.nan
+    checkpoint.save(tmp_path / "best.safetensors", arrays, facts)
+    assert "the loss over the validation pictures is nan" in refused(inside("--resume", tmp_path, "--evaluate"))
+    for lacking in ("progress", "config", "classes"):
+        checkpoint.save(tmp_path / "last.safetensors", arrays, {k: v for k, v in facts.items() if k != lacking})
+        assert f"holds no run of this program: it lacks {lacking}" in refused(inside("--resume", tmp_path))
+
+
+def test_two_processes_on_one_run_the_second_is_refused(whole, pictures, tmp_path):
+    run = shutil.copytree(whole[0], tmp_path / "run")
+    with Claim(run):
+        before = {path.name: path.read_bytes() for path in run.iterdir() if path.name != ".lock"}
+        for arguments in (["--resume", run, "--epochs", "9"], ["--resume", run / "last.safetensors", "--epochs", "9"]):
+            assert "another process trains in this folder" in refused(inside(*arguments))
+        finished(inside("--resume", run, "--evaluate"))
+        assert {path.name: path.read_bytes() for path in run.iterdir() if path.name != ".lock"} == before
+    (tmp_path / "new").mkdir()
+    with Claim(tmp_path / "new"):
+        assert "another process trains" in refused(inside(pictures, "-o", tmp_path / "new", *NARROW))
+
+
+@pytest.mark.parametrize(("output", "status", "words"), [("head", 141, "Broken pipe"), ("full", 1, "No space left")])
+def test_an_output_that_nobody_takes_loses_nothing(whole, pictures, tmp_path, output, status, words):
+    """It is closed, or full, from the end of the first epoch on."""
+    run = tmp_path / "run"
+    code = f"""if True:
+        import os, runpy, sys
+        from minicnn import trainer
+        def say(text, real=trainer.say):
+            if text.startswith("epoch 1/3: "):
+                read, write = os.pipe()
+                os.close(read)
+                os.dup2(write if {output == "head"} else os.open("/dev/full", os.O_WRONLY), 1)
+            real(text)
+        trainer.say = say
+        sys.argv = ["train_alexnet.py", *sys.argv[1:]]
+        runpy.run_path({str(SCRIPT)!r}, run_name="__main__")"""
+    result = subprocess.run([sys.executable, "-c", code, pictures, "--epochs", "3", "--seed", "7", "-o", run, *NARROW],
+                            capture_output=True, text=True, timeout=60)
+    line = refused((result.returncode, result.stderr), status)
+    assert re.fullmatch(rf"train_alexnet: standard output: {words}.*; what was learned until step 10 is saved: go on "
+                        "with --resume", line)
+    finished(inside("--resume", run))
+    assert weights(run) == weights(whole[0])
+
+
 BAD_COMMAND_LINES = {
     ("--batch-size", "0"): "--batch-size: 0 is out of range: give at least 1",
     ("--lr", "fast"): "--lr: 'fast' is not a number",
@@ -189,13 +332,16 @@ BAD_COMMAND_LINES = {
     ("--device", "auto,cpu:0"): "there is no device 'auto'",
     ("--device", "cpu:0,cpu:1,cpu:2"): "3 devices are too many",
     ("--variant", "lenet"): "invalid choice: 'lenet'",
+    ("--epoch", "3"): "unrecognized arguments: --epoch",
+    ("--lr", "inf"): "inf is out of range",
+    ("--width", "nan"): "nan is out of range",
     ("--evaluate",): "--evaluate measures a checkpoint",
 }
 
 
 @pytest.mark.parametrize(("arguments", "reason"), BAD_COMMAND_LINES.items(), ids=lambda x: " ".join(x))
 def test_a_bad_command_line_is_one_line_and_status_2(arguments, reason):
-    code, said = train(*arguments)
+    code, said = inside(*arguments)
     assert code == 2
     assert reason in said
     assert said.count("\n") == 1
@@ -205,49 +351,49 @@ def test_a_device_that_is_no_longer_there_is_one_line(whole, tmp_path):
     arrays, facts = checkpoint.load(whole[0] / "last.safetensors")
     facts["config"]["device"] = "cuda:99"
     checkpoint.save(tmp_path / "last.safetensors", arrays, facts)
-    assert "cuda(99): " in refused(train("--resume", tmp_path, "--epochs", "4"))
+    assert "cuda(99): " in refused(inside("--resume", tmp_path, "--epochs", "4"))
     assert "--graph is for one GPU, the towers are on cpu" in refused(
-        train("--resume", tmp_path / "last.safetensors", "--evaluate", "--device", "cpu", "--graph"))
+        inside("--resume", tmp_path / "last.safetensors", "--evaluate", "--device", "cpu", "--graph"))
     assert "--half is for GPUs, the towers are on cpu" in refused(
-        train("--resume", tmp_path / "last.safetensors", "--evaluate", "--device", "cpu", "--half"))
+        inside("--resume", tmp_path / "last.safetensors", "--evaluate", "--device", "cpu", "--half"))
     assert "--tf32 is for GPUs" in finished(
-        train("--resume", tmp_path / "last.safetensors", "--evaluate", "--device", "cpu", "--tf32"))
+        inside("--resume", tmp_path / "last.safetensors", "--evaluate", "--device", "cpu", "--tf32"))
 
 
 def test_help_shows_every_default():
-    said = finished(train("--help"))
+    said = finished(inside("--help"))
     assert said.count("default:") >= 14
 
 
 def test_wrong_folders_are_said_in_one_line(pictures, tmp_path):
-    assert "nowhere" in refused(train(tmp_path / "nowhere"))
-    assert "train" in refused(train(tmp_path))
+    assert "nowhere" in refused(inside(tmp_path / "nowhere"))
+    assert "train" in refused(inside(tmp_path))
     lonely = shutil.copytree(pictures, tmp_path / "lonely")
     for name in [path.name for path in (lonely / "train").iterdir()][1:]:
         shutil.rmtree(lonely / "train" / name)
         shutil.rmtree(lonely / "val" / name)
-    assert "two or more classes" in refused(train(lonely))
+    assert "two or more classes" in refused(inside(lonely))
     empty = shutil.copytree(pictures, tmp_path / "empty")
     for path in (empty / "train" / "dots").iterdir():
         path.unlink()
-    assert "dots" in refused(train(empty))
+    assert "dots" in refused(inside(empty))
 
 
 def test_what_cannot_be_resumed_is_said_in_one_line(whole, pictures, tmp_path):
-    assert "there is no such file" in refused(train("--resume", tmp_path / "none.safetensors"))
+    assert "there is no such file" in refused(inside("--resume", tmp_path / "none.safetensors"))
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes((whole[0] / "last.safetensors").read_bytes()[:-1000])
-    assert "damaged" in refused(train("--resume", damaged))
-    assert "another model" in refused(train("--resume", whole[0], "--width", "0.06", "-o", tmp_path / "other"))
+    assert "damaged" in refused(inside("--resume", damaged))
+    assert "another model" in refused(inside("--resume", whole[0], "--width", "0.06", "-o", tmp_path / "other"))
     classes = shutil.copytree(pictures, tmp_path / "classes")
     for part in ("train", "val"):
         (classes / part / "dots").rename(classes / part / "spots")
-    assert "the checkpoint knows 10 classes" in refused(train(classes, "--resume", whole[0], "-o", tmp_path / "more"))
+    assert "the checkpoint knows 10 classes" in refused(inside(classes, "--resume", whole[0], "-o", tmp_path / "more"))
 
 
 def test_another_run_is_never_overwritten(whole, pictures):
     before = weights(whole[0])
-    assert "not empty" in refused(train(pictures, "-o", whole[0], *NARROW))
+    assert "not empty" in refused(inside(pictures, "-o", whole[0], *NARROW))
     assert weights(whole[0]) == before
 
 
@@ -269,9 +415,9 @@ def test_a_full_disk_is_said_in_one_line_and_the_last_checkpoint_stays(whole, tm
 def test_a_folder_without_permission_is_said_in_one_line(pictures, tmp_path):
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
-    assert "Permission denied" in refused(train(pictures, "-o", locked / "run", *NARROW))
+    assert "Permission denied" in refused(inside(pictures, "-o", locked / "run", *NARROW))
 
 
 def test_a_file_in_the_way_is_said_in_one_line(pictures, tmp_path):
     (tmp_path / "file").write_text("")
-    assert "file" in refused(train(pictures, "-o", tmp_path / "file" / "run", *NARROW))
+    assert "file" in refused(inside(pictures, "-o", tmp_path / "file" / "run", *NARROW))

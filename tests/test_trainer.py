@@ -4,7 +4,10 @@ import itertools
 import json
 import math
 import os
+import re
 import signal
+import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -96,7 +99,7 @@ def test_two_and_two_epochs_are_four(tmp_path, schedule):
     assert parts.optimiser.lr == whole.optimiser.lr
 
 
-@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(("epoch", "batch"), [(0, 0), (1, 3), (2, 4)])
 def test_a_signal_stops_after_the_batch_and_nothing_is_lost(tmp_path, which, epoch, batch):
     whole = trainer(tmp_path / "whole")
@@ -123,25 +126,158 @@ def strip(lines):
     return [{k: v for k, v in line.items() if k not in ("images_per_second", "waiting", "seconds")} for line in lines]
 
 
-def test_a_crash_loses_only_what_was_not_saved(tmp_path):
+def test_a_crash_loses_only_what_was_not_saved(tmp_path, monkeypatch):
     whole = trainer(tmp_path / "whole")
     whole.fit(3)
 
     def crash(*now):
         if now == (1, 3):
+            monkeypatch.setattr(Trainer, "save", lambda self: 1 / 0)
             raise SystemError("the power went")
 
-    with pytest.raises(SystemError):
+    with pytest.raises(SystemError) as caught:
         trainer(tmp_path / "parts", Batches(at=crash)).fit(3)
+    assert caught.value.__notes__ == ["what was learned since step 5 is lost: division by zero"]
+    monkeypatch.undo()
     with (tmp_path / "parts" / "log.jsonl").open("a") as log:
         log.write('{"step": 9, "lo')  # cut off in the middle of a line
-    (tmp_path / "parts" / ".last.safetensors.123.part").write_bytes(b"half of a checkpoint")
+    for name in (".last.safetensors.123.part", ".best.safetensors.part", "log.part", ".log.jsonl.part", ".tmpa1B2c3"):
+        (tmp_path / "parts" / name).write_bytes(b"half of a checkpoint")
     parts = resumed(tmp_path / "parts")
     assert (parts.progress.epoch, parts.progress.batch) == (1, 0)
-    assert list((tmp_path / "parts").glob("*.part")) == list((tmp_path / "parts").glob(".*.part")) == []
+    assert {path.name for path in (tmp_path / "parts").iterdir()} == {
+        "best.safetensors", "epoch-0001.safetensors", "last.safetensors", "log.jsonl"}
     parts.fit(3)
     assert same_weights(whole, parts)
     assert strip(Log(tmp_path / "parts" / "log.jsonl").read()) == strip(Log(tmp_path / "whole" / "log.jsonl").read())
+
+
+@pytest.mark.parametrize("error", [MemoryError, OSError, KeyboardInterrupt, GeneratorExit, RuntimeError])
+@pytest.mark.parametrize(("epoch", "batch"), [(0, 2), (1, 0), (2, 4)])
+def test_whatever_ends_it_what_was_learned_is_saved(tmp_path, error, epoch, batch):
+    whole = trainer(tmp_path / "whole")
+    whole.fit(3)
+
+    def crash(*now):
+        if now == (epoch, batch):
+            raise error("from outside")
+
+    with pytest.raises(error) as caught:
+        trainer(tmp_path / "parts", Batches(at=crash)).fit(3)
+    step = 5 * epoch + batch
+    assert caught.value.__notes__ == ["nothing was learned since the last checkpoint" if not batch else
+                                      f"what was learned until step {step} is saved: go on with --resume"]
+    parts = resumed(tmp_path / "parts")
+    assert (parts.progress.step, parts.progress.batch) == (step, batch)
+    parts.fit(3)
+    assert same_weights(whole, parts)
+    assert strip(Log(tmp_path / "parts" / "log.jsonl").read()) == strip(Log(tmp_path / "whole" / "log.jsonl").read())
+
+
+class Full:
+    """A standard output that is full, or that nobody reads, after some lines."""
+
+    def __init__(self, lines, error):
+        self.lines, self.error = lines, error
+
+    def write(self, text):
+        self.lines -= text.count("\n")
+        if self.lines < 0:
+            raise self.error
+        return len(text)
+
+    def flush(self):
+        pass
+
+
+@pytest.mark.parametrize("lines", range(6))
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), BrokenPipeError(32, "Broken pipe"),
+                                   ValueError("I/O operation on closed file")], ids=lambda e: type(e).__name__)
+def test_what_nobody_reads_ends_it_and_nothing_is_lost(tmp_path, monkeypatch, lines, error):
+    whole = trainer(tmp_path / "whole")
+    whole.fit(3)
+    monkeypatch.setattr(sys, "stdout", Full(lines, error))
+    with pytest.raises(OSError, match="standard output") as caught:
+        trainer(tmp_path / "parts", print_every=2).fit(3)
+    monkeypatch.undo()
+    note, = caught.value.__notes__
+    assert re.fullmatch(r"what was learned until step \d+ is saved: go on with --resume", note)
+    parts = resumed(tmp_path / "parts")
+    assert parts.progress.step == int(re.search(r"\d+", note)[0])
+    parts.fit(3)
+    assert same_weights(whole, parts)
+    assert strip(Log(tmp_path / "parts" / "log.jsonl").read()) == strip(Log(tmp_path / "whole" / "log.jsonl").read())
+
+
+def test_an_error_output_that_is_closed_ends_nothing(tmp_path, monkeypatch):
+    def stop(*now):
+        if now == (0, 2):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    for stream in (None, Full(0, OSError(5, "Input/output error"))):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stderr", stream)
+            with pytest.raises(Stopped):
+                trainer(tmp_path / "run", Batches(at=stop)).fit(1)
+
+
+def test_a_step_that_was_not_finished_is_not_saved(tmp_path, monkeypatch):
+    run = trainer(tmp_path / "run")
+    run.fit(1)
+    before = (tmp_path / "run" / "last.safetensors").read_bytes()
+    step = run.optimiser.step
+
+    def half(factor):
+        if run.progress.step == 7:
+            raise MemoryError("in the middle")
+        step(factor)
+
+    monkeypatch.setattr(run.optimiser, "step", half)
+    with pytest.raises(MemoryError) as caught:
+        run.fit(2)
+    assert caught.value.__notes__ == ["what was learned since step 5 is lost: step 8 was not finished"]
+    assert (tmp_path / "run" / "last.safetensors").read_bytes() == before
+
+
+def test_a_step_that_fails_before_the_weights_move_has_not_been(tmp_path, monkeypatch):
+    """In the middle of its forward pass: some masks of dropout were drawn already."""
+    whole = trainer(tmp_path / "whole")
+    whole.fit(2)
+    run = trainer(tmp_path / "parts")
+    last = run.model.layers[-1]
+    forward = last.forward
+
+    def short_of_memory(x):
+        if run.progress.step == 3 and run.model.training:
+            raise MemoryError("in the middle")
+        return forward(x)
+
+    monkeypatch.setattr(last, "forward", short_of_memory)
+    with pytest.raises(MemoryError) as caught:
+        run.fit(2)
+    assert caught.value.__notes__ == ["what was learned until step 3 is saved: go on with --resume"]
+    parts = resumed(tmp_path / "parts")
+    parts.fit(2)
+    assert same_weights(whole, parts)
+
+
+def test_a_closing_terminal_may_say_so_twice_and_nohup_is_obeyed(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "_exit", lambda status: pytest.fail("it ended at once"))
+
+    def twice(*now):
+        if now == (0, 2):
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    with pytest.raises(Stopped):
+        trainer(tmp_path / "run", Batches(at=twice)).fit(1)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        trainer(tmp_path / "nohup", Batches(at=twice)).fit(1)
+    except Stopped:
+        pytest.fail("it was to ignore this")
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_one_is_saved_every_few_minutes(tmp_path):
@@ -185,6 +321,289 @@ def test_a_plateau_is_mentioned_once(tmp_path, capsys):
     said = capsys.readouterr().err
     assert said.count(f"ln({CLASSES}) = {math.log(CLASSES):.3f}") == 1
     assert "learning rate too low" in said
+
+
+NAN, INF = math.nan, math.inf
+NOT_FINITE = {  # logits of six classes, the class: hits among the first and among the first five
+    "all NaN": ([NAN] * 6, 0, 0, 0), "its own NaN": ([NAN, 1, 2, 3, 4, 5], 0, 0, 0),
+    "another NaN": ([9, NAN, 0, 0, 0, 0], 0, 0, 0), "none": ([5, 4, 3, 2, 1, 0], 4, 0, 1),
+    "all infinite": ([INF] * 6, 0, 0, 0), "its own infinite": ([INF, 1, 2, 3, 4, 5], 0, 0, 0),
+    "its own −infinite": ([-INF, 1, 2, 3, 4, 5], 0, 0, 0), "all −infinite": ([-INF] * 6, 5, 0, 0),
+    "another infinite": ([1, INF, 0, 0, 0, 0], 0, 0, 1), "others −infinite": ([1] + [-INF] * 5, 0, 1, 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "label", "top1", "top5"), NOT_FINITE.values(), ids=NOT_FINITE)
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_what_is_no_number_is_no_hit(row, label, top1, top5, kind):
+    scores = Scores()
+    scores.add(1.0, np.array([row, [9, 0, 0, 0, 0, 0]], kind), np.array([label, 0]))
+    assert (scores.seen, scores.top1, scores.top5) == (2, 1 + top1, 1 + top5)
+
+
+def test_the_mean_of_nothing_is_no_number():
+    assert all(math.isnan(value) for value in Scores().means().values())
+    scores = Scores()
+    scores.add(NAN, np.zeros((2, 3)), np.array([0, 1]))
+    assert math.isnan(scores.means()["loss"])
+
+
+@pytest.mark.parametrize(("logits", "labels", "error", "reason"), [
+    (np.zeros((2, 3)), [0, 3], ValueError, "labels from 0 to 3 for 3 classes"),
+    (np.zeros((2, 3)), [-1, 0], ValueError, "labels from -1"),
+    (np.zeros((2, 3)), [0.0, 1.0], TypeError, "labels are float64"),
+    (np.zeros((2, 3)), [True, False], TypeError, "labels are bool"),
+    (np.zeros((2, 3)), [0], ValueError, "expected logits"),
+    (np.zeros(3), [0, 1, 2], ValueError, "expected logits"),
+    (np.zeros((2, 3)), [[0], [1]], ValueError, "expected logits"),
+])  # fmt: skip
+def test_scores_of_what_is_no_batch(logits, labels, error, reason):
+    with pytest.raises(error, match=f"Scores: .*{reason}"):
+        Scores().add(0.0, logits, labels)
+
+
+class Poison:
+    """Makes something NaN after so many steps, as an overflow would."""
+
+    def __init__(self, run, step, what, value):
+        self.run, self.at, self.what, self.value = run, step, what, value
+        self.step, run.optimiser.step = run.optimiser.step, self
+
+    def __call__(self, factor):
+        weight = self.run.model.layers[-1].bias
+        if self.what == "gradient" and self.run.progress.step + 1 == self.at:
+            weight.grad.writable()[0] = self.value
+        self.step(factor)
+        if self.what == "weight" and self.run.progress.step + 1 == self.at:
+            weight.writable()[0] = self.value
+        if self.what == "velocity" and self.run.progress.step + 1 == self.at:
+            self.run.optimiser.velocity["5.bias"][0] = self.value
+
+
+@pytest.mark.parametrize("what", ["gradient", "weight", "velocity"])
+@pytest.mark.parametrize("value", [NAN, INF, -INF])
+@pytest.mark.parametrize("step", [7, 10])
+def test_nothing_that_is_no_number_is_saved_or_called_the_best(tmp_path, what, value, step):
+    """The step is in the middle of the second epoch, or its last: then no other loss is there to see it."""
+    run = trainer(tmp_path / "run", save_minutes=0)
+    run.fit(1)
+    best = (tmp_path / "run" / "best.safetensors").read_bytes()
+    Poison(run, step, what, value)
+    with pytest.raises(Diverged, match=rf"at step {step + 1}|after step {step}, in epoch 2"):
+        run.fit(2)
+    arrays, facts = checkpoint.load(tmp_path / "run" / "last.safetensors")
+    assert all(np.isfinite(a).all() for a in arrays.values())
+    assert facts["progress"]["step"] == step - 1
+    assert (tmp_path / "run" / "best.safetensors").read_bytes() == best
+
+
+@pytest.mark.parametrize("asked", ["stop", "crash", "minutes"])
+def test_nor_when_it_is_stopped(tmp_path, asked):
+    def at(*now):
+        if now == (0, 3):
+            if asked == "crash":
+                raise RuntimeError("from outside")
+            if asked == "stop":
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    run = trainer(tmp_path / "run", Batches(at=at), save_minutes=0 if asked == "minutes" else 10)
+    run.step(*next(Batches().epoch(0)))
+    run.save()
+    before = (tmp_path / "run" / "last.safetensors").read_bytes()
+    Poison(run, {"stop": 5, "crash": 4, "minutes": 2}[asked], "weight", NAN)
+    with pytest.raises((Diverged, RuntimeError)) as caught:
+        run.fit(1)
+    assert "5.bias is no longer finite" in str(caught.value) + str(getattr(caught.value, "__notes__", ""))
+    assert (tmp_path / "run" / "last.safetensors").read_bytes() == before
+
+
+def test_a_validation_that_overflows_never_wins(tmp_path):
+    run = trainer(tmp_path / "run")
+    run.fit(1)
+    before = {path: path.read_bytes() for path in (tmp_path / "run").glob("*.safetensors")}
+    run.validation.inputs[3, 2] = INF
+    with pytest.raises(Diverged, match=r"the validation loss is (nan|inf) after step 10, in epoch 2"):
+        run.fit(2)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").glob("*.safetensors")} == before
+    assert (run.progress.epoch, run.progress.best > 0) == (1, True)
+    line = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1], parse_constant=pytest.fail)
+    assert line["val_loss"] is None
+
+
+class Pictures(Batches):
+    """Numbered pictures in batches of any size; ``seen`` lists those that were shown."""
+
+    def __init__(self, count, size, stop_at=None):
+        super().__init__(batches=-(-count // 8))
+        self.inputs, self.labels = self.inputs.reshape(-1, 1, 6, 6)[:count], self.labels.reshape(-1)[:count]
+        self.batch_size, self.stop_at, self.seen = size, stop_at, []
+
+    def __len__(self):
+        return -(-len(self.inputs) // self.batch_size)
+
+    def epoch(self, number, start=0, device=None):
+        order = np.random.default_rng(number).permutation(len(self.inputs))
+        for batch, first in enumerate(range(start, len(order), self.batch_size)):
+            if batch == self.stop_at:
+                raise SystemError("stopped")
+            some = order[first:first + self.batch_size]
+            self.seen += some.tolist()
+            yield self.inputs[some], self.labels[some]
+
+
+@pytest.mark.parametrize("sizes", [(4, 8), (8, 4), (4, 3, 5, 1), (1, 50), (7, 7, 7), (6, 40, 2), (41, 3), (3, 13, 100)])
+@pytest.mark.parametrize("count", [40, 41])
+def test_every_picture_of_an_epoch_is_shown_once_whatever_the_batches(tmp_path, sizes, count):
+    seen = []
+    for number, size in enumerate(sizes):
+        data = Pictures(count, size, stop_at=2 if number < len(sizes) - 1 else None)
+        run = (resumed if number else trainer)(tmp_path / "run", training=data)
+        with pytest.raises(SystemError) if data.stop_at and len(seen) + 2 * size < count else nullcontext():
+            run.fit(1)
+        seen += data.seen
+        assert run.progress.batch <= len(data)
+    assert sorted(seen) == list(range(count))
+    assert run.progress.epoch == 1
+
+
+@pytest.mark.parametrize("size", [4, 6, 16])
+def test_an_older_checkpoint_that_counted_batches_goes_on_at_its_picture(tmp_path, size):
+    data = Pictures(40, 4, stop_at=3)
+    with pytest.raises(SystemError):
+        trainer(tmp_path / "run", data).fit(1)
+    arrays, facts = checkpoint.load(tmp_path / "run" / "last.safetensors")
+    assert [facts["progress"]["batch"], facts["progress"].pop("place")] == [3, 12]
+    del facts["progress"]["best_epoch"]
+    rest = Pictures(40, size)
+    again = trainer(tmp_path / "run", rest)
+    again.resume(arrays, facts | {"config": {"batch_size": 4}})
+    again.fit(1)
+    assert sorted(data.seen + rest.seen) == list(range(40))
+
+
+def test_an_epoch_that_starts_anew_shows_every_picture_again(tmp_path):
+    with pytest.raises(SystemError):
+        trainer(tmp_path / "run", Pictures(40, 4, stop_at=3)).fit(1)
+    data = Pictures(44, 4)
+    run = resumed(tmp_path / "run", training=data)
+    run.start_epoch_anew()
+    run.fit(1)
+    assert sorted(data.seen) == list(range(44))
+    assert run.progress.step == 3 + 11
+
+
+def test_the_best_is_what_the_file_holds(tmp_path, monkeypatch):
+    """A disk that is full, and one that is full only where a copy is made for want of links."""
+    run = trainer(tmp_path / "run", lr=0.0001)
+    run.fit(1)
+    first = run.progress.best
+    assert first < 0.9
+
+    def full(*names):
+        raise OSError(28, "No space left on device")
+
+    for broken in ((checkpoint, "save_file"), (checkpoint.os, "link")):
+        better = resumed(tmp_path / "run")
+        better.schedule.lr = better.optimiser.lr = 0.05
+        with monkeypatch.context() as patch:
+            patch.setattr(*broken, full)
+            patch.setattr(checkpoint.shutil, "copyfile", full)
+            with pytest.raises(checkpoint.CheckpointError, match="No space left"):
+                better.fit(2)
+        assert better.progress.best == first
+        assert (better.progress.epoch, better.schedule.epoch) == (1, 1)
+    assert checkpoint.load(tmp_path / "run" / "best.safetensors")[1]["progress"]["best"] == first
+    better.fit(6)
+    kept = checkpoint.load(tmp_path / "run" / "best.safetensors")[1]["progress"]
+    assert kept["best"] == better.progress.best > first
+    assert kept["epoch"] == better.progress.best_epoch
+
+
+def test_a_run_that_goes_on_from_an_older_epoch_or_elsewhere_knows_what_best_is_there(tmp_path):
+    run = trainer(tmp_path / "run", lr=0.05, keep=9)
+    run.fit(4)
+    older = checkpoint.load(tmp_path / "run" / "epoch-0001.safetensors")
+    again = trainer(tmp_path / "run")
+    again.resume(*older)
+    assert (again.progress.best, again.progress.best_epoch) == (run.progress.best, run.progress.best_epoch)
+    elsewhere = trainer(tmp_path / "elsewhere")
+    elsewhere.resume(*older)
+    assert elsewhere.progress.best == -1
+
+
+@pytest.mark.parametrize(("schedule", "reason"), [
+    (lambda: StepSchedule(0.02, (1, 3)), "as planned for epoch 2"),
+    (lambda: PlateauSchedule(0.02, patience=1), "since the validation error has not improved for 1 epochs")])
+def test_every_drop_of_the_rate_is_said_and_logged(tmp_path, capsys, schedule, reason):
+    run = trainer(tmp_path / "run", schedule=schedule())
+    run.fit(8)
+    lines = Log(tmp_path / "run" / "log.jsonl").read()
+    drops = [line for line in lines if "lr_after" in line]
+    rates = [line["lr"] for line in lines if "loss" in line]
+    rates.append(run.optimiser.lr)  # it may drop after the last epoch too
+    assert [(a, b) for a, b in itertools.pairwise(rates) if a != b] == [(d["lr_before"], d["lr_after"]) for d in drops]
+    said = capsys.readouterr().out
+    assert said.count("the learning rate goes from") == len(drops) > 1
+    assert f"the learning rate goes from 0.02 to 0.002, {reason}\n" in said
+
+
+LISTED = [(Batches().inputs[0], Batches().labels[0]), (Batches().inputs[1], Batches().labels[1].tolist())]
+ODD = {  # what is odd about a trainer: what it raises, if anything
+    "a folder as text": (lambda path: {"folder": str(path / "run")}, None),
+    "a folder in a folder not there": (lambda path: {"folder": path / "a" / "b"}, None),
+    "a list of batches": (lambda path: {"training": LISTED, "validation": LISTED}, None),
+    "a tuple of batches": (lambda path: {"training": tuple(LISTED)}, None),
+    "keep of NumPy": (lambda path: {"keep": np.int64(2)}, None),
+    "a generator": (lambda path: {"training": iter(LISTED)}, "TypeError: Trainer: training: list_iterator is no data"),
+    "one batch": (lambda path: {"training": LISTED[0]}, "TypeError: Trainer: training: a batch is no pair"),
+    "labels of no axis": (lambda path: {"training": [(LISTED[0][0], 1)]}, "Trainer: training: a batch is no pair"),
+    "an array": (lambda path: {"validation": np.zeros((3, 2))}, "TypeError: Trainer: validation: ndarray is no data"),
+    "nothing": (lambda path: {"validation": None}, "TypeError: Trainer: validation: NoneType is no data"),
+    "an empty list": (lambda path: {"training": []}, "ValueError: Trainer: training: there is no batch"),
+    "an empty loader": (lambda path: {"training": Batches(batches=0)}, "Trainer: training: there is no batch"),
+    "negative keep": (lambda path: {"keep": -1}, "ValueError: Trainer: keep is -1: it must be at least 0"),
+    "half a keep": (lambda path: {"keep": 1.5}, "TypeError: Trainer: keep is 1.5: give a whole number"),
+    "print never": (lambda path: {"print_every": 0}, "ValueError: Trainer: print_every is 0"),
+    "no minutes": (lambda path: {"save_minutes": NAN}, "ValueError: Trainer: save_minutes is nan"),
+    "labels of floats": (lambda path: {"training": [(LISTED[0][0], LISTED[0][1] * 1.0)]}, "Error: cross_entropy: "),
+    "labels too many": (lambda path: {"training": [(LISTED[0][0], LISTED[0][1] + 9)]}, "Error: cross_entropy: "),
+}
+
+
+@pytest.mark.parametrize(("odd", "error"), ODD.values(), ids=ODD)
+def test_a_trainer_takes_what_has_a_plain_meaning_and_refuses_the_rest(tmp_path, odd, error):
+    manual_seed(0)
+    model = Sequential(Flatten(), Linear(36, CLASSES))
+    settings = {"training": Batches(), "validation": Batches(9), "folder": tmp_path / "run"} | odd(tmp_path)
+    with pytest.raises((TypeError, ValueError)) if error else nullcontext() as caught:
+        run = Trainer(model, SGD(model.named_parameters()), StepSchedule(0.01), **settings)
+        run.fit(1)
+        assert (run.folder / "last.safetensors").exists()
+        assert run.progress.step == len(settings["training"])
+    if error:
+        assert error in f"{caught.type.__name__}: {caught.value}"
+
+
+@pytest.mark.parametrize(("epochs", "error"), [(-1, ValueError), (2.5, TypeError), (2.0, TypeError), (True, TypeError),
+                                               ("2", TypeError), (None, TypeError), (0, None), (np.int32(1), None)])
+def test_epochs_are_a_whole_number(tmp_path, epochs, error):
+    run = trainer(tmp_path / "run")
+    with pytest.raises(error, match="Trainer: epochs is") if error else nullcontext():
+        assert run.fit(epochs).seen == 40
+        assert run.progress.epoch == epochs
+
+
+def test_a_list_of_batches_goes_on_where_it_was_and_an_empty_one_is_no_score(tmp_path):
+    whole = trainer(tmp_path / "whole", LISTED * 3)
+    whole.fit(2)
+    with pytest.raises(TypeError, match="<U4"):
+        trainer(tmp_path / "parts", [*LISTED, (LISTED[0][0], ["what"])]).fit(2)
+    parts = resumed(tmp_path / "parts", training=LISTED * 3)
+    assert parts.progress.batch == 2
+    parts.fit(2)
+    assert same_weights(whole, parts)
+    with pytest.raises(ValueError, match="evaluate: there is no batch"):
+        evaluate(parts.model, [])
 
 
 def test_scores_count_ranks_as_a_reader_would():

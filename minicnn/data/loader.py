@@ -51,21 +51,21 @@ class Loader:
 
     def epoch(self, number: int, start: int = 0,
               device: Device | None = None) -> Iterator[tuple[Any, NDArray[np.int64]]]:
-        """Yield (images, labels) for the batches of an epoch, from batch `start` on.
+        """Yield (images, labels) for the batches of an epoch, without its first `start` pictures.
 
         device: where the images are to be, by default main memory.  A GPU is sent the pictures as they are read, 8 bits
             a number, a batch ahead, and cuts its views itself.
 
         images: (N, 3, 224, 224), in memory with the batch fastest: images.transpose(1, 2, 3, 0) is contiguous.
-        labels: (N,).  A batch of which no picture can be read comes empty, so that the number of batches
-        tells the place in the epoch.
+        labels: (N,).  A batch of which no picture can be read comes empty, so that the number of batches, each of
+        `batch_size` pictures read or not, tells the place in the epoch.
         Raises DataError if that is so for a whole epoch, or once the storage of the pictures has gone away; and
         WorkerDied if a worker process is killed.
         """
         order = np.arange(len(self.folder))
         if self.train:
             order = np.random.default_rng(self._seed(number)).permutation(order)
-        starts = range(start * self.batch_size, len(order), self.batch_size)
+        starts = range(start, len(order), self.batch_size)
         tasks = (self._task(number, order[first:first + self.batch_size].tolist()) for first in starts)
         found, device = False, device or cpu(0)
         mean = device.bring(np.ascontiguousarray(self.statistics.mean))

@@ -93,8 +93,11 @@ def _measure(folder: ImageFolder, workers: int,
         path, reason = next(iter(bad.items()))
         raise DataError(f"{folder.root}: none of its {len(paths)} pictures can be read; the first is {path}: {reason}")
     pixels = good * SIDE * SIDE
-    colour = total.sum(axis=(0, 1)) / pixels
-    eigenvalues, axes = np.linalg.eigh(products / pixels - np.outer(colour, colour))
+    colour = total.sum(axis=(0, 1)).tolist()
+    # Python's whole numbers have no end: what does not vary has a covariance of 0, not of what is lost by rounding.
+    covariance = [[(pixels * products[i, j].item() - colour[i] * colour[j]) / pixels**2 for j in range(3)]
+                  for i in range(3)]
+    eigenvalues, axes = np.linalg.eigh(covariance)
     return Statistics(mean=(total / good).transpose(2, 0, 1).astype(np.float32),
                       sigma=np.sqrt(np.maximum(eigenvalues, 0)).astype(np.float32),  # rounding may go below 0
                       axes=axes.astype(np.float32), bad=bad), unread

@@ -20,7 +20,8 @@ class Recipe:
     ones: the layers whose biases start at 1; all others start at 0.
     from_data: then, on a first batch, the outputs of every layer are given mean 0 and deviation 1, see ``standardise``.
     unit_input: pixels are divided by their deviation over the training set, or else stay 0–255 less the mean.
-    drops: the epochs at whose start the rate is divided by 10; None: whenever validation stops improving.
+    drops: the epochs at whose start the rate is divided by 10; none of them, and it stays; None: whenever validation
+        stops improving.
     Rates and batch size as in ``SGD``; inverted_dropout as in ``Dropout``.
     """
 
@@ -92,9 +93,11 @@ RECIPES = {
     # Krizhevsky et al. 2012, §4.2 and §5, to the letter. On a small set this sits at ln(classes) for a long time.
     "paper": Recipe(deviation=0.01, ones=("conv2", "conv4", "conv5", "fc6", "fc7"), from_data=False, unit_input=False,
                     inverted_dropout=False, batch_size=128, epochs=90, lr=0.01, drops=None),
-    # Learns from the first steps: a signal of the same size in every layer, for lack of a million pictures.
+    # Learns from the first steps: a signal of the same size in every layer, for lack of a million pictures. The rate
+    # stays: an epoch of a small set is a few dozen steps, and its few validation pictures tie or go up and down by
+    # chance, so that waiting for an improvement cuts the rate to nothing long before anything is learned.
     "small": Recipe(deviation=None, ones=(), from_data=True, unit_input=True, inverted_dropout=True, batch_size=32,
-                    epochs=3, lr=0.001, drops=None),
+                    epochs=3, lr=0.001, drops=()),
 }  # fmt: skip
 
 

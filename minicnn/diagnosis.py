@@ -1,0 +1,46 @@
+"""What is wrong with a training that goes wrong."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any
+
+import numpy as np
+
+from .interrupt import note
+from .module import Module, watch
+from .tensor import Tensor, no_grad
+
+__all__ = ["PLATEAU", "Plateau", "first_not_finite"]
+
+PLATEAU = 200  # steps after which a loss still at ln(classes) is worth a word
+
+
+def first_not_finite(model: Module, inputs: Any) -> str:
+    """The name of the layer whose output is the first that is not finite."""
+    first: list[Module] = []
+
+    def see(layer: Module, y: Tensor) -> None:
+        if not first and not np.isfinite(y.numpy()).all():
+            first.append(layer)
+
+    with np.errstate(all="ignore"), no_grad(), watch(see):
+        model(inputs)
+    return next((name for name, layer in model.named_modules() if first and layer is first[0]), "the loss")
+
+
+class Plateau:
+    """Sees the losses of all steps, and says once where they stay at what guessing costs."""
+
+    def __init__(self) -> None:
+        self.recent: deque[float] = deque(maxlen=PLATEAU // 2)
+
+    def see(self, step: int, loss: float, classes: int) -> None:
+        self.recent.append(loss)
+        guess = math.log(classes)
+        if step == PLATEAU and abs(sum(self.recent) / len(self.recent) - guess) < 0.02 * guess:
+            note(f"The loss has stayed at ln({classes}) = {guess:.3f}, what guessing costs, for {PLATEAU} steps. "
+                 "Likely causes: weights that start too small for the depth, or biases of 1 that drown them "
+                 "(--recipe small starts otherwise); a learning rate too low, or so high that the ReLUs died; "
+                 "labels that do not belong to the pictures.")

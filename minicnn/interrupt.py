@@ -1,0 +1,65 @@
+"""What ends a run from outside: signals, and an output that nobody reads any more."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+from typing import Any
+
+from tqdm import tqdm
+
+__all__ = ["Stop", "note", "say"]
+
+
+class Stop:
+    """Inside ``with``, the first Ctrl-C or SIGTERM is only noted, as ``asked``; the second ends the program at once.
+
+    So is SIGHUP, of a terminal that closes, which may come twice by itself; where it is ignored, as under nohup, it
+    stays so.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> Stop:
+        self.asked = False
+        if threading.current_thread() is threading.main_thread():
+            self.before = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
+            hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+            if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:
+                self.before[hangup] = signal.signal(hangup, self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for s, handler in self.before.items():
+            signal.signal(s, signal.SIG_DFL if handler is None else handler)  # None: not set from Python
+
+    def _note(self, number: int, frame: object) -> None:
+        hangup = number == getattr(signal, "SIGHUP", None)
+        if self.asked and not hangup:
+            os._exit(130)  # whatever is being saved is saved aside: the checkpoint before stays whole
+        if not self.asked:
+            self.asked = True
+            note("Stopping after this batch; once more to stop at once.")
+
+
+def say(text: str) -> None:
+    """Print a line. Raises OSError, in the name of the standard output, where that cannot be written."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from error
+    except ValueError as error:  # closed
+        raise OSError(errno.EBADF, str(error), "standard output") from error
+
+
+def note(text: str) -> None:
+    """A line on the error output, if somebody reads that."""
+    with suppress(OSError, ValueError, AttributeError):
+        tqdm.write(text, file=sys.stderr)
+        sys.stderr.flush()

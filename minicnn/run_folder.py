@@ -1,0 +1,118 @@
+"""A run's folder: one process at a time writes into it, and clears away what one that was killed left unfinished."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import sys
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+__all__ = ["Busy", "Claim", "is_fresh", "new_run"]
+
+LOG, CONFIG = "log.jsonl", "config.json"
+UNFINISHED = re.compile(r"\..+\.part|log\.part|\.tmp\w{6}")  # ours, those of before, and of the library safetensors
+
+
+def is_fresh(folder: Path) -> bool:
+    """Whether a run can be started in a folder: nothing is in it but what one left that ended before its first save."""
+    names = {path.name for path in folder.iterdir()}
+    names -= {".lock", *filter(UNFINISHED.fullmatch, names)}
+    if CONFIG in names:  # of a run, and not of something else
+        try:
+            return names <= {LOG, CONFIG} and "recipe" in json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        except (ValueError, TypeError):
+            return False
+    return not names
+
+
+class Busy(ValueError):
+    """Another process writes into the folder."""
+
+
+class Claim:
+    """``with Claim(folder):`` no other process may claim the folder, and nothing unfinished is in it.
+
+    The system frees the claim when the process ends, however it ends: what is left of the file ``.lock`` blocks nobody.
+    Where the disk knows no locks there is no claim, and nothing is cleared away. Raises Busy, and OSError where the
+    folder cannot be written to.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]):
+        self.folder = Path(folder)
+        self.path = self.folder / ".lock"
+        self.file = -1
+
+    def __enter__(self) -> Claim:
+        while True:
+            self.file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                known = self._lock()
+            except OSError:
+                os.close(self.file)
+                raise Busy(f"{self.folder}: another process trains in this folder: wait until it has ended, or choose "
+                           "another folder") from None
+            if sys.platform == "win32" or self._still_there():
+                break
+            os.close(self.file)  # the one before removed the file when it ended
+        if known and (self.folder / LOG).exists():  # else it is no run's, and the files are none of ours
+            for path in self.folder.iterdir():
+                if UNFINISHED.fullmatch(path.name) and path.is_file():
+                    path.unlink(missing_ok=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with suppress(OSError):  # as on Windows, where an open file stays
+            self.path.unlink()
+        os.close(self.file)
+
+    def _lock(self) -> bool:
+        """Whether the disk knows locks. Raises OSError where another process holds this one."""
+        try:
+            if sys.platform == "win32":
+                msvcrt.locking(self.file, msvcrt.LK_NBLCK, 1)
+            else:
+                fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):  # by flock and by Windows
+            raise
+        except OSError:
+            return False
+        return True
+
+    def _still_there(self) -> bool:
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(self.file))
+        except FileNotFoundError:
+            return False
+
+
+def new_run(path: Path | None, claims: ExitStack) -> Path:
+    """The folder of a new run, made and claimed. path: None takes runs/<date and time>, a name of its own for each of
+    those that start in the same second. Raises ValueError where another run is in it, and what ``Claim`` raises."""
+    if path is None:
+        stem = time.strftime("%Y-%m-%d-%H%M%S")
+        Path("runs").mkdir(exist_ok=True)
+        for number in itertools.count(1):
+            path = Path("runs") / (stem if number == 1 else f"{stem}-{number}")
+            with suppress(FileExistsError):
+                path.mkdir()
+                break
+        assert path is not None
+    taken = ValueError(f"{path} is there already, and not empty: choose another --output, or go on with the run in it "
+                       f"by --resume {path}")
+    if path.exists() and not (path.is_dir() and is_fresh(path)):
+        raise taken
+    path.mkdir(parents=True, exist_ok=True)
+    claims.enter_context(Claim(path))
+    if not is_fresh(path):  # by now: another process had it for a moment
+        raise taken
+    (path / LOG).unlink(missing_ok=True)
+    return path

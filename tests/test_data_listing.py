@@ -1,0 +1,47 @@
+"""Whether the pictures are still those of before, and in what they differ."""
+import os
+
+import numpy as np
+import pytest
+from pictures import make_folder
+
+from minicnn.data import ImageFolder
+from minicnn.data.listing import changes, listing
+
+
+def replace(root):
+    """Another picture of the same name and size."""
+    path = root / "cat" / "1.png"
+    size, data = path.stat().st_size, path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert path.stat().st_size == size
+    os.utime(path, ns=(1, 1))
+
+
+CHANGES = {
+    "nothing": (lambda root: None, "", True),
+    "one more": (lambda root: (root / "cat" / "a.png").write_bytes(b"1"), "1 new", False),
+    "one less": (lambda root: (root / "dog" / "5.png").unlink(), "1 gone", False),
+    "of another size": (lambda root: (root / "dog" / "5.png").write_bytes(b"1"), "1 changed", True),
+    "of the same size": (replace, "1 changed", True),
+    "another name": (lambda root: (root / "dog" / "5.png").rename(root / "dog" / "05.png"), "1 new, 1 gone", False),
+    "another class": (lambda root: (root / "dog" / "5.png").rename(root / "cat" / "9.png"), "1 new, 1 gone", False),
+    "a dangling link": (lambda root: ((root / "dog" / "5.png").unlink(),
+                                      (root / "dog" / "5.png").symlink_to("nowhere")), "1 changed", True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "words", "same_order"), CHANGES.values(), ids=CHANGES)
+def test_what_changed_is_said(tmp_path, change, words, same_order):
+    before = listing(make_folder(tmp_path, 6))
+    change(tmp_path)
+    now = listing(ImageFolder(tmp_path))
+    assert changes(before, now, same_root=True) == words
+    assert np.array_equal(before[:, 0], now[:, 0]) == same_order
+
+
+def test_a_copy_elsewhere_is_the_same(tmp_path):
+    one, other = (listing(make_folder(tmp_path / name, 3)) for name in ("one", "other"))
+    other[:, 2] += np.uint64(10**9)
+    assert changes(one, other, same_root=False) == ""
+    assert changes(one, other, same_root=True) == "6 changed"
