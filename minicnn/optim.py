@@ -199,6 +199,7 @@ class StepSchedule:
 
     @property
     def reason(self) -> str:
+        """Why the rate has dropped, when it has."""
         return f"as planned for epoch {self.epoch + 1}"
 
     def epoch_ended(self, error: float) -> None:
@@ -225,6 +226,7 @@ class PlateauSchedule:
 
     @property
     def reason(self) -> str:
+        """Why the rate has dropped, when it has."""
         return f"since the validation error has not improved for {self.patience} epochs"
 
     def epoch_ended(self, error: float) -> None:
