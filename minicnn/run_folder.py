@@ -6,19 +6,25 @@ import itertools
 import json
 import os
 import re
-import sys
 import time
 from contextlib import ExitStack, suppress
+from importlib import import_module
 from pathlib import Path
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
+from typing import Any
 
 __all__ = ["Busy", "Claim", "is_fresh", "new_run"]
 
 LOG, CONFIG = "log.jsonl", "config.json"
+
+
+def _there(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError:
+        return None
+
+
+fcntl, msvcrt = _there("fcntl"), _there("msvcrt")  # of Unix, of Windows
 UNFINISHED = re.compile(r"\..+\.part|log\.part|\.tmp\w{6}")  # ours, those of before, and of the library safetensors
 
 
@@ -60,7 +66,7 @@ class Claim:
                 os.close(self.file)
                 raise Busy(f"{self.folder}: another process trains in this folder: wait until it has ended, or choose "
                            "another folder") from None
-            if sys.platform == "win32" or self._still_there():
+            if fcntl is None or self._still_there():
                 break
             os.close(self.file)  # the one before removed the file when it ended
         if known and (self.folder / LOG).exists():  # else it is no run's, and the files are none of ours
@@ -76,11 +82,13 @@ class Claim:
 
     def _lock(self) -> bool:
         """Whether the disk knows locks. Raises OSError where another process holds this one."""
+        if not (fcntl or msvcrt):
+            return False
         try:
-            if sys.platform == "win32":
-                msvcrt.locking(self.file, msvcrt.LK_NBLCK, 1)
-            else:
+            if fcntl:
                 fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            else:
+                msvcrt.locking(self.file, msvcrt.LK_NBLCK, 1)
         except (BlockingIOError, PermissionError):  # by flock and by Windows
             raise
         except OSError:

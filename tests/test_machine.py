@@ -176,6 +176,8 @@ for module, names in ((os, "sched_getaffinity register_at_fork getuid geteuid ge
     for name in names.split():
         if hasattr(module, name):
             delattr(module, name)
+if hasattr(os, "process_cpu_count"):
+    os.process_cpu_count = os.cpu_count  # as Python 3.13 has it where there is no affinity
 for name in "fcntl", "resource", "pwd", "grp", "termios":
     sys.modules[name] = None
 from minicnn import __main__, checkpoint, data, plots, trainer
