@@ -78,7 +78,7 @@ class Trainer:
         self.loss_scale = loss_scale or LossScale(1.0, patience=None)
         self.replay = Replay(model, optimiser) if graph else None
         self.progress = Progress()
-        self.saved = 0  # the step that the checkpoint is of
+        self.saved, self.saved_at = 0, time.monotonic()  # the step that the checkpoint is of, and when it was written
         self.amid = False  # a step is being taken: some weights have moved, others not yet
         self.plateau = Plateau()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ class Trainer:
         """
         epochs = whole("Trainer", "epochs", epochs, least=0)
         scores = None
-        saved = time.monotonic()
+        self.saved_at = time.monotonic()
         try:
             with self.stop:
                 while self.progress.epoch < epochs:
@@ -106,11 +106,9 @@ class Trainer:
                     for _ in self._epoch(epochs):
                         if self.stop.asked:
                             self._save_and_stop()
-                        if time.monotonic() - saved > 60 * self.save_minutes:
+                        if time.monotonic() - self.saved_at > 60 * self.save_minutes:
                             self.save()
-                            saved = time.monotonic()
                     scores = self._close_epoch(epochs, begun)
-                    saved = time.monotonic()
         except Stopped:
             raise
         except (Diverged, checkpoint.CheckpointError) as error:
@@ -140,18 +138,12 @@ class Trainer:
                     bar.update()
                     continue
                 loss, logits = self.step(inputs, labels)
-                now = time.perf_counter()
+                seconds = time.perf_counter() - clock
                 here = Scores()
                 here.add(loss, logits, labels)
                 progress.scores.add(loss, logits, labels)
                 progress.batch, progress.place = progress.batch + 1, progress.place + size
-                line = {"epoch": progress.epoch + 1, "step": progress.step, **here.means(), "lr": self.optimiser.lr,
-                        "images_per_second": len(labels) / (now - clock), "waiting": (arrived - clock) / (now - clock)}
-                if self.loss_scale.patience:
-                    line["loss_scale"] = self.loss_scale.factor
-                self.log.write(line)
-                text = (f"loss {line['loss']:.3f}, top-1 {line['top1']:.0%}, top-5 {line['top5']:.0%}, "
-                        f"{line['images_per_second']:.1f} images/s, lr {line['lr']:g}, waiting {line['waiting']:.0%}")
+                text = self._log_step(here, seconds, waited=arrived - clock)
                 bar.set_postfix_str(text, refresh=False)
                 bar.update()
                 if not terminal and (progress.batch % self.print_every == 0 or progress.batch == total):
@@ -159,6 +151,16 @@ class Trainer:
                 self.plateau.see(progress.step, loss, logits.shape[1])
                 clock = time.perf_counter()
                 yield
+
+    def _log_step(self, scores: Scores, seconds: float, waited: float) -> str:
+        """Write the line of a step into the log. Returns what a person wants to know of it."""
+        line = {"epoch": self.progress.epoch + 1, "step": self.progress.step, **scores.means(), "lr": self.optimiser.lr,
+                "images_per_second": scores.seen / seconds, "waiting": waited / seconds}
+        if self.loss_scale.patience:
+            line["loss_scale"] = self.loss_scale.factor
+        self.log.write(line)
+        return (f"loss {line['loss']:.3f}, top-1 {line['top1']:.0%}, top-5 {line['top5']:.0%}, "
+                f"{line['images_per_second']:.1f} images/s, lr {line['lr']:g}, waiting {line['waiting']:.0%}")
 
     @np.errstate(over="ignore", invalid="ignore")  # what overflows is found in the loss, and explained
     def step(self, inputs: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
@@ -233,7 +235,7 @@ class Trainer:
         facts = facts | {"progress": asdict(self.progress), "schedule": self.schedule.state(),
                          "loss_scale": self.loss_scale.state()}
         checkpoint.save(self.folder / "last.safetensors", arrays | state, facts, also)
-        self.saved = self.progress.step
+        self.saved, self.saved_at = self.progress.step, time.monotonic()
 
     def resume(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """Go on from what ``save`` wrote. Raises ValueError when it is of another model."""

@@ -1,9 +1,11 @@
 """Checkpoints: whole or not at all, and never a traceback without a reason."""
 
+import itertools
 import json
 import math
 import os
 import random
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -106,12 +108,14 @@ def test_a_file_of_the_library_without_a_checksum_loads(tmp_path):
 
 
 def test_every_bit_that_flips_is_seen(tmp_path):
-    """All bits of the first words, and others drawn anew in every run of the tests."""
+    """All bits of the first words, and others, alone and by two, drawn anew in every run of the tests."""
     checkpoint.save(tmp_path / "c", KINDS, FACTS)
     whole = (tmp_path / "c").read_bytes()
-    for bit in [*range(400), *random.sample(range(400, 8 * len(whole)), 300)]:
+    drawn = random.sample(range(400, 8 * len(whole)), 300)
+    for bits in [*((bit,) for bit in [*range(400), *drawn]), *itertools.pairwise(drawn)]:
         other = bytearray(whole)
-        other[bit // 8] ^= 1 << bit % 8
+        for bit in bits:
+            other[bit // 8] ^= 1 << bit % 8
         (tmp_path / "d").write_bytes(other)
         with pytest.raises(CheckpointError):
             checkpoint.load(tmp_path / "d")
@@ -119,6 +123,48 @@ def test_every_bit_that_flips_is_seen(tmp_path):
     (tmp_path / "d").write_bytes(whole[:-4096 * 3] + pages[4096:8192] + pages[:4096] + pages[8192:])
     with pytest.raises(CheckpointError, match="damaged"):
         checkpoint.load(tmp_path / "d")
+
+
+@pytest.mark.parametrize("words", [(0, 1), (3, 511), (0, 512), (511, 512), (7, 4615), (0, 2**17), (2**18, 2**18 + 1)])
+def test_numbers_that_change_places_are_seen(tmp_path, words):
+    """In a page, between pages and between blocks of pages: all sums of one kind stay the same."""
+    array = np.arange(512 * 600, dtype=np.uint64)
+    checkpoint.save(tmp_path / "c", {"a": array}, FACTS)
+    file = np.memmap(tmp_path / "c", np.uint64, "r+", offset=(tmp_path / "c").stat().st_size - array.nbytes)
+    file[list(words)] = file[list(words[::-1])]
+    file.flush()
+    with pytest.raises(CheckpointError, match="damaged: its checksum is not that of what it holds"):
+        checkpoint.load(tmp_path / "c")
+
+
+@pytest.mark.parametrize(("written", "other"), [
+    (b'"F64"', b'"I64"'), (b'"F64"', b'"C64"'), (b"[2,3]", b"[3,2]"), (b"[0,3]", b"[0,7]"), (b"half", b"hall"),
+    (b"epoch", b"epocH"),
+])  # fmt: skip
+def test_what_the_header_says_of_arrays_is_under_the_checksum(tmp_path, written, other):
+    checkpoint.save(tmp_path / "c", KINDS, FACTS)
+    whole = (tmp_path / "c").read_bytes()
+    assert written in whole
+    (tmp_path / "c").write_bytes(whole.replace(written, other, 1))
+    with pytest.raises(CheckpointError, match="damaged: its checksum is not that of what it holds"):
+        checkpoint.load(tmp_path / "c")
+
+
+@pytest.mark.parametrize("texts", [{"checksum": "0" * 32}, {"checksum": ""}, {"checksun": "0" * 32}, {"format": "pt"}])
+def test_texts_that_are_not_ours_are_damage(tmp_path, texts):
+    save_file({"w": np.ones(3)}, tmp_path / "c", {"minicnn": "{}"} | texts)
+    with pytest.raises(CheckpointError, match="damaged"):
+        checkpoint.load(tmp_path / "c")
+
+
+def test_a_save_takes_no_copy_in_memory(tmp_path):
+    arrays = {name: np.ones(2**20) for name in "abcd"}  # of 8 MiB each
+    tracemalloc.start()
+    try:
+        checkpoint.save(tmp_path / "c", arrays, FACTS)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(("arrays", "facts", "reason"), [
@@ -130,6 +176,8 @@ def test_every_bit_that_flips_is_seen(tmp_path):
     ({3: np.zeros(2)}, {}, "3 is no name for an array"),
     ({"__metadata__": np.zeros(2)}, {}, "no name for an array"),
     ({"\udcff": np.zeros(2)}, {}, "surrogates not allowed"),
+    ({"a\x1f": np.zeros(2)}, {}, r"'a\\x1f' is no name for an array"),
+    ({"w": np.complex64([1j])}, {}, "w is of complex64"),
     ([np.zeros(2)], {}, "no attribute 'items'"),
     (ARRAYS, {"best": math.nan}, "not JSON compliant"),
     (ARRAYS, {"rates": [1, math.inf]}, "not JSON compliant"),
@@ -178,6 +226,19 @@ def test_other_names_come_first_so_that_none_says_more_than_it_holds(tmp_path, m
         checkpoint.save(tmp_path / "last", ARRAYS, {}, also=[tmp_path / "best"])
     assert checkpoint.load(tmp_path / "last")[1] == checkpoint.load(tmp_path / "best")[1] == FACTS
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "last"]
+
+
+def test_it_goes_through_to_the_disk_from_a_file_open_for_writing(tmp_path, monkeypatch):
+    """Windows knows no other way; here a file that is open for reading cannot be cut."""
+    sizes = []
+
+    def synced(number):
+        sizes.append(os.fstat(number).st_size)
+        os.ftruncate(number, sizes[-1])
+
+    monkeypatch.setattr(checkpoint.os, "fsync", synced)
+    checkpoint.save(tmp_path / "c", ARRAYS, FACTS)
+    assert sizes == [(tmp_path / "c").stat().st_size]
 
 
 def test_a_write_is_broken_off_without_a_trace(tmp_path, monkeypatch):
