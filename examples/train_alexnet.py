@@ -11,22 +11,24 @@ Exit status: 0 done, also where there was nothing to do; 1 something went wrong,
 from __future__ import annotations
 
 import argparse
-import itertools
 import math
 import os
 import secrets
 import sys
 import time
+import unicodedata
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 import minicnn
 from minicnn import checkpoint, console, plots
+from minicnn.command_line import Parser, location, number
 from minicnn.data import (
+    BadPicture,
     DataError,
     ImageFolder,
     Loader,
@@ -37,10 +39,9 @@ from minicnn.data import (
     image_folders,
     read_picture,
 )
-from minicnn.data.folder import expanded
 from minicnn.data.listing import changes, listing
 from minicnn.doctor import choose
-from minicnn.interrupt import note, say
+from minicnn.interrupt import end_as_ctrl_c, note, say
 from minicnn.kernels.machine import usable_cores
 from minicnn.log import Log, to_json
 from minicnn.models import RECIPES, VARIANTS, AlexNet, alexnet, recipe_for
@@ -51,29 +52,6 @@ from minicnn.tensor import no_grad
 from minicnn.trainer import Stopped, Trainer
 
 # -- what can be asked -------------------------------------------------------------------------------------------------
-
-
-class Parser(argparse.ArgumentParser):
-    """One line for one mistake."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; --help shows all options\n")
-
-
-def number(kind: type, low: float, high: float = math.inf) -> Any:
-    """A parser of numbers, low ≤ x ≤ high."""
-
-    def parse(text: str) -> Any:
-        try:
-            value = kind(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-        if not (low <= value <= high and math.isfinite(value)):
-            bounds = f"at least {low}" if high == math.inf else f"from {low} to {high}"
-            raise argparse.ArgumentTypeError(f"{text} is out of range: give {bounds}")
-        return value
-
-    return parse
 
 
 def device_names(text: str) -> str:
@@ -94,7 +72,8 @@ def arguments() -> argparse.Namespace:
     parser = Parser(description="Train AlexNet on a folder of pictures.", argument_default=argparse.SUPPRESS,
                     epilog=__doc__.rpartition("\n\n")[2] if __doc__ else None, allow_abbrev=False)
     add = parser.add_argument
-    add("data", nargs="?", help="folder with train/<class>/* and val/<class>/* (default: a set drawn on the spot)")
+    add("data", nargs="?", type=location,
+        help="folder with train/<class>/* and val/<class>/* (default: a set drawn on the spot)")
     add("--variant", choices=VARIANTS, help="which AlexNet (default: blueprint)")
     add("--width", type=number(float, 0.01, 4), help="share of the paper's kernels and units (default: 1)")
     add("--recipe", choices=RECIPES, help="how it starts and learns (default: small below 100,000 pictures)")
@@ -110,8 +89,8 @@ def arguments() -> argparse.Namespace:
     add("--tf32", action="store_true", help="on GPUs, products of 10 bits after the point: meant for speed, less exact")
     add("--half", action="store_true", help="on GPUs, activations of half precision, a scaled loss: half the memory")
     add("--graph", action="store_true", help="on one GPU, tell it a step once and let it repeat that")
-    add("-o", "--output", type=Path, help="folder of the run (default: runs/<date and time>)")
-    add("--resume", type=Path, metavar="RUN",
+    add("-o", "--output", type=location, help="folder of the run (default: runs/<date and time>)")
+    add("--resume", type=location, metavar="RUN",
         help="go on with the run in this folder, or from this checkpoint; its variant, width and recipe are its own")
     add("--evaluate", action="store_true", help="only measure the checkpoint given by --resume on DATA/val")
     add("--keep", type=number(int, 0), help="past epochs to keep besides the last and the best (default: 1)")
@@ -119,6 +98,8 @@ def arguments() -> argparse.Namespace:
     given = parser.parse_args()
     if "evaluate" in given and "resume" not in given:
         parser.error("--evaluate measures a checkpoint: name it with --resume")
+    if "evaluate" in given and "output" in given:
+        parser.error("--evaluate writes nothing: leave --output out")
     return given
 
 
@@ -140,7 +121,7 @@ def configuration(given: argparse.Namespace,
             raise DataError(f"--{name} {asked[name]} would be another model: the checkpoint is of {name} "
                             f"{saved[name]}, which belongs to its weights: leave it out")
     config = DEFAULTS | saved | asked
-    root = expanded(config["data"]).absolute() if config["data"] else drawn_set(config["workers"])
+    root = Path(config["data"]).absolute() if config["data"] else drawn_set(config["workers"])
     training, validation = (None, ImageFolder(root / "val")) if "evaluate" in given else image_folders(root)
     config["data"] = config["data"] and str(root)
     config.setdefault("recipe", recipe_for(len(training or ())))
@@ -174,8 +155,9 @@ def drawn_set(workers: int) -> Path:
     return built_in_set(workers=workers + 1, progress=bar("drawing pictures"))
 
 
-def where(config: dict[str, Any]) -> str:
-    """The names of the devices to use, after a line that says why where that was left to us."""
+def where(config: dict[str, Any], given: argparse.Namespace) -> str:
+    """The names of the devices to use, after a line that says why where that was left to us. What a resumed run used
+    and these devices lack is no longer in config, as another line says."""
     if config["tf32"]:
         os.environ["CUPY_TF32"] = "1"  # CuPy looks when it first multiplies
     names = config["device"]
@@ -184,26 +166,46 @@ def where(config: dict[str, Any]) -> str:
         say(f"device: {names} ({reason})")
     if config["tf32"] and "cuda" not in names:
         note("--tf32 is for GPUs: it changes nothing here")
-    if config["half"] and "cpu" in names:
-        raise DataError(f"--half is for GPUs, the towers are on {names}: leave it out")
-    if config["graph"] and ("cpu" in names or len(set(names.split(","))) > 1):
-        raise DataError(f"--graph is for one GPU, the towers are on {names}: give --device cuda:0, or leave it out")
+    one_gpu = "cpu" not in names and len(set(names.split(","))) == 1
+    for name, fits, words, way in (("half", "cpu" not in names, "GPUs", ""),
+                                   ("graph", one_gpu, "one GPU", "give --device cuda:0, or ")):
+        if config[name] and not fits:
+            if name in given:
+                raise DataError(f"--{name} is for {words}, the towers are on {names}: {way}leave it out")
+            note(f"--{name}, which the run had, is for {words}, the towers are on {names}: it goes on without")
+            config[name] = False
     return names
 
 
+def first_pictures(loader: Loader) -> np.ndarray:
+    """So many of the first batches that there is ENOUGH in them to learn from, or all there are."""
+    batches, count = [], 0
+    for images, labels in loader.epoch(0):
+        batches.append(images)
+        count += len(labels)
+        if count >= ENOUGH:
+            break
+    return np.concatenate(batches)
+
+
 def show_what_it_learned(model: AlexNet, loader: Loader, run: Path) -> None:
-    """curves.png, kernels.png and predictions.png."""
+    """curves.png, kernels.png and, of pictures that can be read, predictions.png."""
     plots.draw_curves(Log(run / "log.jsonl"), run / "curves.png")
     plots.draw_kernels([tower.conv1.layers[0].weight.numpy() for tower in (model.a, model.b)], run / "kernels.png")
     good = [(path, label) for path, label in loader.folder.samples if str(path) not in loader.bad]
     some = [good[i] for i in np.linspace(0, len(good) - 1, 8).astype(int)]
-    pictures = [read_picture(path) for path, _ in some]
+    pictures, labels = [], []
+    for path, label in some:
+        with suppress(BadPicture):  # it could be read a moment ago
+            pictures.append(read_picture(path))
+            labels.append(label)
+    if not pictures:
+        return
     views = np.stack([central_crop(picture, loader.statistics) for picture in pictures]) * np.float32(loader.scale)
     model.eval()
     with no_grad():
         probabilities = model(views).softmax().numpy()
-    plots.draw_predictions(pictures, [label for _, label in some], probabilities, loader.folder.classes,
-                           run / "predictions.png")
+    plots.draw_predictions(pictures, labels, probabilities, loader.folder.classes, run / "predictions.png")
 
 
 def train(given: argparse.Namespace, claims: ExitStack) -> None:
@@ -212,18 +214,17 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
     if "resume" in given and not evaluates and "output" not in given:
         run = given.resume if given.resume.is_dir() else given.resume.parent
         if checkpoint_of(given).exists():
+            if run != given.resume and not (run / "log.jsonl").exists():
+                raise DataError(f"{given.resume} is in no folder of a run: say by --output where it is to go on")
             claims.enter_context(Claim(run))
-    arrays, facts = checkpoint.load(checkpoint_of(given)) if "resume" in given else ({}, {})
-    lacking = [name for name in ("progress", "config", "classes", "schedule") if facts and name not in facts]
-    if lacking or (facts and not {"statistics.mean", "statistics.sigma", "statistics.axes"} <= arrays.keys()):
-        raise DataError(f"{checkpoint_of(given)} holds no run of this program: it lacks "
-                        f"{', '.join(lacking) or 'the statistics of its pictures'}")
+    arrays, facts = loaded(checkpoint_of(given)) if "resume" in given else ({}, {})
     saved = facts.get("config", {})
     config, training, validation = configuration(given, saved)
     classes = validation.classes
-    if facts and facts["classes"] != classes:
-        known, found = (f"{len(x)} classes ({', '.join(x[:3])} …)" for x in (facts["classes"], classes))
-        raise DataError(f"the checkpoint knows {known}, the folder has {found}: give the data it was trained on")
+    if facts and (known := [unicodedata.normalize("NFC", name) for name in facts["classes"]]) != classes:
+        lone = (", ".join(sorted(set(a) - set(b))[:5]) or "none" for a, b in ((known, classes), (classes, known)))
+        raise DataError("the checkpoint knows {} classes, the folder has {}: only in the checkpoint: {}; only in the "
+                        "folder: {}: give the data it was trained on".format(len(known), len(classes), *lone))
     done = facts["progress"]["epoch"] if facts else 0
     if facts and not evaluates and done >= config["epochs"]:
         say(f"There is nothing to do: epochs are counted in all, {done} are done, and {config['epochs']} were asked "
@@ -231,7 +232,7 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
         return
     recipe = RECIPES[config["recipe"]]
     minicnn.manual_seed(config["seed"])
-    chosen = where(config)
+    chosen = where(config, given)
     devices = [minicnn.device(name) for name in chosen.split(",")]
     model = alexnet(config["variant"], len(classes), (devices[0], devices[-1]), config["width"],
                     recipe.inverted_dropout, config["half"])
@@ -261,8 +262,7 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
             return
         with Loader(training, statistics, config["batch_size"], train=True, **common) as train_loader:
             if not facts:
-                first = itertools.islice(train_loader.epoch(0), math.ceil(ENOUGH / config["batch_size"]))
-                recipe.start(model, np.concatenate([images for images, _ in first]))
+                recipe.start(model, first_pictures(train_loader))
             optimiser, schedule = recipe.optimiser(model), recipe.schedule()
             optimiser.momentum, optimiser.weight_decay = config["momentum"], config["weight_decay"]
             schedule.lr = config["lr"]
@@ -286,13 +286,35 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
             finish(trainer, config["epochs"])
 
 
+def loaded(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and facts of a checkpoint. Raises DataError if it is none of this program, or of another version."""
+    arrays, facts = checkpoint.load(path)
+    kinds = {"progress": dict, "config": dict, "classes": list, "schedule": dict}
+    lacking = [name for name, kind in kinds.items() if not isinstance(facts.get(name), kind)]
+    lacking += [f"config.{name}" for name in ("seed", "data", *OWN) if not lacking and name not in facts["config"]]
+    lacking += ["progress.epoch"] * (not lacking and not isinstance(facts["progress"].get("epoch"), int))
+    lacking += [f"statistics.{name}" for name in ("mean", "sigma", "axes") if f"statistics.{name}" not in arrays]
+    if lacking:
+        raise DataError(f"{path} holds no run of this program: it lacks {', '.join(lacking)}")
+    config = facts["config"]
+    for name, known in (("recipe", RECIPES), ("variant", VARIANTS)):
+        if config[name] not in known:
+            raise DataError(f"{path}: minicnn {minicnn.__version__} knows no {name} {config[name]!r}: the "
+                            f"checkpoint is of version {config.get('version')}")
+    return arrays, facts
+
+
 def finish(trainer: Trainer, epochs: int) -> None:
     """Train to the end, show what was learned, and name the best."""
     begun = time.monotonic()
     loader: Any = trainer.validation
     try:
         scores = trainer.fit(epochs).means()
-        show_what_it_learned(trainer.model, loader, trainer.folder)
+        try:
+            show_what_it_learned(trainer.model, loader, trainer.folder)
+        except BaseException as error:
+            error.add_note("what was learned is saved")
+            raise
     finally:
         report(trainer.training, loader)
         progress = trainer.progress
@@ -326,7 +348,7 @@ def say_what_changed(trainer: Trainer, arrays: dict[str, np.ndarray], kept: dict
         then, now = arrays.get(f"pictures.{part}"), kept[f"pictures.{part}"]
         if then is None:  # an older checkpoint
             continue
-        found = changes(then, now, saved["data"] == config["data"])
+        found = changes(then, now, saved["data"] == config["data"] is not None)  # None may be drawn anew
         if found:
             say(f"the {part} pictures changed since the checkpoint: {found}")
         order |= part == "training" and not np.array_equal(then[:, 0], now[:, 0])
@@ -368,12 +390,13 @@ def main() -> None:
     except Stopped:
         status, line = 130, "stopped; everything is saved: go on with --resume"
     except KeyboardInterrupt as error:
-        status, line = 130, said(error, "stopped" if hasattr(error, "__notes__") else "stopped before the first step")
+        begun = hasattr(error, "__notes__") or error.__context__  # the second one comes while the first is handled
+        status, line = 130, said(error, "stopped" if begun else "stopped before the first step")
     except MemoryError as error:
         status, line = 1, "train_alexnet: " + said(error, f"{error or 'out of memory'}: try a smaller --batch-size")
     except OSError as error:
         status = 141 if isinstance(error, BrokenPipeError) else 1
-        line = "train_alexnet: " + said(error, f"{error.filename or 'standard output'}: {error.strerror or error}")
+        line = "train_alexnet: " + said(error, f"{error.filename or 'the system'}: {error.strerror or error}")
     except (ValueError, WorkerDied, ArithmeticError, RuntimeError) as error:  # the last from CUDA, or for want of a GPU
         status, line = 1, "train_alexnet: " + said(error, str(error))
     if line:
@@ -392,4 +415,5 @@ def said(error: BaseException, text: str) -> str:
 
 
 if __name__ == "__main__":
+    end_as_ctrl_c()
     main()

@@ -12,7 +12,18 @@ from typing import Any
 
 from tqdm import tqdm
 
-__all__ = ["Stop", "note", "say"]
+from .console import printable
+
+__all__ = ["Stop", "end_as_ctrl_c", "note", "say"]
+
+
+def end_as_ctrl_c() -> None:
+    """Let SIGTERM, and a terminal that closes, end the program as Ctrl-C does: by KeyboardInterrupt, so that it clears
+    away what it began. Where one of them is ignored it stays so."""
+    for name in ("SIGTERM", "SIGHUP"):  # the second is unknown to Windows
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 class Stop:
@@ -49,9 +60,9 @@ class Stop:
 
 
 def say(text: str) -> None:
-    """Print a line. Raises OSError, in the name of the standard output, where that cannot be written."""
+    """Print one line, whatever is in its names. Raises OSError, in the name of the standard output, where it fails."""
     try:
-        print(text, flush=True)
+        print(printable(text), flush=True)
     except OSError as error:
         raise OSError(error.errno, error.strerror, "standard output") from error
     except ValueError as error:  # closed
@@ -59,7 +70,7 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """A line on the error output, if somebody reads that."""
+    """One line on the error output, if somebody reads that."""
     with suppress(OSError, ValueError, AttributeError):
-        tqdm.write(text, file=sys.stderr)
+        tqdm.write(printable(text), file=sys.stderr)
         sys.stderr.flush()

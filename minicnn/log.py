@@ -10,6 +10,8 @@ from typing import Any
 
 __all__ = ["Log", "to_json"]
 
+DRAWN = ("loss", "top1", "train_loss", "train_top1", "val_loss", "val_top1")
+
 
 def to_json(value: Any, indent: int | None = None) -> str:
     """JSON that every program can read: what is not finite, of which JSON knows nothing, becomes null."""
@@ -23,6 +25,13 @@ def _finite(value: Any) -> Any:
         return [_finite(one) for one in value]
     value = value.item() if hasattr(value, "item") else value  # a number of NumPy's
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _is_line(found: Any) -> bool:
+    """Whether a line is one of ours: its step and epoch are whole numbers, and what is drawn of it numbers or null."""
+    if not isinstance(found, dict) or any(type(found.get(name, 0)) is not int for name in ("step", "epoch")):
+        return False
+    return "step" in found and all(found.get(name) is None or type(found[name]) in (int, float) for name in DRAWN)
 
 
 class Log:
@@ -41,15 +50,15 @@ class Log:
             raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def read(self) -> list[dict[str, Any]]:
-        """All lines but those that a crash or a full disk cut off."""
+        """All lines but those that a crash or a full disk cut off, or that are damaged otherwise."""
         text = self.path.read_text(encoding="utf-8", errors="replace") if self.path.exists() else ""
         lines = []
         for line in text.splitlines():
             try:
                 found = json.loads(line, parse_constant=lambda name: None)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
-            if isinstance(found, dict) and "step" in found:
+            if _is_line(found):
                 lines.append(found)
         return lines
 

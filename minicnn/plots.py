@@ -51,10 +51,10 @@ def draw_curves(log: Log, path: Path) -> None:
     epochs = [line for line in lines if "val_loss" in line]
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, name, title in zip(figure.subplots(1, 2), ("loss", "top1"), ("loss", "top-1 accuracy"), strict=True):
-        axes.plot([line["step"] for line in steps], [line[name] for line in steps], color="tab:blue", alpha=0.3,
+        axes.plot([line["step"] for line in steps], [line.get(name) for line in steps], color="tab:blue", alpha=0.3,
                   linewidth=0.8, label="training, each step")
         for part, colour in (("train", "tab:blue"), ("val", "tab:orange")):
-            axes.plot([line["step"] for line in epochs], [line[f"{part}_{name}"] for line in epochs], "o-",
+            axes.plot([line["step"] for line in epochs], [line.get(f"{part}_{name}") for line in epochs], "o-",
                       color=colour, label=f"{'training' if part == 'train' else 'validation'}, each epoch")
         axes.set(xlabel="step", title=title)
         axes.set_ylim(0, 1 if name == "top1" else None)

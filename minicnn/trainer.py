@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -27,6 +28,8 @@ from .settings import whole
 from .tensor import Tensor, no_grad
 
 __all__ = ["PLATEAU", "Diverged", "Progress", "Stopped", "Trainer"]
+
+PAST = re.compile(r"epoch-(\d{4,})\.safetensors")  # ``keep`` is about these; others are the user's
 
 class Diverged(ArithmeticError):
     """The loss, or a weight, is no longer a number."""
@@ -214,8 +217,9 @@ class Trainer:
             self.progress = progress
             vars(self.schedule).update(before)
             raise
-        for old in sorted(self.folder.glob("epoch-*.safetensors"))[: -self.keep or None]:
-            old.unlink()
+        past = {int(found[1]): path for path in self.folder.iterdir() if (found := PAST.fullmatch(path.name))}
+        for number in sorted(n for n in past if n <= after.epoch)[: -self.keep or None]:  # later ones: gone back from
+            past[number].unlink(missing_ok=True)
         if self.schedule.lr != self.optimiser.lr:
             say(f"the learning rate goes from {self.optimiser.lr:g} to {self.schedule.lr:g}, {self.schedule.reason}")
             self.log.write({"epoch": after.epoch, "step": after.step, "lr_before": self.optimiser.lr,
@@ -238,29 +242,38 @@ class Trainer:
         self.saved, self.saved_at = self.progress.step, time.monotonic()
 
     def resume(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-        """Go on from what ``save`` wrote. Raises ValueError when it is of another model."""
+        """Go on from what ``save`` wrote. Raises ValueError when it is of another model, or of another version."""
         def part(prefix: str) -> dict[str, np.ndarray]:
             return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
         self.model.load_state_dict(part("model."))
         self.optimiser.load_state_dict(part("velocity."))
-        vars(self.schedule).update(facts["schedule"])
-        vars(self.loss_scale).update(facts.get("loss_scale", {}))  # older checkpoints know none
-        self.optimiser.lr = self.schedule.lr
-        saved = facts["progress"] | {"scores": Scores(**facts["progress"]["scores"])}
-        if "place" not in saved:  # an older one counted batches, of the size that it had
-            size = facts.get("config", {}).get("batch_size", getattr(self.training, "batch_size", 1))
-            saved["place"] = saved["batch"] * (size if hasattr(self.training, "batch_size") else 1)
-        self.progress = replace(Progress(**saved), **self._best_kept())
+        try:
+            vars(self.schedule).update(facts["schedule"])
+            self.optimiser.lr = facts["schedule"]["lr"]
+            vars(self.loss_scale).update(facts.get("loss_scale", {}))  # older checkpoints know none
+            saved = facts["progress"] | {"scores": Scores(**facts["progress"]["scores"])}
+            if "place" not in saved:  # an older one counted batches, of the size that it had
+                size = facts.get("config", {}).get("batch_size", getattr(self.training, "batch_size", 1))
+                saved["place"] = saved["batch"] * (size if hasattr(self.training, "batch_size") else 1)
+            self.progress = Progress(**saved)
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            raise checkpoint.CheckpointError("Trainer: the facts of the checkpoint are not those that this version "
+                                             f"saves: {error!r}") from error
+        best, epoch = self._best_kept()
+        if best < 0 <= self.progress.best:
+            say(f"the best until here, {self.progress.best:.1%} after epoch {self.progress.best_epoch}, is not in "
+                f"{self.folder}: what comes is compared with itself alone")
+        self.progress = replace(self.progress, best=best, best_epoch=epoch)
         self.saved = self.progress.step
         self.log.forget_after(self.progress.step, self.progress.epoch)
 
-    def _best_kept(self) -> dict[str, Any]:
-        """What the best checkpoint in the folder says of itself: what is called the best must be there."""
+    def _best_kept(self) -> tuple[float, int]:
+        """Of the best checkpoint in the folder, its top-1 and its epoch: what is called the best must be there."""
         try:
             kept = checkpoint.load(self.folder / "best.safetensors")[1]["progress"]
-        except checkpoint.CheckpointError:
-            return {"best": -1.0, "best_epoch": 0}
-        return {"best": kept["best"], "best_epoch": kept["epoch"]}
+            return float(kept["best"]), int(kept["epoch"])
+        except (checkpoint.CheckpointError, TypeError, ValueError, LookupError):
+            return -1.0, 0
 
     def start_epoch_anew(self) -> None:
         """Forget the place in the epoch, as where there are other pictures than before."""

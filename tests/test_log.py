@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from minicnn.log import Log, to_json
+from minicnn.plots import draw_curves
 
 ODD = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf, "float32": np.float32(np.nan), "half": np.float16(np.inf)}
 
@@ -52,3 +53,22 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(OSError) as caught:
         Log(tmp_path / "none" / "log.jsonl").write({"step": 1})
     assert caught.value.filename == str(tmp_path / "none" / "log.jsonl")
+
+
+def test_damaged_lines_are_none(tmp_path):
+    """Whatever letter was changed: nothing that reads them later fails, nor draws what never was."""
+    log = Log(tmp_path / "log.jsonl")
+    line = {"epoch": 1, "step": 1, "loss": 2.5, "top1": 0.5, "top5": None}
+    end = {"epoch": 1, "step": 1, "train_loss": 1, "train_top1": 0, "val_loss": 2, "val_top1": 1}
+    for bad in (line | {"step": "1"}, line | {"loss": "2.5"}, line | {"top1": [0.5]}, line | {"step": True}, [line], 3,
+                line | {"epoch": None}, end | {"val_loss": {}}, {"stop": 1, "loss": 2.5, "top1": 0.5}):
+        with log.path.open("a") as file:
+            file.write(json.dumps(bad) + "\n" + "[" * 100_000 + "\n")
+    other = [{"step": 1, "epoch": 1, name: 1} for name in ("loss", "losr", "val_loss")]  # letters of names
+    good = [line, end, *other, {"epoch": 1, "step": 1, "lr_before": 1.0, "lr_after": 0.1}]
+    for one in good:
+        log.write(one)
+    assert log.read() == good
+    log.forget_after(1, 1)
+    assert len(log.path.read_text().splitlines()) == len(good)
+    draw_curves(log, tmp_path / "curves.png")

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from minicnn import checkpoint
-from minicnn.data import built_in_set
+from minicnn.data import BadPicture, built_in_set
 from minicnn.log import Log
 from minicnn.run_folder import Claim
 
@@ -38,14 +38,14 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory, cache):
-    return built_in_set(tmp_path_factory.mktemp("pictures"), train=40, val=10)
+    return built_in_set(tmp_path_factory.mktemp("pictures"), train=20, val=10)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, pictures):
     """A run of three epochs that nothing disturbed."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    return folder, finished(train(pictures, "--epochs", "3", "--seed", "7", "-o", folder, *NARROW))
+    return folder, finished(train(pictures, "--epochs", "3", "--seed", "7", "--keep", "2", "-o", folder, *NARROW))
 
 
 def start(*arguments, **settings):
@@ -60,14 +60,22 @@ def train(*arguments, **settings):
     return process.returncode, said
 
 
-def inside(*arguments):
-    """As ``train``, in this process: quicker, where nothing is trained."""
+def loaded():
+    """The script as a module."""
     spec = importlib.util.spec_from_file_location("train_alexnet", SCRIPT)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
+    return script
+
+
+def inside(*arguments, draws=False):
+    """As ``train``, in this process, and without drawing what was learned unless asked to: quicker."""
+    script = loaded()
     said = io.StringIO()
     with redirect_stdout(said), redirect_stderr(said), pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
+        if not draws:
+            patch.setattr(script, "show_what_it_learned", lambda *of: None)
         with pytest.raises(SystemExit) as end:
             script.main()
     return end.value.code, said.getvalue()
@@ -104,8 +112,8 @@ def test_a_run_says_and_keeps_what_it_should(whole):
     assert lines[-1].endswith(str(folder))
     assert "\r" not in said
     names = {path.name for path in folder.iterdir()}
-    assert names == {"best.safetensors", "last.safetensors", "epoch-0003.safetensors", "config.json", "log.jsonl",
-                     "curves.png", "kernels.png", "predictions.png"}
+    assert names == {"best.safetensors", "last.safetensors", "epoch-0002.safetensors", "epoch-0003.safetensors",
+                     "config.json", "log.jsonl", "curves.png", "kernels.png", "predictions.png"}
     for picture in folder.glob("*.png"):
         with Image.open(picture) as image:
             assert min(image.size) >= 40
@@ -119,17 +127,18 @@ def test_a_run_says_and_keeps_what_it_should(whole):
 
 
 def test_without_a_seed_one_is_drawn_and_printed(pictures, tmp_path):
-    said = finished(train(pictures, "--epochs", "1", "-o", tmp_path / "a", *NARROW))
+    said = finished(inside(pictures, "--epochs", "1", "-o", tmp_path / "a", *NARROW))
     seed = json.loads((tmp_path / "a" / "config.json").read_text())["seed"]
     assert f"seed {seed}" in said
-    finished(train(pictures, "--epochs", "1", "-o", tmp_path / "b", "--seed", seed, *NARROW, "--workers", "1"))
+    finished(inside(pictures, "--epochs", "1", "-o", tmp_path / "b", "--seed", seed, *NARROW, "--workers", "1"))
     assert weights(tmp_path / "a") == weights(tmp_path / "b")
 
 
-def test_two_epochs_and_one_are_three(whole, pictures, tmp_path):
-    finished(inside(pictures, "--epochs", "2", "--seed", "7", "-o", tmp_path / "run", *NARROW))
+def test_two_epochs_and_one_are_three(whole, tmp_path):
+    (tmp_path / "run").mkdir()
+    shutil.copy(whole[0] / "epoch-0002.safetensors", tmp_path / "run" / "last.safetensors")
     said = finished(inside("--resume", tmp_path / "run", "--epochs", "3"))
-    assert "resumed after 20 steps, in epoch 3" in said
+    assert "resumed after 10 steps, in epoch 3" in said
     assert weights(tmp_path / "run") == weights(whole[0])
 
 
@@ -139,7 +148,7 @@ def test_stopped_at_a_random_moment_and_resumed_it_ends_the_same(which, whole, p
     run = tmp_path / "run"
     process = start(pictures, "--epochs", "3", "--seed", "7", "-o", run, "--save-minutes", "0", *NARROW)
     log = run / "log.jsonl"
-    steps = random.randint(1, 25)
+    steps = random.randint(1, 13)
     while process.poll() is None and (not log.exists() or len(log.read_text().splitlines()) < steps):
         time.sleep(0.02)
     process.send_signal(which)
@@ -152,7 +161,7 @@ def test_stopped_at_a_random_moment_and_resumed_it_ends_the_same(which, whole, p
     assert weights(run) == weights(whole[0])
     assert [path for path in run.iterdir() if path.name.startswith(".")] == []
     steps = [line["step"] for line in map(json.loads, log.read_text().splitlines()) if "loss" in line]
-    assert steps == list(range(1, 31))
+    assert steps == list(range(1, 16))
 
 
 def test_a_second_signal_ends_it_at_once_and_the_checkpoint_is_whole(whole, pictures, tmp_path):
@@ -185,14 +194,17 @@ def test_an_explicit_rate_wins_over_the_saved_one(whole, tmp_path):
 def test_a_bad_picture_is_named_and_ends_nothing(pictures, tmp_path):
     data = shutil.copytree(pictures, tmp_path / "data")
     victim = min((data / "train" / "dots").iterdir())
-    victim.write_bytes(victim.read_bytes()[:500])
-    said = finished(inside(data, "--epochs", "1", "-o", tmp_path / "run", *NARROW))
-    assert f"skipped {victim}" in said
+    named = victim.rename(victim.with_name("a\nb\x1b[2J.jpg"))
+    named.write_bytes(named.read_bytes()[:500])
+    said = finished(inside(data, "--epochs", "1", "-o", tmp_path / "r\run", *NARROW, draws=True))
+    assert f"skipped {victim.parent}/a\\nb\\x1b[2J.jpg: " in said
+    assert said.endswith("r\\run\n"), "names command no terminal"
+    assert not {"\x1b", "\r"} & set(said)
     assert "1 pictures could not be read" in said
 
 
 def test_no_number_is_one_line_that_names_step_and_layer(pictures, tmp_path):
-    line = refused(train(pictures, "--epochs", "1", "-o", tmp_path / "run", *NARROW, "--lr", "1e30"))
+    line = refused(inside(pictures, "--epochs", "1", "-o", tmp_path / "run", *NARROW, "--lr", "1e30"))
     assert "at step 2" in line
     assert "first output that is not finite is that of a.conv1.0" in line or "is that of a." in line
     assert "learning rate is 1e+30" in line
@@ -237,7 +249,7 @@ def test_an_epoch_goes_on_with_other_batches_and_says_what_changed(pictures, tmp
     assert "changed" not in said
     assert f"resumed after {done['step']} steps, in epoch {done['epoch'] + 1} of {done['epoch'] + 1}" in said
     after = checkpoint.load(run / "last.safetensors")[1]["progress"]
-    assert after["step"] == done["step"] + -(-(40 - done["place"]) // 16)
+    assert after["step"] == done["step"] + -(-(20 - done["place"]) // 16)
     victim = min((moved / "train" / "dots").iterdir())
     victim.rename(victim.with_name("new.png"))
     (moved / "val" / "dots" / "more.png").write_bytes(b"none")
@@ -250,7 +262,7 @@ def test_an_epoch_goes_on_with_other_batches_and_says_what_changed(pictures, tmp
 def test_where_pictures_changed_in_mid_epoch_it_starts_anew(pictures, tmp_path):
     data = shutil.copytree(pictures, tmp_path / "data")
     run = tmp_path / "run"
-    stopped(data, "--epochs", "1", "--seed", "7", "-o", run, *NARROW, after=2)
+    stopped(data, "--epochs", "1", "--seed", "7", "-o", run, *NARROW, "-b", "2", after=2)
     step = checkpoint.load(run / "last.safetensors")[1]["progress"]["step"]
     assert 0 < step < 10
     min((data / "train" / "dots").iterdir()).unlink()
@@ -280,9 +292,109 @@ def test_weights_that_are_no_numbers_have_no_scores(whole, tmp_path):
     arrays["model.fc8.bias"][:] = np.nan
     checkpoint.save(tmp_path / "best.safetensors", arrays, facts)
     assert "the loss over the validation pictures is nan" in refused(inside("--resume", tmp_path, "--evaluate"))
-    for lacking in ("progress", "config", "classes"):
-        checkpoint.save(tmp_path / "last.safetensors", arrays, {k: v for k, v in facts.items() if k != lacking})
-        assert f"holds no run of this program: it lacks {lacking}" in refused(inside("--resume", tmp_path))
+
+
+def test_what_another_program_or_version_saved_is_said_in_one_line(whole, tmp_path):
+    arrays, facts = checkpoint.load(whole[0] / "last.safetensors")
+
+    def changed(name, **how):
+        return facts | {name: facts[name] | how}
+
+    for other, words in (
+            *(({k: v for k, v in facts.items() if k != lacking}, f"holds no run of this program: it lacks {lacking}")
+              for lacking in ("progress", "config", "classes", "schedule")),
+            (facts | {"progress": 3}, "it lacks progress"),
+            (facts | {"progress": {}}, "it lacks progress.epoch"),
+            (facts | {"config": {"variant": "blueprint"}}, "it lacks config.seed, config.data, config.width"),
+            (changed("config", recipe="huge"), "knows no recipe 'huge': the checkpoint is of version"),
+            (changed("config", variant="lenet"), "knows no variant 'lenet'"),
+            (changed("progress", of_tomorrow=1), "are not those that this version saves: TypeError"),
+            (changed("progress", scores={"seen": 1, "of_tomorrow": 1}), "not those that this version saves: TypeError"),
+            (facts | {"schedule": {"rate": 1}}, "not those that this version saves: KeyError('lr')")):
+        checkpoint.save(tmp_path / "last.safetensors", arrays, other)
+        assert words in refused(inside("--resume", tmp_path, "--epochs", "4"))
+
+
+def test_a_run_goes_on_on_another_machine(whole, pictures, tmp_path, monkeypatch):
+    """Its set is drawn anew there, there is no GPU, the best stayed behind, and in the end no picture can be read."""
+    arrays, facts = checkpoint.load(whole[0] / "last.safetensors")
+    facts["config"] |= {"data": None, "graph": True, "half": True}
+    run, drawn = tmp_path / "run", tmp_path / "drawn"
+    run.mkdir()
+    checkpoint.save(run / "last.safetensors", arrays, facts)
+    mine = [run / f"epoch-{name}.safetensors" for name in ("0001-good", "mine", "0009")]
+    for path in mine:
+        shutil.copy(run / "last.safetensors", path)
+
+    def gone(path):
+        raise BadPicture(path, "gone")
+
+    shutil.copytree(pictures, drawn, copy_function=shutil.copyfile)
+    monkeypatch.setattr("minicnn.data.built_in_set", lambda **settings: drawn)
+    monkeypatch.setattr("minicnn.data.read_picture", gone)
+    said = finished(inside("--resume", run, "--epochs", "4", "--device", "cpu", draws=True))
+    assert "changed" not in said
+    assert "--graph, which the run had, is for one GPU, the towers are on cpu: it goes on without\n" in said
+    assert "--half, which the run had, is for GPUs, the towers are on cpu: it goes on without\n" in said
+    best = facts["progress"]["best"]
+    assert f"the best until here, {best:.1%} after epoch {facts['progress']['best_epoch']}, is not in {run}: " in said
+    assert {path.name for path in run.glob("epoch-*")} == {"epoch-0004.safetensors", *(path.name for path in mine)}
+    assert (run / "kernels.png").exists()
+    assert not (run / "predictions.png").exists()
+
+
+def test_a_checkpoint_alone_is_no_run(whole, tmp_path):
+    """Beside it are files of others, which a run would replace."""
+    for name in ("mine.safetensors", "best.safetensors"):
+        shutil.copy(whole[0] / "last.safetensors", tmp_path / name)
+        assert "is in no folder of a run: say by --output" in refused(inside("--resume", tmp_path / name))
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.safetensors", "best.safetensors"}
+
+
+def test_classes_are_the_same_in_every_form_of_unicode(whole, pictures, tmp_path):
+    shutil.copytree(pictures / "val", tmp_path / "val")
+    (tmp_path / "val" / "dots").rename(tmp_path / "val" / "d\u00f3ts")
+    arrays, facts = checkpoint.load(whole[0] / "last.safetensors")
+    facts["classes"] = [name.replace("dots", "do\u0301ts") for name in facts["classes"]]  # as older versions kept it
+    checkpoint.save(tmp_path / "old.safetensors", arrays, facts)
+    assert "top-1" in finished(inside(tmp_path, "--resume", tmp_path / "old.safetensors", "--evaluate"))
+
+
+def test_what_fails_after_training_says_that_training_is_saved(pictures, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device", "curves.png")
+
+    monkeypatch.setattr("minicnn.plots.draw_curves", full)
+    line = refused(inside(pictures, "--epochs", "1", "-o", tmp_path / "run", *NARROW, "-b", "64", draws=True))
+    assert line == "train_alexnet: curves.png: No space left on device; what was learned is saved"
+
+
+def test_an_error_without_a_name_is_not_blamed_on_the_output(monkeypatch):
+    def none_left(**settings):
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("minicnn.data.built_in_set", none_left)
+    assert refused(inside()) == "train_alexnet: the system: Resource temporarily unavailable"
+
+
+def test_it_starts_from_pictures_that_can_be_read():
+    class Batches:
+        def epoch(self, number):
+            for count in (0, 0, 0, 20, 0, 20, 20):
+                yield np.ones((count, 3)), np.zeros(count, int)
+
+    assert loaded().first_pictures(Batches()).shape == (40, 3)
+
+
+@pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGHUP])
+def test_stopped_before_the_first_step_it_ends_alike(which, pictures, tmp_path):
+    """However far it has come: it draws or measures pictures, or trains."""
+    process = start(pictures, "--epochs", "3", "-o", tmp_path / "run", *NARROW)
+    assert process.stdout.readline().startswith("device: ")
+    process.send_signal(which)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, said
+    assert said.splitlines()[-1].startswith("stopped")
 
 
 def test_two_processes_on_one_run_the_second_is_refused(whole, pictures, tmp_path):
@@ -317,7 +429,7 @@ def test_an_output_that_nobody_takes_loses_nothing(whole, pictures, tmp_path, ou
     result = subprocess.run([sys.executable, "-c", code, pictures, "--epochs", "3", "--seed", "7", "-o", run, *NARROW],
                             capture_output=True, text=True, timeout=60)
     line = refused((result.returncode, result.stderr), status)
-    assert re.fullmatch(rf"train_alexnet: standard output: {words}.*; what was learned until step 10 is saved: go on "
+    assert re.fullmatch(rf"train_alexnet: standard output: {words}.*; what was learned until step 5 is saved: go on "
                         "with --resume", line)
     finished(inside("--resume", run))
     assert weights(run) == weights(whole[0])
@@ -336,6 +448,11 @@ BAD_COMMAND_LINES = {
     ("--lr", "inf"): "inf is out of range",
     ("--width", "nan"): "nan is out of range",
     ("--evaluate",): "--evaluate measures a checkpoint",
+    ("--resume", "a", "--evaluate", "-o", "b"): "--evaluate writes nothing: leave --output out",
+    ("",): "argument data: '' names no file or folder",  # a variable of the shell's that is not set
+    ("--resume", ""): "argument --resume: '' names no file or folder",
+    ("-o", ""): "argument -o/--output: '' names no file or folder",
+    ("a", "b\nc"): "unrecognized arguments: b\\nc",
 }
 
 
@@ -381,6 +498,7 @@ def test_wrong_folders_are_said_in_one_line(pictures, tmp_path):
 
 def test_what_cannot_be_resumed_is_said_in_one_line(whole, pictures, tmp_path):
     assert "there is no such file" in refused(inside("--resume", tmp_path / "none.safetensors"))
+    assert str(Path.home() / "none") in refused(inside("--resume", "~/none"))
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes((whole[0] / "last.safetensors").read_bytes()[:-1000])
     assert "damaged" in refused(inside("--resume", damaged))
@@ -388,7 +506,9 @@ def test_what_cannot_be_resumed_is_said_in_one_line(whole, pictures, tmp_path):
     classes = shutil.copytree(pictures, tmp_path / "classes")
     for part in ("train", "val"):
         (classes / part / "dots").rename(classes / part / "spots")
-    assert "the checkpoint knows 10 classes" in refused(inside(classes, "--resume", whole[0], "-o", tmp_path / "more"))
+    line = refused(inside(classes, "--resume", whole[0], "-o", tmp_path / "more"))
+    assert "the checkpoint knows 10 classes, the folder has 10: only in the checkpoint: dots; only in" in line
+    assert "in the folder: spots: give" in line
 
 
 def test_another_run_is_never_overwritten(whole, pictures):

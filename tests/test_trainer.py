@@ -678,3 +678,32 @@ def test_a_scaled_loss_trains_alike_leaves_steps_out_and_goes_on_where_it_was(tm
     parts.fit(3)
     assert same_weights(whole, parts)
     assert parts.loss_scale.state() == whole.loss_scale.state()
+
+
+def test_keep_is_about_its_own_checkpoints_alone(tmp_path):
+    """Not about copies that somebody made, nor epochs from before it was taken back; and 10,000 comes after 9,999."""
+    run = trainer(tmp_path / "run", Batches(batches=1))
+    others = {f"epoch-{name}.safetensors" for name in ("0001-good", "0001.safetensors", "mine", "0012")}
+    for name in others:
+        (run.folder / name).write_bytes(b"of somebody")
+    run.fit(3)
+    assert {path.name for path in run.folder.glob("epoch-*")} == others | {"epoch-0003.safetensors"}
+    run.progress.epoch = 9998
+    run.fit(10_000)
+    assert {path.name for path in run.folder.glob("epoch-*")} == others - {"epoch-0012.safetensors"} | {
+        "epoch-10000.safetensors"}
+
+
+def test_a_best_that_is_damaged_is_no_best_and_that_is_said(tmp_path, capsys):
+    trainer(tmp_path / "run", lr=0.05).fit(3)
+    best = tmp_path / "run" / "best.safetensors"
+    good = best.read_bytes()
+    for bad in (good[:-1], good[:99] + bytes([good[99] ^ 1]) + good[100:], None):
+        best.unlink()
+        if bad:
+            best.write_bytes(bad)
+        else:
+            checkpoint.save(best, {"a": np.ones(3)}, {"of": "another program"})
+        again = resumed(tmp_path / "run")
+        assert again.progress.best == -1
+        assert "is not in" in capsys.readouterr().out

@@ -1,0 +1,45 @@
+"""What can be asked on a command line: kinds of values, each with one line for what is none of them."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .console import printable
+from .data.folder import expanded
+
+__all__ = ["Parser", "location", "number"]
+
+
+class Parser(argparse.ArgumentParser):
+    """One line for one mistake."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, printable(f"{self.prog}: {message}; --help shows all options") + "\n")
+
+
+def number(kind: type, low: float, high: float = math.inf) -> Any:
+    """A parser of numbers, low ≤ x ≤ high."""
+
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        if not (low <= value <= high and math.isfinite(value)):
+            bounds = f"at least {low}" if high == math.inf else f"from {low} to {high}"
+            raise argparse.ArgumentTypeError(f"{text} is out of range: give {bounds}")
+        return value
+
+    return parse
+
+
+def location(text: str) -> Path | str:
+    """A path, where a leading ~ is the user's home, whatever the shell made of it."""
+    if text is argparse.SUPPRESS:  # argparse asks for a default that is text, too
+        return text
+    if not text:  # a variable of the shell's that is not set
+        raise argparse.ArgumentTypeError("'' names no file or folder")
+    return expanded(text)
