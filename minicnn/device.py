@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import ctypes
+import operator
 import re
 import threading
 from collections.abc import Iterable, Iterator
@@ -195,12 +196,19 @@ def home(array: Any) -> Device:
 
 def current_device() -> Device:
     """The device of the innermost ``with``; at first, cpu(0)."""
-    return _here.entered[-1] if _here.entered else cpu(0)
+    return _here.entered[-1] if _here.entered else _MAIN
 
 
 def cpu(index: int = 0) -> Device:
-    """Main memory and the processor. The index only tells one such device from another."""
-    return Device("cpu", index)
+    """Main memory and the processor. The index only tells one such device from another.
+
+    Raises ValueError where it is no whole number from 0."""
+    if isinstance(index, bool) or not hasattr(index, "__index__") or operator.index(index) < 0:
+        raise ValueError(f"cpu: there is no device {index!r:.60}: give a whole number from 0")
+    return Device("cpu", operator.index(index)) if index else _MAIN
+
+
+_MAIN = Device("cpu", 0)
 
 
 def cuda(index: int = 0) -> CudaDevice:

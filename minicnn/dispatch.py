@@ -91,5 +91,6 @@ FUNCTIONS[np.size] = lambda t, axis=None: t.size if axis is None else t.shape[ax
 FUNCTIONS[np.concatenate] = lambda arrays, axis=0: ops.concatenate(*arrays, axis=axis)
 LIKE = (np.zeros_like, np.ones_like, np.empty_like, np.full_like)
 
+Tensor.__pandas_priority__ = 5000  # type: ignore[attr-defined]  # above its Series, which would take values alone
 for _method in (__array__, __array_ufunc__, __array_function__):
     setattr(Tensor, _method.__name__, _method)

@@ -14,7 +14,7 @@ import numpy as np
 from .device import home
 from .settings import shown
 
-__all__ = ["Array", "array_of", "batch_first", "batch_last", "rows", "stored"]
+__all__ = ["Array", "array_of", "batch_first", "batch_last", "fitting", "rows", "stored"]
 
 Array = Any  # a NumPy or CuPy array
 
@@ -43,14 +43,14 @@ def rows(array: Array) -> Array:
     return inside.reshape(inside.shape[0], -1) if array.size and array.ndim > 1 else inside.reshape(1, -1)
 
 
-def array_of(x: Any, dtype: Any = None, name: str = "Tensor") -> Array:
+def array_of(x: Any, dtype: Any = None, name: str = "Tensor", exact: bool = False) -> Array:
     """``x`` as a plain array where it lives, in whatever memory order, not always a copy.
 
     x: a tensor; an array of any byte order and subclass, of whatever library, if np.asarray understands it; a number;
         a list or tuple of these, of equal shapes. Arrays keep their type, but half precision becomes single, long
         double double. Numbers written in Python become float32, whole ones int64.
     dtype: bool, or a type of whole or real numbers.
-    name: who asks, for the errors.
+    name: who asks, for the errors. exact: as whole numbers and bool, take only numbers that are such.
 
     Raises TypeError where x is not real numbers or some are masked, and ValueError where the lengths of lists differ,
     and where a number does not fit: none becomes infinite, wraps around or is cut to another.
@@ -63,8 +63,21 @@ def array_of(x: Any, dtype: Any = None, name: str = "Tensor") -> Array:
     if x.dtype.kind not in "fiub":
         raise _no_numbers(name, str(x.dtype), x.dtype.kind)
     if x.dtype.kind == "f":
-        return _as_type(x, wanted or np.dtype(np.float64 if x.dtype.itemsize > 4 else np.float32), name)
-    return _as_type(x, wanted or x.dtype.newbyteorder("="), name)
+        return _as_type(x, wanted or np.dtype(np.float64 if x.dtype.itemsize > 4 else np.float32), name, exact)
+    return _as_type(x, wanted or x.dtype.newbyteorder("="), name, exact)
+
+
+def fitting(op: str, name: str, mine: Array, given: Any) -> np.ndarray:
+    """``given``, called ``name`` in a state, as an array of the type and shape of ``mine``. Raises TypeError or
+    ValueError where it is none."""
+    who = f"{op}: {name}"
+    array = array_of(given, mine.dtype, who, exact=True) if mine.dtype.kind in "fiub" else np.asarray(given)
+    if array.shape != mine.shape:
+        raise ValueError(f"{who} has the shape {mine.shape} here and {array.shape} in the state: it is the state of "
+                         "another model")
+    if array.dtype.kind != mine.dtype.kind:
+        raise TypeError(f"{who} is {mine.dtype} here and {array.dtype} in the state: it is the state of another model")
+    return array
 
 
 def _in_main_memory(x: Any, name: str) -> tuple[np.ndarray, bool]:
@@ -132,17 +145,17 @@ def _type(dtype: Any, name: str) -> np.dtype:
     return found
 
 
-def _as_type(x: Array, dtype: np.dtype, name: str) -> Array:
-    lossy = dtype.kind in "iu" and dtype != x.dtype
+def _as_type(x: Array, dtype: np.dtype, name: str, exact: bool) -> Array:
+    lossy = dtype != x.dtype and (dtype.kind in "iu" or (exact and dtype.kind == "b"))
     with home(x), np.errstate(over="raise", invalid="raise" if lossy else "ignore", under="ignore"):
         try:
             y = x.astype(dtype, copy=False)
-            wrong = lossy and bool((y != np.trunc(x)).any())
+            wrong = lossy and bool((y != (x if exact else np.trunc(x))).any())
         except FloatingPointError:
             wrong = True
     if wrong:
-        raise ValueError(f"{name}: {x.dtype} numbers beyond the range of {dtype}: give a dtype that holds them, as "
-                         "np.float64")
+        what = f"beyond the range of {dtype}{', or not whole' if exact and lossy else ''}"
+        raise ValueError(f"{name}: {x.dtype} numbers {what}: give a dtype that holds them, as np.float64")
     return y
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import reprlib
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from types import MemberDescriptorType
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ import numpy as np
 from minicnn.kernels import cores, over
 
 from .device import Device
+from .memory import fitting
 from .mode import PerThread, no_grad, recording
-from .settings import flag, several, whole
+from .settings import flag, several, shown, whole
 from .tensor import Tensor
 
 __all__ = ["Module", "side_by_side", "watch"]
@@ -48,22 +49,23 @@ def side_by_side(*calls: tuple[Module, Tensor]) -> list[Tensor]:
         return [layer(x) for layer, x in calls]
 
     def some(first: int, last: int) -> list[Tensor]:
-        with no_grad():  # which each thread has to be told
-            return [layer(x) for layer, x in calls[first:last]]
+        return [layer(x) for layer, x in calls[first:last]]
 
     return [y for part in over(len(calls), some) for y in part]
 
 
 def _held(name: str, value: Any, around: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
     """(path, value) of the modules, tensors and arrays that an attribute is or, as lists, tuples and dicts, holds."""
-    if isinstance(value, HELD):
-        if not getattr(value, "made_by", ""):  # an output that was kept is no state
-            yield name, value
-    elif isinstance(value, (list, tuple, deque, Mapping)) and id(value) not in around:
+    if isinstance(value, (Sequence, Mapping)) and not isinstance(value, (str, bytes)) and id(value) not in around:
         items = value.values() if isinstance(value, Mapping) else value
-        if any(issubclass(kind, (*HELD, list, tuple, deque, Mapping, Set)) for kind in set(map(type, items))):
+        if any(issubclass(kind, (*HELD, Sequence, Mapping, Set)) for kind in set(map(type, items))):
             for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
                 yield from _held(f"{name}.{key}", item, (*around, id(value)))
+    elif isinstance(value, np.ndarray) and value.dtype == object and any(isinstance(x, HELD) for x in value.flat):
+        raise TypeError(f"Module: {name} is an array of layers or tensors, which has no names for them: use a list")
+    elif isinstance(value, HELD):
+        if not getattr(value, "made_by", ""):  # an output that was kept is no state
+            yield name, value
     elif isinstance(value, Set) and any(isinstance(item, HELD) for item in value):
         raise TypeError(f"Module: {name} is a set of layers or tensors, which has no names for them: use a list")
 
@@ -92,12 +94,25 @@ class Module:
                 see(self, y)
         return y
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Raises TypeError where a parameter would become something that nobody trains."""
+        before = vars(self).get(name)
+        if isinstance(before, Tensor) and before.requires_grad and not before.made_by and value is not None and (
+                not isinstance(value, Tensor) or value.made_by or not value.requires_grad):  # fmt: skip
+            what = f"what {value.made_by} made" if getattr(value, "made_by", "") else shown(value)
+            raise TypeError(f"{type(self).__name__}: {name} is a parameter, and {what} would never be trained: give "
+                            "Tensor(values, requires_grad=True); or write into it, under no_grad(), by "
+                            f"{name}[...] = values")
+        super().__setattr__(name, value)
+
     def _contents(self) -> Iterator[tuple[str, Any]]:
         for name, value in vars(self).items():
             yield from _held(name, value)
         for kind in type(self).__mro__:
             for name, value in vars(kind).items():
-                if isinstance(value, (Module, Tensor)) and name not in vars(self):
+                if isinstance(value, MemberDescriptorType) and hasattr(self, name):  # of __slots__
+                    yield from _held(name, getattr(self, name))
+                if name not in vars(self) and any(isinstance(x, (Module, Tensor)) for _, x in _held(name, value)):
                     raise TypeError(f"{kind.__name__}: {name} belongs to the class, and so to all of its instances: "
                                     "make it in __init__, as self." + name)
 
@@ -177,7 +192,7 @@ class Module:
         if missing or strange:
             raise ValueError(f"load_state_dict: this is the state of another model: it lacks {missing[:3] or 'nothing'}"
                              f" and has the unknown {strange[:3] or 'nothing'}")
-        new = {name: _fitting(name, value, state[name]) for name, value in places if name in state}
+        new = {name: fitting("load_state_dict", name, value, state[name]) for name, value in places if name in state}
         for value, array in ((value, new[name]) for name, value in places if name in new):
             first, *others = (name for name in wanted[id(value)] if name in new)
             for other in others:
@@ -274,22 +289,3 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, tuple):
         return all(map(_is_plain, value))
     return isinstance(value, (bool, int, float, str, Device))
-
-
-def _fitting(name: str, mine: Any, given: Any) -> np.ndarray:
-    """``given`` as an array of the type and shape of ``mine``. Raises TypeError or ValueError where it is none."""
-    array = np.asarray(given)
-    if array.shape != mine.shape:
-        raise ValueError(f"load_state_dict: {name} has the shape {mine.shape} here and {array.shape} in the state: it "
-                         "is the state of another model")
-    if array.dtype == mine.dtype:
-        return array
-    if array.dtype.kind not in "fiub" or mine.dtype.kind not in "fiub":
-        raise TypeError(f"load_state_dict: {name} is {mine.dtype} here and {array.dtype} in the state")
-    with np.errstate(all="ignore"):
-        new = array.astype(mine.dtype)
-        same = np.isfinite(new) == np.isfinite(array) if mine.dtype.kind == "f" else new == array
-    if not same.all():
-        raise ValueError(f"load_state_dict: {name} is {mine.dtype} here, and its numbers in the state, {array.dtype}, "
-                         "do not fit into that")
-    return new

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import ops
 from .module import Module, watch
-from .ops.window import Padding, Pair, pair, sides
+from .ops.window import Padding, Pair, own, pair, sides
 from .settings import flag, real, whole
 from .tensor import Tensor, no_grad
 
@@ -101,7 +101,7 @@ class Conv2d(Module):
         self.weight = Tensor(normal(shape, math.sqrt(2 / math.prod(shape[1:]))), requires_grad=True)
         self.bias = Tensor(np.zeros(kernels, np.float32), requires_grad=True)
         pair("Conv2d", "stride", stride, 1), sides("Conv2d", padding)  # raise
-        self.stride, self.padding, self.groups = stride, padding, groups
+        self.stride, self.padding, self.groups = own(stride), own(padding), groups
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, K, P, Q)."""
@@ -159,7 +159,7 @@ class MaxPool2d(Module):
 
     def __init__(self, size: Pair = 3, stride: Pair = 2, padding: Padding = 0):
         pair("MaxPool2d", "size", size, 1), pair("MaxPool2d", "stride", stride, 1), sides("MaxPool2d", padding)  # raise
-        self.size, self.stride, self.padding = size, stride, padding
+        self.size, self.stride, self.padding = own(size), own(stride), own(padding)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C, P, Q)."""
@@ -201,7 +201,7 @@ class Dropout(Module):
         """x with a share p of its elements set to 0."""
         x = x if isinstance(x, Tensor) else Tensor(x, device=self.counter.device)
         if not self.training:
-            return x if self.inverted else x * (1 - self.p)
+            return x if self.inverted else x * (1 - real("Dropout", "p", self.p, least=0, below=1))
         now = self.counter.detach()
         with self.counter.device:
             step = self.counter.writable()[1:]
@@ -215,7 +215,12 @@ def initialise(model: Module, deviation: Callable[[str, Tensor], float], bias: C
     if not (callable(deviation) and callable(bias)):
         raise TypeError(f"initialise: deviation is {deviation!r:.60} and bias {bias!r:.60}: give functions, as lambda "
                         "name, weight: 0.01 and lambda name: 0.0")
+    if not isinstance(model, Module):
+        raise TypeError(f"initialise: {model!r:.60} is no model: give a Module")
     with no_grad():
         for name, parameter in model.named_parameters():
-            weight = parameter.ndim > 1
-            parameter[...] = normal(parameter.shape, deviation(name, parameter)) if weight else bias(name)
+            if parameter.ndim > 1:
+                spread = real("initialise", f"the deviation of {name}", deviation(name, parameter), least=0)
+                parameter[...] = normal(parameter.shape, spread)
+            else:
+                parameter[...] = real("initialise", f"the bias {name}", bias(name))

@@ -43,19 +43,22 @@ def remember(name: str, y: Array, inputs: Sequence[Any], gradients: Sequence[Car
     """
     sources = [x for x in inputs if isinstance(x, Tensor)]
     y = stored(y)
-    if y.dtype == np.float64 and not any(x.dtype == np.float64 for x in sources):
+    if y.dtype == _DOUBLE and not any(x.dtype == _DOUBLE for x in sources):
         y = y.astype(np.float32)  # double precision comes from double alone, not from numbers nor from whole ones
     tensor = wrap(y, device)
-    if recording() and any(x.requires_grad for x in sources):
-        pairs = zip(inputs, gradients, strict=True)
-        kept = [(x.node, g) for x, g in pairs if isinstance(x, Tensor) and x.requires_grad]
-        tensor.requires_grad = True
+    kept = [(x.node, g) for x, g in zip(inputs, gradients, strict=True)
+            if isinstance(x, Tensor) and x._requires_grad] if recording() else []  # fmt: skip
+    if kept:
+        tensor._requires_grad = True
         tensor._made = Node(name, tensor, *zip(*kept, strict=True))
         for x in sources:
             if not x.made_by:
                 x._users.add(tensor._made)
-    elif any(x.device == device and np.may_share_memory(y, x._array) for x in sources):
-        tensor._array = y.copy(order="K")  # what forgets its inputs owns its memory: see writable()
+    else:
+        for x in sources:
+            if (x.device is device or x.device == device) and np.may_share_memory(y, x._array):
+                tensor._array = y.copy(order="K")  # what forgets its inputs owns its memory: see writable()
+                break
     for watcher in watchers:
         watcher.made(name, tensor, sources)
     return tensor
@@ -80,6 +83,8 @@ def op(function: Callable[..., Any] | None = None, *, whole: str = "") -> Any:
     name, signature = function.__name__, inspect.signature(function)
     values_of = [p for p in signature.parameters.values() if p.kind is not p.KEYWORD_ONLY]
     known = signature.parameters.keys() - {p.name for p in values_of}
+    left_out = tuple(p.default for p in values_of)  # what stands for a value that is left out, where one may be
+    needed = left_out.count(inspect.Parameter.empty)
     many = any(p.kind is p.VAR_POSITIONAL for p in values_of)
     real = [i for i, p in enumerate(values_of) if p.name not in whole.split() and not many]
 
@@ -89,8 +94,8 @@ def op(function: Callable[..., Any] | None = None, *, whole: str = "") -> Any:
             if len(values) > 1:
                 raise TypeError(f"{name}: a list and {len(values) - 1} more: give all in the list, settings by name")
             values = tuple(values[0])
-        if (len(values) == len(values_of) or many) and settings.keys() <= known:
-            return values, settings
+        if (needed <= len(values) <= len(values_of) or many) and settings.keys() <= known:
+            return values if many else values + left_out[len(values):], settings
         try:
             given = signature.bind(*values, **settings)
         except TypeError as error:
@@ -104,18 +109,21 @@ def op(function: Callable[..., Any] | None = None, *, whole: str = "") -> Any:
     def lifted(*values: Any, **settings: Any) -> Tensor:
         try:
             values, settings = arranged(values, settings)
-            devices = sorted({x.device for x in values if isinstance(x, Tensor)}, key=repr)
-            if len(devices) > 1:
-                raise ValueError(f"{name}: inputs live on {' and '.join(map(repr, devices))}: bring them together "
-                                 "with .to(device)")
-            with np.errstate(all="ignore"), devices[0] if devices else current_device() as device:
-                inputs = [x if isinstance(x, Tensor) or (x is None and not many and values_of[i].default is None) else
-                          _input(name, x, device) for i, x in enumerate(values)]
-                if not any(isinstance(x, Tensor) for x in inputs):
+            tensors = [x for x in values if isinstance(x, Tensor)]
+            place = tensors[0].device if tensors else current_device()
+            for x in tensors:
+                if x.device is not place and x.device != place:
+                    places = " and ".join(sorted({repr(x.device) for x in tensors}))
+                    raise ValueError(f"{name}: inputs live on {places}: bring them together with .to(device)")
+            with np.errstate(all="ignore"), place as device:
+                inputs = values if len(tensors) == len(values) else [
+                    x if isinstance(x, Tensor) or (x is None and not many and left_out[i] is None) else
+                    _input(name, x, device) for i, x in enumerate(values)]
+                if not (tensors or any(isinstance(x, Tensor) for x in inputs)):
                     inputs = [x if x is None else Tensor(array_of(x, name=name), device=device) for x in inputs]
                 arrays = [x._array if isinstance(x, Tensor) else _exact(x) for x in inputs]
-                if {getattr(arrays[i], "dtype", None) for i in real if arrays[i] is not None} - {_SINGLE}:
-                    given = [i for i in real if arrays[i] is not None]
+                given = [i for i in real if arrays[i] is not None]
+                if len([i for i in given if getattr(arrays[i], "dtype", None) == _SINGLE]) < len(given):
                     same = one_type(name, **{values_of[i].name: arrays[i] for i in given})
                     for i, array in zip(given, same, strict=True):
                         arrays[i] = array
@@ -137,7 +145,7 @@ def _input(name: str, x: Any, device: Device) -> Any:
     if isinstance(x, (float, bool)):
         return float(x) if isinstance(x, float) else x
     array = array_of(x, name=name)
-    return Tensor(array, device=device) if array.shape else array.item()
+    return wrap(stored(device.put(array)), device) if array.shape else array.item()
 
 
 def _exact(x: Any) -> Any:
@@ -149,7 +157,7 @@ def _exact(x: Any) -> Any:
     return x
 
 
-_SINGLE = np.dtype(np.float32)
+_SINGLE, _DOUBLE, _WHOLE = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 _TINY, _HUGE = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 
@@ -173,8 +181,9 @@ def exactly(op: str, function: Callable[..., Array], *xs: Any) -> Array:
 
     What wraps around is wrong by 2⁶⁴, which the same in double precision shows.
     """
-    if any(isinstance(x, float) or getattr(x, "dtype", np.dtype(int)).kind == "f" for x in xs):
-        return function(*xs)
+    for x in xs:
+        if isinstance(x, float) or getattr(x, "dtype", _WHOLE).kind == "f":
+            return function(*xs)
     y, rough = (function(*(x.astype(t) if hasattr(x, "dtype") else t(x) for x in xs)) for t in (np.int64, np.float64))
     if not (abs(rough - y) < 2.0**62).all():
         raise ValueError(f"{op}: a result is beyond the whole numbers of 64 bits: give real numbers, as by "

@@ -11,7 +11,7 @@ import numpy as np
 from minicnn.kernels import sgd as kernels
 
 from .device import Device
-from .memory import batch_last
+from .memory import batch_last, fitting
 from .settings import flag, real, several, whole
 from .tensor import Tensor
 
@@ -105,26 +105,23 @@ class SGD:
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Copy in what ``state_dict`` gave. Raises ValueError, and changes nothing, where names or shapes differ, and
         TypeError where what is given is no real numbers."""
-        mine, given = ({name: np.shape(v) for name, v in d.items()} for d in (self.velocity, state))
-        if mine != given:
-            name = sorted(n for n in mine.keys() | given.keys() if mine.get(n) != given.get(n))[0]
-            raise ValueError(f"SGD: this is the state of another model: {name} has the shape {mine.get(name)} here and "
-                             f"{given.get(name)} there")
-        arrays = {name: np.asarray(v) for name, v in state.items()}
-        for name, array in arrays.items():
-            if array.dtype.kind not in "fiu":
-                raise TypeError(f"SGD: the state of {name} is {array.dtype}: velocities are real numbers")
+        if not isinstance(state, Mapping):
+            raise TypeError(f"SGD: {type(state).__name__} is no state: give a dict of arrays by name")
+        if strange := sorted(map(str, self.velocity.keys() ^ state.keys())):
+            raise ValueError(f"SGD: this is the state of another model: {strange[0]} is in one of the two alone")
+        arrays = {name: fitting("SGD", name, v, state[name]) for name, v in self.velocity.items()}
         for name, v in self.velocity.items():
             v[...] = arrays[name]
 
 
 def _by_name(given: Any) -> dict[str, Tensor]:
     """Parameters by name, each once, out of all that SGD takes."""
-    if hasattr(given, "named_parameters"):
+    if hasattr(given, "named_parameters") and not isinstance(given, type):
         given = given.named_parameters()
     if isinstance(given, Mapping):
         given = given.items()
-    if isinstance(given, (str, bytes, Tensor)) or not isinstance(given, Iterable):
+    # a set has no order, so a state by "0", "1", ... would be given to others
+    if isinstance(given, (str, bytes, Tensor, set, frozenset)) or not isinstance(given, Iterable):
         raise TypeError(f"SGD: {type(given).__name__} is no list of parameters: give model.named_parameters()")
     found: dict[str, Tensor] = {}
     for i, item in enumerate(given):
@@ -245,6 +242,9 @@ class PlateauSchedule:
 
 def _number(name: str, error: Any) -> float:
     """The error as a number, NaN and infinity too."""
-    if isinstance(error, (str, bytes)) or not hasattr(error, "__float__"):
-        raise TypeError(f"{name}: the error is {error!r:.60}: give a number, NaN where there is none")
-    return float(error)
+    try:
+        if isinstance(error, (str, bytes)):
+            raise TypeError
+        return float(error)
+    except TypeError:
+        raise TypeError(f"{name}: the error is {error!r:.60}: give a number, NaN where there is none") from None

@@ -115,18 +115,23 @@ class Protocols:
     def __copy__(self) -> Any:
         """A leaf of its own, with a copy of the values: two tensors never share memory."""
         self._refuse_graph("copy")
-        return self._leaf(self.device.put(self._array), self.device, self.requires_grad)
+        new = self._leaf(self.device.put(self._array), self.device, self.requires_grad)
+        if hasattr(self, "__dict__"):  # of a subclass
+            vars(new).update(vars(self))
+        return new
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         self._refuse_graph("deepcopy")
         new = self.__copy__()
         new.grad = copy.deepcopy(self.grad, memo)
+        if hasattr(self, "__dict__"):
+            vars(new).update(copy.deepcopy(vars(self), memo))
         return new
 
     def __reduce__(self) -> Any:
         self._refuse_graph("pickle")
         values, place = np.array(self.numpy(), order="C"), (self.device.kind, self.device.index)
-        return _unpickled, (type(self), values, *place, self.requires_grad, self.grad)
+        return _unpickled, (type(self), values, *place, self.requires_grad, self.grad), getattr(self, "__dict__", None)
 
     def _refuse_graph(self, what: str) -> None:
         if self.made_by:

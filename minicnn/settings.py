@@ -37,17 +37,19 @@ def _is_bool(value: Any) -> bool:
 
 def whole(op: str, name: str, value: Any, least: int | None = None, most: int = LARGEST) -> int:
     """``value`` as an int with least ≤ value ≤ most. Raises TypeError where it is no whole number, else ValueError."""
-    try:
-        if _is_bool(value):
-            raise TypeError
-        number = operator.index(value)
-    except Exception:
-        raise TypeError(f"{op}: {name} is {shown(value)}: give a whole number") from None
+    number: Any = value
+    if type(value) is not int:
+        try:
+            if _is_bool(value):
+                raise TypeError
+            number = operator.index(value)
+        except Exception:
+            raise TypeError(f"{op}: {name} is {shown(value)}: give a whole number") from None
     if least is not None and number < least:
         raise ValueError(f"{op}: {name} is {shown(number)}: it must be at least {least}")
     if not -LARGEST <= number <= most:
         raise ValueError(f"{op}: {name} is {shown(number)}: it must be at most {most} in size")
-    return number
+    return int(number)
 
 
 def real(op: str, name: str, value: Any, least: float | None = None, above: float | None = None,
@@ -57,9 +59,9 @@ def real(op: str, name: str, value: Any, least: float | None = None, above: floa
     Raises TypeError where it is no real number, and ValueError where it is NaN, infinite or out of bounds.
     """
     try:
-        if getattr(value, "shape", None) == () and not isinstance(value, numbers.Number):
+        if type(value) is not float and getattr(value, "shape", None) == () and not isinstance(value, numbers.Number):
             value = value.item()  # an array or a tensor without axes
-        if not isinstance(value, numbers.Real) or _is_bool(value):
+        if type(value) is not float and (not isinstance(value, numbers.Real) or _is_bool(value)):
             raise TypeError
         number = float(value)
     except OverflowError:  # an int
@@ -68,10 +70,10 @@ def real(op: str, name: str, value: Any, least: float | None = None, above: floa
         raise TypeError(f"{op}: {name} is {shown(value)}: give a number") from None
     if not math.isfinite(number):
         raise ValueError(f"{op}: {name} is {shown(value)}: give a finite number")
-    bounds = [(least, number.__ge__, "at least"), (above, number.__gt__, "greater than"),
-              (most, number.__le__, "at most"), (below, number.__lt__, "less than")]  # fmt: skip
-    if any(bound is not None and not keeps(bound) for bound, keeps, _ in bounds):
-        wanted = " and ".join(f"{words} {bound}" for bound, _, words in bounds if bound is not None)
+    if (least is not None and number < least) or (above is not None and number <= above) or (
+            most is not None and number > most) or (below is not None and number >= below):  # fmt: skip
+        bounds = ((least, "at least"), (above, "greater than"), (most, "at most"), (below, "less than"))
+        wanted = " and ".join(f"{words} {bound}" for bound, words in bounds if bound is not None)
         raise ValueError(f"{op}: {name} is {shown(number)}: it must be {wanted}")
     return number
 
@@ -105,7 +107,9 @@ def axis(op: str, value: Any, ndim: int, name: str = "axis") -> int:
 def axes(op: str, value: Any, ndim: int, name: str = "axis") -> tuple[int, ...]:
     """``value``, an axis, several, or None for all, as the numbers of axes. Raises as ``axis``, and where one is named
     twice."""
-    given = tuple(range(ndim)) if value is None else several(value)
+    if value is None:
+        return tuple(range(ndim))
+    given = several(value)
     numbers = tuple(axis(op, one, ndim, name) for one in ((value,) if given is None else given))
     if len(set(numbers)) < len(numbers):
         raise ValueError(f"{op}: {name} is {shown(value)}: a repeated axis: name each once")

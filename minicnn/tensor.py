@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import threading
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ __all__ = ["Carry", "GradientShapeError", "Node", "Tensor", "grad_mode", "no_gra
 Carry = Callable[[Array], Array]  # carries the gradient of an op's output to the gradient of one of its inputs
 
 _ages = itertools.count()
+_adding = threading.Lock()  # two threads that go backward to one leaf both add to its gradient
 
 
 class Tensor(Protocols):
@@ -135,7 +137,7 @@ class Tensor(Protocols):
             raise RuntimeError(f"backward: shape {self.shape} is not one number: reduce it, as by .sum(), or give "
                                "backward(gradient) the gradient of the loss by this tensor")
         with self.device:
-            given = np.ones_like(self._array) if gradient is None else self._beside(gradient)
+            given = np.ones_like(self._array) if gradient is None else self._beside(gradient, "backward")
             seed = given.astype(self.dtype, order="K")
         flow: dict[Node | Tensor, Array] = {self.node: seed}  # the gradient that has reached each tensor so far
         waiting = [(-self.node.age, self.node)]
@@ -168,8 +170,8 @@ class Tensor(Protocols):
             else:
                 leaves.append((tensor, g))
         for leaf, g in leaves:  # only now, so that an error above leaves every .grad as it was
-            with leaf.device:
-                leaf.grad = wrap(g if leaf.grad is None else stored(leaf.grad._array + g), leaf.device)
+            with leaf.device, _adding:
+                leaf._grad = wrap(g if leaf._grad is None else stored(leaf._grad._array + g), leaf.device)
 
     def zero_grad(self) -> None:
         """Forget the gradient collected so far."""
@@ -199,13 +201,14 @@ class Tensor(Protocols):
     def __setitem__(self, index: Any, value: Any) -> None:
         self._refuse_recording(value)
         with self.device:
-            self.writable()[index] = self._beside(value)
+            self.writable()[index] = self._beside(value, "writing in place")
 
-    def _beside(self, value: Any) -> Array:
+    def _beside(self, value: Any, who: str = "") -> Array:
+        """``value`` as an array on this device; for ``who``, where one is named, in this type, which must hold it."""
         if isinstance(value, Tensor) and value.device != self.device:
             raise ValueError(f"Tensor: this one lives on {self.device}, the value given to it on {value.device}: bring "
                              "them together with .to(device)")
-        return stored(self.device.bring(array_of(value)))
+        return stored(self.device.bring(array_of(value, self.dtype, who, exact=True) if who else array_of(value)))
 
     def _assign(self, result: Tensor) -> Tensor:
         """What x += y means: a parameter is written to, anything else becomes a new tensor."""

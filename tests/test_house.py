@@ -24,7 +24,7 @@ MAY_IMPORT = {  # downwards only; a room that is not named stands on the top flo
     "ops": {"device", "settings", "memory", "tensor", "op", "kernels"},
     "methods": {"memory", "settings", "protocols", "tensor", "ops"},
     "dispatch": {"mode", "tensor", "ops", "methods"},
-    "module": {"device", "settings", "mode", "tensor", "kernels"},
+    "module": {"device", "settings", "mode", "memory", "tensor", "kernels"},
     "nn": {"device", "settings", "tensor", "ops", "module"},
     "optim": {"device", "settings", "memory", "tensor", "kernels"},
     "data": {"console", "device", "settings", "kernels"},

@@ -141,7 +141,7 @@ def test_a_strange_state_is_refused_and_changes_nothing(change):
     before = optimiser.state_dict()
     state = {name: v + 1 for name, v in before.items()}
     change(state)
-    with pytest.raises(ValueError, match=r"another model: fc9?\.bias has the shape"):
+    with pytest.raises(ValueError, match=r"^SGD: (.*model: fc9?\.bias is in one|fc\.bias has .*another model)"):
         optimiser.load_state_dict(state)
     for name, v in optimiser.state_dict().items():
         np.testing.assert_array_equal(v, before[name])
@@ -286,7 +286,7 @@ def test_the_velocity_goes_where_its_parameter_went():
 def test_a_state_of_no_real_numbers_is_refused(array):
     optimiser = SGD(parameters().items())
     state = {name: v + 1 for name, v in optimiser.state_dict().items()} | {"fc.bias": array}
-    with pytest.raises(TypeError, match=r"SGD: the state of fc\.bias is"):
+    with pytest.raises(TypeError, match=r"SGD: fc\.bias: .* is not a type of real number"):
         optimiser.load_state_dict(state)
     assert not any(v.any() for v in optimiser.state_dict().values())
 

@@ -22,6 +22,11 @@ def summed_to(g: Array, shape: tuple[int, ...]) -> Array:
     return total(g, tuple(i for i, size in enumerate(shape) if size == 1), keepdims=True)
 
 
+def shape_of(x: Any) -> tuple[int, ...]:
+    """np.shape of an array or a number, without making an array of the number."""
+    return getattr(x, "shape", ())
+
+
 def where(condition: Any, yes: Any, no: Any) -> Any:
     """np.where, but for numbers a number: NumPy's array of one would not go with another device's."""
     return np.where(condition, yes, no) if np.ndim(condition) else yes if condition else no
@@ -29,8 +34,8 @@ def where(condition: Any, yes: Any, no: Any) -> Any:
 
 def together(op: str, function: Callable[[Array, Array], Array], a: Array, b: Array) -> Array:
     """function(a, b), elementwise, broadcast. Raises ValueError where the shapes do not fit."""
-    A, B = np.shape(a), np.shape(b)
-    if any(m != n and 1 not in (m, n) for m, n in zip(A[::-1], B[::-1], strict=False)):
+    A, B = shape_of(a), shape_of(b)
+    if A != B and any(m != n and 1 not in (m, n) for m, n in zip(A[::-1], B[::-1], strict=False)):
         raise ValueError(f"{op}: shapes {A} and {B} do not fit: counted from the last, each pair of axes must have one "
                          "size, or one of them size 1")
     return exactly(op, function, a, b) if function is not operator.truediv else a / b
@@ -46,14 +51,14 @@ def exponents(a: Array, b: Array) -> Array:
 @op(whole="a b")
 def add(a: Array, b: Array) -> Any:
     """a + b, broadcast."""
-    A, B = np.shape(a), np.shape(b)  # no more than these is kept
+    A, B = shape_of(a), shape_of(b)  # no more than these is kept
     return together("add", operator.add, a, b), lambda gy: summed_to(gy, A), lambda gy: summed_to(gy, B)
 
 
 @op(whole="a b")
 def subtract(a: Array, b: Array) -> Any:
     """a − b, broadcast."""
-    A, B = np.shape(a), np.shape(b)
+    A, B = shape_of(a), shape_of(b)
     y = together("subtract", operator.sub, a, b)
     return y, lambda gy: summed_to(gy, A), lambda gy: summed_to(-gy, B)
 
@@ -61,7 +66,7 @@ def subtract(a: Array, b: Array) -> Any:
 @op(whole="a b")
 def multiply(a: Array, b: Array) -> Any:
     """a · b, broadcast."""
-    A, B = np.shape(a), np.shape(b)
+    A, B = shape_of(a), shape_of(b)
     y = together("multiply", operator.mul, a, b)
     return y, lambda gy: summed_to(gy * b, A), lambda gy: summed_to(gy * a, B)
 
@@ -69,7 +74,7 @@ def multiply(a: Array, b: Array) -> Any:
 @op(whole="a b")
 def divide(a: Array, b: Array) -> Any:
     """a / b, broadcast."""
-    y, A, B = together("divide", operator.truediv, a, b), np.shape(a), np.shape(b)
+    y, A, B = together("divide", operator.truediv, a, b), shape_of(a), shape_of(b)
     return y, lambda gy: summed_to(gy / b, A), lambda gy: summed_to(-gy * y / b, B)
 
 
@@ -79,10 +84,10 @@ def power(a: Array, b: Array) -> Any:
     y = together("power", exponents, a, b)
 
     def ga(gy: Array) -> Array:
-        return summed_to(gy * where(np.equal(b, 0), 0, b * a ** where(np.equal(b, 0), 1, b - 1)), np.shape(a))
+        return summed_to(gy * where(np.equal(b, 0), 0, b * a ** where(np.equal(b, 0), 1, b - 1)), shape_of(a))
 
     def gb(gy: Array) -> Array:
-        return summed_to(gy * y * np.log(where(np.equal(a, 0), 1, a)), np.shape(b))
+        return summed_to(gy * y * np.log(where(np.equal(a, 0), 1, a)), shape_of(b))
 
     return y, ga, gb
 

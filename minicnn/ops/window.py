@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import operator
+from typing import Any, NamedTuple
 
 from ..settings import several, shown, whole
 
@@ -16,8 +16,7 @@ Padding = Pair | tuple[tuple[int, int], tuple[int, int]]
 """Rows and columns on every side, (above and below, left and right), or ((above, below), (left, right))."""
 
 
-@dataclass(frozen=True)
-class Windows:
+class Windows(NamedTuple):
     """P × Q windows of R × S pixels, ``down`` and ``right`` apart, over an image with so many rows and columns around
     it: ((above, below), (left, right))."""
 
@@ -63,6 +62,12 @@ def pair(op: str, name: str, value: Any, least: int) -> tuple[int, int]:
         raise ValueError(f"{op}: {name} is {shown(value)}: give one number, or two for height and width")
     height, width = (whole(op, name, one, least) for one in two)
     return height, width
+
+
+def own(value: Any) -> Any:
+    """A setting of windows as plain numbers and tuples, no longer the caller's to change."""
+    two = several(value)
+    return operator.index(value) if two is None else tuple(map(own, two))
 
 
 def sides(op: str, padding: Any) -> tuple[tuple[int, int], tuple[int, int]]:
