@@ -305,7 +305,7 @@ def _(forward, right, steps, strongest):
         twin = copy(layer)
         for name, value in vars(layer).items() if layer else ():
             if isinstance(value, Tensor) and value.dtype == np.float32:
-                setattr(twin, name, Tensor(value, dtype=np.float64))
+                setattr(twin, name, Tensor(value, dtype=np.float64, requires_grad=True))
         return twin
 
     def losses(i, tower, at, moves):
