@@ -178,6 +178,13 @@ def test_each_layer_drops_by_its_own_numbers_and_both_towers_by_the_same():
     assert towers_b == [fc6, fc7]
 
 
+@pytest.mark.parametrize("inverted", [True, False])
+def test_half_is_dropped_in_the_form_that_was_asked_for(inverted):
+    drops = [layer for layer in alexnet(width=1 / 16, inverted_dropout=inverted).modules()
+             if isinstance(layer, nn.Dropout)]
+    assert [(layer.p, layer.inverted) for layer in drops] == [(0.5, inverted)] * 4
+
+
 def test_gradient_of_the_whole_along_a_line():
     """(L(w + hd) − L(w − hd)) / 2h = Σ ∂L/∂w · d, dropout included."""
     net, (images, labels) = small(), batch(2)

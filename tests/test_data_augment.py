@@ -23,6 +23,7 @@ def test_every_place_is_reached(views):
     assert all(view.shape == (3, 224, 224) and view.dtype == np.float32 for view in views)
     for channel in (0, 1):
         assert {int(view[channel].min()) for view in views} == set(range(33))
+    assert len({(view[0].min(), view[1].min()) for view in views}) > 400  # of 33 · 33: one does not tell the other
 
 
 def test_a_view_is_a_piece_of_the_picture_mirrored_or_not(views):
@@ -60,6 +61,7 @@ def test_colour_noise_lies_along_the_axes_in_units_of_sigma():
     along = np.stack([view[:, 0, 0] for view in views]) @ axes
     np.testing.assert_allclose(along.std(axis=0), 0.1 * sigma, rtol=0.12)
     assert (np.abs(along.mean(axis=0)) < 0.03 * sigma).all()
+    assert np.abs(np.corrcoef(along.T) - np.eye(3)).max() < 0.2  # each axis by a number of its own
 
 
 def test_the_same_seed_gives_the_same_view():

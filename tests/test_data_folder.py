@@ -2,12 +2,14 @@
 import json
 import os
 import unicodedata
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from pictures import make_folder
 
 from minicnn.data import DataError, ImageFolder, image_folders
+from minicnn.data.picture import picture_suffixes
 
 
 def names(folder):
@@ -117,6 +119,21 @@ def test_home(tmp_path, monkeypatch):
     assert str(image_folders("~/pets")[0].root) == os.path.join("~", "pets", "train")
     monkeypatch.delenv("HOME")
     image_folders(Path("~/pets"))
+
+
+def test_pictures_are_known_by_the_suffixes_of_cameras_and_programs():
+    assert {".jpg", ".jpeg", ".jfif", ".png", ".gif", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".jp2",
+            ".mpo"} <= picture_suffixes()
+    assert not {"", ".txt", ".eps", ".pdf", ".npy"} & picture_suffixes()
+
+
+@pytest.mark.parametrize("turn", [sorted, lambda entries, key: sorted(entries, key=key, reverse=True)])
+def test_the_order_does_not_depend_on_the_disk(tmp_path, monkeypatch, turn):
+    make_folder(tmp_path, 3, ("b", "a", "c"))
+    scan = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: nullcontext(turn(scan(path), key=lambda entry: entry.name)))
+    assert names(ImageFolder(tmp_path)) == [f"{name}/{n}.png:{label}" for label, name in enumerate("abc")
+                                            for n in range(3)]
 
 
 def test_train_and_val(tmp_path):

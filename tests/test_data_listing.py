@@ -45,3 +45,6 @@ def test_a_copy_elsewhere_is_the_same(tmp_path):
     other[:, 2] += np.uint64(10**9)
     assert changes(one, other, same_root=False) == ""
     assert changes(one, other, same_root=True) == "6 changed"
+    with (tmp_path / "other" / "cat" / "1.png").open("ab") as file:
+        file.write(b"more")
+    assert changes(one, listing(ImageFolder(tmp_path / "other")), same_root=False) == "1 changed"

@@ -57,6 +57,18 @@ def test_an_epoch_shows_every_picture_once_in_a_new_order(root, statistics):
     assert not equal(epochs[0], list(Loader(folder, statistics, 4, train=True, seed=2).epoch(0)))
 
 
+def test_every_epoch_shows_new_views(root, statistics):
+    loader = Loader(ImageFolder(root), statistics, 20, train=True, seed=1)
+    epochs = [{view.tobytes() for x, _ in loader.epoch(number) for view in x} for number in range(3)]
+    assert len(set.union(*epochs)) == 60
+
+
+def test_the_order_depends_on_the_seed(root, statistics):
+    orders = [[y.tolist() for _, y in Loader(ImageFolder(root), statistics, 20, train=True, seed=seed).epoch(0)]
+              for seed in (1, 2)]
+    assert orders[0] != orders[1]
+
+
 def test_the_same_batches_for_any_number_of_workers_and_any_start(root, statistics):
     folder = ImageFolder(root)
     alone = list(Loader(folder, statistics, 6, train=True, seed=3).epoch(2))

@@ -153,6 +153,16 @@ def test_the_central_square_of_any_size(width, height):
     assert (inner == GREEN).all()
 
 
+@pytest.mark.parametrize("side", [2, 3, 4])
+def test_a_pixel_is_the_mean_of_all_that_it_covers(tmp_path, side):
+    """A board of single pixels, black and white, is grey from afar."""
+    board = (np.indices((side * 256, side * 256)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    Image.fromarray(board).save(tmp_path / "a.png")
+    inner = read_picture(tmp_path / "a.png")[8:-8, 8:-8].astype(int)
+    assert np.abs(inner - 127).max() < 40
+    assert abs(inner.mean() - 127.5) < 2
+
+
 def test_a_large_jpeg_is_decoded_at_reduced_size(tmp_path):
     two_halves(size=(2100, 1100)).save(tmp_path / "a.jpg")
     with open(tmp_path / "a.jpg", "rb") as file:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minicnn.data import DataError, built_in_set, image_folders
+from minicnn.data import DataError, built_in_set, image_folders, shapes
 from minicnn.data.shapes import DIGEST, PATTERNS, VERSION, draw_pattern
 
 
@@ -52,6 +52,52 @@ def test_the_same_seed_gives_the_same_pictures(root, tmp_path):
 
 def test_training_and_validation_pictures_differ(root):
     assert len(set(contents(root).values())) == 60
+
+
+@pytest.mark.parametrize(("name", "inside", "outside"), [
+    ("bricks", [(0, 0), (0.5, 0.5)], [(0.5, 0), (0, 0.5), (0, 0.25)]),
+    ("checkerboard", [(0, 0), (0.5, 0.5)], [(0.5, 0), (0, 0.5)]),
+    ("crosses", [(0, 0), (0.3, 0), (0, 0.3)], [(0.3, 0.3), (0.5, 0), (0.5, 0.5)]),
+    ("dots", [(0, 0), (0.2, 0.2)], [(0.36, 0), (0.5, 0.5)]),
+    ("honeycomb", [(0, 0), (0.5, 3**0.5 / 2)], [(0.5, 0), (0, 0.577)]),
+    ("rays", [(1, 0), (2, 0), (0.5, 3**0.5 / 2)], [(0.966, 0.259)]),
+    ("rings", [(0.36, 0), (0, -0.36)], [(0, 0), (0.5, 0.5)]),
+    ("spiral", [(1, 0), (-0.5, 0), (0, 0.25)], [(0.5, 0), (-1, 0)]),
+    ("stripes", [(0, 0), (0, 0.5), (1, 0.3)], [(0.5, 0), (0.5, 0.5)]),
+    ("waves", [(0, 0), (np.pi / 8, -0.35)], [(0, 0.5), (np.pi / 8, 0.15)]),
+])
+def test_every_pattern_is_the_one_of_its_name(name, inside, outside):
+    distance = [[float(PATTERNS[name](np.float64(u), np.float64(v))) for u, v in some] for some in (inside, outside)]
+    assert min(distance[0]) > 0 > max(distance[1]), distance
+
+
+def test_every_folder_has_pictures_of_its_pattern(tmp_path, monkeypatch):
+    shades = {name: 25 * i for i, name in enumerate(PATTERNS)}
+    monkeypatch.setattr(shapes, "draw_pattern", lambda name, rng: np.full((99, 99, 3), shades[name], np.uint8))
+    for path in built_in_set(tmp_path, train=20, val=10).rglob("*.jpg"):
+        with Image.open(path) as image:
+            assert abs(np.asarray(image).mean() - shades[path.parent.name]) < 3, path
+
+
+def test_bright_and_dark_stay_what_they_are(monkeypatch):
+    """Where all is bright, shading and noise go beyond 255, and no pixel comes out dark; and the other way round."""
+    for low, high, seen in ((200, 300, lambda p: p.min() > 60), (-100, 40, lambda p: p.max() < 130)):
+        colours = tuple(np.full((3, 1, 1), c, np.float32) for c in (low, high))
+        monkeypatch.setattr(shapes, "_two_colours", lambda rng, colours=colours: colours)
+        assert all(seen(draw_pattern("dots", np.random.default_rng(seed))) for seed in range(5))
+
+
+def test_two_colours_can_be_told_apart(root):
+    rng = np.random.default_rng(0)
+    assert min(abs(back.mean() - front.mean()) for back, front in map(shapes._two_colours, [rng] * 200)) >= 100
+
+
+def test_few_are_grey(root):
+    grey = 0
+    for path in root.rglob("*.jpg"):
+        with Image.open(path) as image:
+            grey += image.mode == "L"
+    assert 1 <= grey <= 10
 
 
 def test_drawn_once(tmp_path):

@@ -250,6 +250,14 @@ def test_bad_pictures_are_left_out_and_named(tmp_path):
                                   str(tmp_path / "a" / "dog" / "gone.png"): "No such file or directory"}
 
 
+def test_bad_pictures_are_named_wherever_they_stand(tmp_path):
+    folder = make_folder(tmp_path / "a", 17)  # 34: two tasks
+    bad = [path for path, _ in (folder.samples[0], folder.samples[-1])]
+    for path in bad:
+        path.write_bytes(b"nonsense")
+    assert Statistics.of(folder).bad == {str(path): "not a picture in any known format" for path in bad}
+
+
 def test_every_picture_bad(tmp_path):
     folder = make_folder(tmp_path / "a", 2)
     for path, _ in folder.samples:

@@ -2,6 +2,8 @@
 
 import math
 import threading
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -286,7 +288,7 @@ def test_what_is_remembered_or_watched_is_called_in_order(threads):
     threads(2)
     x = Tensor(normal(2, 3), requires_grad=True)
     a, b = Where(), Where()
-    a.others = b.others = threading.Barrier(1)
+    a.others = b.others = SimpleNamespace(wait=lambda limit: time.sleep(0.05))  # long enough to be overtaken
     one, two = side_by_side((a, x), (b, x))
     assert one.node.age < two.node.age
     with no_grad(), nn.watch(lambda layer, y: None):

@@ -314,7 +314,8 @@ def test_plateau():
     assert list(rates(schedule, errors)) == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25]
 
 
-@pytest.mark.parametrize("new", [lambda: StepSchedule(1.0, (2, 4)), lambda: PlateauSchedule(1.0, patience=2)])
+@pytest.mark.parametrize("new", [lambda: StepSchedule(1.0, (2, 4)), lambda: PlateauSchedule(1.0, patience=2),
+                                 lambda: PlateauSchedule(1.0, patience=1, times=1)])
 @pytest.mark.parametrize("stop", range(7))
 def test_a_resumed_schedule_goes_on_as_if_never_stopped(new, stop):
     errors = [0.9, 0.9, 0.9, 0.8, 0.8, 0.8, 0.8]

@@ -65,6 +65,13 @@ def test_the_small_recipe_gives_every_layer_the_same_signal_and_no_opinion(net):
     assert schedule.lr == recipe.lr
 
 
+def test_the_small_recipe_wants_pixels_of_deviation_1_and_dropout_that_does_nothing_at_test():
+    recipe = RECIPES["small"]
+    assert recipe.unit_input
+    assert recipe.inverted_dropout
+    assert (recipe.batch_size, recipe.momentum, recipe.weight_decay) == (32, 0.9, 5e-4)
+
+
 def test_drops_make_a_schedule_of_steps():
     schedule = replace(RECIPES["small"], drops=(5, 8)).schedule()
     assert isinstance(schedule, StepSchedule)
@@ -72,5 +79,6 @@ def test_drops_make_a_schedule_of_steps():
 
 
 def test_the_recipe_fits_the_size_of_the_set():
-    assert recipe_for(3000) == "small"
+    assert recipe_for(3000) == recipe_for(99_999) == "small"
+    assert recipe_for(100_000) == "paper"
     assert recipe_for(1_281_167) == "paper"

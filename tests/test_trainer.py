@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from minicnn import checkpoint, manual_seed, no_grad
+from minicnn.diagnosis import first_not_finite
 from minicnn.log import Log
 from minicnn.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential
 from minicnn.optim import SGD, LossScale, PlateauSchedule, StepSchedule
@@ -312,6 +313,18 @@ def test_no_number_stops_and_names_step_layer_and_rate(tmp_path):
         run.fit(1)
 
 
+@pytest.mark.parametrize("layer", [0, 5])
+def test_the_first_layer_that_is_not_finite_is_named(tmp_path, layer):
+    model = trainer(tmp_path / "run").model
+    model.layers[layer].bias.writable()[...] = np.inf
+    assert first_not_finite(model, Batches().inputs[0]) == str(layer)
+
+
+def test_what_learns_is_on_no_plateau(tmp_path, capsys):
+    trainer(tmp_path / "run", Batches(batches=50), lr=0.05).fit(5)
+    assert "what guessing costs" not in capsys.readouterr().err
+
+
 def test_a_plateau_is_mentioned_once(tmp_path, capsys):
     trainer(tmp_path / "flat", Batches(batches=50), lr=0.0).fit(1)
     assert "what guessing costs" not in capsys.readouterr().err
@@ -481,12 +494,95 @@ def test_an_older_checkpoint_that_counted_batches_goes_on_at_its_picture(tmp_pat
     assert sorted(data.seen + rest.seen) == list(range(40))
 
 
+def test_the_place_counts_pictures_that_could_not_be_read(tmp_path):
+    class Holes(Pictures):
+        def epoch(self, number, start=0, device=None):
+            for inputs, labels in super().epoch(number, start):
+                bad = self.seen[-1] in lost
+                yield (inputs[:0], labels[:0]) if bad else (inputs, labels)
+
+    lost = np.random.default_rng(0).permutation(40)[4:8]  # the second batch
+    data, rest = Holes(40, 4, stop_at=3), Holes(40, 4)
+    with pytest.raises(SystemError):
+        trainer(tmp_path / "run", data).fit(1)
+    again = resumed(tmp_path / "run", training=rest)
+    assert (again.progress.place, again.progress.step) == (12, 2)
+    again.fit(1)
+    assert sorted(data.seen + rest.seen) == list(range(40))
+    assert again.progress.step == 9
+
+
+def test_the_best_is_the_first_of_those_that_were_best(tmp_path, monkeypatch):
+    hits, told, kept = [4, 3, 4, 7, 7, 5], [], []
+    schedule = StepSchedule(0.01)
+    monkeypatch.setattr("minicnn.trainer.evaluate", lambda *given: Scores(10, 5.0, hits[run.progress.epoch], 9))
+    monkeypatch.setattr(schedule, "epoch_ended", told.append)
+    run = trainer(tmp_path / "run", schedule=schedule)
+    for epoch in range(1, 7):
+        run.fit(epoch)
+        best = checkpoint.load(tmp_path / "run" / "best.safetensors")[1]["progress"]
+        kept.append(best["epoch"])
+        assert (run.progress.best, run.progress.best_epoch) == (best["best"], best["epoch"])
+    assert kept == [1, 1, 1, 4, 4, 4]
+    assert told == [1 - n / 10 for n in hits]
+
+
+def test_none_is_kept_where_none_is_wanted(tmp_path):
+    trainer(tmp_path / "run", keep=0).fit(3)
+    assert sorted(path.name for path in (tmp_path / "run").glob("*.safetensors")) == [
+        "best.safetensors", "last.safetensors"]  # fmt: skip
+
+
+def test_minutes_are_minutes(tmp_path, monkeypatch):
+    clock, saves = itertools.count(step=7), []
+    run = trainer(tmp_path / "run", Batches(batches=40), save_minutes=1)
+    monkeypatch.setattr("minicnn.trainer.time.monotonic", lambda: next(clock))
+    save = run.save
+    monkeypatch.setattr(run, "save", lambda *also, **names: (saves.append(run.progress.batch), save(*also, **names)))
+    run.fit(1)
+    assert saves == [8, 17, 26, 35, 0]  # more than 60 s after the one before; and at the end of the epoch
+
+
+def test_scores_of_half_a_validation_do_not_count(tmp_path):
+    whole = trainer(tmp_path / "whole")
+    whole.fit(2)
+
+    def stop(epoch, batch):
+        if batch == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    parts = trainer(tmp_path / "parts")
+    parts.validation = Batches(9, at=stop)
+    with pytest.raises(Stopped):
+        parts.fit(2)
+    assert (parts.progress.epoch, parts.progress.batch, parts.progress.best) == (0, 5, -1)
+    parts = resumed(tmp_path / "parts")
+    parts.fit(2)
+    assert strip(Log(tmp_path / "parts" / "log.jsonl").read()) == strip(Log(tmp_path / "whole" / "log.jsonl").read())
+
+
+def test_infinity_is_no_loss(tmp_path, monkeypatch):
+    run = trainer(tmp_path / "run")
+    run.model.layers[-1].weight.writable()[...] = 0
+    run.model.layers[-1].bias.writable()[...] = [3e38, -3e38, 0]  # whose difference is beyond single precision
+    with pytest.raises(Diverged, match="the loss is inf at step 1"):
+        run.fit(1)
+    run = trainer(tmp_path / "run")
+    monkeypatch.setattr("minicnn.trainer.evaluate", lambda *given: Scores(10, math.inf, 10, 10))
+    with pytest.raises(Diverged, match="the validation loss is inf after step 5"):
+        run.fit(1)
+    assert run.progress.best == -1
+    assert not (tmp_path / "run" / "best.safetensors").exists()
+
+
 def test_an_epoch_that_starts_anew_shows_every_picture_again(tmp_path):
     with pytest.raises(SystemError):
         trainer(tmp_path / "run", Pictures(40, 4, stop_at=3)).fit(1)
     data = Pictures(44, 4)
     run = resumed(tmp_path / "run", training=data)
+    assert run.progress.scores.seen == 12
     run.start_epoch_anew()
+    assert run.progress.scores.seen == 0
     run.fit(1)
     assert sorted(data.seen) == list(range(44))
     assert run.progress.step == 3 + 11
@@ -612,6 +708,13 @@ def test_scores_count_ranks_as_a_reader_would():
     scores.add(0.5, logits, np.array([1, 6, 4]))
     assert (scores.seen, scores.top1, scores.top5) == (3, 1, 2)  # all alike is no hit for the last class
     assert scores.means() == {"loss": 0.5, "top1": 1 / 3, "top5": 2 / 3}
+
+
+@pytest.mark.parametrize("label", range(8))
+def test_top_1_counts_one_and_top_5_five(label):
+    scores = Scores()
+    scores.add(0.0, np.arange(8.0, 0.0, -1.0)[None], np.array([label]))
+    assert (scores.top1, scores.top5) == (label < 1, label < 5)
 
 
 def test_evaluation_weighs_batches_by_their_size_and_draws_no_dropout():
