@@ -6,60 +6,48 @@ The last column is what the check should say of the fault, and what it says: ver
 """
 
 import argparse
-import importlib.util
+import gc
 import json
+import multiprocessing
 import os
-import subprocess
+import shutil
+import signal
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from importlib.machinery import SourceFileLoader
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from _pytest.config import default_plugins
 from faults import CONTROLS, FAULTS, HOUSE
+from faults_road import ROAD
+from planted import plant
 
-ALL = CONTROLS + FAULTS
+ALL = CONTROLS + FAULTS + ROAD
 LIMIT = 300  # seconds for one fault
+# The same for every fault, so imported once: each fault is planted in a fork of what has imported these, nothing of
+# minicnn among them. Where there is no fork (Windows), each begins anew.
+LIBRARIES = ["numpy", "numba", "pytest", *(f"_pytest.{name}" for name in default_plugins), "hypothesis.extra.numpy",
+             "PIL.Image", "safetensors.numpy", "tqdm", "threadpoolctl", "matplotlib.figure",
+             "matplotlib.backends.backend_agg"]
+PYTEST = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:anyio",  # another's plugin, which no test here needs
+          "-W", "ignore::pytest.PytestAssertRewriteWarning"]  # Hypothesis was imported before pytest could look at it
 
 # -- in a process of its own: one fault --------------------------------------------------------------------------------
 
 
-class Planted(SourceFileLoader):
-    """Found before all other finders: the module of one file, compiled from its source with the fault in it."""
-
-    def __init__(self, fault):
-        super().__init__(fault.module, str(HOUSE / fault.file))
-        self.text, self.ran = fault.source(), False
-
-    def find_spec(self, name, path=None, target=None):
-        return importlib.util.spec_from_file_location(name, self.path, loader=self) if name == self.name else None
-
-    def get_code(self, fullname):
-        return compile(self.text, self.path, "exec", dont_inherit=True)
-
-    def exec_module(self, module):
-        self.ran = True
-        super().exec_module(module)
-
-    def into_text(self, monkeypatch):
-        """For a file that is no module, but read: a CUDA text."""
-        read = Path.read_text
-
-        def read_text(path, *options, **more):
-            if path.name != Path(self.path).name:
-                return read(path, *options, **more)
-            self.ran = True
-            return self.text
-
-        monkeypatch.setattr(Path, "read_text", read_text)
-
-
 class FirstFailure:
-    """A plugin that remembers the first test that failed. A file that cannot be imported is none."""
+    """A plugin that remembers the first test that failed, or was broken off. A file that cannot be imported is none.
+
+    begun: a file for the name of the test that goes on, for whoever finds the process dead.
+    """
 
     test = None
+
+    def __init__(self, begun):
+        self.begun = begun
 
     def pytest_sessionstart(self):
         from hypothesis import Phase, settings  # not before pytest has had a chance to rewrite its asserts
@@ -67,6 +55,12 @@ class FirstFailure:
         phases = [Phase.explicit, Phase.generate]  # whoever only asks whether a test fails needs no smallest example
         settings.register_profile("planted", settings.get_profile("quick"), phases=phases)
         settings.load_profile("planted")
+
+    def pytest_runtest_logstart(self, nodeid, location):
+        self.begun.write_text(nodeid.removeprefix("tests/"), encoding="utf-8")
+
+    def pytest_keyboard_interrupt(self, excinfo):
+        self.test = self.test or self.begun.read_text(encoding="utf-8")
 
     def pytest_runtest_logreport(self, report):
         if report.failed and self.test is None:
@@ -87,40 +81,61 @@ def named(op):
     return ["right"]
 
 
-def plant(fault, report):
-    planted = Planted(fault)
-    if fault.file.endswith(".py"):
-        sys.meta_path.insert(0, planted)
-    else:
-        planted.into_text(pytest.MonkeyPatch())
-    first = FirstFailure()
+def one(fault, folder, machine_code):
+    """Plant a fault, run its tests, and write to ``folder`` what they found."""
+    with open(folder / "said", "wb") as said:
+        for stream in (1, 2):
+            os.dup2(said.fileno(), stream)
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)  # one signal ends it with all that it started
+    multiprocessing.set_start_method(None, force=True)  # this and Ctrl-C as whoever runs the tests has them
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.chdir(HOUSE)
+    os.environ["NUMBA_CACHE_DIR"] = str(machine_code)
+    if fault.file.startswith("kernels") and fault.file.endswith(".py"):
+        # else Numba would take the healthy machine code for the faulty, or keep this
+        os.environ["NUMBA_CACHE_DIR"] = str(folder / "machine code")
+        if "@kernel\n" in fault.source():  # else it may be what compiles all kernels
+            stem = Path(fault.file).stem
+            not_these = shutil.ignore_patterns(f"{stem}.*", "*.tmp.*")
+            shutil.copytree(machine_code, folder / "machine code", ignore=not_these)
+    if "numba" in sys.modules:
+        sys.modules["numba"].config.reload_config()
+    gc.freeze()  # what was imported before stays, and need not be looked through again and again
+    seen = plant(HOUSE / fault.file, fault.source(), folder)
+    first = FirstFailure(folder / "begun")
     tests = [f"tests/{test}" for test in fault.tests.split()]
-    status = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests], plugins=[first]))
-    if not planted.ran:
+    status = int(pytest.main([*PYTEST, *tests], plugins=[first]))
+    first.begun.unlink(missing_ok=True)
+    if not seen.exists():
         raise ImportError(f"{fault.name}: {fault.file} was never imported: the tests saw no fault")
     verdicts = named(fault.op) if fault.verdict else None
-    report.write_text(json.dumps({"test": first.test, "status": status, "verdicts": verdicts}))
+    report = {"test": first.test, "status": status, "verdicts": verdicts}
+    (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    sys.stdout.flush()
+    os._exit(0)  # whatever thread the fault left waiting
 
 
 # -- here: all of them -------------------------------------------------------------------------------------------------
 
 
-def outcome(fault):
+def outcome(fault, start, machine_code):
     """(what is wrong with the suite, or nothing; the row of the table after the fault's name and file)"""
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.json"
-        command = [sys.executable, __file__, "--plant", str(ALL.index(fault)), "--report", str(report)]
-        environment = dict(os.environ)
-        if fault.file.startswith("kernels") and fault.file.endswith(".py"):
-            # else Numba would take the healthy machine code for the faulty, or keep this
-            environment["NUMBA_CACHE_DIR"] = folder
-        try:
-            run = subprocess.run(command, cwd=HOUSE, env=environment, capture_output=True, text=True, timeout=LIMIT)
-        except subprocess.TimeoutExpired:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        process = start(target=one, args=(fault, folder, machine_code))
+        process.start()
+        process.join(LIMIT)
+        if process.exitcode is None:
+            end_group(process)
             return "hangs", "-", "-"
-        if not report.exists():
-            return f"broke off: {(run.stdout + run.stderr).strip().splitlines()[-1:]}", "-", "-"
-        found = json.loads(report.read_text())
+        end_group(process)
+        if (folder / "begun").exists() and not fault.verdict and fault not in CONTROLS:  # the process is dead
+            return "", f"{(folder / 'begun').read_text(encoding='utf-8')}, which it ended", "- / -"
+        if not (folder / "report.json").exists():
+            said = (folder / "said").read_text(encoding="utf-8", errors="replace") if (folder / "said").exists() else ""
+            return f"broke off: {said.strip().splitlines()[-1:]}", "-", "-"
+        found = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     expected = [fault.verdict] if isinstance(fault.verdict, str) else list(fault.verdict or ["-"])
     verdicts = " or ".join(expected) + " / " + ", ".join(found["verdicts"] or ["-"])
     if fault in CONTROLS:
@@ -132,21 +147,39 @@ def outcome(fault):
     return trouble, found["test"] or "-", verdicts
 
 
+def starter():
+    """What makes the processes: forks of one that has imported all libraries, where there is such a thing."""
+    forked = "forkserver" in multiprocessing.get_all_start_methods()
+    processes = multiprocessing.get_context("forkserver" if forked else "spawn")
+    if forked:
+        processes.set_forkserver_preload(LIBRARIES)
+    return processes.Process
+
+
+def end_group(process):
+    """End a process with all that it started."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.join()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", metavar="WORD", help="faults with this word in name or file")
-    parser.add_argument("--plant", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--report", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.plant is not None:
-        return plant(ALL[given.plant], given.report)
     chosen = [fault for fault in ALL if given.only in f"{fault.name} {fault.file}"]
-    common = tempfile.TemporaryDirectory()  # what runs CUDA on the processor is compiled once for all
+    common = tempfile.TemporaryDirectory()  # what Numba compiles, and what runs CUDA on the processor, once for all
     os.environ["CUDA_ON_CPU"] = common.name
+    machine_code = Path(common.name) / "machine code"
+    machine_code.mkdir()
+    start = starter()
     began, holes = time.monotonic(), 0
     print("| fault | file | first test that failed | verdict: expected / named |\n|---|---|---|---|")
     with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
-        for fault, (trouble, test, verdicts) in zip(chosen, pool.map(outcome, chosen), strict=True):
+        outcomes = pool.map(lambda fault: outcome(fault, start, machine_code), chosen)
+        for fault, (trouble, test, verdicts) in zip(chosen, outcomes, strict=True):
             holes += bool(trouble)
             print(f"| {fault.name} | {fault.file} | {trouble or test} | {verdicts} |", flush=True)
     print(f"\n{len(chosen)} planted, {holes} not as they should be, {time.monotonic() - began:.0f} s")
