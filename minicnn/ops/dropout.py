@@ -37,7 +37,7 @@ def dropout(x: Array, counter: Array, *, p: float = 0.5, first_unit: int = 0, in
         raise ValueError("dropout: x is a single number: it needs the shape (N, ...)")
     N = len(x)
     units = x.size // N if N else 0
-    first_unit = whole("dropout", "first_unit", first_unit, 0, 2**32 - units)
+    first_unit = whole("dropout", "first_unit", first_unit, 0, 2**31 - units)
     scale = 1 / (1 - p) if inverted else 1.0
 
     def masked(a: Array) -> Array:
