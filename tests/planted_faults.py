@@ -91,6 +91,7 @@ def one(fault, folder, machine_code):
     multiprocessing.set_start_method(None, force=True)  # this and Ctrl-C as whoever runs the tests has them
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(HOUSE)
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(folder)  # pytest clears away old folders, which may be another run's
     os.environ["NUMBA_CACHE_DIR"] = str(machine_code)
     if fault.file.startswith("kernels") and fault.file.endswith(".py"):
         # else Numba would take the healthy machine code for the faulty, or keep this
