@@ -26,6 +26,7 @@ __all__ = ["matmul", "recorded", "recording"]
 Result = TypeVar("Result")
 SMALL = 1 << 13  # multiplications: for so few no BLAS wakes a second core
 ENOUGH = 1 << 20  # multiplications: what is worth waking a core for
+SHARE = 128  # rows or columns: with less, a BLAS moves more than it multiplies
 WORKSPACE = 32 << 20  # bytes: what NVIDIA advises for cuBLAS on its larger GPUs
 
 
@@ -74,12 +75,12 @@ def recorded(work: Callable[[], Result]) -> tuple[Result, Callable[[], None]]:
     return result, again
 
 
-def matmul(a: Any, b: Any, out: Any = None) -> Any:
+def matmul(a: Any, b: Any, out: Any = None, shared: bool = True) -> Any:
     """a @ b of two matrices, wherever they live and also while recording; in main memory of stacks of matrices, too.
 
-    Every core does a share of the rows, or of the columns where there are more of these. The shares depend on the
-    shapes alone, so the bits do too. The threads of a BLAS would do as well, but cut by their number, and go on waiting
-    for more, awake, in the way of all that is not a product.
+    Every core does a share of the rows, or of the columns where there are more of these; the one that asks does all
+    where it is not ``shared``. The shares depend on the shapes alone, so the bits do too. The threads of a BLAS would
+    do as well, but cut by their number, and go on waiting for more, awake, in the way of all that is not a product.
     """
     if _here.recording:
         return _gemm(a, b, out)
@@ -87,8 +88,8 @@ def matmul(a: Any, b: Any, out: Any = None) -> Any:
         return np.matmul(a, b, out=out)
     stack = a.shape[:-2] if a.ndim == b.ndim == 2 else np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     (M, K), N = a.shape[-2:], b.shape[-1]
-    by_rows = min(N, SLICES) <= M
-    parts = min(math.prod((*stack, M, K, N)) // ENOUGH, SLICES)
+    by_rows = N <= M
+    parts = min(math.prod((*stack, M, K, N)) // ENOUGH, max(M, N) // SHARE, SLICES) if shared else 1
     with one_thread:
         if parts < 2:
             return np.matmul(a, b, out=out)

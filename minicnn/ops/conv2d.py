@@ -61,6 +61,7 @@ def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: Pair = 1, padd
         return [(g, *block) for g in range(groups) for block in cut(P * Q, max(count, least) if count > 1 else 1)]
 
     blocks = positions(workspace(x), BUSY)  # a core's own
+    alone = len(blocks) == 1  # then all cores share its product
 
     def columns(g: int, start: int, stop: int) -> Array:
         result = np.empty_like(x, shape=(C, R, S, stop - start, N), order="C")
@@ -75,7 +76,7 @@ def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: Pair = 1, padd
     def forward(first: int, last: int) -> None:
         for g, start, stop in blocks[first:last]:
             part = y[seen_by(g), start * N : stop * N]
-            matmul(matrix[:, seen_by(g)].T, columns(g, start, stop), out=part)
+            matmul(matrix[:, seen_by(g)].T, columns(g, start, stop), part, alone)
             if b is not None:
                 part += b[seen_by(g), None]
 
@@ -96,7 +97,8 @@ def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: Pair = 1, padd
         def backward(first: int, last: int) -> Array:
             total = np.zeros_like(matrix)
             for g, start, stop in blocks[first:last]:
-                total[:, seen_by(g)] += matmul(columns(g, start, stop), gy[seen_by(g), start * N : stop * N].T)
+                sent = gy[seen_by(g), start * N : stop * N].T
+                total[:, seen_by(g)] += matmul(columns(g, start, stop), sent, shared=alone)
             return total
 
         for part in over(len(blocks), backward, like=x):
