@@ -65,7 +65,7 @@ def step_of_minicnn(what: str, batch_size: int, threads: int, device: str, half:
                     ) -> Callable[[], Any]:
     os.environ["CUPY_TF32"] = "1"
     from minicnn import Tensor, cpu, cuda, models, no_grad, optim
-    from minicnn.replay import Replay, gradients
+    from minicnn.training.step import Replay, gradients
 
     use(threads)
     place = {"cpu": cpu, "cuda": cuda}[device]()

@@ -121,7 +121,7 @@ def arrays(work: Work, N: int) -> list[np.ndarray]:
 
 def ways_of_minicnn(work: Work, N: int) -> Ways:
     from minicnn import Tensor, ops, optim
-    from minicnn.memory import stored
+    from minicnn.engine.memory import stored
 
     given = [Tensor(a, requires_grad=not (work.images and i == 0)) for i, a in enumerate(arrays(work, N))]
     if work.op == "sgd":

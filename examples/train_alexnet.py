@@ -41,15 +41,15 @@ from minicnn.data import (
 )
 from minicnn.data.listing import changes, listing
 from minicnn.doctor import choose
-from minicnn.interrupt import end_as_ctrl_c, note, say
+from minicnn.engine.tensor import no_grad
 from minicnn.kernels.machine import usable_cores
-from minicnn.log import Log, to_json
 from minicnn.models import RECIPES, VARIANTS, AlexNet, alexnet, recipe_for
 from minicnn.optim import LossScale
-from minicnn.run_folder import Claim, is_fresh, new_run
-from minicnn.scores import evaluate, on_terminal
-from minicnn.tensor import no_grad
-from minicnn.trainer import Stopped, Trainer
+from minicnn.training.interrupt import end_as_ctrl_c, note, say
+from minicnn.training.log import Log, to_json
+from minicnn.training.run_folder import Claim, is_fresh, new_run
+from minicnn.training.scores import evaluate, on_terminal
+from minicnn.training.trainer import Stopped, Trainer
 
 # -- what can be asked -------------------------------------------------------------------------------------------------
 

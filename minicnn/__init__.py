@@ -4,11 +4,12 @@ Five ideas: an array lives somewhere; a kernel is a loop over arrays; an op retu
 carry the gradient back; a tensor remembers the op that made it; a model is a list of layers.
 """
 
-from . import dispatch, models, nn, ops, optim  # noqa: F401 - dispatch: tensors as NumPy meets them
-from .device import cpu, cuda, device, keep_memory
+from . import models, nn, ops, optim
+from .engine.device import cpu, cuda, device, keep_memory
+from .engine.tensor import Tensor, no_grad
 from .gradcheck import GradientError, gradcheck
 from .nn import manual_seed
-from .tensor import Tensor, no_grad
+from .ops import dispatch  # noqa: F401 - tensors as Python's operators and NumPy's functions meet them
 from .trace import trace
 
 __version__ = "0.1.0"

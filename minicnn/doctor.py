@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from .device import cuda, cupy
+from .engine.device import cuda, cupy
 from .kernels import cuda_source, get_num_threads, workspace
 from .kernels.relu import relu
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from minicnn.kernels import sgd as kernels
 
-from .device import Device
-from .memory import batch_last, fitting
-from .settings import flag, real, several, whole
-from .tensor import Tensor
+from .engine.device import Device
+from .engine.memory import batch_last, fitting
+from .engine.settings import flag, real, several, whole
+from .engine.tensor import Tensor
 
 __all__ = ["SGD", "LossScale", "PlateauSchedule", "StepSchedule"]
 

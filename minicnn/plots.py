@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .console import printable
-from .log import Log
+from .training.log import Log
 
 _says = logging.getLogger("matplotlib")
 _level = _says.level

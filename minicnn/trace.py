@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 
 from . import ops
-from .memory import Array
-from .module import Module, watch
-from .tensor import Node, Tensor, watchers
+from .engine.memory import Array
+from .engine.tensor import Node, Tensor, watchers
+from .nn.module import Module, watch
 
 __all__ = ["Step", "trace"]
 

@@ -69,6 +69,8 @@ def house(stem: str, tests: str):
     return slips(f"minicnn/{stem}.py", tests)
 
 
+on_gpus, backward_on_gpus = gpus("engine/device"), gpus("engine/tensor")
+modules = house("nn/module", "test_modules.py")
 COLLISION = ("= for +=", "overlapping windows")
 TERM, BROADCAST, BORDER = "term missing", "broadcast axis not summed", "padded border"
 
@@ -91,14 +93,14 @@ crop_kernel = slips("kernels/crop.py", "test_data_augment.py")
 cuda_crop = cuda("crop.cu", "crop")
 GRAPH = "test_cuda_graph.py::test_"
 PRODUCT, STEPS = f"{GRAPH}a_recorded_product_is_the_product", f"{GRAPH}steps_done_again_are_the_steps_that_were_told"
-graph, replay = slips("kernels/graph.py", PRODUCT), slips("minicnn/replay.py", STEPS)
+graph, replay = slips("kernels/graph.py", PRODUCT), slips("minicnn/training/step.py", STEPS)
 KEPT = "test_tensor.py::test_the_graph_keeps_what_gradients_need_and_nothing_else"
 HALF = "test_alexnet_in_half_precision_is_the_processors_but_for_rounding"
 cuda_loss, cuda_prelude = cuda("cross_entropy.cu", "cross_entropy"), cuda("prelude.cuh")
-tensor, op, memory, mode = (house(name, "test_tensor.py") for name in ("tensor", "op", "memory", "mode"))
-border, arrays = house("op", "test_op.py"), house("memory", "test_memory.py")
-settings = house("settings", "test_settings.py")
-nn, optim = house("nn", "test_nn.py"), house("optim", "test_optim.py")
+tensor, op, memory, mode = (house(f"engine/{name}", "test_tensor.py") for name in ("tensor", "op", "memory", "mode"))
+border, arrays = house("engine/op", "test_op.py"), house("engine/memory", "test_memory.py")
+settings = house("engine/settings", "test_settings.py")
+nn, optim = house("nn/layers", "test_nn.py"), house("optim", "test_optim.py")
 alexnet = house("models/alexnet", "test_alexnet.py")
 BITS = "test_kernels.py::test_results_are_the_same_to_the_last_bit_for_any_number_of_threads"
 TWINS = "test_alexnet.py::test_two_towers_are_one_network_with_groups"
@@ -359,12 +361,12 @@ FAULTS = [
     gpus("models/alexnet")("half precision: not on tower b", "a, b = a.half(), b.half()", "a = a.half()", HALF),
     slips("kernels/__init__.py", "test_cuda_kernels.py")("the door: whole numbers as CuPy hands them over",
           "np.int32(a))", "np.int64(a))"),
-    gpus("op")("GPUs: an op does not enter its device",
+    gpus("engine/op")("GPUs: an op does not enter its device",
                "place as device:", "__import__('contextlib').nullcontext(place) as device:",
                "test_what_is_on_a_device_stays_there"),
-    gpus("tensor")("GPUs: backward does not enter the device", "    with tensor.device:", "    if True:",
+    backward_on_gpus("GPUs: backward does not enter the device", "    with tensor.device:", "    if True:",
                "test_what_is_on_a_device_stays_there"),
-    gpus("tensor")("GPUs: gradients of leaves added on another", "    with leaf.device, _adding:", "    if True:",
+    backward_on_gpus("GPUs: gradients of leaves added on another", "    with leaf.device, _adding:", "    if True:",
                "test_gradients_are_added_where_they_are"),
     gpus("optim")("GPUs: the optimiser does not enter the device", "with parameter.device:", "if True:",
                "test_an_optimiser_steps_on_every_device"),
@@ -372,19 +374,19 @@ FAULTS = [
           "if False:"),
     gpus("ops/conv2d")("GPUs: blocks spread over the host's threads", "forward, like=x)", "forward)",
                "test_a_convolution_in_blocks"),
-    gpus("device")("GPUs: a copy that does not wait for its source", "stream.wait_event(computed)", "pass",
+    on_gpus("GPUs: a copy that does not wait for its source", "stream.wait_event(computed)", "pass",
                "test_there_and_back_with_memory_order_and_gradient"),
-    gpus("device")("GPUs: a source freed before it is copied", f"{QUEUE}.wait_event(copied)", "pass",
+    on_gpus("GPUs: a source freed before it is copied", f"{QUEUE}.wait_event(copied)", "pass",
                "test_what_crosses_is_not_freed_before_it_has_crossed"),
-    gpus("device")("GPUs: a batch used before it arrived", f"{QUEUE}.wait_event(arrival)", "pass",
+    on_gpus("GPUs: a batch used before it arrived", f"{QUEUE}.wait_event(arrival)", "pass",
                "test_batches_come_ahead_in_order_and_whole"),
-    gpus("device")("GPUs: a batch overwritten while it is used", f"beside.wait_event({QUEUE}.record())", "pass",
+    on_gpus("GPUs: a batch overwritten while it is used", f"beside.wait_event({QUEUE}.record())", "pass",
                "test_batches_come_ahead_in_order_and_whole"),
-    gpus("device")("GPUs: the device before is not restored", "        _here.contexts.pop().__exit__(*error)\n", "",
+    on_gpus("GPUs: the device before is not restored", "        _here.contexts.pop().__exit__(*error)\n", "",
                "test_a_device_is_entered_and_the_one_before_restored_also_by_an_exception"),
-    gpus("device")("GPUs: memory order lost on the way", "return inside.get().transpose(axes)", "return inside.get()",
+    on_gpus("GPUs: memory order lost on the way", "return inside.get().transpose(axes)", "return inside.get()",
                "test_there_and_back_with_memory_order_and_gradient"),
-    gpus("device")("GPUs: a copy on the source's device", f"        with self:\n{EMPTY}            stream = ",
+    on_gpus("GPUs: a copy on the source's device", f"        with self:\n{EMPTY}            stream = ",
                    f"        with source:\n{EMPTY}            stream = ",
                "test_there_and_back_with_memory_order_and_gradient"),
     graph("CUDA graph: a product's factors not exchanged", "a.data.ptr, number, lda,\n", "b.data.ptr, number, lda,\n"),
@@ -410,7 +412,7 @@ FAULTS = [
     to_device("to_device: the gradient does not cross back", "cross(gy, device, source)", "gy"),
     to_device("to_device: the ledger forgets", "target] += array.nbytes", "target] = array.nbytes"),
     to_device("to_device: the array is shared", "return target.put(array)", "return array"),
-    house("device", "test_tensor.py")("device: put() changes the memory order",
+    house("engine/device", "test_tensor.py")("device: put() changes the memory order",
                                          'copy(order="K")', 'copy(order="C")'),
     # -- the engine ----------------------------------------------------------------------------------------------------
     tensor("backward: = for += where a tensor is used twice", "flow[x] = flow[x] + part", "flow[x] = part",
@@ -438,19 +440,19 @@ FAULTS = [
     op("op: devices may be mixed", "x.device is not place and x.device != place:", "False:"),
     memory("memory: batch_first turns all round", "array.transpose(-1, *range(array.ndim - 1))", "array.transpose()"),
     memory("memory: any order will do", "array if inside.flags.c_contiguous else", "array if array.ndim else"),
-    house("methods", "test_arithmetic.py")("operators: 2 − x is x − 2", "subtract(other, self)",
+    house("ops/methods", "test_arithmetic.py")("operators: 2 − x is x − 2", "subtract(other, self)",
                                            "subtract(self, other)"),
     house("ops/__init__", "test_reduce.py")("the list: mean is the sum", "from .reduce import max, mean, sum",
                                             "from .reduce import max, sum, sum as mean"),
-    house("protocols", "test_guests.py")("copy: a leaf that takes no gradient", "_become(array, requires_grad)",
+    house("engine/protocols", "test_guests.py")("copy: a leaf that takes no gradient", "_become(array, requires_grad)",
                                          "_become(array, False)"),
-    house("dispatch", "test_guests.py")("NumPy's functions lose gradients", "lost = bool(needing) and",
+    house("ops/dispatch", "test_guests.py")("NumPy's functions lose gradients", "lost = bool(needing) and",
                                         "lost = False and"),
     tensor("writing: a gradient is lost", "if _needs_gradient(value):", "if False:", "test_guests.py"),
     mode("watchers: all threads'", "class PerThread(threading.local)", "class PerThread", "test_guests.py"),
-    house("module", "test_modules.py")("modules in tuples are not found", "not isinstance(value, (str, bytes)",
+    modules("modules in tuples are not found", "not isinstance(value, (str, bytes)",
                                        "not isinstance(value, (str, tuple)"),
-    house("module", "test_modules.py")("what is shared is named twice", "kinds) and id(value) not in seen", "kinds)"),
+    modules("what is shared is named twice", "kinds) and id(value) not in seen", "kinds)"),
     slips("kernels/graph.py", "test_kernels.py::test_a_product_is_spread_over_the_cores")(
         "product: every core has the first rows", "(slice(first, last), slice(None)) if by_rows",
         "(slice(last - first), slice(None)) if by_rows"),
@@ -477,9 +479,9 @@ FAULTS = [
     Fault("towers at once: the graph is remembered by one core and not by the other", "kernels/__init__.py",
           "contextvars.copy_context().run, worker", "contextvars.Context().run, worker",
           "test_nn.py::test_where_nothing_is_remembered_every_core_takes_one_of_the_calls"),
-    Fault("towers at once: where the order counts too", "minicnn/module.py", "if recording() or _watchers or not",
+    Fault("towers at once: where the order counts too", "minicnn/nn/module.py", "if recording() or _watchers or not",
           "if not", "test_nn.py::test_what_is_remembered_or_watched_is_called_in_order"),
-    Fault("towers at once: one after the other", "minicnn/module.py", "not 1 < min", "not 9 < min",
+    Fault("towers at once: one after the other", "minicnn/nn/module.py", "not 1 < min", "not 9 < min",
           "test_nn.py::test_where_nothing_is_remembered_every_core_takes_one_of_the_calls"),
     Fault("over: the last item is left out", "kernels/__init__.py", "items * (i + 1) // parts) for",
           "items * (i + 1) // parts - (i == parts - 1)) for",
@@ -491,7 +493,7 @@ FAULTS = [
           "test_trace.py::test_what_the_graph_keeps_is_let_go_backwards_and_is_what_the_ops_need"),
     Fault("trace: it never ends", "minicnn/trace.py", "watchers.remove(self)", "pass",
           "test_trace.py::test_nothing_is_changed_and_nothing_stays"),
-    Fault("trace: gradients are not told", "minicnn/tensor.py", "watcher.carried(tensor, x, part)", "pass",
+    Fault("trace: gradients are not told", "minicnn/engine/tensor.py", "watcher.carried(tensor, x, part)", "pass",
           "test_trace.py::test_steps_are_told_in_order_with_their_numbers"),
     # -- layers --------------------------------------------------------------------------------------------------------
     nn("Linear without its bias", "alike(self.weight, x), alike(self.bias, x))",

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from minicnn import Tensor, gradcheck, ops
-from minicnn.device import current_device
-from minicnn.op import op as lift
+from minicnn.engine.device import current_device
+from minicnn.engine.op import op as lift
 
 PRECISION = {np.float64: 1e-11, np.float32: 2e-5}  # allowed difference, relative to the largest number that is expected
 

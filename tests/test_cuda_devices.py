@@ -14,11 +14,11 @@ from test_kernels import KERNELS, own
 
 from minicnn import Tensor, cpu, cuda, gradcheck, manual_seed, ops
 from minicnn.data import Loader, Statistics
-from minicnn.device import current_device, home
+from minicnn.engine.device import current_device, home
+from minicnn.engine.memory import batch_last
 from minicnn.kernels import relu
-from minicnn.memory import batch_last
 from minicnn.models import alexnet
-from minicnn.module import watch
+from minicnn.nn.module import watch
 from minicnn.optim import SGD
 
 two_gpus = pytest.mark.two_gpus

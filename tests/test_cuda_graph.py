@@ -17,11 +17,11 @@ from test_trainer import Batches, trainer
 
 from minicnn import Tensor, cpu, cuda, manual_seed, ops
 from minicnn.kernels import graph
-from minicnn.log import Log
 from minicnn.models import alexnet
 from minicnn.nn import Conv2d, Dropout, Flatten, Linear, LocalResponseNorm, MaxPool2d, ReLU, Sequential
 from minicnn.optim import SGD, LossScale
-from minicnn.replay import Replay
+from minicnn.training.log import Log
+from minicnn.training.step import Replay
 
 pytestmark = pytest.mark.usefixtures("gpus")
 

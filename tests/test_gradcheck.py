@@ -5,7 +5,7 @@ import pytest
 from helpers import distinct, normal
 
 from minicnn import GradientError, Tensor, cpu, gradcheck, models, nn, no_grad, ops
-from minicnn.op import op
+from minicnn.engine.op import op
 
 
 def failure(function, *inputs, **options):

@@ -20,7 +20,7 @@ from helpers import agree, distinct, normal
 
 import minicnn
 from minicnn import Tensor, cpu, gradcheck, nn, no_grad, ops, optim
-from minicnn.device import current_device
+from minicnn.engine.device import current_device
 
 
 def parameter(*shape, seed=0):
@@ -422,7 +422,7 @@ def test_each_thread_is_watched_by_itself():
     x, seen = Tensor(normal(3)), []
 
     def other():
-        seen.append(len(list(minicnn.tensor.watchers)))
+        seen.append(len(list(minicnn.engine.tensor.watchers)))
         for _ in range(20):
             nn.ReLU()(x * 2)
 

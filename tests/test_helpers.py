@@ -7,7 +7,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from minicnn import Tensor, ops
-from minicnn.op import op
+from minicnn.engine.op import op
 
 # -- careless ops, and what they say they are --------------------------------------------------------------------------
 

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from minicnn.log import Log, to_json
 from minicnn.plots import draw_curves
+from minicnn.training.log import Log, to_json
 
 ODD = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf, "float32": np.float32(np.nan), "half": np.float16(np.inf)}
 

@@ -180,7 +180,8 @@ if hasattr(os, "process_cpu_count"):
     os.process_cpu_count = os.cpu_count  # as Python 3.13 has it where there is no affinity
 for name in "fcntl", "resource", "pwd", "grp", "termios":
     sys.modules[name] = None
-from minicnn import __main__, checkpoint, data, plots, trainer
+from minicnn import __main__, checkpoint, data, plots
+from minicnn.training import trainer
 folder = data.ImageFolder(sys.argv[1])
 statistics = data.Statistics.of(folder, workers=1)
 with data.Loader(folder, statistics, 3, train=True, workers=1) as loader:

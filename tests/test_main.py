@@ -11,8 +11,8 @@ import pytest
 
 from minicnn import ops
 from minicnn.__main__ import main
+from minicnn.engine.op import op
 from minicnn.gradcheck.suite import CASES, case
-from minicnn.op import op
 
 
 @op

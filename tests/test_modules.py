@@ -11,7 +11,7 @@ import pytest
 from helpers import agree, normal
 
 from minicnn import Tensor, checkpoint, cpu, manual_seed, models, nn, no_grad, ops
-from minicnn.device import current_device
+from minicnn.engine.device import current_device
 from minicnn.optim import SGD
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from test_dropout import dropped
 
 from minicnn import Tensor, cpu, gradcheck, manual_seed, nn, no_grad, ops
-from minicnn.device import current_device
-from minicnn.module import side_by_side
+from minicnn.engine.device import current_device
+from minicnn.nn.module import side_by_side
 
 
 def same(state, other):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minicnn import Tensor, cpu, ops
-from minicnn.op import op
+from minicnn.engine.op import op
 
 pytestmark = pytest.mark.processor
 X = Tensor(np.ones((2, 3), np.float32))

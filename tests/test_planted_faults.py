@@ -51,13 +51,13 @@ assert not seen.exists()
 {}
 assert seen.exists()
 """
-MODULE = 'import minicnn.log; subprocess.run([sys.executable, "-c", "import minicnn.log"])'
+MODULE = 'import minicnn.training.log; subprocess.run([sys.executable, "-c", "import minicnn.training.log"])'
 SCRIPT = 'subprocess.run([sys.executable, sys.argv[1], "an argument"])'
 TEXT = "from pathlib import Path; print(Path(sys.argv[1]).read_text())"
 
 
 @pytest.mark.parametrize(("file", "what", "said"), [
-    ("minicnn/log.py", MODULE, 2), ("examples/train_alexnet.py", SCRIPT, 1), ("kernels/relu.cu", TEXT, 1)])
+    ("minicnn/training/log.py", MODULE, 2), ("examples/train_alexnet.py", SCRIPT, 1), ("kernels/relu.cu", TEXT, 1)])
 def test_what_is_planted_is_seen_here_and_in_what_is_started(file, what, said, tmp_path):
     before = (HOUSE / file).read_bytes()
     text = "print('planted')"

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from minicnn import plots
-from minicnn.log import Log
+from minicnn.training.log import Log
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minicnn.log import Log
 from minicnn.plots import draw_curves, draw_gradcheck, draw_predictions
+from minicnn.training.log import Log
 
 NAMES = ["ca$$h", "a$_$b", r"\frac{", "x_{^", "$", "größe", "犬と猫", "\U0001f408", "\udce9t\udce9", "a\nb", "\x1b[31m",
          "-rf", "x" * 240, " ", "é", "%s{}"]  # fmt: skip

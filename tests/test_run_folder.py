@@ -8,10 +8,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from minicnn import run_folder
-from minicnn.run_folder import Busy, Claim, is_fresh, new_run
+from minicnn.training import run_folder
+from minicnn.training.run_folder import Busy, Claim, is_fresh, new_run
 
-HOLD = "import sys; from minicnn.run_folder import Claim; Claim(sys.argv[1]).__enter__(); print(1, flush=True); input()"
+HOLD = ("import sys; from minicnn.training.run_folder import Claim; Claim(sys.argv[1]).__enter__(); "
+        "print(1, flush=True); input()")
 
 
 @pytest.mark.parametrize("end", ["kill", "terminate"])

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from minicnn.settings import axes, axis, flag, real, several, whole
+from minicnn.engine.settings import axes, axis, flag, real, several, whole
 
 NOT_WHOLE = [
     1.0, 2.5, np.float32(1), True, False, np.True_, np.array(True), "1", b"1", None, 1j, [1], (1,), {}, {1}, range(1),

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis.extra.numpy import array_shapes
 
 from minicnn import Tensor, cpu, device, gradcheck, no_grad, ops
-from minicnn.device import current_device
-from minicnn.memory import batch_first, batch_last, rows, stored
-from minicnn.op import as_tensor, op
+from minicnn.engine.device import current_device
+from minicnn.engine.memory import batch_first, batch_last, rows, stored
+from minicnn.engine.op import as_tensor, op
 
 
 def parameter(*shape, seed=0):

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis.extra.numpy import array_shapes
 
 from minicnn import Tensor, cpu, gradcheck, ops
-from minicnn.device import current_device
-from minicnn.op import as_tensor
+from minicnn.engine.device import current_device
+from minicnn.engine.op import as_tensor
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from PIL import Image
 
 import minicnn
 from minicnn import Tensor, cpu, models, ops
-from minicnn.tensor import watchers
+from minicnn.engine.tensor import watchers
 
 
 def step_of(net, batch=2):

@@ -20,8 +20,8 @@ from PIL import Image
 
 from minicnn import checkpoint
 from minicnn.data import BadPicture, built_in_set
-from minicnn.log import Log
-from minicnn.run_folder import Claim
+from minicnn.training.log import Log
+from minicnn.training.run_folder import Claim
 
 SCRIPT = Path(__file__).parent.parent / "examples" / "train_alexnet.py"
 NARROW = ["--width", "0.05", "--batch-size", "4", "--workers", "0", "--recipe", "small"]
@@ -421,7 +421,7 @@ def test_an_output_that_nobody_takes_loses_nothing(whole, pictures, tmp_path, ou
     run = tmp_path / "run"
     code = f"""if True:
         import os, runpy, sys
-        from minicnn import trainer
+        from minicnn.training import trainer
         def say(text, real=trainer.say):
             if text.startswith("epoch 1/3: "):
                 read, write = os.pipe()

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from minicnn import checkpoint, manual_seed, no_grad
-from minicnn.diagnosis import first_not_finite
-from minicnn.log import Log
 from minicnn.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential
 from minicnn.optim import SGD, LossScale, PlateauSchedule, StepSchedule
-from minicnn.scores import Scores, evaluate
-from minicnn.trainer import Diverged, Stopped, Trainer
+from minicnn.training.diagnosis import first_not_finite
+from minicnn.training.log import Log
+from minicnn.training.scores import Scores, evaluate
+from minicnn.training.trainer import Diverged, Stopped, Trainer
 
 CLASSES = 3
 
@@ -515,7 +515,8 @@ def test_the_place_counts_pictures_that_could_not_be_read(tmp_path):
 def test_the_best_is_the_first_of_those_that_were_best(tmp_path, monkeypatch):
     hits, told, kept = [4, 3, 4, 7, 7, 5], [], []
     schedule = StepSchedule(0.01)
-    monkeypatch.setattr("minicnn.trainer.evaluate", lambda *given: Scores(10, 5.0, hits[run.progress.epoch], 9))
+    monkeypatch.setattr("minicnn.training.trainer.evaluate",
+                        lambda *given: Scores(10, 5.0, hits[run.progress.epoch], 9))
     monkeypatch.setattr(schedule, "epoch_ended", told.append)
     run = trainer(tmp_path / "run", schedule=schedule)
     for epoch in range(1, 7):
@@ -536,7 +537,7 @@ def test_none_is_kept_where_none_is_wanted(tmp_path):
 def test_minutes_are_minutes(tmp_path, monkeypatch):
     clock, saves = itertools.count(step=7), []
     run = trainer(tmp_path / "run", Batches(batches=40), save_minutes=1)
-    monkeypatch.setattr("minicnn.trainer.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("minicnn.training.trainer.time.monotonic", lambda: next(clock))
     save = run.save
     monkeypatch.setattr(run, "save", lambda *also, **names: (saves.append(run.progress.batch), save(*also, **names)))
     run.fit(1)
@@ -569,7 +570,7 @@ def test_infinity_is_no_loss(tmp_path, monkeypatch):
     with pytest.raises(Diverged, match="the loss is inf at step 1"):
         run.fit(1)
     run = trainer(tmp_path / "run")
-    monkeypatch.setattr("minicnn.trainer.evaluate", lambda *given: Scores(10, math.inf, 10, 10))
+    monkeypatch.setattr("minicnn.training.trainer.evaluate", lambda *given: Scores(10, math.inf, 10, 10))
     with pytest.raises(Diverged, match="the validation loss is inf after step 5"):
         run.fit(1)
     assert run.progress.best == -1

@@ -17,7 +17,7 @@ with app.setup:
     from page import attempt, figure, picture, say, table
 
     from minicnn import Tensor, gradcheck, no_grad, ops, trace
-    from minicnn.op import op
+    from minicnn.engine.op import op
 
 
 @app.cell
@@ -378,7 +378,7 @@ def _():
     say("""
         ## What minicnn has beyond this
 
-        `minicnn/tensor.py` has the same loop, the same dictionary and the same heap. Around them:
+        `minicnn/engine/tensor.py` has the same loop, the same dictionary and the same heap. Around them:
 
         - **Arrays.** What an array sends back must have the shape of what it reaches (chapter 3), and an error says
           where it has not.

@@ -13,8 +13,8 @@ with app.setup:
     from page import attempt, figure, picture, say, table
 
     from minicnn import Tensor, cpu, gradcheck, manual_seed, nn, ops
+    from minicnn.engine.tensor import watchers
     from minicnn.models import alexnet
-    from minicnn.tensor import watchers
 
     TOWERS = (cpu(0), cpu(1))
     CLASSES = 10

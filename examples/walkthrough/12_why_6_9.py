@@ -19,7 +19,7 @@ with app.setup:
 
     from minicnn import Tensor, gradcheck, manual_seed, nn, no_grad, ops, optim
     from minicnn.models import RECIPES, alexnet
-    from minicnn.trainer import PLATEAU, Diverged, Trainer
+    from minicnn.training.trainer import PLATEAU, Diverged, Trainer
 
 
 @app.cell

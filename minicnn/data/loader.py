@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..device import Device, cpu
+from ..engine.device import Device, cpu
 from .augment import CENTRE, draw, views
 from .folder import DataError, ImageFolder
 from .picture import SIDE, BadPicture, read_picture

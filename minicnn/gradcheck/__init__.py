@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..mode import grad_mode
-from ..module import Module
-from ..settings import real, whole
+from ..engine.mode import grad_mode
+from ..engine.settings import real, whole
+from ..nn.module import Module
 from .check import Check, Report
 from .error import GradientError
 from .subject import named, of_arrays, of_tensors

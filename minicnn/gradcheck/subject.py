@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..device import Device, cpu
-from ..memory import Array, stored
-from ..module import Module
-from ..tensor import GradientShapeError, Tensor, no_grad
+from ..engine.device import Device, cpu
+from ..engine.memory import Array, stored
+from ..engine.tensor import GradientShapeError, Tensor, no_grad
+from ..nn.module import Module
 from .error import misshapen, plain
 
 __all__ = ["Input", "Subject", "of_arrays", "of_tensors"]

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from .. import nn, ops
-from ..device import Device, cpu
+from ..engine.device import Device, cpu
+from ..engine.tensor import Tensor
 from ..models import alexnet
-from ..tensor import Tensor
 from . import GradientError, Report, gradcheck
 
 __all__ = ["CASES", "Case", "full_alexnet", "table"]

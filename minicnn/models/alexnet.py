@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from .. import nn
-from ..device import Device, cpu
-from ..module import side_by_side
-from ..op import as_tensor
+from ..engine.device import Device, cpu
+from ..engine.op import as_tensor
+from ..engine.settings import flag, real, whole
+from ..engine.tensor import Tensor
+from ..nn.layers import draw_key
+from ..nn.module import side_by_side
 from ..ops import concatenate
-from ..settings import flag, real, whole
-from ..tensor import Tensor
 
 __all__ = ["VARIANTS", "AlexNet", "alexnet"]
 
@@ -92,7 +93,7 @@ class AlexNet(nn.Module):
                              "half out, or give devices that are GPUs")
         self.variant, self.classes, self.devices, self.width = variant, classes, devices, width
         self.inverted_dropout, self.half = inverted, half
-        keys = [nn.draw_key(), nn.draw_key()]
+        keys = [draw_key(), draw_key()]
         self.a, self.b = (Tower(tower(i, width, inverted=inverted, keys=keys, **VARIANTS[variant])) for i in (0, 1))
         self.fc8 = nn.Linear(2 * self.b.rows()[-1].layers[0].weight.shape[0], classes)
         self.a.to(devices[0])

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..engine.tensor import Tensor, no_grad
 from ..nn import Conv2d, Linear, Module, initialise, watch
 from ..optim import SGD, PlateauSchedule, StepSchedule
-from ..tensor import Tensor, no_grad
 
 __all__ = ["RECIPES", "Recipe", "recipe_for"]
 

@@ -3,7 +3,8 @@
 Shapes: N images, C channels, H × W pixels in; K kernels of R × S; P × Q pixels out.
 Tensors x w b y; gradients of the loss gx gw gb gy.
 
-This list is all there is to register; ``methods.py`` makes operators and methods of them.
+This list is all there is to register; ``methods.py`` makes operators and methods of them, and ``dispatch.py`` is what
+NumPy's functions do with tensors.
 """
 
 from .arithmetic import add, divide, exp, log, multiply, negative, power, sigmoid, subtract, tanh

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..memory import Array
-from ..op import exactly, op
+from ..engine.memory import Array
+from ..engine.op import exactly, op
 from .reduce import total
 
 __all__ = ["add", "divide", "exp", "log", "multiply", "negative", "power", "sigmoid", "subtract", "tanh"]

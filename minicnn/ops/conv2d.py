@@ -8,9 +8,9 @@ from minicnn.kernels import cut, over, workspace
 from minicnn.kernels.graph import matmul
 from minicnn.kernels.im2col import col2im, im2col
 
-from ..memory import Array, batch_first, batch_last
-from ..op import op
-from ..settings import whole
+from ..engine.memory import Array, batch_first, batch_last
+from ..engine.op import op
+from ..engine.settings import whole
 from .window import Padding, Pair, Windows
 
 __all__ = ["conv2d"]

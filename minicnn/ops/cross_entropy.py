@@ -7,9 +7,9 @@ import numpy as np
 from minicnn.kernels import cross_entropy as kernels
 from minicnn.kernels.graph import recording
 
-from ..memory import Array, rows
-from ..op import op
-from ..settings import axis as axis_of
+from ..engine.memory import Array, rows
+from ..engine.op import op
+from ..engine.settings import axis as axis_of
 from .reduce import total
 
 __all__ = ["cross_entropy", "log_softmax", "softmax"]

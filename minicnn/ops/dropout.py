@@ -6,9 +6,9 @@ import numpy as np
 
 from minicnn.kernels import dropout as kernels
 
-from ..memory import Array, batch_last
-from ..op import op
-from ..settings import flag, real, whole
+from ..engine.memory import Array, batch_last
+from ..engine.op import op
+from ..engine.settings import flag, real, whole
 
 __all__ = ["dropout"]
 

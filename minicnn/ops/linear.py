@@ -6,8 +6,8 @@ import numpy as np
 
 from minicnn.kernels.graph import matmul as product
 
-from ..memory import Array
-from ..op import exactly, one_type, op
+from ..engine.memory import Array
+from ..engine.op import exactly, one_type, op
 from .arithmetic import summed_to
 from .reduce import total
 

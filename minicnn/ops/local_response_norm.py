@@ -6,9 +6,9 @@ import numpy as np
 
 from minicnn.kernels import local_response_norm as kernels
 
-from ..memory import Array, rows
-from ..op import op
-from ..settings import real, whole
+from ..engine.memory import Array, rows
+from ..engine.op import op
+from ..engine.settings import real, whole
 
 __all__ = ["local_response_norm"]
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from minicnn.kernels import max_pool2d as kernels
 
-from ..memory import Array, batch_first, batch_last
-from ..op import op
+from ..engine.memory import Array, batch_first, batch_last
+from ..engine.op import op
 from .window import Padding, Pair, Windows
 
 __all__ = ["max_pool2d"]

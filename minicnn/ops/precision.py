@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ..memory import Array
-from ..op import op
+from ..engine.memory import Array
+from ..engine.op import op
 
 __all__ = ["float", "half"]
 

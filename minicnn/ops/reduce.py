@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from ..memory import Array
-from ..op import exactly, op
-from ..settings import axes as axes_of
-from ..settings import flag
+from ..engine.memory import Array
+from ..engine.op import exactly, op
+from ..engine.settings import axes as axes_of
+from ..engine.settings import flag
 
 __all__ = ["max", "mean", "sum"]
 

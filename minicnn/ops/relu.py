@@ -6,8 +6,8 @@ import numpy as np
 
 from minicnn.kernels import relu as kernels
 
-from ..memory import Array, rows
-from ..op import op
+from ..engine.memory import Array, rows
+from ..engine.op import op
 
 __all__ = ["relu"]
 

@@ -7,12 +7,12 @@ import numpy as np
 
 from minicnn.kernels import add_at
 
-from ..memory import Array, array_of, batch_first, batch_last
-from ..op import op
-from ..settings import OutOfRange, several, shown, whole
-from ..settings import axes as axes_of
-from ..settings import axis as axis_of
-from ..tensor import Tensor
+from ..engine.memory import Array, array_of, batch_first, batch_last
+from ..engine.op import op
+from ..engine.settings import OutOfRange, several, shown, whole
+from ..engine.settings import axes as axes_of
+from ..engine.settings import axis as axis_of
+from ..engine.tensor import Tensor
 
 __all__ = ["concatenate", "flatten", "getitem", "reshape", "transpose"]
 

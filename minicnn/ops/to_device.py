@@ -2,11 +2,11 @@
 
 from collections import Counter
 
-from ..device import Device
-from ..memory import Array
-from ..op import remember
-from ..settings import shown
-from ..tensor import Tensor
+from ..engine.device import Device
+from ..engine.memory import Array
+from ..engine.op import remember
+from ..engine.settings import shown
+from ..engine.tensor import Tensor
 
 __all__ = ["ledger", "to_device"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Any, NamedTuple
 
-from ..settings import several, shown, whole
+from ..engine.settings import several, shown, whole
 
 __all__ = ["Padding", "Pair", "Windows", "pair", "sides"]
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from . import ops
-from .memory import stored
-from .protocols import Protocols
-from .settings import axes, flag
-from .settings import axis as one_axis
-from .tensor import Tensor, wrap
+from .. import ops
+from ..engine.memory import stored
+from ..engine.protocols import Protocols
+from ..engine.settings import axes, flag
+from ..engine.settings import axis as one_axis
+from ..engine.tensor import Tensor, wrap
 
 __all__ = ["Methods", "asked"]
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from minicnn.kernels import cores, over
 
-from .device import Device
-from .memory import fitting
-from .mode import PerThread, no_grad, recording
-from .settings import flag, several, shown, whole
-from .tensor import Tensor
+from ..engine.device import Device
+from ..engine.memory import fitting
+from ..engine.mode import PerThread, no_grad, recording
+from ..engine.settings import flag, several, shown, whole
+from ..engine.tensor import Tensor
 
 __all__ = ["Module", "side_by_side", "watch"]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from . import ops
+from .. import ops
+from ..engine.settings import flag, real, whole
+from ..engine.tensor import Tensor, no_grad
+from ..ops.window import Padding, Pair, own, pair, sides
 from .module import Module, watch
-from .ops.window import Padding, Pair, own, pair, sides
-from .settings import flag, real, whole
-from .tensor import Tensor, no_grad
 
 __all__ = [
     "Conv2d", "Dropout", "Flatten", "Linear", "LocalResponseNorm", "MaxPool2d", "Module", "ReLU", "Sequential",

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.tensor import Tensor, no_grad
+from ..nn.module import Module, watch
 from .interrupt import note
-from .module import Module, watch
-from .tensor import Tensor, no_grad
 
 __all__ = ["PLATEAU", "Plateau", "first_not_finite"]
 

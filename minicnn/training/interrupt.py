@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from .console import printable
+from ..console import printable
 
 __all__ = ["Stop", "end_as_ctrl_c", "note", "say"]
 

@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from . import checkpoint
+from .. import checkpoint
+from ..engine.settings import whole
+from ..engine.tensor import Tensor, no_grad
+from ..nn.module import Module
+from ..optim import SGD, LossScale, PlateauSchedule, StepSchedule
 from .diagnosis import PLATEAU, Plateau, first_not_finite
 from .interrupt import Stop, say
 from .log import Log
-from .module import Module
-from .optim import SGD, LossScale, PlateauSchedule, StepSchedule
-from .replay import Replay, gradients
 from .run_folder import Busy, Claim
 from .scores import Loader, Scores, as_loader, evaluate, on_terminal
-from .settings import whole
-from .tensor import Tensor, no_grad
+from .step import Replay, gradients
 
 __all__ = ["PLATEAU", "Diverged", "Progress", "Stopped", "Trainer"]
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from minicnn.kernels.graph import recorded
 
-from .module import Module
-from .ops import cross_entropy
-from .optim import SGD
-from .tensor import Tensor
+from ..engine.tensor import Tensor
+from ..nn.module import Module
+from ..ops import cross_entropy
+from ..optim import SGD
 
 __all__ = ["Replay", "gradients"]
 

@@ -12,10 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from .device import Device
-from .module import Module
-from .ops import cross_entropy
-from .tensor import no_grad
+from ..engine.device import Device
+from ..engine.tensor import no_grad
+from ..nn.module import Module
+from ..ops import cross_entropy
 
 __all__ = ["Loader", "Scores", "as_loader", "evaluate", "on_terminal"]
 

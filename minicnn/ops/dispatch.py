@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from . import ops
+from .. import ops
+from ..engine.mode import recording
+from ..engine.tensor import Tensor
 from .methods import Methods, asked
-from .mode import recording
-from .tensor import Tensor
 
 __all__: list[str] = []
 

@@ -1,0 +1,20 @@
+"""Layers, and what is made of them. A layer is anything that can be called on a tensor."""
+
+from .layers import (
+    Conv2d,
+    Dropout,
+    Flatten,
+    Linear,
+    LocalResponseNorm,
+    MaxPool2d,
+    ReLU,
+    Sequential,
+    initialise,
+    manual_seed,
+)
+from .module import Module, watch
+
+__all__ = [
+    "Conv2d", "Dropout", "Flatten", "Linear", "LocalResponseNorm", "MaxPool2d", "Module", "ReLU", "Sequential",
+    "initialise", "manual_seed", "watch",
+]  # fmt: skip
