@@ -113,7 +113,7 @@ def matrix_product(threads: int, device: str, half: bool = False) -> Callable[[]
 
 def copy(threads: int, device: str) -> Callable[[], Any]:
     """From one array to another, each far too large for a cache: the memory's own rate."""
-    from minicnn import kernels
+    from minicnn.kernels.cores import parallel_for
 
     use(threads)
     a = np.zeros(COPIED[device] // 4, np.float32)
@@ -126,7 +126,7 @@ def copy(threads: int, device: str) -> Callable[[], Any]:
     def part(first: int, last: int) -> None:
         b[first:last] = a[first:last]
 
-    return lambda: kernels.over(a.size, part, like=a)
+    return lambda: part(0, a.size) if device == "cuda" else parallel_for(a.size, part)
 
 
 def processor() -> str:

@@ -3,12 +3,21 @@
 The maximum is taken off first, so that nothing overflows.
 """
 
+from typing import Any
+
 import numpy as np
 
 from . import kernel
+from .cuda_graph import capturing
 
 
-@kernel
+def outside(labels: Any, classes: int) -> bool:
+    """Whether a label is none of 0 … classes − 1. While a CUDA graph is captured nothing can be asked: then who
+    captures has looked, on the host."""
+    return not capturing() and bool(((labels < 0) | (labels >= classes)).any())  # a GPU is asked once
+
+
+@kernel(axes=(1,))
 def cross_entropy(first, last, y, loss, x, labels):
     K = x.shape[0]
     top = x[0, first:last].copy()
@@ -28,7 +37,7 @@ def cross_entropy(first, last, y, loss, x, labels):
         loss[n] = np.log(total[n - first]) - (x[labels[n], n] - top[n - first])
 
 
-@kernel
+@kernel(axes=(1,))
 def cross_entropy_backward(first, last, gx, y, labels, gy):
     # gx = (y − 1 at the label) · gy / N, where gy is the gradient of the mean over the images
     K, N = y.shape

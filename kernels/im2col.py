@@ -9,7 +9,7 @@ at once.
 from . import FEW, kernel
 
 
-@kernel
+@kernel(axes=(0, 1))
 def im2col(first, last, columns, x, start, Q, down, right, top, left):
     _, R, S, positions, N = columns.shape
     _, H, W, _ = x.shape

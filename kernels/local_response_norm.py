@@ -14,12 +14,12 @@ from . import kernel
 RUN = 512
 
 
-@kernel
+@kernel(axes=(1,))
 def local_response_norm(first, last, y, x, half, alpha, beta, k):
-    C, positions = x.shape
+    C = x.shape[0]
     d = np.empty(RUN, x.dtype)
-    for run in range(first, last):
-        start, stop = run * RUN, min(run * RUN + RUN, positions)
+    for start in range(first, last, RUN):
+        stop = min(start + RUN, last)
         for c in range(C):
             here, result = x[c, start:stop], y[c, start:stop]  # rows, whose loops compile to vector instructions
             d[:] = k
@@ -35,14 +35,14 @@ def local_response_norm(first, last, y, x, half, alpha, beta, k):
                     result[i] = here[i] * d[i] ** -beta
 
 
-@kernel
+@kernel(axes=(1,))
 def local_response_norm_backward(first, last, gx, gy, x, half, alpha, beta, k, twice_alpha_beta):
     # gx[c] = gy[c] / d[c]^β − 2αβ x[c] Σ gy[j] y[j] / d[j]    over the channels j whose window holds c
-    C, positions = x.shape
+    C = x.shape[0]
     d = np.empty(RUN, x.dtype)
     share = np.empty((C, RUN), x.dtype)  # 2αβ gy[j] y[j] / d[j]
-    for run in range(first, last):
-        start, stop = run * RUN, min(run * RUN + RUN, positions)
+    for start in range(first, last, RUN):
+        stop = min(start + RUN, last)
         for c in range(C):
             here, above, result = x[c, start:stop], gy[c, start:stop], gx[c, start:stop]
             mine = share[c]

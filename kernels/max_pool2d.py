@@ -9,7 +9,7 @@ import numpy as np
 from . import FEW, kernel
 
 
-@kernel
+@kernel(axes=(0, 1))
 def max_pool2d(first, last, y, winner, x, R, S, down, right, top, left):
     H, W, N = x.shape[1], x.shape[2], x.shape[3]
     P, Q = y.shape[1], y.shape[2]

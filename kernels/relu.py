@@ -1,4 +1,4 @@
-"""ReLU, forwards and backwards, over arrays seen as (items, size)."""
+"""ReLU, forwards and backwards, over arrays seen as matrices."""
 
 from . import kernel
 

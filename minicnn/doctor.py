@@ -15,7 +15,8 @@ from functools import partial
 import numpy as np
 
 from .engine.device import cuda, cupy
-from .kernels import cuda_source, get_num_threads, workspace
+from .kernels import cuda_source, get_num_threads
+from .kernels.convolution import room
 from .kernels.relu import relu
 
 __all__ = ["Finding", "choose", "examine", "report"]
@@ -94,7 +95,7 @@ def first_line(error: Exception) -> str:
 def processor() -> str:
     x = np.arange(-2.0, 3.0, dtype=np.float32).reshape(1, 5)
     y = np.empty_like(x)
-    relu(1, y, x)
+    relu(y, x)
     if y.sum() != 3:
         raise Trouble(f"a kernel computed {y.sum()}, not 3", REMEDIES["processor"])
     return f"{get_num_threads()} cores, Numba {sys.modules['numba'].__version__}"
@@ -166,7 +167,7 @@ def kernels(i: int) -> str:
     with cuda(i) as device:
         x = device.put(np.arange(-2.0, 3.0, dtype=np.float32).reshape(1, 5))
         y = np.empty_like(x)
-        relu(1, y, x)
+        relu(y, x)
         found = device.numpy((y + 1).sum())
     if found != 8:
         raise Trouble(f"they computed {found}, not 8", LOG)
@@ -191,7 +192,7 @@ def need(batch_size: int) -> int:
 def memory(i: int, batch_size: int, count: int) -> str:
     with cuda(i) as device:
         free = cupy().cuda.Device(i).mem_info[0]
-        columns = min(workspace(device.put(np.zeros(1))), batch_size * COLUMNS)
+        columns = min(room(device.put(np.zeros(1)))[0], batch_size * COLUMNS)
     share = need(batch_size) // (2 if count > 1 else 1) + columns
     text = (f"{free / 1e9:.1f} GB free, AlexNet at batch {batch_size} takes about {share / 1e9:.1f}"
             + " here, half of it" * (count > 1))

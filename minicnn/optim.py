@@ -76,7 +76,7 @@ class SGD:
                 flat = [batch_last(a).reshape(-1)
                         for a in (parameter.writable(), self.velocity[name].writable(), gradient.data)]
                 # rate · decay and rate · ∂L/∂w are meant; a scale that is a power of two costs no rounding
-                kernels.sgd(-(-parameter.size // kernels.RUN), *flat, rate / loss_scale, float(self.momentum),
+                kernels.sgd(*flat, rate / loss_scale, float(self.momentum),
                             decay * loss_scale)
 
     def gradient_norm(self) -> float:

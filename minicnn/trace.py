@@ -26,8 +26,9 @@ import numpy as np
 
 from . import ops
 from .engine.memory import Array
-from .engine.tensor import Node, Tensor, watchers
-from .nn.module import Module, watch
+from .engine.observers import Observer, observers
+from .engine.tensor import Node, Tensor
+from .nn.module import Module
 
 __all__ = ["Step", "trace"]
 
@@ -69,7 +70,7 @@ class Step:
     picture: str = ""  # a PNG, in base64
 
 
-class trace:
+class trace(Observer):
     """``with trace() as t:`` records what ops and ``backward()`` do; ``t.steps`` are the steps.
 
     model: gives the layers and parameters their names. What was computed before is known by its name and shape alone.
@@ -84,7 +85,6 @@ class trace:
                             "nothing")
         self._names = {id(module): name for name, module in model.named_modules()} if model is not None else {}
         self._leaves = {id(p): name for name, p in model.named_parameters()} if model is not None else {}
-        self._layers = watch(self._called)
         self._nodes: dict[int, int] = {}  # of what was made, by its age, which nothing else has
         self._layer: dict[int, str] = {}  # of a node
         self._kept: dict[int, list[int]] = {}  # what a node keeps: pieces of memory
@@ -92,18 +92,16 @@ class trace:
         self._bytes: dict[int, int] = {}
 
     def __enter__(self) -> trace:
-        watchers.append(self)
-        self._layers.__enter__()
+        observers.append(self)
         self._clock, self._moved = time.perf_counter(), ops.ledger.total()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        watchers.remove(self)
-        self._layers.__exit__(*error)
+        observers.remove(self)
 
     # -- what the engine tells -----------------------------------------------------------------------------------------
 
-    def made(self, op: str, result: Tensor, inputs: list[Tensor]) -> None:
+    def op_done(self, op: str, result: Tensor, inputs: list[Tensor]) -> None:
         """An op computed ``result``."""
         known = [self._nodes.get(x.node.age, -1) for x in inputs]
         node = self._number(result.node)
@@ -118,13 +116,13 @@ class trace:
             self._held[piece] += 1
             self._kept.setdefault(node, []).append(piece)
 
-    def carried(self, result: Node | Tensor, x: Node | Tensor, gradient: Array) -> None:
+    def gradient_done(self, result: Node | Tensor, x: Node | Tensor, gradient: Array) -> None:
         """A gradient came from ``result`` to its input x."""
         to = self._number(x) if x.made_by else -1
         step = self._step("backward", result.made_by, self._number(result), [to], gradient, x)
         step.name = self._leaves.get(id(x)) or self._layer.get(step.node, "")
 
-    def freed(self, result: Node | Tensor) -> None:
+    def graph_freed(self, result: Node | Tensor) -> None:
         """The graph let go of what the gradients of ``result`` needed."""
         for piece in self._kept.pop(self._number(result), []):
             self._held[piece] -= 1
@@ -132,7 +130,8 @@ class trace:
                 self.steps[-1].freed += self._bytes[piece]
                 del self._held[piece]
 
-    def _called(self, layer: Module, result: Tensor) -> None:
+    def layer_done(self, layer: Module, result: Tensor) -> None:
+        """The layer whose ops are the last steps gives them its name."""
         last = self.steps[-1] if self.steps else None
         if last and last.node == self._nodes.get(result.node.age) and not last.name and not list(layer.children()):
             last.name = self._layer[last.node] = self._names.get(id(layer), type(layer).__name__)

@@ -17,7 +17,7 @@ CONVOLUTIONS = {  # padding: three zeros to the right and below make 55 places o
     "conv5": {"padding": 1, "groups": 2},
 }
 POOLED = ["conv1", "conv2", "conv5"]
-NORMALISED = {variant: [f"conv{block}" for block in settings["norm_after"]] for variant, settings in VARIANTS.items()}
+NORMALISED = {variant: list(settings["norm_after"]) for variant, settings in VARIANTS.items()}
 
 
 def double(model):

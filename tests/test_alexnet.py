@@ -1,7 +1,10 @@
 """AlexNet: its figures, its two towers against one network with groups, and its gradient as a whole."""
 
 import re
+import threading
+import time
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -96,7 +99,7 @@ def test_what_crosses_between_the_towers_is_60_mb_a_step_of_128():
             crossed[names[layer]] += ops.ledger.total() - crossed.total()
 
     ops.ledger.clear()
-    with nn.watch(see):
+    with nn.forward_hook(see):
         loss = ops.cross_entropy(net(images), labels)
     both_ways = {"conv3": 128 * 13 * 13, "fc6": 128 * 6 * 6, "fc7": 2048}  # numbers of one image
     expected = {name: 2 * numbers for name, numbers in both_ways.items()} | {"fc8": 2048}
@@ -106,6 +109,64 @@ def test_what_crosses_between_the_towers_is_60_mb_a_step_of_128():
     back = {way: total - forward[way] for way, total in ops.ledger.items()}
     assert back == {(target, source): total for (source, target), total in forward.items()}
     assert round(ops.ledger.total() * 128 / 2 / 1e6, 1) == 60.0
+
+
+class Where(nn.Module):
+    """Tells in which thread it was called, and whether a graph grows there."""
+
+    def __init__(self):
+        self.seen = []
+
+    def forward(self, x):
+        self.seen.append((threading.get_ident(), (x * 2).requires_grad))
+        self.others.wait(10)  # until the other one was called too, or else in vain
+        return x
+
+
+def with_two_looked_at():
+    net = alexnet(classes=10, width=1 / 32)
+    a, b = Where(), Where()
+    net.a.conv1.layers.append(a)
+    net.b.conv1.layers.append(b)
+    return net, a, b
+
+
+@pytest.mark.processor
+@pytest.mark.parametrize("count, together", [(1, False), (2, True), (3, False)])
+def test_where_no_graph_grows_every_core_takes_a_tower(count, together, threads):
+    threads(count)
+    net, a, b = with_two_looked_at()
+    images, _ = batch(1, np.float32)
+    a.others = b.others = threading.Barrier(2 if together else 1)
+    with no_grad():
+        net(images)
+    assert len({thread for thread, _ in a.seen + b.seen}) == 1 + together
+    assert not any(grows for _, grows in a.seen + b.seen)
+
+
+@pytest.mark.processor
+def test_where_a_graph_grows_or_a_hook_looks_on_the_towers_come_in_order(threads):
+    threads(2)
+    net, a, b = with_two_looked_at()
+    images, _ = batch(1, np.float32)
+    a.others = b.others = SimpleNamespace(wait=lambda limit: time.sleep(0.05))  # long enough to be overtaken
+    net(images)
+    with no_grad(), nn.forward_hook(lambda layer, y: None):
+        net(images)
+    assert {thread for thread, _ in a.seen + b.seen} == {threading.get_ident()}
+
+
+@pytest.mark.processor
+@pytest.mark.parametrize("devices", [(cpu(0), cpu(0)), (cpu(0), cpu(1))])
+def test_the_batch_is_copied_once(devices):
+    net, (images, _) = alexnet(classes=10, width=1 / 32, devices=devices), batch(2, np.float32)
+    first, met = {net.a.conv1.layers[0]: 0, net.b.conv1.layers[0]: 1}, {}
+    for layer in first:
+        layer.forward = lambda x, layer=layer, forward=layer.forward: [met.update({first[layer]: x}), forward(x)][1]
+    net(images)
+    assert [met[i].device for i in (0, 1)] == list(devices)
+    assert np.shares_memory(met[0].data, met[1].data)
+    assert not np.shares_memory(met[0].data, images), "who gave them may write to them"
 
 
 # -- two towers are one network with groups --------------------------------------------------------------------------

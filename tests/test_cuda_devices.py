@@ -1,7 +1,6 @@
 """Tensors on GPUs. Where there are none they are a stand-in's (cupy_stand_in.py), which sees what GPUs would not say:
 nothing here then ran on a GPU."""
 
-import importlib
 import math
 
 import numpy as np
@@ -16,9 +15,9 @@ from minicnn import Tensor, cpu, cuda, gradcheck, manual_seed, ops
 from minicnn.data import Loader, Statistics
 from minicnn.engine.device import current_device, home
 from minicnn.engine.memory import batch_last
-from minicnn.kernels import relu
+from minicnn.kernels import convolution, relu
 from minicnn.models import alexnet
-from minicnn.nn.module import watch
+from minicnn.nn import forward_hook
 from minicnn.optim import SGD
 
 two_gpus = pytest.mark.two_gpus
@@ -89,7 +88,7 @@ def test_what_crosses_is_not_freed_before_it_has_crossed():
 @two_gpus
 def test_a_convolution_in_blocks(monkeypatch):
     """The host's other threads know nothing of the device that this one has entered."""
-    monkeypatch.setattr(importlib.import_module("minicnn.ops.conv2d"), "workspace", lambda like, shared=False: 500)
+    monkeypatch.setattr(convolution, "room", lambda like: (500, 500, 1))
     x, w = normal(2, 3, 6, 6), normal(4, 3, 3, 3)
     found = [Tensor(a, requires_grad=True, device=cuda(1)) for a in (x, w)]
     right = [Tensor(a, requires_grad=True, device=cpu(0)) for a in (x, w)]
@@ -129,26 +128,26 @@ def test_devices_are_not_mixed():
 def test_the_door_refuses_what_a_kernel_would_misread():
     x, y = (Tensor(normal(4, 3), device=cuda(1)).writable().T for _ in range(2))  # as it lies
     with cuda(0), pytest.raises(ValueError, match=r"relu: the arrays live on cuda\(1\), the current .* is cuda\(0\)"):
-        relu.relu(3, y, x)
+        relu.relu(y, x)
     with cuda(1):
-        relu.relu(3, y, x)
+        relu.relu(y, x)
         with pytest.raises(ValueError, match=r"relu: an array \(4, 3\) has strides"):
-            relu.relu(4, y.T, x.T)
+            relu.relu(y.T, x.T)
         with pytest.raises(ValueError, match="relu: arrays live on"):
-            relu.relu(3, y, np.zeros((3, 4)))
+            relu.relu(y, np.zeros((3, 4)))
 
 
 @pytest.mark.parametrize("real", [np.float64, np.float32, np.float16])
 @pytest.mark.parametrize("name", KERNELS)
 def test_a_kernel_does_what_the_processors_does(name, real):
-    kernel, items, arguments = KERNELS[name]
+    kernel, _, arguments = KERNELS[name]
     host = own(arguments, real)
     with cuda(0) as device:
         there = [device.put(a) if isinstance(a, np.ndarray) else a for a in own(arguments, real)]
-        kernel(items, *there)
+        kernel(*there)
     if real == np.float16:  # which the processor computes in single
         host = [a.astype(np.float32) if getattr(a, "dtype", None) == np.float16 else a for a in host]
-    kernel(items, *host)
+    kernel(*host)
     for got, right in zip(there, host, strict=True):
         if isinstance(right, np.ndarray):
             agree(cpu(0).put(got), right, name, {np.float64: 1e-10, np.float32: 1e-5, np.float16: 1e-3}[real])
@@ -200,7 +199,7 @@ def test_alexnet_in_half_precision_is_the_processors_but_for_rounding(devices):
             manual_seed(0)
             net = alexnet(classes=10, devices=places, width=1 / 16, half=half)
             seen = []
-            with watch(lambda layer, y, seen=seen: seen.append((layer, y.dtype))):
+            with forward_hook(lambda layer, y, seen=seen: seen.append((layer, y.dtype))):
                 logits, factor = net(batch(2, np.float32)[0]), 2.0**10 if half else 1.0
             assert {dtype.name for layer, dtype in seen if layer is not net} == {"float16" if half else "float32"}
             ops.cross_entropy(logits, batch(2)[1]).backward(factor)

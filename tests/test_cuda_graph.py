@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from test_trainer import Batches, trainer
 
 from minicnn import Tensor, cpu, cuda, manual_seed, ops
-from minicnn.kernels import graph
+from minicnn.kernels import product
+from minicnn.kernels.cuda_graph import capture, capturing
 from minicnn.models import alexnet
 from minicnn.nn import Conv2d, Dropout, Flatten, Linear, LocalResponseNorm, MaxPool2d, ReLU, Sequential
 from minicnn.optim import SGD, LossScale
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("gpus")
 def bindings(gpus):  # noqa: F811
     if real:
         pytest.importorskip("nvmath.bindings.cublas")
-    graph._cublas.cache_clear()
+    product._cublas.cache_clear()
 
 
 def there(array):
@@ -52,7 +53,7 @@ def test_nothing_is_done_until_it_is_said_and_then_as_often_as_it_is_said():
 
         work()
         before = back(total)
-        y, again = graph.recorded(work)
+        y, again = capture(work)
         np.testing.assert_array_equal(back(total), before)
         for times in (2, 3):
             again()
@@ -68,8 +69,8 @@ def test_what_asks_for_a_number_is_refused_and_leaves_no_trace():
     with cuda(0):
         x = Tensor([1.0, 2.0], device=cuda(0))
         with pytest.raises(Exception, match=r"(?i)captur|not permitted"):
-            graph.recorded(lambda: (x * 2).numpy())
-        assert not graph.recording()
+            capture(lambda: (x * 2).numpy())
+        assert not capturing()
         agree((x * 2).numpy(), [2, 4])
 
 
@@ -88,7 +89,7 @@ def test_a_recorded_product_is_the_product(data, m, k, n, dtype, into):
         a, b = matrix(m, k, 1), matrix(k, n, 2)
         room = there(np.full((m, n + 2), 7, dtype))
         out = room[:, 1 : n + 1] if into else None
-        y, again = graph.recorded(lambda: graph.matmul(a, b, out))
+        y, again = capture(lambda: product.product(a, b, out))
         again()
         tolerance = {np.float16: 2e-3, np.float32: 1e-5, np.float64: 1e-12}[dtype]
         agree(back(y), back(a).astype(np.float64) @ back(b).astype(np.float64), "product", tolerance)
@@ -102,8 +103,8 @@ def test_products_that_cublas_cannot_take():
     with cuda(0):
         x = there(normal(4, 6))
         for a, b, out in ((x[:, ::2], x[:3], None), (x, x.T, there(normal(4, 4)).T)):
-            with pytest.raises(ValueError, match=r"matmul: .* has strides"):
-                graph.recorded(lambda a=a, b=b, out=out: graph.matmul(a, b, out))
+            with pytest.raises(ValueError, match=r"product: .* has strides"):
+                capture(lambda a=a, b=b, out=out: product.product(a, b, out))
 
 
 def test_without_nvidias_bindings_it_says_what_is_missing(monkeypatch):

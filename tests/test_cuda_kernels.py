@@ -16,6 +16,7 @@ from nvrtc import ARCHITECTURES, compiles, needs_nvrtc
 from test_kernels import KERNELS
 
 from minicnn import kernels
+from minicnn.kernels import convolution
 
 HOUSE = Path(kernels.__file__).parent
 ROOMS = [room for room in vars(kernels).values() if getattr(room, "__package__", "") == "minicnn.kernels"]
@@ -67,7 +68,7 @@ def guarded(a):
 
 
 def on_gpu(kernel, arguments, order, blocks=None):
-    """The arrays after a launch as the door would do it, or with so many blocks, of the kernel's CUDA text."""
+    """The arrays after a launch as the launcher would do it, or with so many blocks, of the kernel's CUDA text."""
     copies = [guarded(a) if isinstance(a, np.ndarray) else (a, None) for a in arguments]
     arrays = [a for a, memory in copies if memory is not None]
     real = kernels._computed_in(arrays)
@@ -83,23 +84,23 @@ def on_gpu(kernel, arguments, order, blocks=None):
     return arrays
 
 
-def in_numba(kernel, items, given):
+def in_numba(kernel, given):
     """The arrays afterwards; those of half precision computed in single, and then rounded."""
     half = any(a.dtype == np.float16 for a in given if isinstance(a, np.ndarray))
     arguments = [(a.astype(np.float32) if a.dtype == np.float16 else a.copy()) if isinstance(a, np.ndarray) else a
                  for a in given]  # fmt: skip
-    kernel(items, *arguments)
+    kernel(*arguments)
     arrays = [a for a in arguments if isinstance(a, np.ndarray)]
     with np.errstate(over="ignore"):
         return [a.astype(np.float16) if half and a.dtype == np.float32 else a for a in arrays]
 
 
-def check_twins(kernel, items, *arguments):
+def check_twins(kernel, *arguments):
     """In all precisions and every order of threads: the CUDA text does what Numba does."""
     for real, tolerance in ((np.float64, 1e-12), (np.float32, 1e-5), (np.float16, 1e-3)):
         given = [np.copy(a).astype(real if a.dtype.kind == "f" else a.dtype) if isinstance(a, np.ndarray) else a
                  for a in arguments]  # fmt: skip
-        expected = in_numba(kernel, items, given)
+        expected = in_numba(kernel, given)
         first = None
         for order in ORDERS:
             found = on_gpu(kernel, given, order)
@@ -133,8 +134,8 @@ def test_columns(window, data):
     start = data.draw(st.integers(0, P * Q - 1))
     positions = data.draw(st.integers(1, P * Q - start))
     columns, x = normal(C, R, S, positions, N), normal(C, H, W, N, seed=1)
-    check_twins(TWINS["im2col"], C * R, columns, x, start, Q, *steps)
-    check_twins(TWINS["col2im"], C, x, columns, start, Q, *steps)
+    check_twins(TWINS["im2col"], columns, x, start, Q, *steps)
+    check_twins(TWINS["col2im"], x, columns, start, Q, *steps)
 
 
 @needs_compiler
@@ -200,29 +201,29 @@ def test_relu(items, size):
     x, g = normal(items, size), normal(items, size, seed=1)
     x[0, 0] = np.nan
     x[-1, -1] = 0
-    check_twins(TWINS["relu"], items, g, x)
-    check_twins(TWINS["relu_backward"], items, np.zeros_like(x), g, x)
+    check_twins(TWINS["relu"], g, x)
+    check_twins(TWINS["relu_backward"], np.zeros_like(x), g, x)
 
 
 @needs_compiler
 @given(st.sampled_from([1, 255, 256, 257, 20_000]))
 def test_sgd(size):
-    check_twins(TWINS["sgd"], -(-size // (1 << 14)), *(normal(size, seed=i) for i in range(3)), 0.1, 0.9, 0.01)
+    check_twins(TWINS["sgd"], *(normal(size, seed=i) for i in range(3)), 0.1, 0.9, 0.01)
 
 
 @needs_compiler
 @pytest.mark.parametrize("name", KERNELS)
 def test_every_kernel_ran_in_every_order(name):
     """Also alone, so that this holds whichever tests are chosen."""
-    kernel, items, arguments = KERNELS[name]
-    check_twins(kernel, items, *arguments)
+    kernel, _, arguments = KERNELS[name]
+    check_twins(kernel, *arguments)
     assert {(kernel.__name__, order) for order in ORDERS} <= ran
 
 
-# -- the door ----------------------------------------------------------------------------------------------------------
+# -- the launcher ------------------------------------------------------------------------------------------------------
 
 
-def test_the_door_takes_no_more_threads_than_it_can_count():
+def test_the_launcher_takes_no_more_threads_than_it_can_count():
     grid, block, values = kernels.launch_of("sgd", (np.broadcast_to(np.float32(0), (2**30,)), 3, np.uint64(2**40)))
     assert (grid, block) == ((kernels.BLOCKS,), (kernels.THREADS,))
     assert [(type(v), v) for v in values[1:]] == [(np.int32, 2**30), (np.int32, 3), (np.uint64, 2**40)]
@@ -237,9 +238,9 @@ def test_a_workspace_is_a_share_of_the_memory_that_a_kernel_can_count():
         gpu = type("Gpu", (), {"mem_info": (0, total)})()  # with a hash, as CuPy's
         return SimpleNamespace(device=gpu, itemsize=itemsize)
 
-    assert kernels.workspace(np.zeros(1)) == 4 << 20
-    assert kernels.workspace(like(8 << 30, 4)) == 1 << 29
-    assert kernels.workspace(like(192 << 30, 4)) == 4 * kernels.LARGEST
+    assert convolution.room(np.zeros(1))[:2] == (4 << 20, 16 << 20)
+    assert convolution.room(like(8 << 30, 4)) == (1 << 29, 1 << 29, 1)
+    assert convolution.room(like(192 << 30, 4))[0] == 4 * kernels.MOST_ELEMENTS
 
 
 @needs_compiler

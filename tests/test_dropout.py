@@ -59,7 +59,7 @@ def test_the_kernel_gives_the_words_of_the_reference_to_the_last_bit(unit, step,
         word = numbers(unit, image, step, key)
         for threshold, keeps in (word, 1), (word + 1, 0):
             y = np.empty((1, 9))
-            kernels.dropout.dropout(1, y, np.ones((1, 9)), np.array([key, step]), unit, threshold, 1.0)
+            kernels.dropout.dropout(y, np.ones((1, 9)), np.array([key, step]), unit, threshold, 1.0)
             assert y[0, image] == keeps
 
 

@@ -422,12 +422,12 @@ def test_each_thread_is_watched_by_itself():
     x, seen = Tensor(normal(3)), []
 
     def other():
-        seen.append(len(list(minicnn.engine.tensor.watchers)))
+        seen.append(len(list(minicnn.engine.observers.observers)))
         for _ in range(20):
             nn.ReLU()(x * 2)
 
     layer, called = nn.ReLU(), []
-    with minicnn.trace() as t, nn.watch(lambda layer, y: called.append(layer)):
+    with minicnn.trace() as t, nn.forward_hook(lambda layer, y: called.append(layer)):
         thread = threading.Thread(target=other)
         thread.start()
         layer(x)

@@ -22,10 +22,13 @@ MAY_IMPORT = {  # downwards only; a wing that is not named stands on the top flo
     "nn": {"engine", "kernels", "ops"},
     "optim": {"engine", "kernels"},
     "data": {"console", "engine", "kernels"},
-    "models": {"engine", "ops", "nn", "optim"},
+    "models": {"engine", "kernels", "ops", "nn", "optim"},
 }
-ONLY_IN = {"numba": {"kernels/__init__.py"}, "nvmath": {"kernels/graph.py"},
-           "cupy": {"kernels/__init__.py", "kernels/graph.py", "minicnn/engine/device.py"}}
+ONLY_IN = {"numba": {"kernels/__init__.py"}, "nvmath": {"kernels/product.py"},
+           "cupy": {"kernels/__init__.py", "kernels/product.py", "kernels/cuda_graph.py", "kernels/add_at.py",
+                    "minicnn/engine/device.py"}}
+KERNELS = {path.stem for path in (HOUSE / "kernels").glob("*.py") if "\n@kernel" in path.read_text(encoding="utf-8")}
+WHAT_IS_COMPUTED = {*KERNELS, "product.product", "convolution", "add_at.add_at"}  # and all the rest is HOW
 
 
 def files():
@@ -43,9 +46,14 @@ def name_of(path):
 
 
 def imports(path):
-    """The full names of all that a file imports, wherever in the file."""
+    """The full names of all that a file imports when it runs, wherever in the file."""
     package = name_of(path) if path.stem == "__init__" else name_of(path).rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing = {inner for node in ast.walk(tree) if isinstance(node, ast.If) and getattr(node.test, "id", "") ==
+              "TYPE_CHECKING" for inner in ast.walk(node)}  # fmt: skip
+    for node in ast.walk(tree):
+        if node in typing:
+            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -67,6 +75,16 @@ def test_imports_point_downwards(path):
     assert wings(path) - {wing} <= below, f"{place(path)} imports {sorted(wings(path) - {wing} - below)}"
     assert not {name.split(".")[0] for name in imports(path)} & {"examples", "tests", "benchmarks"}
     assert not [name for name in imports(path) if name == "minicnn"], "from one wing, not from the whole house"
+
+
+@pytest.mark.parametrize("wing", ["engine", "ops", "nn", "optim", "models"])
+def test_how_is_left_to_kernels(wing):
+    """No caller says how many cores there are, what a block is, or whether a graph is captured."""
+    may = WHAT_IS_COMPUTED | ({"cores.concurrently"} if wing == "models" else set())  # two towers, two cores
+    for path in files():
+        if name_of(path).split(".")[1:2] == [wing]:
+            used = {name.removeprefix("minicnn.kernels.") for name in imports(path) if ".kernels." in name}
+            assert used <= may, place(path)
 
 
 def test_no_file_imports_itself_by_a_detour():
@@ -100,6 +118,8 @@ def test_the_check_sees_what_is_there():
     assert "minicnn.engine.mode.no_grad" in set(imports(HOUSE / "minicnn/engine/tensor.py"))
     assert "numba" in set(imports(HOUSE / "kernels/__init__.py"))
     assert "minicnn.kernels.kernel" in set(imports(HOUSE / "kernels/relu.py"))
+    assert {"relu", "im2col", "sgd"} <= KERNELS
+    assert "minicnn.kernels.convolution" in set(imports(HOUSE / "minicnn/ops/conv2d.py"))
 
 
 @pytest.mark.parametrize("op", OPS)

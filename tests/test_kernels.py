@@ -7,7 +7,8 @@ from helpers import agree, distinct, normal
 
 import minicnn.data  # noqa: F401 - else kernels.crop would not be there
 from minicnn import Tensor, kernels, no_grad, ops
-from minicnn.kernels import graph
+from minicnn.kernels import cores
+from minicnn.kernels.product import WORTH_A_CORE, product
 
 WINNERS = np.random.default_rng(0).integers(0, 4, (2, 2, 2, 3)).astype(np.uint8)
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 4, 5, 2)).astype(np.uint8)  # 4 pictures, 4 × 5, 2 colours
@@ -20,10 +21,11 @@ KERNELS = {  # (kernel, items, arguments): outputs, inputs, sizes, factors
                    (normal(2, 2, 2, 3), WINNERS, distinct(2, 4, 4, 3), 3, 3, 2, 2, 1, 1)),
     "max_pool2d_backward": (kernels.max_pool2d.max_pool2d_backward, 2,
                             (np.zeros((2, 4, 4, 3)), normal(2, 2, 2, 3), WINNERS, 2, 2, 2, 2, 0, 0)),
-    "local_response_norm": (kernels.local_response_norm.local_response_norm, 2, (normal(4, 150), normal(4, 150), *LRN)),
-    "local_response_norm, another β": (kernels.local_response_norm.local_response_norm, 1,
+    "local_response_norm": (kernels.local_response_norm.local_response_norm, 150,
+                            (normal(4, 150), normal(4, 150), *LRN)),
+    "local_response_norm, another β": (kernels.local_response_norm.local_response_norm, 50,
                                        (normal(4, 50), normal(4, 50), 1, 0.9, 0.6, 2.0)),
-    "local_response_norm_backward": (kernels.local_response_norm.local_response_norm_backward, 2,
+    "local_response_norm_backward": (kernels.local_response_norm.local_response_norm_backward, 150,
                                      (normal(4, 150), normal(4, 150), normal(4, 150, seed=1), *LRN, 1.35)),
     "dropout": (kernels.dropout.dropout, 3,
                 (normal(3, 6), normal(3, 6), np.array([2**60, 2**40]), 7, np.uint64(2**31), 2.0)),
@@ -34,7 +36,7 @@ KERNELS = {  # (kernel, items, arguments): outputs, inputs, sizes, factors
     "crop": (kernels.crop.crop, 4, (normal(2, 2, 3, 4), PIXELS, PLACES, normal(2, 4, 5), normal(2, 4, seed=1), 0.5)),
     "relu": (kernels.relu.relu, 3, (normal(3, 4), normal(3, 4, seed=1))),
     "relu_backward": (kernels.relu.relu_backward, 3, (normal(3, 4), normal(3, 4), normal(3, 4, seed=1))),
-    "sgd": (kernels.sgd.sgd, 1, (normal(9), normal(9), normal(9, seed=1), 0.1, 0.9, 0.01)),
+    "sgd": (kernels.sgd.sgd, 9, (normal(9), normal(9), normal(9, seed=1), 0.1, 0.9, 0.01)),
 }  # fmt: skip
 
 
@@ -49,7 +51,7 @@ def own(arguments, dtype):
 def test_the_compiled_kernel_does_what_its_python_says(name, dtype):
     kernel, items, arguments = KERNELS[name]
     compiled, plain = own(arguments, dtype), own(arguments, dtype)
-    kernel(items, *compiled)
+    kernel(*compiled)
     kernel.plain(0, items, *plain)
     for got, expected in zip(compiled, plain, strict=True):
         agree(got, expected, tolerance=1e-6 if dtype == np.float32 else 1e-13)
@@ -59,7 +61,7 @@ def test_the_compiled_kernel_does_what_its_python_says(name, dtype):
 def test_items_may_be_done_in_any_order(name):
     kernel, items, arguments = KERNELS[name]
     at_once, one_by_one = own(arguments, np.float64), own(arguments, np.float64)
-    kernel(items, *at_once)
+    kernel(*at_once)
     for i in reversed(range(items)):
         kernel.plain(i, i + 1, *one_by_one)
     for got, expected in zip(one_by_one, at_once, strict=True):
@@ -67,28 +69,28 @@ def test_items_may_be_done_in_any_order(name):
 
 
 def test_every_kernel_is_tested_here():
-    rooms = [vars(room) for room in vars(kernels).values() if getattr(room, "__package__", "") == "minicnn.kernels"]
-    assert len(rooms) > 5
-    assert {name for room in rooms for name, value in room.items() if hasattr(value, "plain")} <= set(KERNELS)
+    files = [vars(file) for file in vars(kernels).values() if getattr(file, "__package__", "") == "minicnn.kernels"]
+    assert len(files) > 5
+    assert {name for file in files for name, value in file.items() if hasattr(value, "plain")} <= set(KERNELS)
 
 
-# -- the door ----------------------------------------------------------------------------------------------------------
+# -- the launcher ------------------------------------------------------------------------------------------------------
 
 
-def test_the_door_refuses_arrays_that_are_not_contiguous():
+def test_the_launcher_refuses_arrays_that_are_not_contiguous():
     with pytest.raises(ValueError, match=r"relu: an array \(3, 4\) has strides \(8, 24\)"):
-        kernels.relu.relu(3, np.empty((3, 4)), normal(4, 3).T)
+        kernels.relu.relu(np.empty((3, 4)), normal(4, 3).T)
 
 
-def test_the_door_refuses_types_that_differ():
+def test_the_launcher_refuses_types_that_differ():
     with pytest.raises(ValueError, match="relu: arrays of float32 and float64: give all of one type"):
-        kernels.relu.relu(3, np.empty((3, 4)), np.zeros((3, 4), np.float32))
+        kernels.relu.relu(np.empty((3, 4)), np.zeros((3, 4), np.float32))
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.float16])
-def test_the_door_refuses_types_it_has_no_kernels_for(dtype):
+def test_the_launcher_refuses_types_it_has_no_kernels_for(dtype):
     with pytest.raises(ValueError, match=f"relu: arrays of {dtype.__name__}: give .* float32 or float64"):
-        kernels.relu.relu(3, np.empty((3, 4), dtype), np.zeros((3, 4), dtype))
+        kernels.relu.relu(np.empty((3, 4), dtype), np.zeros((3, 4), dtype))
 
 
 # -- every core at once ------------------------------------------------------------------------------------------------
@@ -96,23 +98,23 @@ def test_the_door_refuses_types_it_has_no_kernels_for(dtype):
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 @pytest.mark.parametrize("items", [0, 1, 2, 15, 16, 17, 100, 1001])
-def test_over_covers_every_item_once_and_in_order(items, count, threads):
+def test_parallel_for_covers_every_item_once_and_in_order(items, count, threads):
     threads(count)
-    slices = kernels.over(items, lambda first, last: list(range(first, last)))
+    slices = cores.parallel_for(items, lambda first, last: list(range(first, last)))
     assert [i for each in slices for i in each] == list(range(items))
     assert all(slices)
 
 
-def test_the_slices_do_not_depend_on_the_threads(threads):
+def test_the_parts_do_not_depend_on_the_threads(threads):
     def slices(count):
         threads(count)
-        return kernels.over(1000, lambda first, last: (first, last))
+        return cores.parallel_for(1000, lambda first, last: (first, last))
 
     assert slices(1) == slices(2) == slices(7)
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_an_exception_comes_out_of_over_and_the_next_one_works(count, threads):
+def test_an_exception_comes_out_of_parallel_for_and_the_next_one_works(count, threads):
     threads(count)
 
     def fail(first, last):
@@ -120,8 +122,8 @@ def test_an_exception_comes_out_of_over_and_the_next_one_works(count, threads):
             raise ZeroDivisionError(f"{first} to {last}")
 
     with pytest.raises(ZeroDivisionError, match="to"):
-        kernels.over(100, fail)
-    assert len(kernels.over(100, lambda first, last: None)) == kernels.SLICES
+        cores.parallel_for(100, fail)
+    assert len(cores.parallel_for(100, lambda first, last: None)) == cores.PARTS
 
 
 def test_an_exception_on_another_core_comes_out_too(threads):
@@ -135,7 +137,7 @@ def test_an_exception_on_another_core_comes_out_too(threads):
         others_turn.wait(10)
 
     with pytest.raises(ZeroDivisionError):
-        kernels.over(100, fail)
+        cores.parallel_for(100, fail)
 
 
 def test_what_numpy_is_told_to_ignore_is_ignored_on_every_core(threads):
@@ -149,22 +151,22 @@ def test_what_numpy_is_told_to_ignore_is_ignored_on_every_core(threads):
         others_turn.wait(10)
 
     with np.errstate(over="raise"):
-        kernels.over(100, ask)
+        cores.parallel_for(100, ask)
     assert len({thread for thread, _ in told}) == 2
     assert {state for _, state in told} == {"raise"}
 
 
-def test_over_inside_over_does_the_same_slices_on_one_core(threads):
+def test_parallel_for_inside_of_another_does_the_same_parts_on_one_core(threads):
     threads(2)
 
     def inner(first, last):
-        return kernels.over(40, lambda a, b: (threading.get_ident(), a, b)), threading.get_ident()
+        return cores.parallel_for(40, lambda a, b: (threading.get_ident(), a, b)), threading.get_ident()
 
     alone = [(a, b) for _, a, b in inner(0, 1)[0]]
-    assert len(alone) == kernels.SLICES
-    for calls, thread in kernels.over(40, inner):
+    assert len(alone) == cores.PARTS
+    for calls, thread in cores.parallel_for(40, inner):
         assert calls == [(thread, a, b) for a, b in alone]
-    assert kernels.over(10, lambda first, last: kernels.over(0, lambda a, b: None)) == [[]] * 10
+    assert cores.parallel_for(10, lambda first, last: cores.parallel_for(0, lambda a, b: None)) == [[]] * 10
 
 
 class Blas:
@@ -192,13 +194,13 @@ def blas_threads(request, monkeypatch, threads):
     """Asks how many threads the BLAS takes in this thread of Python."""
     if request.param != "this machine's":
         blas = [Blas(request.param)]
-        monkeypatch.setattr(kernels, "_blas", lambda: blas)
-        monkeypatch.setattr(kernels, "_pool", functools.cache(kernels._pool.__wrapped__))
+        monkeypatch.setattr(cores, "_blas", lambda: blas)
+        monkeypatch.setattr(cores, "_pool", functools.cache(cores._pool.__wrapped__))
     threads(2)
-    before = [each.get_num_threads() for each in kernels._blas()]
-    kernels.one_thread._set([3] * len(before))
-    yield lambda: {each.get_num_threads() for each in kernels._blas()}
-    kernels.one_thread._set(before)
+    before = [each.get_num_threads() for each in cores._blas()]
+    cores.one_thread._set([3] * len(before))
+    yield lambda: {each.get_num_threads() for each in cores._blas()}
+    cores.one_thread._set(before)
 
 
 def test_two_threads_at_once_leave_the_blas_as_it_was(blas_threads):
@@ -210,8 +212,8 @@ def test_two_threads_at_once_leave_the_blas_as_it_was(blas_threads):
         go_on.wait(10)
         seen.append(blas_threads())
 
-    other = threading.Thread(target=kernels.over, args=(2, hold))
-    with kernels.one_thread:  # comes first, and leaves first
+    other = threading.Thread(target=cores.parallel_for, args=(2, hold))
+    with cores.one_thread:  # comes first, and leaves first
         assert blas_threads() == {1}
         other.start()
         begun.wait(10)
@@ -223,8 +225,8 @@ def test_two_threads_at_once_leave_the_blas_as_it_was(blas_threads):
 
 def test_an_error_leaves_the_blas_as_it_was(blas_threads):
     with pytest.raises(ZeroDivisionError):
-        kernels.over(100, lambda first, last: 1 // 0)
-    with kernels.one_thread, kernels.one_thread:
+        cores.parallel_for(100, lambda first, last: 1 // 0)
+    with cores.one_thread, cores.one_thread:
         assert blas_threads() == {1}
     assert blas_threads() == {3}
 
@@ -236,14 +238,14 @@ def test_a_product_is_spread_over_the_cores(m, k, n, count, threads):
     random = np.random.default_rng(0)
     a, b = random.integers(-9, 9, (m, k)).astype(np.float32), random.integers(-9, 9, (k, n)).astype(np.float32)
     expected = a.astype(int) @ b.astype(int)  # small whole numbers, so that no sum is rounded
-    assert m * k * n >= 2 * graph.ENOUGH
+    assert m * k * n >= 2 * WORTH_A_CORE
     for x in (a, np.asfortranarray(a)):
         for y in (b, np.asfortranarray(b)):
-            np.testing.assert_array_equal(graph.matmul(x, y), expected)
+            np.testing.assert_array_equal(product(x, y), expected)
             out = np.full((m, n + 2), np.nan, np.float32)
-            graph.matmul(x, y, out=out[:, :n])
+            product(x, y, out=out[:, :n])
             np.testing.assert_array_equal(out[:, :n], expected)
-    assert graph.matmul(a, b).dtype == np.float32
+    assert product(a, b).dtype == np.float32
 
 
 def test_who_has_not_begun_when_all_is_done_is_not_waited_for(threads):
@@ -254,14 +256,14 @@ def test_who_has_not_begun_when_all_is_done_is_not_waited_for(threads):
         begun.set()
         return held.wait(5)
 
-    pool = kernels._pool(1)
+    pool = cores._pool(1)
     other = pool.submit(occupied)
     begun.wait(60)
     try:
-        assert len(kernels.over(100, lambda first, last: None)) == kernels.SLICES
+        assert len(cores.parallel_for(100, lambda first, last: None)) == cores.PARTS
     finally:
         held.set()
-    assert other.result(), "over waited for it"
+    assert other.result(), "parallel_for waited for it"
 
 
 @pytest.mark.parametrize("count", [0, -1])
@@ -314,14 +316,14 @@ def test_results_are_the_same_to_the_last_bit_for_any_number_of_threads(what, dt
 
 @pytest.mark.parametrize("m, k, n", [(1, 9000, 1), (90, 100, 3), (200, 200, 200), (3000, 3000, 1)])
 def test_every_product_that_a_blas_might_cut_runs_on_one_of_its_threads(m, k, n, blas_threads, monkeypatch):
-    seen, product = [], np.matmul
+    seen, multiply = [], np.matmul
 
     def watched(*inputs, **settings):
         seen.append(blas_threads())
-        return product(*inputs, **settings)
+        return multiply(*inputs, **settings)
 
     monkeypatch.setattr(np, "matmul", watched)
-    graph.matmul(np.ones((m, k)), np.ones((k, n)))
+    product(np.ones((m, k)), np.ones((k, n)))
     assert seen == [{1}] * len(seen) != []
 
 
@@ -329,7 +331,7 @@ def test_the_same_bits_whatever_the_threads_of_the_blas():
     """NumPy's own number of threads is the user's; ops do not see it."""
     a, b = (Tensor(normal(700, 700, seed=i)) for i in (0, 1))
     expected = ops.matmul(a, b).numpy().tobytes()
-    for each in kernels._blas():
+    for each in cores._blas():
         before = each.get_num_threads()
         try:
             for count in (1, 2, 3):

@@ -116,7 +116,7 @@ print(ops.relu(np.array([[-1.0, 2.0]])).numpy(), len(folder), answers, drawn)
 def works():
     """Whether relu, decorated anew, compiles or is read from the cache, and is right."""
     y = np.empty(3)
-    kernels.kernel(relu.plain)(1, y.reshape(1, 3), np.array([[-1.0, 0.0, 2.0]]))
+    kernels.kernel(relu.plain)(y.reshape(1, 3), np.array([[-1.0, 0.0, 2.0]]))
     assert y.tolist() == [0, 0, 2]
 
 
@@ -235,9 +235,8 @@ def test_a_forked_process_computes_and_leaves_the_workers_of_its_parent_alone():
 
 FORKS_MEANWHILE = """
 import os, signal, sys, threading, time
-from minicnn import kernels
-from minicnn.kernels import one_thread, over
-before = [each.get_num_threads() for each in kernels._blas()]
+from minicnn.kernels.cores import _blas, one_thread, parallel_for
+before = [each.get_num_threads() for each in _blas()]
 busy, done = threading.Event(), threading.Event()
 def other():
     with one_thread, one_thread.lock:
@@ -248,8 +247,8 @@ thread.start()
 busy.wait()
 if (child := os.fork()) == 0:
     signal.alarm(60)  # it would hang
-    back = [each.get_num_threads() for each in kernels._blas()] == before
-    os._exit(0 if back and over(3, lambda first, last: last, parts=3) == [1, 2, 3] else 1)
+    back = [each.get_num_threads() for each in _blas()] == before
+    os._exit(0 if back and parallel_for(3, lambda first, last: last, parts=3) == [1, 2, 3] else 1)
 done.set()
 _, status = os.waitpid(child, 0)
 thread.join()

@@ -334,7 +334,7 @@ def test_modules_may_take_and_return_several():
             return x * scale, y * scale
 
     seen = []
-    with nn.watch(lambda layer, y: seen.append(y)):
+    with nn.forward_hook(lambda layer, y: seen.append(y)):
         a, b = Both()(Tensor([1.0]), Tensor([2.0]), scale=3)
     assert (a.item(), b.item(), seen) == (3, 6, [])
 

@@ -1,9 +1,7 @@
 """Layers: each is its op with parameters. Modules: names, state, modes, devices. Dropout that can be resumed."""
 
 import math
-import threading
-import time
-from types import SimpleNamespace
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_dropout import dropped
 
-from minicnn import Tensor, cpu, gradcheck, manual_seed, nn, no_grad, ops
+from minicnn import Tensor, cpu, gradcheck, manual_seed, models, nn, no_grad, ops
 from minicnn.engine.device import current_device
-from minicnn.nn.module import side_by_side
+from minicnn.nn.module import eval_mode
+from minicnn.optim import SGD
 
 
 def same(state, other):
@@ -255,57 +254,82 @@ def test_repr_shows_what_is_inside():
     assert "training" not in repr(layers)
 
 
-class Where(nn.Module):
-    """Tells in which thread it was called, and whether anything is remembered there."""
-
-    def __init__(self):
-        self.seen = []
-
-    def forward(self, x):
-        y = x * 2
-        self.seen.append((threading.get_ident(), y.requires_grad))
-        self.others.wait(10)  # until the other one was called too, or else in vain
-        return y
-
-
-@pytest.mark.processor
-@pytest.mark.parametrize("count, together", [(1, False), (2, True), (3, False)])
-def test_where_nothing_is_remembered_every_core_takes_one_of_the_calls(count, together, threads):
-    threads(count)
-    x = Tensor(normal(2, 3), requires_grad=True)
-    a, b = Where(), Where()
-    a.others = b.others = threading.Barrier(2 if together else 1)
-    with no_grad():
-        one, two = side_by_side((a, x), (b, x * 3))
-    agree(one.numpy(), 2 * x.numpy())
-    agree(two.numpy(), 6 * x.numpy())
-    assert len({thread for thread, _ in a.seen + b.seen}) == 1 + together
-    assert not any(remembered for _, remembered in a.seen + b.seen)
-
-
-@pytest.mark.processor
-def test_what_is_remembered_or_watched_is_called_in_order(threads):
-    threads(2)
-    x = Tensor(normal(2, 3), requires_grad=True)
-    a, b = Where(), Where()
-    a.others = b.others = SimpleNamespace(wait=lambda limit: time.sleep(0.05))  # long enough to be overtaken
-    one, two = side_by_side((a, x), (b, x))
-    assert one.node.age < two.node.age
-    with no_grad(), nn.watch(lambda layer, y: None):
-        side_by_side((a, x), (b, x))
-    assert {thread for thread, _ in a.seen + b.seen} == {threading.get_ident()}
-
-
-def test_watchers_see_inner_layers_first_and_leave_even_after_an_error():
+def test_hooks_see_inner_layers_first_and_leave_even_after_an_error():
     net, seen = Net().features, []
-    with nn.watch(lambda layer, y: seen.append((type(layer).__name__, y.shape))):
+    with nn.forward_hook(lambda layer, y: seen.append((type(layer).__name__, y.shape))):
         net(IMAGES)
     expected = [("Conv2d", (2, 3, 2, 2)), ("ReLU", (2, 3, 2, 2)), ("Flatten", (2, 12)), ("Sequential", (2, 12))]
     assert seen == expected
-    with pytest.raises(ValueError, match="shape"), nn.watch(lambda layer, y: seen.append(y)):
+    with pytest.raises(ValueError, match="shape"), nn.forward_hook(lambda layer, y: seen.append(y)):
         net(IMAGES[0])
     net(IMAGES)
     assert seen == expected
+
+
+def test_what_a_hook_returns_takes_the_place_of_the_output():
+    net = nn.Sequential(nn.ReLU(), nn.Flatten())
+    with nn.forward_hook(lambda layer, y: y * 2 if isinstance(layer, nn.ReLU) else None):
+        agree(net(IMAGES).numpy(), 2 * np.maximum(IMAGES, 0).reshape(len(IMAGES), -1))
+    with pytest.raises(TypeError, match=r"forward_hook: the hook returned a ndarray: give a Tensor .* or None"), (
+            nn.forward_hook(lambda layer, y: y.numpy())):  # fmt: skip
+        net(IMAGES)
+
+
+def test_eval_mode_leaves_each_layer_as_it_was():
+    net = nn.Sequential(nn.Dropout(0.5), nn.Dropout(0.5))
+    net.layers[1].eval()
+    with pytest.raises(ZeroDivisionError), eval_mode(net) as same:
+        assert same is net
+        assert not any(module.training for module in net.modules())
+        raise ZeroDivisionError
+    assert [layer.training for layer in net] == [True, False]
+
+
+# -- who draws ---------------------------------------------------------------------------------------------------------
+
+
+def drawn(generator=None):
+    """All that layers draw when they are built."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, generator=generator), nn.Linear(5, 6, generator=generator),
+                        nn.Dropout(generator=generator))  # fmt: skip
+    nn.initialise(net, lambda name, weight: 0.1, lambda name: 0.0, generator)
+    return [array.tobytes() for array in net.state_dict().values()]
+
+
+def test_a_generator_that_is_passed_draws_what_manual_seed_would():
+    manual_seed(3)
+    expected, after = drawn(), drawn()
+    manual_seed(3)
+    assert drawn(np.random.default_rng(3)) == expected != after
+    assert drawn() == expected, "the default one has not moved"
+
+
+def test_two_threads_that_build_and_train_at_once_have_each_the_bits_of_a_run_alone():
+    def run(seed):
+        generator = np.random.default_rng(seed)
+        net = nn.Sequential(nn.Conv2d(3, 4, 2, generator=generator), nn.ReLU(), nn.Flatten(),
+                            nn.Dropout(0.5, generator=generator), nn.Linear(16, 5, generator=generator))  # fmt: skip
+        optimiser = SGD(net.named_parameters())
+        for _ in range(20):
+            optimiser.zero_grad()
+            ops.cross_entropy(net(normal(6, 3, 3, 3).astype(np.float32)), np.arange(6) % 5).backward()
+            optimiser.step()
+        return [array.tobytes() for array in net.state_dict().values()]
+
+    alone = [run(seed) for seed in range(2)]
+    assert alone[0] != alone[1]
+    for _ in range(3):
+        with ThreadPoolExecutor(2) as pool:
+            assert list(pool.map(run, range(2))) == alone
+
+
+@pytest.mark.parametrize("make", [
+    lambda g: nn.Conv2d(1, 1, 1, generator=g), lambda g: nn.Linear(1, 1, generator=g),
+    lambda g: nn.Dropout(generator=g), lambda g: models.alexnet(generator=g),
+    lambda g: nn.initialise(nn.Linear(1, 1), lambda n, w: 1, lambda n: 0, g)])
+def test_a_seed_is_no_generator(make):
+    with pytest.raises(TypeError, match=r"^(Conv2d|Linear|Dropout|initialise): generator is 7: give one of NumPy's"):
+        make(7)
 
 
 def test_summary_counts_and_leaves_no_trace():

@@ -50,7 +50,9 @@ def test_the_small_recipe_gives_every_layer_the_same_signal_and_no_opinion(net):
             axes = (0, *range(2, y.ndim))
             seen[id(layer)] = y.numpy().mean(axes), y.numpy().std(axes)
 
-    with no_grad(), nn.watch(see):
+    assert all(module.training for module in net.modules()), "as it was"
+    net.eval()
+    with no_grad(), nn.forward_hook(see):
         logits = net(IMAGES)
     assert len(seen) == 15
     for name, layer in net.named_modules():

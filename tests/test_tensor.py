@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import array_shapes
 from minicnn import Tensor, cpu, device, gradcheck, no_grad, ops
 from minicnn.engine.device import current_device
 from minicnn.engine.memory import batch_first, batch_last, rows, stored
-from minicnn.engine.op import as_tensor, op
+from minicnn.engine.op import on_each, op
 
 
 def parameter(*shape, seed=0):
@@ -511,12 +511,16 @@ def test_move_takes_the_tensor_itself_and_forgets_its_gradient():
     assert batch_last(x.numpy()).flags.c_contiguous
 
 
-def test_as_tensor():
-    x = parameter(3)
-    assert as_tensor(x, current_device()) is x
-    y = as_tensor(x, cpu(1))
-    assert (y.device, y.made_by) == (cpu(1), "to_device")
-    assert as_tensor(np.ones(2), cpu(1)).device == cpu(1)
+def test_on_each():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    a, b = on_each(x, (current_device(), cpu(1)))
+    assert a is x
+    assert (b.made_by, b.device) == ("to_device", cpu(1))
+    values = np.ones(2)
+    found = on_each(values, (cpu(1), cpu(0), cpu(1)))
+    assert [y.device for y in found] == [cpu(1), cpu(0), cpu(1)]
+    values[0] = 7
+    assert [y.numpy().tolist() for y in found] == [[1, 1]] * 3
 
 
 def test_ops_run_inside_the_device_of_their_inputs_and_so_do_their_gradients():

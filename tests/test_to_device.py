@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis.extra.numpy import array_shapes
 
 from minicnn import Tensor, cpu, gradcheck, ops
-from minicnn.engine.device import current_device
-from minicnn.engine.op import as_tensor
+from minicnn.engine.device import CudaDevice, Device, current_device
+from minicnn.engine.op import on_each
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +15,7 @@ def an_empty_ledger():
 
 
 def doubled_elsewhere(x):
-    return (as_tensor(x, cpu(0)).to(cpu(1)) * 2.0).to(cpu(0))
+    return (on_each(x, [cpu(0)])[0].to(cpu(1)) * 2.0).to(cpu(0))
 
 
 def doubled(x):
@@ -73,3 +73,11 @@ def test_memory_order_is_kept():
 def test_mixing_devices_names_both():
     with pytest.raises(ValueError, match=r"add: inputs live on cpu\(0\) and cpu\(1\).*\.to\(device\)"):
         Tensor([1.0], device=cpu(0)) + Tensor([1.0], device=cpu(1))
+
+
+@pytest.mark.parametrize("make", [
+    lambda: Device("gpu", 0), lambda: Device("cuda", 0), lambda: CudaDevice("cpu", 0), lambda: Device("cpu", -1),
+    lambda: Device("cpu", 1.0), lambda: Device("cpu", True)])
+def test_a_device_that_is_none_cannot_be_made(make):
+    with pytest.raises(ValueError, match=r"^(Cuda)?Device: there is no device .*: say cpu\(0\), cuda\(0\) or device"):
+        make()

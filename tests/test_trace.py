@@ -12,7 +12,7 @@ from PIL import Image
 
 import minicnn
 from minicnn import Tensor, cpu, models, ops
-from minicnn.engine.tensor import watchers
+from minicnn.engine.observers import observers
 
 
 def step_of(net, batch=2):
@@ -112,10 +112,10 @@ def test_nothing_is_changed_and_nothing_stays(alexnet):
 
     state = alexnet.state_dict()
     assert gradients(True) == gradients(False)
-    assert not watchers
+    assert not observers
     with pytest.raises(ZeroDivisionError), minicnn.trace() as t:
         raise ZeroDivisionError
-    assert not watchers
+    assert not observers
     (Tensor([1.0]) * 2).sum()
     assert t.steps == []
 

@@ -251,14 +251,11 @@ def _(columns_in_numpy, padding, places, stride, x):
         fill(columns, np.ascontiguousarray(x.transpose(1, 2, 3, 0)), 0, Q, stride, stride, padding, padding)
         return columns.reshape(C, R, S, P, Q, N)
 
-    def by_numba(columns, *rest):
-        im2col(columns.shape[0] * columns.shape[1], columns, *rest)  # an item is a channel and a row of the kernel
-
     def by_python(columns, *rest):
         im2col.plain(0, columns.shape[0] * columns.shape[1], columns, *rest)
 
     batch = np.stack([x, x[:, ::-1], x[::-1], x.T])[:, None]  # (N, C, H, W)
-    expected = filled(by_numba, batch, 3, 3, stride, padding)
+    expected = filled(im2col, batch, 3, 3, stride, padding)
     assert np.array_equal(expected, filled(by_python, batch, 3, 3, stride, padding))
     assert np.array_equal(expected, columns_in_numpy(batch, 3, 3, stride, padding))
     say(f"""

@@ -325,7 +325,7 @@ def _(engine):
     touched = np.flatnonzero((np.abs(whole - towers) > 1e-12).any(axis=1))
     assert touched.tolist() == [46, 47, 48, 49]
     net = models.alexnet(width=1 / 16)
-    norms = [[sum(isinstance(layer, nn.LocalResponseNorm) for layer in row.layers) for row in tower.rows()]
+    norms = [[sum(isinstance(layer, nn.LocalResponseNorm) for layer in row) for _, row in tower.children()]
              for tower in (net.a, net.b)]
     assert norms[0] == norms[1]
     assert sum(norms[0]) == 3

@@ -12,8 +12,8 @@ with app.setup:
     import numpy as np
     from page import attempt, figure, picture, say, table
 
-    from minicnn import Tensor, cpu, gradcheck, manual_seed, nn, ops
-    from minicnn.engine.tensor import watchers
+    from minicnn import Tensor, cpu, gradcheck, manual_seed, ops
+    from minicnn.engine.observers import Observer, observe
     from minicnn.models import alexnet
 
     TOWERS = (cpu(0), cpu(1))
@@ -113,18 +113,18 @@ def _(batch_slider, width_choice, widths):
 
 @app.cell
 def _():
-    class Crossings:
+    class Crossings(Observer):
         """Is told what each op made and carried back, and keeps what crossed: (row, phase, from, to, bytes)."""
 
         def __init__(self, net):
             self.names = {row: name for tower in (net.a, net.b) for name, row in tower.children()} | {net.fc8: "fc8"}
             self.waiting, self.row_of, self.all, self.shapes = [], {}, [], {}
 
-        def made(self, name, tensor, sources):
+        def op_done(self, name, tensor, sources):
             if name == "to_device":
                 self.waiting.append((tensor.node, sources[0].device, tensor.device, tensor.data.nbytes))
 
-        def row(self, layer, y):
+        def layer_done(self, layer, y):
             """After each layer: what has crossed since the last row was for this one."""
             if layer in self.names:
                 name = self.names[layer]
@@ -134,12 +134,9 @@ def _():
                     self.all.append((name, "forward", source, target, nbytes))
                 self.waiting = []
 
-        def carried(self, node, x, part):
+        def gradient_done(self, node, x, part):
             if node in self.row_of:
                 self.all.append((self.row_of[node], "backward", node.device, x.device, part.nbytes))
-
-        def freed(self, node):
-            pass
 
     def one_step(width, batch):
         """One step of AlexNet forward and backward on two devices, and all that crossed in it."""
@@ -149,14 +146,10 @@ def _():
         images = random.standard_normal((batch, 3, 224, 224)).astype(np.float32)
         seen = Crossings(net)
         ops.ledger.clear()
-        watchers.append(seen)
-        try:
-            with nn.watch(seen.row):
-                loss = ops.cross_entropy(net(images), random.integers(0, CLASSES, batch))
+        with observe(seen):
+            loss = ops.cross_entropy(net(images), random.integers(0, CLASSES, batch))
             forward = dict(ops.ledger)
             loss.backward()
-        finally:
-            watchers.remove(seen)
         return SimpleNamespace(crossed=seen.all, shapes=seen.shapes, forward=forward, ledger=dict(ops.ledger))
 
     return (one_step,)

@@ -17,6 +17,7 @@ with app.setup:
     from minicnn import Tensor, checkpoint, gradcheck, keep_memory, manual_seed, no_grad, ops
     from minicnn.data import BadPicture, Statistics, central_crop, read_picture
     from minicnn.models import RECIPES, alexnet
+    from minicnn.models.alexnet import ROWS
     from minicnn.ops.window import sides
 
 
@@ -91,10 +92,10 @@ def _(given, hopper, label, model, picture_file):
     def program(net):
         """(place, op, the layers of its outputs by tower), step by step; what the towers share stands under a."""
         yield "picture", "split", {"a": None, "b": None}
-        for (place, row_a), row_b in zip(net.a.children(), net.b.rows(), strict=True):
-            if row_a.sees == "both":
+        for place, sees, *_ in ROWS:
+            if sees == "both":
                 yield place, "join", {"a": None, "b": None}
-            for a, b in zip(row_a.layers, row_b.layers, strict=True):
+            for a, b in zip(getattr(net.a, place), getattr(net.b, place), strict=True):
                 yield place, type(a).__name__, {"a": a, "b": b}
         yield from (("fc8", "join", {"a": None}), ("fc8", "Linear", {"a": net.fc8}), ("loss", "loss", {"a": None}))
 

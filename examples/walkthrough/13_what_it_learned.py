@@ -136,7 +136,7 @@ def _(classes, net, seen):
             if layer in (net.a.fc7, net.b.fc7):
                 towers[layer] = y
 
-        with no_grad(), nn.watch(see):
+        with no_grad(), nn.forward_hook(see):
             part.logits = net(part.views)
             part.features = ops.concatenate(towers[net.a.fc7], towers[net.b.fc7], axis=1)
             part.probabilities = part.logits.softmax().numpy()

@@ -39,7 +39,7 @@ def views(pictures: Any, places: Any, noise: Any, mean: Any, scale: float = 1.0)
     scale: the factor of the views, which without it are on the scale of 0 to 255, less the mean.
     """
     y = np.empty_like(mean, shape=(3, CROP, CROP, len(pictures)))
-    kernels.crop(3 * CROP, y, pictures, places, mean, noise, float(scale))
+    kernels.crop(y, pictures, places, mean, noise, float(scale))
     return y.transpose(3, 0, 1, 2)
 
 

@@ -16,7 +16,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -42,8 +42,14 @@ class Device:
     This is main memory; see ``CudaDevice``.
     """
 
+    KIND: ClassVar = "cpu"
     kind: str
     index: int
+
+    def __post_init__(self) -> None:
+        if self.kind != self.KIND or type(self.index) is not int or self.index < 0:
+            raise ValueError(f"{type(self).__name__}: there is no device {self.kind!r}, {self.index!r}: say cpu(0), "
+                             "cuda(0) or device(name)")
 
     def __enter__(self) -> Device:
         _here.entered.append(self)
@@ -85,6 +91,8 @@ class Device:
 
 class CudaDevice(Device):
     """A GPU, its memory, and its queue of work: CuPy's current stream there."""
+
+    KIND = "cuda"
 
     def __enter__(self) -> Device:
         context = cupy().cuda.Device(self.index)

@@ -1,38 +1,19 @@
-"""What every thread has of its own: whether ops remember their inputs, and who watches what they do."""
+"""Whether ops remember their inputs: of each thread, and of each task of asyncio, its own."""
 
 from __future__ import annotations
 
 import contextlib
 import contextvars
 import inspect
-import threading
-from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["PerThread", "grad_mode", "no_grad", "recording", "watchers"]
+__all__ = ["grad_enabled", "grad_mode", "no_grad"]
 
 
-class PerThread(threading.local):
-    """A list of which every thread has its own."""
-
-    def __init__(self) -> None:
-        self._list: list[Any] = []
-        self.append, self.remove = self._list.append, self._list.remove
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._list)
-
-    def __len__(self) -> int:
-        return len(self._list)
+_mode: contextvars.ContextVar[bool] = contextvars.ContextVar("grad_enabled", default=True)
 
 
-watchers = PerThread()  # are told what each op made and what each gradient function carried: see trace.py
-
-
-_mode: contextvars.ContextVar[bool] = contextvars.ContextVar("recording", default=True)  # a task of asyncio has its own
-
-
-def recording() -> bool:
+def grad_enabled() -> bool:
     """Whether ops remember their inputs: not under ``no_grad()``."""
     return _mode.get()
 
@@ -49,7 +30,7 @@ class grad_mode(contextlib.ContextDecorator):
         self.on, self.before = on, list[bool]()
 
     def __enter__(self) -> None:
-        self.before.append(recording())
+        self.before.append(grad_enabled())
         _mode.set(self.on)
 
     def __exit__(self, *error: object) -> None:

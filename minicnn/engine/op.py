@@ -25,15 +25,21 @@ import numpy as np
 
 from .device import Device, current_device
 from .memory import Array, array_of, stored
+from .mode import grad_enabled
+from .observers import observers
 from .settings import OutOfRange
-from .tensor import Carry, Node, Tensor, recording, watchers, wrap
+from .tensor import Carry, Node, Tensor, wrap
 
-__all__ = ["as_tensor", "exactly", "one_type", "op", "remember"]
+__all__ = ["exactly", "on_each", "one_type", "op", "remember"]
 
 
-def as_tensor(x: Any, device: Device) -> Tensor:
-    """``x`` on ``device``: a tensor crosses, which its gradient remembers; anything else is put there."""
-    return x.to(device) if isinstance(x, Tensor) else Tensor(x, device=device)
+def on_each(x: Any, devices: Sequence[Device]) -> list[Tensor]:
+    """``x`` on each of these devices: a tensor crosses, which its gradient remembers. Anything else is put there, and
+    where that is main memory it lies there once, however many devices are there."""
+    if isinstance(x, Tensor):
+        return [x.to(device) for device in devices]
+    first = Tensor(x, device=devices[0])
+    return [first if d == devices[0] else wrap(d.bring(first._array), d) for d in devices]
 
 
 def remember(name: str, y: Array, inputs: Sequence[Any], gradients: Sequence[Carry], device: Device) -> Tensor:
@@ -47,7 +53,7 @@ def remember(name: str, y: Array, inputs: Sequence[Any], gradients: Sequence[Car
         y = y.astype(np.float32)  # double precision comes from double alone, not from numbers nor from whole ones
     tensor = wrap(y, device)
     kept = [(x.node, g) for x, g in zip(inputs, gradients, strict=True)
-            if isinstance(x, Tensor) and x._requires_grad] if recording() else []  # fmt: skip
+            if isinstance(x, Tensor) and x._requires_grad] if grad_enabled() else []  # fmt: skip
     if kept:
         tensor._requires_grad = True
         tensor._made = Node(name, tensor, *zip(*kept, strict=True))
@@ -59,8 +65,8 @@ def remember(name: str, y: Array, inputs: Sequence[Any], gradients: Sequence[Car
             if (x.device is device or x.device == device) and np.may_share_memory(y, x._array):
                 tensor._array = y.copy(order="K")  # what forgets its inputs owns its memory: see writable()
                 break
-    for watcher in watchers:
-        watcher.made(name, tensor, sources)
+    for observer in observers:
+        observer.op_done(name, tensor, sources)
     return tensor
 
 

@@ -16,11 +16,12 @@ import numpy as np
 
 from .device import Device, current_device
 from .memory import Array, array_of, stored
-from .mode import grad_mode, no_grad, recording, watchers
+from .mode import grad_enabled, grad_mode, no_grad
+from .observers import observers
 from .protocols import Protocols
 from .settings import flag
 
-__all__ = ["Carry", "GradientShapeError", "Node", "Tensor", "grad_mode", "no_grad", "recording", "watchers", "wrap"]
+__all__ = ["Carry", "GradientShapeError", "Node", "Tensor", "grad_enabled", "grad_mode", "no_grad", "wrap"]
 
 Carry = Callable[[Array], Array]  # carries the gradient of an op's output to the gradient of one of its inputs
 
@@ -151,8 +152,8 @@ class Tensor(Protocols):
                 g = _fitting(flow.pop(tensor), tensor)
                 for x, carry in zip(tensor.inputs, tensor.gradients, strict=True):
                     part = carry(g)
-                    for watcher in watchers:
-                        watcher.carried(tensor, x, part)
+                    for observer in observers:
+                        observer.gradient_done(tensor, x, part)
                     if not x.made_by and x.device == tensor.device and np.may_share_memory(part, g):
                         part = part.copy(order="K")  # a leaf keeps its gradient, so nobody else may hold it
                     if part.shape != x.shape:
@@ -165,8 +166,8 @@ class Tensor(Protocols):
                         heapq.heappush(waiting, (-x.age, x))
             if tensor.made_by:
                 tensor.inputs, tensor.gradients = None, ()
-                for watcher in watchers:
-                    watcher.freed(tensor)
+                for observer in observers:
+                    observer.graph_freed(tensor)
             else:
                 leaves.append((tensor, g))
         for leaf, g in leaves:  # only now, so that an error above leaves every .grad as it was
@@ -199,7 +200,7 @@ class Tensor(Protocols):
         return self._array
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self._refuse_recording(value)
+        self._refuse_where_a_graph_grows(value)
         with self.device:
             self.writable()[index] = self._beside(value, "writing in place")
 
@@ -214,13 +215,13 @@ class Tensor(Protocols):
         """What x += y means: a parameter is written to, anything else becomes a new tensor."""
         if self.made_by or not self.requires_grad:
             return result
-        self._refuse_recording()
+        self._refuse_where_a_graph_grows()
         with self.device:
             self.writable()[...] = result._array
         return self
 
-    def _refuse_recording(self, value: Any = None) -> None:
-        if not recording():
+    def _refuse_where_a_graph_grows(self, value: Any = None) -> None:
+        if not grad_enabled():
             return
         if self.requires_grad:
             raise RuntimeError("writing in place: this tensor requires a gradient: do it under no_grad()")

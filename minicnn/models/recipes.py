@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..engine.tensor import Tensor, no_grad
-from ..nn import Conv2d, Linear, Module, initialise, watch
+from ..nn import Conv2d, Linear, Module, forward_hook, initialise
+from ..nn.layers import he
+from ..nn.module import eval_mode
 from ..optim import SGD, PlateauSchedule, StepSchedule
 
 __all__ = ["RECIPES", "Recipe", "recipe_for"]
@@ -39,13 +40,14 @@ class Recipe:
     bias_lr: float = 1.0
     decay_biases: bool = True
 
-    def start(self, model: Module, images: np.ndarray) -> None:
-        """Draw the model's weights and set its biases. images: a batch of what it is going to learn from."""
+    def start(self, model: Module, images: np.ndarray, generator: np.random.Generator | None = None) -> None:
+        """Draw the model's weights and set its biases. images: a batch of what it is going to learn from. generator: as
+        for layers."""
 
         def deviation(name: str, weight: Tensor) -> float:
-            return math.sqrt(2 / math.prod(weight.shape[1:])) if self.deviation is None else self.deviation
+            return he(weight.shape) if self.deviation is None else self.deviation
 
-        initialise(model, deviation, lambda name: float(any(layer in name for layer in self.ones)))
+        initialise(model, deviation, lambda name: float(any(layer in name for layer in self.ones)), generator)
         if self.from_data:
             standardise(model, images)
 
@@ -69,23 +71,21 @@ def standardise(model: Module, images: np.ndarray) -> None:
     """
     layers = [module for module in model.modules() if isinstance(module, (Conv2d, Linear))]
 
-    def see(layer: Module, y: Tensor) -> None:
+    def scaled(layer: Module, y: Tensor) -> Tensor | None:
+        """What the layer is going to give, for the next one to see."""
         if layer not in layers:
-            return
+            return None
         with y.device:
-            array = y.writable()  # the next layer gets to see what this one is going to give
-            axes = (0, *range(2, array.ndim))
-            mean, deviation = array.mean(axes, keepdims=True), array.std(axes, keepdims=True) + 1e-3
+            axes = (0, *range(2, y.ndim))
+            mean, deviation = y.data.mean(axes, keepdims=True), y.data.std(axes, keepdims=True) + 1e-3
             deviation *= 10 if layer is layers[-1] else 1
-            array -= mean
-            array /= deviation
             weight, bias = (parameter.writable() for parameter in (layer.weight, layer.bias))
             weight /= deviation.reshape(-1, *[1] * (weight.ndim - 1))
             bias -= mean.reshape(-1)
             bias /= deviation.reshape(-1)
+            return Tensor((y.data - mean) / deviation, device=y.device)
 
-    model.eval()
-    with no_grad(), watch(see):
+    with no_grad(), eval_mode(model), forward_hook(scaled):
         model(images)
 
 

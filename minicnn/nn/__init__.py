@@ -12,9 +12,9 @@ from .layers import (
     initialise,
     manual_seed,
 )
-from .module import Module, watch
+from .module import Module, forward_hook
 
 __all__ = [
     "Conv2d", "Dropout", "Flatten", "Linear", "LocalResponseNorm", "MaxPool2d", "Module", "ReLU", "Sequential",
-    "initialise", "manual_seed", "watch",
+    "forward_hook", "initialise", "manual_seed",
 ]  # fmt: skip

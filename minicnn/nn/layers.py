@@ -12,33 +12,48 @@ from .. import ops
 from ..engine.settings import flag, real, whole
 from ..engine.tensor import Tensor, no_grad
 from ..ops.window import Padding, Pair, own, pair, sides
-from .module import Module, watch
+from .module import Module, forward_hook
 
 __all__ = [
     "Conv2d", "Dropout", "Flatten", "Linear", "LocalResponseNorm", "MaxPool2d", "Module", "ReLU", "Sequential",
-    "initialise", "manual_seed", "watch",
+    "forward_hook", "initialise", "manual_seed",
 ]  # fmt: skip
 
-_random = np.random.default_rng()
+Generator = np.random.Generator
+_default = np.random.default_rng()
 
 
 def manual_seed(seed: int) -> None:
-    """Make the layers that are built from now on draw the same weights, and the same dropout, as after the last such
-    call. Raises TypeError where the seed is no whole number, ValueError where it is negative."""
-    global _random
-    _random = np.random.default_rng(whole("manual_seed", "seed", seed, least=0))
+    """Make the layers that are built from now on, without a generator of their own, draw the same weights, and the same
+    dropout, as after the last such call. For the whole process: threads that build nets at the same time give each its
+    own generator. Raises TypeError where the seed is no whole number, ValueError where it is negative."""
+    global _default
+    _default = np.random.default_rng(whole("manual_seed", "seed", seed, least=0))
 
 
-def normal(shape: tuple[int, ...], deviation: float) -> np.ndarray:
+def generator_of(name: str, generator: Generator | None) -> Generator:
+    """The generator that a layer of this name was given, or else that of ``manual_seed``."""
+    if not isinstance(generator, (Generator, type(None))):
+        raise TypeError(f"{name}: generator is {generator!r:.60}: give one of NumPy's, as np.random.default_rng(1)")
+    return _default if generator is None else generator
+
+
+def normal(name: str, shape: tuple[int, ...], deviation: float, generator: Generator | None) -> np.ndarray:
     """Weights from N(0, deviation²), drawn in the order in which they lie in memory."""
-    lying = _random.standard_normal((*shape[1:], shape[0]), dtype=np.float32)
+    lying = generator_of(name, generator).standard_normal((*shape[1:], shape[0]), dtype=np.float32)
     lying *= np.float32(deviation)
     return np.moveaxis(lying, -1, 0)
 
 
-def draw_key() -> int:
+def he(shape: tuple[int, ...]) -> float:
+    """σ of weights (outputs, inputs, ...) before a ReLU, √(2 / fan-in): He et al. 2015, "Delving deep into
+    rectifiers", eq. 10."""
+    return math.sqrt(2 / math.prod(shape[1:]))
+
+
+def draw_key(generator: Generator | None = None) -> int:
     """A number that names a stream of dropout's random numbers."""
-    return int(_random.integers(2**62))
+    return int(generator_of("Dropout", generator).integers(2**62))
 
 
 class Sequential(Module):
@@ -89,16 +104,16 @@ def alike(parameter: Tensor, x: Any) -> Tensor:
 
 class Conv2d(Module):
     """``ops.conv2d`` with its weight (K, C / groups, R, S) and bias (K,); size: R = S, or (R, S).
-    Starts from He's N(0, 2 / fan-in)."""
+    Starts from He's N(0, 2 / fan-in), drawn by ``generator``, or by that of ``manual_seed``."""
 
     def __init__(self, channels: int, kernels: int, size: Pair, *, stride: Pair = 1, padding: Padding = 0,
-                 groups: int = 1):
+                 groups: int = 1, generator: Generator | None = None):
         channels, kernels, groups = (whole("Conv2d", name, n, least=1) for name, n in
                                      (("channels", channels), ("kernels", kernels), ("groups", groups)))
         if channels % groups or kernels % groups:
             raise ValueError(f"Conv2d: {groups} groups do not divide {channels} channels and {kernels} kernels")
         shape = (kernels, channels // groups, *pair("Conv2d", "size", size, 1))
-        self.weight = Tensor(normal(shape, math.sqrt(2 / math.prod(shape[1:]))), requires_grad=True)
+        self.weight = Tensor(normal("Conv2d", shape, he(shape), generator), requires_grad=True)
         self.bias = Tensor(np.zeros(kernels, np.float32), requires_grad=True)
         pair("Conv2d", "stride", stride, 1), sides("Conv2d", padding)  # raise
         self.stride, self.padding, self.groups = own(stride), own(padding), groups
@@ -120,11 +135,13 @@ class Conv2d(Module):
 
 
 class Linear(Module):
-    """``ops.linear`` with its weight (outputs, inputs) and bias (outputs,). Starts from He's N(0, 2 / inputs)."""
+    """``ops.linear`` with its weight (outputs, inputs) and bias (outputs,). Starts from He's N(0, 2 / inputs),
+    drawn by ``generator``, or by that of ``manual_seed``."""
 
-    def __init__(self, inputs: int, outputs: int):
+    def __init__(self, inputs: int, outputs: int, *, generator: Generator | None = None):
         inputs, outputs = (whole("Linear", name, n, least=1) for name, n in (("inputs", inputs), ("outputs", outputs)))
-        self.weight = Tensor(normal((outputs, inputs), math.sqrt(2 / inputs)), requires_grad=True)
+        shape = (outputs, inputs)
+        self.weight = Tensor(normal("Linear", shape, he(shape), generator), requires_grad=True)
         self.bias = Tensor(np.zeros(outputs, np.float32), requires_grad=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -185,17 +202,18 @@ class Flatten(Module):
 class Dropout(Module):
     """``ops.dropout`` in training, a new mask at each call; at test nothing, or × (1 − p) where not ``inverted``.
 
-    key: names the random numbers, by itself a new one for each layer. first_unit: where this layer's units begin among
-    those that share the key.
+    key: names the random numbers, by itself a new one for each layer, drawn by ``generator``, or by that of
+    ``manual_seed``. first_unit: where this layer's units begin among those that share the key.
     """
 
-    def __init__(self, p: float = 0.5, *, inverted: bool = True, key: int | None = None, first_unit: int = 0):
+    def __init__(self, p: float = 0.5, *, inverted: bool = True, key: int | None = None, first_unit: int = 0,
+                 generator: Generator | None = None):
         self.p, self.inverted = real("Dropout", "p", p, least=0, below=1), flag("Dropout", "inverted", inverted)
         self.first_unit = whole("Dropout", "first_unit", first_unit, least=0)
         if key is not None:
             whole("Dropout", "key", key, least=0)
         # key and step, kept in the state, so that a resumed run draws the same
-        self.counter = Tensor(np.array([draw_key() if key is None else key, 0], np.int64))
+        self.counter = Tensor(np.array([draw_key(generator) if key is None else key, 0], np.int64))
 
     def forward(self, x: Tensor) -> Tensor:
         """x with a share p of its elements set to 0."""
@@ -209,7 +227,8 @@ class Dropout(Module):
         return ops.dropout(x, now, p=self.p, first_unit=self.first_unit, inverted=self.inverted)
 
 
-def initialise(model: Module, deviation: Callable[[str, Tensor], float], bias: Callable[[str], float]) -> None:
+def initialise(model: Module, deviation: Callable[[str, Tensor], float], bias: Callable[[str], float],
+               generator: Generator | None = None) -> None:
     """Draw every weight (any parameter of more than one axis) anew from N(0, deviation(name, weight)²) and set every
     bias to bias(name)."""
     if not (callable(deviation) and callable(bias)):
@@ -221,6 +240,6 @@ def initialise(model: Module, deviation: Callable[[str, Tensor], float], bias: C
         for name, parameter in model.named_parameters():
             if parameter.ndim > 1:
                 spread = real("initialise", f"the deviation of {name}", deviation(name, parameter), least=0)
-                parameter[...] = normal(parameter.shape, spread)
+                parameter[...] = normal("initialise", parameter.shape, spread, generator)
             else:
                 parameter[...] = real("initialise", f"the bias {name}", bias(name))

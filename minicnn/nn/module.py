@@ -9,49 +9,54 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.kernels import cores, over
-
 from ..engine.device import Device
 from ..engine.memory import fitting
-from ..engine.mode import PerThread, no_grad, recording
+from ..engine.mode import no_grad
+from ..engine.observers import Observer, observe, observers
 from ..engine.settings import flag, several, shown, whole
 from ..engine.tensor import Tensor
 
-__all__ = ["Module", "side_by_side", "watch"]
+__all__ = ["Module", "eval_mode", "forward_hook"]
 
-Watcher = Callable[["Module", Tensor], None]
-_watchers = PerThread()
+Hook = Callable[["Module", Tensor], Tensor | None]
 
 
-class watch:
-    """``with watch(see):`` calls see(layer, output) after every call of a layer in this thread, the inner ones first.
+class forward_hook(observe):
+    """``with forward_hook(hook):`` calls hook(layer, output) after every call of a layer in this thread, the inner ones
+    first. A tensor that it returns takes the place of the output.
 
     Of a layer whose output is no tensor but, say, a tuple of them, nothing is told.
     """
 
-    def __init__(self, see: Watcher):
-        self.see = see
+    def __init__(self, hook: Hook):
+        observer = Observer()
+        observer.layer_done = hook  # type: ignore[method-assign, assignment]
+        super().__init__(observer)
 
-    def __enter__(self) -> None:
-        _watchers.append(self.see)
+
+class eval_mode:
+    """``with eval_mode(model):`` it behaves as at test, and afterwards each layer as it did before."""
+
+    def __init__(self, model: Module):
+        self.model = model
+
+    def __enter__(self) -> Module:
+        self.before = [(module, module.training) for module in self.model.modules()]
+        return self.model.eval()
 
     def __exit__(self, *error: object) -> None:
-        _watchers.remove(self.see)
+        for module, mode in self.before:
+            module.training = mode
 
 
-def side_by_side(*calls: tuple[Module, Tensor]) -> list[Tensor]:
-    """[layer(x) for layer, x in calls], none of which needs another's result.
-
-    On the processor every core takes one, if there are no more cores than calls: then they need not come together again
-    for every op. Not where the graph is remembered or the layers are watched, since there it matters what came first.
-    """
-    if recording() or _watchers or not 1 < min(cores(x.data) for _, x in calls) <= len(calls):
-        return [layer(x) for layer, x in calls]
-
-    def some(first: int, last: int) -> list[Tensor]:
-        return [layer(x) for layer, x in calls[first:last]]
-
-    return [y for part in over(len(calls), some) for y in part]
+def _replaced(output: Tensor, replacement: Any) -> Tensor:
+    """What goes on from a layer, of which a hook returned ``replacement``."""
+    if replacement is None:
+        return output
+    if not isinstance(replacement, Tensor):
+        raise TypeError(f"forward_hook: the hook returned a {type(replacement).__name__}: give a Tensor to take the "
+                        "place of the output, or None")
+    return replacement
 
 
 def _held(name: str, value: Any, around: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
@@ -90,8 +95,8 @@ class Module:
         if y is None:
             raise TypeError(f"{type(self).__name__}: its forward returned None: it must return its output")
         if isinstance(y, Tensor):
-            for see in _watchers:
-                see(self, y)
+            for observer in observers:
+                y = _replaced(y, observer.layer_done(self, y))
         return y
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -258,13 +263,8 @@ class Module:
                 lines.append([names.get(id(layer), ""), type(layer).__name__, str(y.device),
                               " × ".join(map(str, y.shape[1:])), *(f"{n:,}" for n in counts)])
 
-        was = [(module, module.training) for module in self.modules()]
-        try:
-            with no_grad(), watch(see):
-                self.eval()(np.zeros((1, *shape), np.float32))
-        finally:
-            for module, mode in was:
-                module.training = mode
+        with no_grad(), eval_mode(self), forward_hook(see):
+            self(np.zeros((1, *shape), np.float32))
         head = ["name", "layer", "device", "output", "parameters", "multiply-adds", "bytes"]
         totals.insert(0, sum(t.size for t in self.parameters()))  # those too that belong to no layer of the table
         table = [head, *lines, ["total", "", "", "", *(f"{n:,}" for n in totals)]]

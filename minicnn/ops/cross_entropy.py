@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from minicnn.kernels import cross_entropy as kernels
-from minicnn.kernels.graph import recording
 
 from ..engine.memory import Array, rows
 from ..engine.op import op
@@ -51,21 +50,21 @@ def cross_entropy(x: Array, labels: Array) -> Any:
     ln(classes) is what guessing costs: a loss that stays there has learned nothing.
 
     Raises ValueError for an empty batch, shapes that do not fit, and a label that is no class; the last not while a
-    graph is recorded, which can ask nothing.
+    CUDA graph is captured, which can ask nothing.
     """
     if x.ndim != 2 or np.shape(labels) != x.shape[:1] or labels.dtype.kind not in "iu" or not len(x):
         raise ValueError(f"cross_entropy: x {x.shape} and labels {np.shape(labels)}, {getattr(labels, 'dtype', '')}, "
                          "do not fit: give x (N, classes) and N ≥ 1 labels, whole numbers")
-    if not recording() and ((labels < 0) | (labels >= x.shape[1])).any():  # a GPU is asked once
+    if kernels.outside(labels, x.shape[1]):
         raise ValueError(f"cross_entropy: labels go from {labels.min()} to {labels.max()}, but x {x.shape} has classes "
                          f"0 to {x.shape[1] - 1}")
     y, each = np.empty_like(x), np.empty_like(x, shape=len(x))
     labels = labels.astype(np.int64, copy=False)
-    kernels.cross_entropy(len(x), rows(y), each, rows(x), labels)
+    kernels.cross_entropy(rows(y), each, rows(x), labels)
 
     def gx(gy: Array) -> Array:
         g = np.empty_like(y)
-        kernels.cross_entropy_backward(len(y), rows(g), rows(y), labels, gy.reshape(1))
+        kernels.cross_entropy_backward(rows(g), rows(y), labels, gy.reshape(1))
         return g
 
     return each.mean(), gx, None

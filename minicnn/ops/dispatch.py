@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..engine.mode import recording
+from ..engine.mode import grad_enabled
 from ..engine.tensor import Tensor
 from .methods import Methods, asked
 
@@ -57,7 +57,7 @@ def _by_values(name: str, function: Callable[..., Any], args: Any, settings: dic
     if function in LIKE and args and isinstance(args[0], Tensor):
         args = (args[0].numpy(), *args[1:])  # of its shape and type alone
     args, settings = values(tuple(args)), {key: values(x) for key, x in settings.items()}
-    lost = bool(needing) and recording()
+    lost = bool(needing) and grad_enabled()
     if not (lost and written is not None):
         answer = function(*args, **settings)
         if not (lost and _real(answer)):

@@ -43,7 +43,7 @@ def dropout(x: Array, counter: Array, *, p: float = 0.5, first_unit: int = 0, in
     def masked(a: Array) -> Array:
         result = np.empty_like(a)
         seen = [batch_last(array).reshape(units, N) for array in (result, a)]
-        kernels.dropout(units, *seen, counter, first_unit, np.uint64(p * 2**32), scale)
+        kernels.dropout(*seen, counter, first_unit, np.uint64(p * 2**32), scale)
         return result
 
     return masked(x), masked, None

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.kernels.graph import matmul as product
+from minicnn.kernels.product import product
 
 from ..engine.memory import Array
 from ..engine.op import exactly, one_type, op

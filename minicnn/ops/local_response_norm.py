@@ -36,13 +36,12 @@ def local_response_norm(x: Array, *, size: int = 5, alpha: float = 1e-4, beta: f
         raise ValueError(f"local_response_norm: k is {k} and alpha {alpha}: k + alpha Σ x² stays positive when k > 0 "
                          "and alpha ≥ 0")
     y = np.empty_like(x)
-    items = -(-rows(x).shape[1] // kernels.RUN)
     settings = (min(size // 2, x.shape[1]), alpha, beta, k)
-    kernels.local_response_norm(items, rows(y), rows(x), *settings)
+    kernels.local_response_norm(rows(y), rows(x), *settings)
 
     def gx(gy: Array) -> Array:
         g = np.empty_like(gy)
-        kernels.local_response_norm_backward(items, rows(g), rows(gy), rows(x), *settings, 2.0 * alpha * beta)
+        kernels.local_response_norm_backward(rows(g), rows(gy), rows(x), *settings, 2.0 * alpha * beta)
         return g
 
     return y, gx

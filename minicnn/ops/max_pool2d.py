@@ -33,11 +33,11 @@ def max_pool2d(x: Array, *, size: Pair = 3, stride: Pair = 2, padding: Padding =
     C, H, W, N = batch_last(x).shape
     y = np.empty_like(x, shape=(C, P, Q, N), order="C")
     winner = np.empty_like(y, dtype=np.uint8 if R * S <= 256 else np.uint32)
-    kernels.max_pool2d(C * P, y, winner, batch_last(x), *geometry)
+    kernels.max_pool2d(y, winner, batch_last(x), *geometry)
 
     def gx(gy: Array) -> Array:
         g = np.zeros_like(gy, shape=(C, H, W, N), order="C")
-        kernels.max_pool2d_backward(C, g, batch_last(gy), winner, *geometry)
+        kernels.max_pool2d_backward(g, batch_last(gy), winner, *geometry)
         return batch_first(g)
 
     return batch_first(y), gx

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.kernels import add_at
+from minicnn.kernels.add_at import add_at
 
 from ..engine.memory import Array, array_of, batch_first, batch_last
 from ..engine.op import op

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.tensor import Tensor, no_grad
-from ..nn.module import Module, watch
+from ..nn.module import Module, forward_hook
 from .interrupt import note
 
 __all__ = ["PLATEAU", "Plateau", "first_not_finite"]
@@ -25,7 +25,7 @@ def first_not_finite(model: Module, inputs: Any) -> str:
         if not first and not np.isfinite(y.numpy()).all():
             first.append(layer)
 
-    with np.errstate(all="ignore"), no_grad(), watch(see):
+    with np.errstate(all="ignore"), no_grad(), forward_hook(see):
         model(inputs)
     return next((name for name, layer in model.named_modules() if first and layer is first[0]), "the loss")
 

@@ -1,4 +1,4 @@
-"""A training step that a GPU is told once and then does again for every batch: see ``kernels/graph.py``."""
+"""A training step that a GPU is told once and then does again for every batch: see ``kernels/cuda_graph.py``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.kernels.graph import recorded
+from minicnn.kernels.cuda_graph import capture as recorded
 
 from ..engine.tensor import Tensor
 from ..nn.module import Module
