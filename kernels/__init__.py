@@ -63,7 +63,7 @@ def kernel(function: Callable[..., None] | None = None, *, axes: tuple[int, ...]
     name, code = function.__name__, function.__code__
 
     @functools.cache
-    def compiled() -> Callable[..., None]:
+    def compiled() -> Any:
         import numba  # here, since it takes longer to import than all the rest
 
         return kept(numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})(function))

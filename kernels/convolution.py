@@ -127,4 +127,4 @@ def room(like: Any) -> tuple[int, int, int]:
 
 @functools.cache
 def _memory(gpu: Any) -> int:
-    return gpu.mem_info[1]  # bytes in all, asked once: the driver need not answer while a graph is captured
+    return int(gpu.mem_info[1])  # bytes in all, asked once: the driver need not answer while a graph is captured

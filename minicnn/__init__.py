@@ -5,7 +5,8 @@ carry the gradient back; a tensor remembers the op that made it; a model is a li
 """
 
 from . import models, nn, ops, optim
-from .engine.device import cpu, cuda, device, keep_memory
+from .engine.device import cpu, cuda, device
+from .engine.memory import keep_memory
 from .engine.tensor import Tensor, no_grad
 from .gradcheck import GradientError, gradcheck
 from .nn import manual_seed

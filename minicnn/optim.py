@@ -109,7 +109,7 @@ class SGD:
             raise TypeError(f"SGD: {type(state).__name__} is no state: give a dict of arrays by name")
         if strange := sorted(map(str, self.velocity.keys() ^ state.keys())):
             raise ValueError(f"SGD: this is the state of another model: {strange[0]} is in one of the two alone")
-        arrays = {name: fitting("SGD", name, v, state[name]) for name, v in self.velocity.items()}
+        arrays = {name: fitting("SGD", name, v.data, state[name]) for name, v in self.velocity.items()}
         for name, v in self.velocity.items():
             v[...] = arrays[name]
 

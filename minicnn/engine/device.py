@@ -10,18 +10,20 @@ done in order; what goes from one GPU to another has to wait in both, and only `
 from __future__ import annotations
 
 import collections
-import ctypes
 import operator
 import re
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["Device", "cpu", "cuda", "current_device", "device", "home", "keep_memory"]
+__all__ = ["Array", "Device", "cpu", "cuda", "current_device", "device", "home"]
 
+Array: TypeAlias = NDArray[Any]
+"""NumPy's, or CuPy's, which is used alike."""
 
 Rest = TypeVar("Rest")
 
@@ -61,26 +63,27 @@ class Device:
     def __repr__(self) -> str:
         return f"{self.kind}({self.index})"
 
-    def put(self, array: Any) -> Any:
+    def put(self, array: Array) -> Array:
         """A copy of ``array``, wherever it lives, on this device and in the same memory order."""
         source = home(array)
         if source.kind == "cpu":
             return array.copy(order="K")
         with source:
             inside, axes = _as_it_lies(array)
-            return inside.get().transpose(axes)  # waits until it is computed
+            host: Array = inside.get()  # waits until it is computed
+            return host.transpose(axes)
 
-    def bring(self, array: Any) -> Any:
+    def bring(self, array: Array) -> Array:
         """``array`` itself if it lies in the memory of this device, else a copy there."""
         return array if home(array).kind == self.kind else self.put(array)
 
-    def view(self, array: Any) -> Any:
+    def view(self, array: Array) -> Array:
         """``array``, of this device, for reading."""
         view = array.view()
         view.flags.writeable = False
         return view
 
-    def numpy(self, array: Any) -> np.ndarray:
+    def numpy(self, array: Array) -> NDArray[Any]:
         """``array``, of this device, for reading, in main memory: the same or a copy."""
         return self.view(array)
 
@@ -107,15 +110,18 @@ class CudaDevice(Device):
     @property
     def name(self) -> str:
         """As "NVIDIA H100 80GB HBM3"."""
-        return cupy().cuda.runtime.getDeviceProperties(self.index)["name"].decode()
+        name: bytes = cupy().cuda.runtime.getDeviceProperties(self.index)["name"]
+        return name.decode()
 
-    def put(self, array: Any) -> Any:
+    def put(self, array: Array) -> Array:
         source = home(array)
         with source:
             inside, axes = _as_it_lies(array)
             if source == self:
-                return inside.copy().transpose(axes)
-        return (self._from_host(inside) if source.kind == "cpu" else self._from_gpu(inside, source)).transpose(axes)
+                copy: Array = inside.copy()
+                return copy.transpose(axes)
+        copy = self._from_host(inside) if source.kind == "cpu" else self._from_gpu(inside, source)
+        return copy.transpose(axes)
 
     def _from_host(self, array: np.ndarray) -> Any:
         """By way of pinned memory, from where the GPU fetches by itself while Python goes on."""
@@ -170,13 +176,13 @@ class CudaDevice(Device):
             cupy().cuda.get_current_stream().wait_event(copied)  # else the source may be freed, and written to, before
         return copy
 
-    def bring(self, array: Any) -> Any:
+    def bring(self, array: Array) -> Array:
         return array if home(array) == self else self.put(array)
 
-    def view(self, array: Any) -> Any:
+    def view(self, array: Array) -> Array:
         return array.view()  # CuPy cannot refuse to write
 
-    def numpy(self, array: Any) -> np.ndarray:
+    def numpy(self, array: Array) -> NDArray[Any]:
         return cpu(0).view(cpu(0).put(array))
 
 
@@ -239,18 +245,3 @@ def device(name: str) -> Device:
         raise ValueError(f"device: there is no device {name!r}: write cpu, cpu:1, cuda or cuda:0")
     index = int(found[2] or 0)
     return cpu(index) if found[1] == "cpu" else cuda(index)
-
-
-def keep_memory() -> bool:
-    """Let the C library keep the pages of freed arrays for the next ones, instead of returning them to the system.
-
-    A step of AlexNet frees and asks again for more than a gigabyte, and a sixth of its time goes into fresh pages. This
-    holds for the whole process, so it is for a program to say, not for a library. Returns whether it took effect:
-    glibc can.
-    """
-    M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError, TypeError):
-        return False
-    return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, -1))

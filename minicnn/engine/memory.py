@@ -7,16 +7,16 @@ batch without a stride, half of the channels is one piece of memory, and flatten
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import numpy as np
 
-from .device import home
+from .device import Array, home
 from .settings import shown
 
-__all__ = ["Array", "array_of", "batch_first", "batch_last", "fitting", "rows", "stored"]
+__all__ = ["Array", "array_of", "batch_first", "batch_last", "fitting", "keep_memory", "rows", "stored"]
 
-Array = Any  # a NumPy or CuPy array
 
 
 def batch_last(array: Array) -> Array:
@@ -136,7 +136,7 @@ def _item(x: Any, name: str) -> Any:
 
 def _type(dtype: Any, name: str) -> np.dtype:
     try:
-        found = np.dtype(dtype).newbyteorder("=")
+        found: np.dtype[Any] = np.dtype(dtype).newbyteorder("=")
     except Exception:
         found = np.dtype(object)
     if found.kind not in "fiub" or found.itemsize > 8:
@@ -168,3 +168,18 @@ def _no_numbers(name: str, kind: str, letter: str) -> TypeError:
 
 def _shown(x: Any) -> str:
     return f"a {type(x).__name__}" if hasattr(x, "__len__") else shown(x)
+
+
+def keep_memory() -> bool:
+    """Let the C library keep the pages of freed arrays for the next ones, instead of returning them to the system.
+
+    A step of AlexNet frees and asks again for more than a gigabyte, and a sixth of its time goes into fresh pages. This
+    holds for the whole process, so it is for a program to say, not for a library. Returns whether it took effect:
+    glibc can.
+    """
+    M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return False
+    return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, -1))

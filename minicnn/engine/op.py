@@ -19,18 +19,19 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, overload
+from typing import Any, ParamSpec, TypeAlias, overload
 
 import numpy as np
 
+from .backward import Node, Pullback
 from .device import Device, current_device
 from .memory import Array, array_of, stored
 from .mode import grad_enabled
 from .observers import observers
 from .settings import OutOfRange
-from .tensor import Carry, Node, Tensor, wrap
+from .tensor import Tensor, wrap
 
-__all__ = ["exactly", "on_each", "one_type", "op", "remember"]
+__all__ = ["Computed", "Operand", "exactly", "on_each", "one_type", "op", "remember"]
 
 
 def on_each(x: Any, devices: Sequence[Device]) -> list[Tensor]:
@@ -42,10 +43,11 @@ def on_each(x: Any, devices: Sequence[Device]) -> list[Tensor]:
     return [first if d == devices[0] else wrap(d.bring(first._array), d) for d in devices]
 
 
-def remember(name: str, y: Array, inputs: Sequence[Any], gradients: Sequence[Carry], device: Device) -> Tensor:
+def remember(name: str, y: Array, inputs: Sequence[Any], gradients: Sequence[Pullback | None],
+             device: Device) -> Tensor:
     """The array ``y``, which op ``name`` computed on ``device`` from ``inputs``, as a tensor.
 
-    gradients: one function for each input, carrying ∂L/∂y to ∂L/∂input. Kept only for inputs that need them.
+    gradients: the pullback of each input. Kept only for inputs that need them.
     """
     sources = [x for x in inputs if isinstance(x, Tensor)]
     y = stored(y)
@@ -70,14 +72,24 @@ def remember(name: str, y: Array, inputs: Sequence[Any], gradients: Sequence[Car
     return tensor
 
 
+Operand: TypeAlias = Any
+"""What an op is given: outside a tensor, an array or a number, inside an array."""
+
+Computed: TypeAlias = tuple[Array, *tuple[Pullback | None, ...]]
+"""What the function of an op returns: y, and for each array its pullback."""
+
+Given = ParamSpec("Given")
+
+
 @overload
-def op(function: Callable[..., Any]) -> Callable[..., Tensor]: ...
+def op(function: Callable[Given, Computed]) -> Callable[Given, Tensor]: ...
 @overload
-def op(*, whole: str) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]: ...
+def op(*, whole: str) -> Callable[[Callable[Given, Computed]], Callable[Given, Tensor]]: ...
 def op(function: Callable[..., Any] | None = None, *, whole: str = "") -> Any:
     """Turn a function of arrays into an op on tensors.
 
-    function(*arrays, **settings) returns y and, for each array, the function that carries ∂L/∂y to ∂L/∂array.
+    function(*arrays, **settings) returns y and, for each array, its pullback: the function that takes ∂L/∂y to
+    ∂L/∂array (a vector-Jacobian product).
     Positional arguments are values: tensors, arrays or numbers. Keyword arguments are settings, plain Python.
     whole: names of the arrays whose whole numbers come as they are. All others come as real numbers of one type.
 
@@ -142,6 +154,7 @@ def op(function: Callable[..., Any] | None = None, *, whole: str = "") -> Any:
                 TypeError if isinstance(error, (AttributeError, TypeError)) else ValueError)  # fmt: skip
             raise kind(f"{name}: {error}") from error
 
+    lifted.__signature__ = signature.replace(return_annotation="Tensor")  # type: ignore[attr-defined]
     return lifted
 
 

@@ -10,9 +10,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .device import Device, cpu, cuda
 from .memory import Array, stored
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
 
 __all__ = ["Protocols"]
 
@@ -33,21 +37,33 @@ class Protocols:
         _array: Array
         device: Device
         grad: Any
-        shape: tuple[int, ...]
-        dtype: np.dtype[Any]
-        ndim: int
-        size: int
-        made_by: str
         requires_grad: bool
-        numpy: Any
-        _become: Any
-        __getitem__: Any
 
-    def __getattr__(self, name: str) -> Any:  # asked for what there is not
-        if name in ELSEWHERE or (hasattr(np.ndarray, name) and not name.startswith("_")):
-            way = ELSEWHERE.get(name, f"t.numpy().{name} has the values, without a gradient")
-            raise AttributeError(f"Tensor: there is no .{name}: {way}", name=name, obj=self)
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute {name!r}", name=name, obj=self)
+        @property
+        def shape(self) -> tuple[int, ...]: ...
+        @property
+        def dtype(self) -> np.dtype[Any]: ...
+        @property
+        def ndim(self) -> int: ...
+        @property
+        def size(self) -> int: ...
+        @property
+        def made_by(self) -> str: ...
+        def numpy(self) -> NDArray[Any]: ...
+        def _become(self, array: Array, requires_grad: bool) -> None: ...
+        def _like(self, array: Array) -> Any: ...
+        def _beside(self, value: Any, who: str = "") -> Array: ...
+        def _assign(self, result: Tensor) -> Tensor: ...
+        def __getitem__(self, index: Any) -> Any: ...
+        def __array__(self, dtype: Any = None, copy: Any = None) -> NDArray[Any]: ...  # see ops/dispatch.py
+
+    if not TYPE_CHECKING:  # which shall see what is misspelt
+
+        def __getattr__(self, name: str) -> Any:  # asked for what there is not
+            if name in ELSEWHERE or (hasattr(np.ndarray, name) and not name.startswith("_")):
+                way = ELSEWHERE.get(name, f"t.numpy().{name} has the values, without a gradient")
+                raise AttributeError(f"Tensor: there is no .{name}: {way}", name=name, obj=self)
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute {name!r}", name=name, obj=self)
 
     # -- one number ----------------------------------------------------------------------------------------------------
 

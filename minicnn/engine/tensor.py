@@ -5,31 +5,31 @@ It knows no op; ``op.py`` says what one is.
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import threading
 import weakref
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .backward import GradientShapeError, Node, Pullback, walk_back
 from .device import Device, current_device
 from .memory import Array, array_of, stored
 from .mode import grad_enabled, grad_mode, no_grad
-from .observers import observers
-from .protocols import Protocols
 from .settings import flag
 
-__all__ = ["Carry", "GradientShapeError", "Node", "Tensor", "grad_enabled", "grad_mode", "no_grad", "wrap"]
+if TYPE_CHECKING:
+    from ..ops.methods import Methods  # has all that ops/methods.py gives to Tensor when it is imported
+else:
+    from .comparison import Comparison as Methods
 
-Carry = Callable[[Array], Array]  # carries the gradient of an op's output to the gradient of one of its inputs
+__all__ = ["GradientShapeError", "Node", "Pullback", "Tensor", "grad_enabled", "grad_mode", "no_grad", "wrap"]
 
 _ages = itertools.count()
 _adding = threading.Lock()  # two threads that go backward to one leaf both add to its gradient
 
 
-class Tensor(Protocols):
+class Tensor(Methods):
     """An array of float32 or float64 (half: see ``ops.half``) that remembers how it was computed.
 
     data: array, number, or a list of them, copied. Python numbers become float32; arrays keep their dtype. (Whole
@@ -73,18 +73,49 @@ class Tensor(Protocols):
         """The array, for reading: a graph may need the present values. To write, see ``writable()``."""
         return self.device.view(self._array)
 
-    def numpy(self) -> np.ndarray:
+    def numpy(self) -> Array:
         """The values as a NumPy array, for reading; ``.numpy().copy()`` may be written to."""
         return self.device.numpy(self._array)
 
-    made_by = property(lambda self: self._made.made_by if self._made else "", doc="The op's name; a leaf has none.")
-    node = property(lambda self: self._made or self, doc="What stands for it in the graph: a leaf for itself.")
-    inputs = property(lambda self: (), doc="Of a leaf as a node of the graph: none.")
-    gradients = property(lambda self: (), doc="Of a leaf as a node of the graph: none.")
-    shape = property(lambda self: self._array.shape, doc="The size of every axis.")
-    dtype = property(lambda self: self._array.dtype, doc="NumPy's type of its numbers.")
-    ndim = property(lambda self: self._array.ndim, doc="How many axes there are.")
-    size = property(lambda self: self._array.size, doc="How many numbers there are.")
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The size of every axis."""
+        return self._array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """NumPy's type of its numbers."""
+        return self._array.dtype
+
+    @property
+    def ndim(self) -> int:
+        """How many axes there are."""
+        return self._array.ndim
+
+    @property
+    def size(self) -> int:
+        """How many numbers there are."""
+        return self._array.size
+
+    @property
+    def made_by(self) -> str:
+        """The name of the op that made it; a leaf has none."""
+        return self._made.made_by if self._made else ""
+
+    @property
+    def node(self) -> Node | Tensor:
+        """What stands for it in the graph: a leaf for itself."""
+        return self._made or self
+
+    @property
+    def inputs(self) -> tuple[Node | Tensor, ...]:
+        """Of a leaf as a node of the graph: none."""
+        return ()
+
+    @property
+    def gradients(self) -> tuple[Pullback, ...]:
+        """Of a leaf as a node of the graph: none."""
+        return ()
 
     @property
     def requires_grad(self) -> bool:
@@ -126,8 +157,7 @@ class Tensor(Protocols):
 
         gradient: ∂L/∂self, of this tensor's shape; may be left out when self is one number, such as a loss.
 
-        A tensor is younger than its inputs, so from the youngest to the oldest is an order in which each is met only
-        after all that was computed from it: no recursion, no sort. First derivatives only.
+        First derivatives only.
 
         Raises RuntimeError when nothing here requires a gradient, or when the graph was freed by an earlier backward.
         """
@@ -140,37 +170,8 @@ class Tensor(Protocols):
         with self.device:
             given = np.ones_like(self._array) if gradient is None else self._beside(gradient, "backward")
             seed = given.astype(self.dtype, order="K")
-        flow: dict[Node | Tensor, Array] = {self.node: seed}  # the gradient that has reached each tensor so far
-        waiting = [(-self.node.age, self.node)]
-        leaves = []
-        while waiting:
-            tensor = heapq.heappop(waiting)[1]
-            if tensor.inputs is None:
-                raise RuntimeError(f"backward: the graph behind this result of {tensor.made_by} was freed by an "
-                                   "earlier backward(): compute it again, or add the losses and call backward() once")
-            with tensor.device:
-                g = _fitting(flow.pop(tensor), tensor)
-                for x, carry in zip(tensor.inputs, tensor.gradients, strict=True):
-                    part = carry(g)
-                    for observer in observers:
-                        observer.gradient_done(tensor, x, part)
-                    if not x.made_by and x.device == tensor.device and np.may_share_memory(part, g):
-                        part = part.copy(order="K")  # a leaf keeps its gradient, so nobody else may hold it
-                    if part.shape != x.shape:
-                        raise GradientShapeError(part, x)  # before a sum can hide it
-                    if x in flow:
-                        with x.device:
-                            flow[x] = flow[x] + part  # a tensor used twice gets the sum: the multivariate chain rule
-                    else:
-                        flow[x] = part
-                        heapq.heappush(waiting, (-x.age, x))
-            if tensor.made_by:
-                tensor.inputs, tensor.gradients = None, ()
-                for observer in observers:
-                    observer.graph_freed(tensor)
-            else:
-                leaves.append((tensor, g))
-        for leaf, g in leaves:  # only now, so that an error above leaves every .grad as it was
+        leaves = walk_back(self.node, seed)
+        for leaf, g in leaves:  # only here, so that an error above leaves every .grad as it was
             with leaf.device, _adding:
                 leaf._grad = wrap(g if leaf._grad is None else stored(leaf._grad._array + g), leaf.device)
 
@@ -211,6 +212,10 @@ class Tensor(Protocols):
                              "them together with .to(device)")
         return stored(self.device.bring(array_of(value, self.dtype, who, exact=True) if who else array_of(value)))
 
+    def _like(self, array: Array) -> Tensor:
+        """An array of this device as a tensor that remembers nothing."""
+        return wrap(stored(array), self.device)
+
     def _assign(self, result: Tensor) -> Tensor:
         """What x += y means: a parameter is written to, anything else becomes a new tensor."""
         if self.made_by or not self.requires_grad:
@@ -229,50 +234,6 @@ class Tensor(Protocols):
             raise RuntimeError("writing in place: the value requires a gradient, which would not come through: write "
                                "its .detach(), or do it under no_grad(); ops.concatenate(...) keeps the graph")
 
-    def __iadd__(self, other: Any) -> Tensor:  # type: ignore[misc]
-        return self._assign(self + other)
-
-    def __isub__(self, other: Any) -> Tensor:  # type: ignore[misc]
-        return self._assign(self - other)
-
-    def __imul__(self, other: Any) -> Tensor:  # type: ignore[misc]
-        return self._assign(self * other)
-
-    def __itruediv__(self, other: Any) -> Tensor:  # type: ignore[misc]
-        return self._assign(self / other)
-
-    def __ipow__(self, other: Any) -> Tensor:  # type: ignore[misc]
-        return self._assign(self**other)
-
-    def __imatmul__(self, other: Any) -> Tensor:  # type: ignore[misc]
-        return self._assign(self @ other)
-
-    if TYPE_CHECKING:  # ops/__init__.py gives every tensor its operators and methods
-
-        def _of_two(self, other: Any) -> Tensor: ...
-        def __neg__(self) -> Tensor: ...
-        def __abs__(self) -> Tensor: ...
-        def __getitem__(self, index: Any) -> Tensor: ...
-        def __getattr__(self, name: str) -> Callable[..., Tensor]: ...
-
-        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _of_two
-        __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _of_two
-
-
-class Node:
-    """What is remembered of a tensor that an op made: a node of the graph, which ``backward()`` walks.
-
-    It knows not the tensor's array: of that, the graph holds what gradient functions need, and nothing else.
-    """
-
-    __slots__ = ("__weakref__", "age", "device", "dtype", "gradients", "inputs", "made_by", "shape")
-
-    def __init__(self, made_by: str, tensor: Tensor, inputs: tuple[Node | Tensor, ...], gradients: tuple[Carry, ...]):
-        self.made_by = made_by  # the name of the op
-        self.inputs: tuple[Node | Tensor, ...] | None = inputs  # that need a gradient; None once backward freed them
-        self.gradients = gradients  # as many
-        self.age, self.device, self.dtype, self.shape = tensor.age, tensor.device, tensor.dtype, tensor.shape
-
 
 def _needs_gradient(value: Any) -> bool:
     """Whether a gradient would have to go on through ``value``: a tensor, or lists of them."""
@@ -287,18 +248,3 @@ def wrap(array: Array, device: Device) -> Tensor:
     tensor.device = device
     tensor._become(array, requires_grad=False)
     return tensor
-
-
-class GradientShapeError(ValueError):
-    """What an op carried back has not the shape of the tensor that it reached."""
-
-    def __init__(self, gradient: Array, tensor: Node | Tensor):
-        super().__init__(f"backward: a gradient of shape {gradient.shape} reached a tensor of shape {tensor.shape}, "
-                         f"{'made by ' + tensor.made_by if tensor.made_by else 'a leaf'}: the two must be the same")
-        self.gradient, self.tensor = gradient, tensor
-
-
-def _fitting(g: Array, tensor: Node | Tensor) -> Array:
-    if g.shape != tensor.shape:
-        raise GradientShapeError(g, tensor)
-    return stored(g.astype(tensor.dtype, copy=False))

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.backward import GradientShapeError, Node
 from ..engine.device import Device, cpu
 from ..engine.memory import Array, stored
-from ..engine.tensor import GradientShapeError, Tensor, no_grad
+from ..engine.tensor import Tensor, no_grad
 from ..nn.module import Module
 from .error import misshapen, plain
 
@@ -174,8 +175,8 @@ def of_tensors(function: Callable[..., Any], given: Sequence[Any], parameters: l
                     seen.add(source)
                     waiting.append(source)
             own = [Tensor(x, requires_grad=True, device=x.device) if s is x else s for s in user.inputs or ()]
-            parts += [t for t, s in zip(own, user.inputs or (), strict=True) if s is x]
-            if own:
+            parts += [t for t, s in zip(own, user.inputs or (), strict=True) if s is x and isinstance(t, Tensor)]
+            if isinstance(user, Node):
                 user.inputs = tuple(own)
         if y.requires_grad:
             y.backward(u)

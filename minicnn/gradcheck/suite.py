@@ -88,6 +88,7 @@ def network(variant: str, width: float, devices: tuple[Device, Device], classes:
 
 
 def _cases() -> Iterable[Case]:
+    op: Callable[..., Tensor]
     for op in (ops.add, ops.subtract, ops.multiply, ops.divide):
         yield case(op, normal(2, 3, 4), positive(2, 3, 4))
         yield case(op, normal(3, 4), positive(2, 3, 1), told="broadcast")

@@ -125,7 +125,8 @@ class AlexNet(nn.Module):
         there it matters which came first."""
         if grad_enabled() or observers or any(device.kind != "cpu" for device in self.devices):
             return [row() for row in rows]
-        return concurrently(*rows)
+        outputs: list[Tensor] = concurrently(*rows)
+        return outputs
 
     def to(self, device: Device) -> nn.Module:
         """Move both towers to ``device``."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.memory import Array
-from ..engine.op import exactly, op
+from ..engine.op import Computed, Operand, exactly, op
 from .reduce import total
 
 __all__ = ["add", "divide", "exp", "log", "multiply", "negative", "power", "sigmoid", "subtract", "tanh"]
@@ -49,14 +49,14 @@ def exponents(a: Array, b: Array) -> Array:
 
 
 @op(whole="a b")
-def add(a: Array, b: Array) -> Any:
+def add(a: Operand, b: Operand) -> Computed:
     """a + b, broadcast."""
     A, B = shape_of(a), shape_of(b)  # no more than these is kept
     return together("add", operator.add, a, b), lambda gy: summed_to(gy, A), lambda gy: summed_to(gy, B)
 
 
 @op(whole="a b")
-def subtract(a: Array, b: Array) -> Any:
+def subtract(a: Operand, b: Operand) -> Computed:
     """a − b, broadcast."""
     A, B = shape_of(a), shape_of(b)
     y = together("subtract", operator.sub, a, b)
@@ -64,7 +64,7 @@ def subtract(a: Array, b: Array) -> Any:
 
 
 @op(whole="a b")
-def multiply(a: Array, b: Array) -> Any:
+def multiply(a: Operand, b: Operand) -> Computed:
     """a · b, broadcast."""
     A, B = shape_of(a), shape_of(b)
     y = together("multiply", operator.mul, a, b)
@@ -72,14 +72,14 @@ def multiply(a: Array, b: Array) -> Any:
 
 
 @op(whole="a b")
-def divide(a: Array, b: Array) -> Any:
+def divide(a: Operand, b: Operand) -> Computed:
     """a / b, broadcast."""
     y, A, B = together("divide", operator.truediv, a, b), shape_of(a), shape_of(b)
     return y, lambda gy: summed_to(gy / b, A), lambda gy: summed_to(-gy * y / b, B)
 
 
 @op(whole="a b")
-def power(a: Array, b: Array) -> Any:
+def power(a: Operand, b: Operand) -> Computed:
     """a^b, broadcast. ∂y/∂a = b a^(b−1), which is 0 for b = 0; ∂y/∂b = a^b ln a, taken as 0 at a = 0."""
     y = together("power", exponents, a, b)
 
@@ -93,33 +93,33 @@ def power(a: Array, b: Array) -> Any:
 
 
 @op(whole="x")
-def negative(x: Array) -> Any:
+def negative(x: Operand) -> Computed:
     """−x."""
     return exactly("negative", operator.neg, x), lambda gy: -gy
 
 
 @op
-def exp(x: Array) -> Any:
+def exp(x: Operand) -> Computed:
     """eˣ."""
     y = np.exp(x)
     return y, lambda gy: gy * y
 
 
 @op
-def log(x: Array) -> Any:
+def log(x: Operand) -> Computed:
     """The natural logarithm."""
     return np.log(x), lambda gy: gy / x
 
 
 @op
-def tanh(x: Array) -> Any:
+def tanh(x: Operand) -> Computed:
     """The hyperbolic tangent, whose slope is 1 − y²."""
     y = np.tanh(x)
     return y, lambda gy: gy * (1 - y * y)
 
 
 @op
-def sigmoid(x: Array) -> Any:
+def sigmoid(x: Operand) -> Computed:
     """1 / (1 + e⁻ˣ), whose slope is y (1 − y); computed as (1 + tanh(x / 2)) / 2, which cannot overflow."""
     y = np.tanh(x * 0.5) * 0.5 + 0.5
     return y, lambda gy: gy * y * (1 - y)

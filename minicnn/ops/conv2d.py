@@ -1,11 +1,10 @@
 """Convolution as a matrix product (im2col)."""
 
-from typing import Any
 
 from minicnn.kernels import convolution
 
-from ..engine.memory import Array, batch_first, batch_last
-from ..engine.op import op
+from ..engine.memory import batch_first, batch_last
+from ..engine.op import Computed, Operand, op
 from ..engine.settings import whole
 from .window import Padding, Pair, Windows
 
@@ -13,8 +12,8 @@ __all__ = ["conv2d"]
 
 
 @op
-def conv2d(x: Array, w: Array, b: Array | None = None, *, stride: Pair = 1, padding: Padding = 0,
-           groups: int = 1) -> Any:
+def conv2d(x: Operand, w: Operand, b: Operand | None = None, *, stride: Pair = 1, padding: Padding = 0,
+           groups: int = 1) -> Computed:
     """Every kernel at every place of the image:
 
     y[n, k, p, q] = b[k] + Σ w[k, c, r, s] · x[n, c, p·stride + r − padding, q·stride + s − padding]

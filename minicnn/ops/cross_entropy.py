@@ -1,13 +1,12 @@
 """Softmax and the loss of classification (Krizhevsky et al. 2012, §3.5: multinomial logistic regression)."""
 
-from typing import Any
 
 import numpy as np
 
 from minicnn.kernels import cross_entropy as kernels
 
 from ..engine.memory import Array, rows
-from ..engine.op import op
+from ..engine.op import Computed, Operand, op
 from ..engine.settings import axis as axis_of
 from .reduce import total
 
@@ -23,7 +22,7 @@ def less_its_maximum(op: str, x: Array, axis: int) -> tuple[Array, int]:
 
 
 @op
-def softmax(x: Array, *, axis: int = -1) -> Any:
+def softmax(x: Operand, *, axis: int = -1) -> Computed:
     """eˣ / Σ eˣ along ``axis``; the maximum is taken off first, so that nothing overflows.
 
     −∞ takes no share. Where the maximum is ∞, −∞ or NaN, all along the axis is NaN.
@@ -35,7 +34,7 @@ def softmax(x: Array, *, axis: int = -1) -> Any:
 
 
 @op
-def log_softmax(x: Array, *, axis: int = -1) -> Any:
+def log_softmax(x: Operand, *, axis: int = -1) -> Computed:
     """ln softmax(x) = x − ln Σ eˣ along ``axis``; NaN where softmax is."""
     shifted, axis = less_its_maximum("log_softmax", x, axis)
     y = shifted - np.log(total(np.exp(shifted), axis, keepdims=True))
@@ -43,7 +42,7 @@ def log_softmax(x: Array, *, axis: int = -1) -> Any:
 
 
 @op(whole="labels")
-def cross_entropy(x: Array, labels: Array) -> Any:
+def cross_entropy(x: Operand, labels: Operand) -> Computed:
     """The mean over the images of −ln softmax(x)[label]. Its gradient is (softmax(x) − one-hot labels) / N.
 
     x: (N, classes), before any softmax.  labels: (N,), whole numbers from 0.  y: one number.
@@ -63,7 +62,7 @@ def cross_entropy(x: Array, labels: Array) -> Any:
     kernels.cross_entropy(rows(y), each, rows(x), labels)
 
     def gx(gy: Array) -> Array:
-        g = np.empty_like(y)
+        g: Array = np.empty_like(y)
         kernels.cross_entropy_backward(rows(g), rows(y), labels, gy.reshape(1))
         return g
 

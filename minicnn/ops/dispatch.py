@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..engine.comparison import compared
 from ..engine.mode import grad_enabled
 from ..engine.tensor import Tensor
-from .methods import Methods, asked
+from .methods import Methods
 
 __all__: list[str] = []
 
 
 def __array__(self: Tensor, dtype: Any = None, copy: Any = None) -> np.ndarray:
     """The values: as ``numpy()`` for reading where they lie in main memory, a copy where asked for or need be."""
-    values = self.numpy()
+    values: np.ndarray[Any, Any] = self.numpy()
     if copy is False and (self.device.kind != "cpu" or dtype not in (None, values.dtype)):
         raise ValueError(f"Tensor: {self.dtype} on {self.device} becomes {dtype or 'an array'} by a copy alone, "
                          "and copy=False forbids one")
@@ -79,7 +80,7 @@ UFUNCS: dict[Any, Callable[..., Any]] = {
 }  # fmt: skip
 for _ask in (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.bitwise_and,
              np.bitwise_or, np.bitwise_xor, np.invert):  # fmt: skip
-    UFUNCS[_ask] = lambda *given, _ask=_ask: asked(_ask, *given)
+    UFUNCS[_ask] = lambda *given, _ask=_ask: compared(_ask, *given)
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     getattr(np, name): getattr(Methods, name)

@@ -1,20 +1,19 @@
 """Dropout (Krizhevsky et al. 2012, §4.2)."""
 
-from typing import Any
 
 import numpy as np
 
 from minicnn.kernels import dropout as kernels
 
 from ..engine.memory import Array, batch_last
-from ..engine.op import op
+from ..engine.op import Computed, Operand, op
 from ..engine.settings import flag, real, whole
 
 __all__ = ["dropout"]
 
 
 @op(whole="counter")
-def dropout(x: Array, counter: Array, *, p: float = 0.5, first_unit: int = 0, inverted: bool = True) -> Any:
+def dropout(x: Operand, counter: Operand, *, p: float = 0.5, first_unit: int = 0, inverted: bool = True) -> Computed:
     """Set each element to 0 with probability p: y = x · mask, and · 1 / (1 − p) where ``inverted``.
 
     x, y: (N, ...).  counter: two whole numbers, a key and a step.  The mask is a function of (key, step, unit, image)

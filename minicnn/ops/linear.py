@@ -1,13 +1,12 @@
 """Matrix products."""
 
-from typing import Any
 
 import numpy as np
 
 from minicnn.kernels.product import product
 
 from ..engine.memory import Array
-from ..engine.op import exactly, one_type, op
+from ..engine.op import Computed, Operand, exactly, one_type, op
 from .arithmetic import summed_to
 from .reduce import total
 
@@ -15,7 +14,7 @@ __all__ = ["linear", "matmul"]
 
 
 @op
-def linear(x: Array, w: Array, b: Array | None = None) -> Any:
+def linear(x: Operand, w: Operand, b: Operand | None = None) -> Computed:
     """A fully connected layer: y = x wᵀ + b.
 
     x: (N, inputs).  w: (outputs, inputs).  b: (outputs,) or None.  y: (N, outputs).
@@ -38,7 +37,7 @@ def linear(x: Array, w: Array, b: Array | None = None) -> Any:
 
 
 @op(whole="a b")
-def matmul(a: Array, b: Array) -> Any:
+def matmul(a: Operand, b: Operand) -> Computed:
     """a @ b: vectors, matrices, or stacks of matrices, broadcast.
 
     Raises ValueError where the shapes do not fit, or the types of real numbers differ.

@@ -1,20 +1,20 @@
 """Local response normalisation (Krizhevsky et al. 2012, §3.3)."""
 
-from typing import Any
 
 import numpy as np
 
 from minicnn.kernels import local_response_norm as kernels
 
 from ..engine.memory import Array, rows
-from ..engine.op import op
+from ..engine.op import Computed, Operand, op
 from ..engine.settings import real, whole
 
 __all__ = ["local_response_norm"]
 
 
 @op
-def local_response_norm(x: Array, *, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0) -> Any:
+def local_response_norm(x: Operand, *, size: int = 5, alpha: float = 1e-4, beta: float = 0.75,
+                        k: float = 2.0) -> Computed:
     """Let neighbouring channels compete.
 
     y[c] = x[c] / d[c]^β    where d[c] = k + α Σ x[j]², over the channels j at most size // 2 from c

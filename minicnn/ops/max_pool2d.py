@@ -1,20 +1,19 @@
 """Overlapping max-pooling (Krizhevsky et al. 2012, §3.4)."""
 
-from typing import Any
 
 import numpy as np
 
 from minicnn.kernels import max_pool2d as kernels
 
 from ..engine.memory import Array, batch_first, batch_last
-from ..engine.op import op
+from ..engine.op import Computed, Operand, op
 from .window import Padding, Pair, Windows
 
 __all__ = ["max_pool2d"]
 
 
 @op
-def max_pool2d(x: Array, *, size: Pair = 3, stride: Pair = 2, padding: Padding = 0) -> Any:
+def max_pool2d(x: Operand, *, size: Pair = 3, stride: Pair = 2, padding: Padding = 0) -> Computed:
     """The maximum of every size × size window, ``stride`` apart: y[p, q] = max x[p·stride + r, q·stride + s].
 
     x: (N, C, H, W).  y: (N, C, P, Q), P = ⌊(H + 2 padding − size) / stride⌋ + 1, and Q likewise.  size, stride,

@@ -1,17 +1,15 @@
 """Between half and single precision. Sums and weights want single; activations may be half."""
 
-from typing import Any
 
 import numpy as np
 
-from ..engine.memory import Array
-from ..engine.op import op
+from ..engine.op import Computed, Operand, op
 
 __all__ = ["float", "half"]
 
 
 @op
-def half(x: Array) -> Any:
+def half(x: Operand) -> Computed:
     """x rounded to half precision (IEEE binary16): 11 bits, from 6·10⁻⁸ to 65504, beyond which lies ∞.
 
     Half the memory. Only GPUs compute with it. The gradient takes the precision of x.
@@ -21,7 +19,7 @@ def half(x: Array) -> Any:
 
 
 @op
-def float(x: Array) -> Any:
+def float(x: Operand) -> Computed:
     """x in single precision (IEEE binary32). The gradient takes the precision of x."""
     before = x.dtype
     return x.astype(np.float32), lambda gy: gy.astype(before)

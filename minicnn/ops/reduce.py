@@ -1,12 +1,11 @@
 """Reductions over axes: each element of x went into one element of y, so it gets that element's gradient, weighted."""
 
 from math import prod
-from typing import Any
 
 import numpy as np
 
 from ..engine.memory import Array
-from ..engine.op import exactly, op
+from ..engine.op import Computed, Operand, exactly, op
 from ..engine.settings import axes as axes_of
 from ..engine.settings import flag
 
@@ -19,7 +18,8 @@ def total(x: Array, axes: int | tuple[int, ...], keepdims: bool = False) -> Arra
     """x.sum(axes) of real numbers in their type, added up in double: a running sum of single ones ends at 2²⁴ ones."""
     if axes == ():
         return x
-    return x.sum(axes, dtype=np.float64, keepdims=keepdims).astype(x.dtype, copy=False)
+    double: Array = x.sum(axes, dtype=np.float64, keepdims=keepdims)
+    return double.astype(x.dtype, copy=False)
 
 
 def kept(y: Array, axes: tuple[int, ...]) -> Array:
@@ -39,7 +39,7 @@ def filled(op: str, x: Array, axis: Axis) -> tuple[int, ...]:
 
 
 @op(whole="x")
-def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Any:
+def sum(x: Operand, *, axis: Axis = None, keepdims: bool = False) -> Computed:
     """The sum over ``axis``: an axis, several, or all."""
     axes, shape, keepdims = axes_of("sum", axis, x.ndim), x.shape, flag("sum", "keepdims", keepdims)
     y = total(x, axes, keepdims) if x.dtype.kind == "f" else exactly("sum", lambda x: x.sum(axes, keepdims=keepdims), x)
@@ -47,7 +47,7 @@ def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 @op
-def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Any:
+def mean(x: Operand, *, axis: Axis = None, keepdims: bool = False) -> Computed:
     """The mean over ``axis``: an axis, several, or all."""
     axes, shape, keepdims = filled("mean", x, axis), x.shape, flag("mean", "keepdims", keepdims)
     n = prod(shape[a] for a in axes)
@@ -56,7 +56,7 @@ def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 @op(whole="x")
-def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Any:
+def max(x: Operand, *, axis: Axis = None, keepdims: bool = False) -> Computed:
     """The maximum over ``axis``: an axis, several, or all. NaN wins; of equal maxima the first takes the gradient."""
     axes, keepdims = filled("max", x, axis), flag("max", "keepdims", keepdims)
     rest = tuple(a for a in range(x.ndim) if a not in axes)
@@ -65,7 +65,7 @@ def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Any:
 
     def gx(gy: Array) -> Array:
         wins = np.arange(rows.shape[-1], like=x) == winner[..., None]
-        g = (wins * gy.reshape(winner.shape)[..., None]).astype(x.dtype)
+        g: Array = (wins * gy.reshape(winner.shape)[..., None]).astype(x.dtype)
         g = g.reshape(tuple(x.shape[a] for a in rest + axes))
         return g.transpose(np.argsort(rest + axes).tolist())
 

@@ -1,19 +1,18 @@
 """The rectified linear unit (Krizhevsky et al. 2012, §3.1)."""
 
-from typing import Any
 
 import numpy as np
 
 from minicnn.kernels import relu as kernels
 
 from ..engine.memory import Array, rows
-from ..engine.op import op
+from ..engine.op import Computed, Operand, op
 
 __all__ = ["relu"]
 
 
 @op
-def relu(x: Array) -> Any:
+def relu(x: Operand) -> Computed:
     """max(x, 0), elementwise. The slope at 0 is taken as 0. NaN stays NaN, ∞ stays ∞."""
     y = np.empty_like(x)
     kernels.relu(rows(y), rows(x))

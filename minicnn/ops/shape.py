@@ -8,7 +8,7 @@ import numpy as np
 from minicnn.kernels.add_at import add_at
 
 from ..engine.memory import Array, array_of, batch_first, batch_last
-from ..engine.op import op
+from ..engine.op import Computed, Operand, op
 from ..engine.settings import OutOfRange, several, shown, whole
 from ..engine.settings import axes as axes_of
 from ..engine.settings import axis as axis_of
@@ -18,7 +18,7 @@ __all__ = ["concatenate", "flatten", "getitem", "reshape", "transpose"]
 
 
 @op(whole="x")
-def reshape(x: Array, *, shape: int | tuple[int, ...]) -> Any:
+def reshape(x: Operand, *, shape: int | tuple[int, ...]) -> Computed:
     """x in another shape, its elements in the same order; one size may be −1.
 
     Raises ValueError where so many elements have no place, or too much.
@@ -34,7 +34,7 @@ def reshape(x: Array, *, shape: int | tuple[int, ...]) -> Any:
 
 
 @op(whole="x")
-def flatten(x: Array) -> Any:
+def flatten(x: Operand) -> Computed:
     """(N, C, H, W) → (N, C·H·W), or the same from any other number of axes: a view in the engine's memory order."""
     if not x.ndim:
         raise ValueError("flatten: x has no axes, so there are no images: give at least (N,)")
@@ -44,7 +44,7 @@ def flatten(x: Array) -> Any:
 
 
 @op(whole="x")
-def transpose(x: Array, *, axes: tuple[int, ...] | None = None) -> Any:
+def transpose(x: Operand, *, axes: tuple[int, ...] | None = None) -> Computed:
     """x with its axes in the order ``axes``, or turned round."""
     order = tuple(reversed(range(x.ndim))) if axes is None else axes_of("transpose", axes, x.ndim)
     if len(order) != x.ndim:
@@ -68,7 +68,7 @@ def own_index(index: Any) -> Any:
 
 
 @op(whole="x")
-def getitem(x: Array, *, index: Any) -> Any:
+def getitem(x: Operand, *, index: Any) -> Computed:
     """x[index], with all that NumPy allows. An element taken twice gets both gradients.
 
     Raises IndexError, which is a ValueError too, where there is no such element.
@@ -91,7 +91,7 @@ def getitem(x: Array, *, index: Any) -> Any:
 
 
 @op(whole="xs")
-def concatenate(*xs: Array, axis: int = 0) -> Any:
+def concatenate(*xs: Operand, axis: int = 0) -> Computed:
     """The arrays, given one by one or in one list, one after the other along ``axis``.
 
     Raises ValueError where there are none, or where their shapes differ in another axis.
