@@ -30,7 +30,7 @@ import numpy as np
 from turns import (
     COPIED,
     CORES,
-    SIDE,
+    MATRIX,
     Parser,
     copy,
     jemalloc,
@@ -222,10 +222,10 @@ def measure(rivals: list[str], what: str, batch_size: int, threads: int, device:
     turns = take_turns(working, range(WARM_UP + repeat), {"torch, jemalloc": jemalloc() or {}})
     seconds = {rival: [s for s, _ in took[WARM_UP:]] for rival, took in turns.items()}
     medians = {rival: statistics.median(s) for rival, s in seconds.items()}
-    rates = {"gflop_per_s": 2 * SIDE[device] ** 3 / medians["product"] / 1e9,
+    rates = {"gflop_per_s": 2 * MATRIX[device] ** 3 / medians["product"] / 1e9,
              "bytes_per_s": 2 * COPIED[device] / medians["copy"]}
     if "product of halves" in medians:
-        rates["half_gflop_per_s"] = 2 * SIDE[device] ** 3 / medians["product of halves"] / 1e9
+        rates["half_gflop_per_s"] = 2 * MATRIX[device] ** 3 / medians["product of halves"] / 1e9
     results = []
     for rival in (r for r in rivals if r.startswith(("minicnn", "torch"))):
         speeds = [batch_size / s for s in seconds[rival]]
@@ -301,9 +301,9 @@ def main() -> None:
                       f"{result['share_of_limit']:12.0%}  {ratio:>5}", flush=True)
     rates = {name: statistics.median(each[name] for each in machines) for name in machines[0]}
     halves = f", in half precision {rates['half_gflop_per_s']:.0f}" if "half_gflop_per_s" in rates else ""
-    print(f"\nThe ratio is minicnn's images/s by the rival's. In the same run a product of {SIDE[asked.device]}³ made "
-          f"{rates['gflop_per_s']:.0f} GFLOP/s{halves}, a copy moved {rates['bytes_per_s'] / 1e9:.1f} GB/s, read and "
-          f"written (medians). An image is {GFLOP[what]} GFLOP: nothing else would make "
+    print(f"\nThe ratio is minicnn's images/s by the rival's. In the same run a product of {MATRIX[asked.device]}³ "
+          f"made {rates['gflop_per_s']:.0f} GFLOP/s{halves}, a copy moved {rates['bytes_per_s'] / 1e9:.1f} GB/s, read "
+          f"and written (medians). An image is {GFLOP[what]} GFLOP: nothing else would make "
           f"{rates['gflop_per_s'] / GFLOP[what]:.1f} images/s.")
     write(asked.json, ["numpy", "numba", *(["torch"] if "torch" in rivals else [])], machine=machine,
           gflop_per_image=GFLOP[what], bytes_per_turn=PASSES[what], bytes_per_image=TRAFFIC[what], rates=machines,

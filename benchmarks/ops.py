@@ -23,7 +23,7 @@ import numpy as np
 from turns import (
     COPIED,
     CORES,
-    SIDE,
+    MATRIX,
     Parser,
     copy,
     jemalloc,
@@ -243,7 +243,7 @@ def main() -> None:
     results = []
     for name in names:
         unit, *amounts = WORK[name].amount(N)
-        limit = (2 * SIDE["cpu"] ** 3 / median("product", name, 0) if unit == "FLOP"
+        limit = (2 * MATRIX["cpu"] ** 3 / median("product", name, 0) if unit == "FLOP"
                  else 2 * COPIED["cpu"] / median("copy", name, 0))
         for way, (word, amount) in enumerate(zip(("forward", "backward"), amounts, strict=True)):
             if not amount:
@@ -259,9 +259,9 @@ def main() -> None:
             print(f"{name:18}  {word:8}  {1e3 * ours:8.2f}  {done:>14}  {'product' if unit == 'FLOP' else 'copy':8}  "
                   f"{share:6.0%} {theirs}", flush=True)
             results.append(result)
-    product = 2 * SIDE["cpu"] ** 3 / statistics.median(t for t, _ in turns["product"]) / 1e9
+    product = 2 * MATRIX["cpu"] ** 3 / statistics.median(t for t, _ in turns["product"]) / 1e9
     moved = 2 * COPIED["cpu"] / statistics.median(t for t, _ in turns["copy"]) / 1e9
-    print(f"\nThe ratio is torch's time by minicnn's. In the same run a product of {SIDE['cpu']}³ made {product:.0f} "
+    print(f"\nThe ratio is torch's time by minicnn's. In the same run a product of {MATRIX['cpu']}³ made {product:.0f} "
           f"GFLOP/s, a copy moved {moved:.1f} GB/s, read and written.")
     write(asked.json, ["numpy", "numba", *(["torch"] if "torch" in rivals else [])], machine=processor(),
           threads=threads, batch_size=N, jemalloc=bool(keeps), gflop_per_s=product, gb_per_s=moved, results=results)

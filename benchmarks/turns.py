@@ -20,7 +20,7 @@ import numpy as np
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 COPIED = {"cpu": 1 << 28, "cuda": 1 << 31}  # bytes
-SIDE = {"cpu": 2048, "cuda": 8192}  # of the matrices that tell the machine's own rate
+MATRIX = {"cpu": 2048, "cuda": 8192}  # of the matrices that tell the machine's own rate
 
 Turn = Callable[[Any], Any]  # does the work it is asked for once, and returns what it took
 Rival = Callable[[], Turn]  # can be pickled; called in the process where the rival will work
@@ -103,7 +103,7 @@ def matrix_product(threads: int, device: str, half: bool = False) -> Callable[[]
     """Of two matrices: the machine's own rate."""
     os.environ["CUPY_TF32"] = "1"
     use(threads)
-    a, b = np.random.default_rng(0).standard_normal((2, SIDE[device], SIDE[device]), dtype=np.float32)
+    a, b = np.random.default_rng(0).standard_normal((2, MATRIX[device], MATRIX[device]), dtype=np.float32)
     if device == "cuda":
         import cupy
 

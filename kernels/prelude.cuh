@@ -1,4 +1,4 @@
-// What every .cu may assume: the door puts this text before it, and then says what numbers are: Element what lies in
+// What every .cu may assume: the launcher puts this text before it, and then says what numbers are: Element what lies in
 // an array, Real what is computed with (float where the elements are Half, and else the same), Whole the whole ones.
 //
 // A kernel has the name and the arguments of its Python twin, without (first, last). An array arrives as its pointer

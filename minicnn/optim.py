@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.kernels import sgd as kernels
+from minicnn.kernels.sgd import sgd as kernel
 
 from .engine.device import Device
 from .engine.memory import batch_last, fitting
@@ -76,7 +76,7 @@ class SGD:
                 flat = [batch_last(a).reshape(-1)
                         for a in (parameter.writable(), self.velocity[name].writable(), gradient.data)]
                 # rate · decay and rate · ∂L/∂w are meant; a scale that is a power of two costs no rounding
-                kernels.sgd(*flat, rate / loss_scale, float(self.momentum),
+                kernel(*flat, rate / loss_scale, float(self.momentum),
                             decay * loss_scale)
 
     def gradient_norm(self) -> float:

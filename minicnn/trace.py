@@ -33,7 +33,7 @@ from .nn.module import Module
 __all__ = ["Step", "trace"]
 
 HOUSE = str(Path(__file__).parent)
-SHOWN, SIDE = 16, 48  # channels of a picture of an array, and pixels along the longer side of each
+SHOWN, TILE = 16, 48  # channels of a picture of an array, and pixels along the longer side of each
 
 
 @dataclass
@@ -219,14 +219,14 @@ def _whole(array: Any) -> Any:
 
 def _picture(values: np.ndarray) -> str:
     """The first image's channels side by side, or the numbers of a matrix: a PNG, in base64. Black is the least, white
-    the most; what is larger than SIDE is thinned out."""
+    the most; what is larger than TILE is thinned out."""
     from PIL import Image
 
     if not values.size or values.ndim == 0:
         return ""
     tiles = values[0, :SHOWN] if values.ndim == 4 else values.reshape(1, -1, values.shape[-1]) if values.ndim > 1 else (
         values.reshape(1, 1, -1))
-    by = max(1, -(-max(tiles.shape[1:]) // SIDE))
+    by = max(1, -(-max(tiles.shape[1:]) // TILE))
     tiles = tiles[:, ::by, ::by].astype(np.float64)
     finite = tiles[np.isfinite(tiles)]
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)

@@ -86,7 +86,7 @@ sgd_kernel = slips("kernels/sgd.py", "test_optim.py")
 cuda_columns, cuda_pool = cuda("im2col.cu", "columns"), cuda("max_pool2d.cu", "pooling")
 cuda_lrn, cuda_relu = cuda("local_response_norm.cu", "local_response_norm"), cuda("relu.cu", "relu")
 cuda_dropout, cuda_sgd = cuda("dropout.cu", "dropout_has_the_same_bits"), cuda("sgd.cu", "sgd")
-the_door = slips("kernels/__init__.py", "test_cuda_devices.py::test_the_door_refuses_what_a_kernel_would_misread")
+the_door = slips("kernels/__init__.py", "test_cuda_devices.py::test_the_launcher_refuses_what_a_kernel_would_misread")
 QUEUE = "cupy().cuda.get_current_stream()"
 EMPTY = "            copy = cupy().empty(array.shape, array.dtype)\n"
 crop_kernel = slips("kernels/crop.py", "test_data_augment.py")

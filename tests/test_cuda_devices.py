@@ -125,7 +125,7 @@ def test_devices_are_not_mixed():
 
 
 @two_gpus
-def test_the_door_refuses_what_a_kernel_would_misread():
+def test_the_launcher_refuses_what_a_kernel_would_misread():
     x, y = (Tensor(normal(4, 3), device=cuda(1)).writable().T for _ in range(2))  # as it lies
     with cuda(0), pytest.raises(ValueError, match=r"relu: the arrays live on cuda\(1\), the current .* is cuda\(0\)"):
         relu.relu(y, x)

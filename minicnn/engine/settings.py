@@ -15,7 +15,7 @@ from typing import Any
 
 __all__ = ["OutOfRange", "axes", "axis", "flag", "real", "several", "shown", "whole"]
 
-LARGEST = 2**63 - 1  # what fits in 64 bits
+MOST_IN_64_BITS = 2**63 - 1
 
 
 class OutOfRange(ValueError, IndexError):
@@ -35,7 +35,7 @@ def _is_bool(value: Any) -> bool:
     return isinstance(value, bool) or (getattr(value, "shape", None) == () and getattr(value.dtype, "kind", "") == "b")
 
 
-def whole(op: str, name: str, value: Any, least: int | None = None, most: int = LARGEST) -> int:
+def whole(op: str, name: str, value: Any, least: int | None = None, most: int = MOST_IN_64_BITS) -> int:
     """``value`` as an int with least ≤ value ≤ most. Raises TypeError where it is no whole number, else ValueError."""
     number: Any = value
     if type(value) is not int:
@@ -47,7 +47,7 @@ def whole(op: str, name: str, value: Any, least: int | None = None, most: int = 
             raise TypeError(f"{op}: {name} is {shown(value)}: give a whole number") from None
     if least is not None and number < least:
         raise ValueError(f"{op}: {name} is {shown(number)}: it must be at least {least}")
-    if not -LARGEST <= number <= most:
+    if not -MOST_IN_64_BITS <= number <= most:
         raise ValueError(f"{op}: {name} is {shown(number)}: it must be at most {most} in size")
     return int(number)
 

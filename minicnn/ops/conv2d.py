@@ -41,12 +41,12 @@ def conv2d(x: Operand, w: Operand, b: Operand | None = None, *, stride: Pair = 1
         raise ValueError(f"conv2d: b {b.shape} does not fit w {w.shape}: it needs the shape ({w.shape[0]},)")
     windows = Windows.over("conv2d", x.shape[2:], w.shape[2:], stride, padding)
     geometry = convolution.Geometry(groups, windows.P, windows.Q, *windows.steps)
-    image, kernels = batch_last(x), batch_last(w)  # (C · groups, H, W, N), (C, R, S, K · groups)
-    image_shape, kernels_shape, K = image.shape, kernels.shape, len(w)  # no more than these is kept where it suffices
-    y = convolution.forward(image, kernels, b, geometry)
+    image, weights = batch_last(x), batch_last(w)  # (C · groups, H, W, N), (C, R, S, K · groups)
+    image_shape, weights_shape, K = image.shape, weights.shape, len(w)  # no more than these is kept where it suffices
+    y = convolution.forward(image, weights, b, geometry)
     return (
         batch_first(y),
-        lambda gy: batch_first(convolution.image_gradient(batch_last(gy), kernels, image_shape, geometry)),
-        lambda gy: batch_first(convolution.weight_gradient(batch_last(gy), image, kernels_shape, geometry)),
+        lambda gy: batch_first(convolution.image_gradient(batch_last(gy), weights, image_shape, geometry)),
+        lambda gy: batch_first(convolution.weight_gradient(batch_last(gy), image, weights_shape, geometry)),
         lambda gy: batch_last(gy).reshape(K, -1).sum(axis=1),  # one bias served every image and place
     )

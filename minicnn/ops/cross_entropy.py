@@ -3,7 +3,9 @@
 
 import numpy as np
 
-from minicnn.kernels import cross_entropy as kernels
+from minicnn.kernels.cross_entropy import cross_entropy as kernel
+from minicnn.kernels.cross_entropy import cross_entropy_backward as kernel_backward
+from minicnn.kernels.cross_entropy import outside
 
 from ..engine.memory import Array, rows
 from ..engine.op import Computed, Operand, op
@@ -54,16 +56,16 @@ def cross_entropy(x: Operand, labels: Operand) -> Computed:
     if x.ndim != 2 or np.shape(labels) != x.shape[:1] or labels.dtype.kind not in "iu" or not len(x):
         raise ValueError(f"cross_entropy: x {x.shape} and labels {np.shape(labels)}, {getattr(labels, 'dtype', '')}, "
                          "do not fit: give x (N, classes) and N ≥ 1 labels, whole numbers")
-    if kernels.outside(labels, x.shape[1]):
+    if outside(labels, x.shape[1]):
         raise ValueError(f"cross_entropy: labels go from {labels.min()} to {labels.max()}, but x {x.shape} has classes "
                          f"0 to {x.shape[1] - 1}")
     y, each = np.empty_like(x), np.empty_like(x, shape=len(x))
     labels = labels.astype(np.int64, copy=False)
-    kernels.cross_entropy(rows(y), each, rows(x), labels)
+    kernel(rows(y), each, rows(x), labels)
 
     def gx(gy: Array) -> Array:
         g: Array = np.empty_like(y)
-        kernels.cross_entropy_backward(rows(g), rows(y), labels, gy.reshape(1))
+        kernel_backward(rows(g), rows(y), labels, gy.reshape(1))
         return g
 
     return each.mean(), gx, None

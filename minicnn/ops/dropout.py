@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from minicnn.kernels import dropout as kernels
+from minicnn.kernels.dropout import dropout as kernel
 
 from ..engine.memory import Array, batch_last
 from ..engine.op import Computed, Operand, op
@@ -42,7 +42,7 @@ def dropout(x: Operand, counter: Operand, *, p: float = 0.5, first_unit: int = 0
     def masked(a: Array) -> Array:
         result = np.empty_like(a)
         seen = [batch_last(array).reshape(units, N) for array in (result, a)]
-        kernels.dropout(*seen, counter, first_unit, np.uint64(p * 2**32), scale)
+        kernel(*seen, counter, first_unit, np.uint64(p * 2**32), scale)
         return result
 
     return masked(x), masked, None

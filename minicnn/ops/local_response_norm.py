@@ -3,7 +3,8 @@
 
 import numpy as np
 
-from minicnn.kernels import local_response_norm as kernels
+from minicnn.kernels.local_response_norm import local_response_norm as kernel
+from minicnn.kernels.local_response_norm import local_response_norm_backward as kernel_backward
 
 from ..engine.memory import Array, rows
 from ..engine.op import Computed, Operand, op
@@ -37,11 +38,11 @@ def local_response_norm(x: Operand, *, size: int = 5, alpha: float = 1e-4, beta:
                          "and alpha ≥ 0")
     y = np.empty_like(x)
     settings = (min(size // 2, x.shape[1]), alpha, beta, k)
-    kernels.local_response_norm(rows(y), rows(x), *settings)
+    kernel(rows(y), rows(x), *settings)
 
     def gx(gy: Array) -> Array:
         g = np.empty_like(gy)
-        kernels.local_response_norm_backward(rows(g), rows(gy), rows(x), *settings, 2.0 * alpha * beta)
+        kernel_backward(rows(g), rows(gy), rows(x), *settings, 2.0 * alpha * beta)
         return g
 
     return y, gx

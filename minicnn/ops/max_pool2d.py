@@ -3,7 +3,8 @@
 
 import numpy as np
 
-from minicnn.kernels import max_pool2d as kernels
+from minicnn.kernels.max_pool2d import max_pool2d as kernel
+from minicnn.kernels.max_pool2d import max_pool2d_backward as kernel_backward
 
 from ..engine.memory import Array, batch_first, batch_last
 from ..engine.op import Computed, Operand, op
@@ -32,11 +33,11 @@ def max_pool2d(x: Operand, *, size: Pair = 3, stride: Pair = 2, padding: Padding
     C, H, W, N = batch_last(x).shape
     y = np.empty_like(x, shape=(C, P, Q, N), order="C")
     winner = np.empty_like(y, dtype=np.uint8 if R * S <= 256 else np.uint32)
-    kernels.max_pool2d(y, winner, batch_last(x), *geometry)
+    kernel(y, winner, batch_last(x), *geometry)
 
     def gx(gy: Array) -> Array:
         g = np.zeros_like(gy, shape=(C, H, W, N), order="C")
-        kernels.max_pool2d_backward(g, batch_last(gy), winner, *geometry)
+        kernel_backward(g, batch_last(gy), winner, *geometry)
         return batch_first(g)
 
     return batch_first(y), gx

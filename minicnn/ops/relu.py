@@ -3,7 +3,8 @@
 
 import numpy as np
 
-from minicnn.kernels import relu as kernels
+from minicnn.kernels.relu import relu as kernel
+from minicnn.kernels.relu import relu_backward as kernel_backward
 
 from ..engine.memory import Array, rows
 from ..engine.op import Computed, Operand, op
@@ -15,11 +16,11 @@ __all__ = ["relu"]
 def relu(x: Operand) -> Computed:
     """max(x, 0), elementwise. The slope at 0 is taken as 0. NaN stays NaN, ∞ stays ∞."""
     y = np.empty_like(x)
-    kernels.relu(rows(y), rows(x))
+    kernel(rows(y), rows(x))
 
     def gx(gy: Array) -> Array:
         g = np.empty_like(gy)
-        kernels.relu_backward(rows(g), rows(gy), rows(y))
+        kernel_backward(rows(g), rows(gy), rows(y))
         return g
 
     return y, gx
