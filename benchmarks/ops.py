@@ -121,7 +121,7 @@ def arrays(work: Work, N: int) -> list[np.ndarray]:
 
 def ways_of_minicnn(work: Work, N: int) -> Ways:
     from minicnn import Tensor, ops, optim
-    from minicnn.engine.memory import stored
+    from minicnn.engine.memory import in_engine_order
 
     given = [Tensor(a, requires_grad=not (work.images and i == 0)) for i, a in enumerate(arrays(work, N))]
     if work.op == "sgd":
@@ -131,7 +131,7 @@ def ways_of_minicnn(work: Work, N: int) -> Ways:
     more = {"dropout": [np.array([1, 2])], "cross_entropy": [np.arange(N) % 1000]}.get(work.op, [])
     settings = dict(work.settings) | ({"axis": 1} if work.op == "concatenate" else {})
     function = getattr(ops, work.op)
-    gradient = stored(np.ones(function(*given, *more, **settings).shape, np.float32))
+    gradient = in_engine_order(np.ones(function(*given, *more, **settings).shape, np.float32))
     return lambda: function(*given, *more, **settings), lambda y: [carry(gradient) for carry in y.node.gradients]
 
 

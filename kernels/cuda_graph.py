@@ -8,27 +8,14 @@ from one replay to the next, such as a batch or the step of dropout, lies in arr
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from .product import direct
+from .product import capturing, past_cupy
 
 __all__ = ["capture", "capturing"]
 
 Result = TypeVar("Result")
-
-
-class _Here(threading.local):
-    capturing = False
-
-
-_here = _Here()
-
-
-def capturing() -> bool:
-    """Whether what is launched now is captured, and not done."""
-    return _here.capturing
 
 
 def capture(work: Callable[[], Result]) -> tuple[Result, Callable[[], None]]:
@@ -41,21 +28,18 @@ def capture(work: Callable[[], Result]) -> tuple[Result, Callable[[], None]]:
     """
     import cupy
 
-    with direct():
+    with past_cupy():
         cupy.get_default_memory_pool().free_all_blocks()
         pool = cupy.cuda.MemoryPool()  # nobody else may get memory that the graph writes to
         stream = cupy.cuda.Stream(non_blocking=True)
         with stream, cupy.cuda.using_allocator(pool.malloc):
             stream.begin_capture()
-            _here.capturing = True
             try:
                 result = work()
             except BaseException:
                 with contextlib.suppress(Exception):  # it is broken off, and the first error is the one to know
                     stream.end_capture()
                 raise
-            finally:
-                _here.capturing = False
             graph = stream.end_capture()
 
     def replay(pool: Any = pool) -> None:

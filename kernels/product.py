@@ -14,7 +14,7 @@ import numpy as np
 
 from .cores import PARTS, one_thread, parallel_for
 
-__all__ = ["allow_tf32", "direct", "product"]
+__all__ = ["allow_tf32", "capturing", "past_cupy", "product"]
 
 FEW_PRODUCTS = 1 << 13  # multiplications: for so few no BLAS wakes a second core
 WORTH_A_CORE = 1 << 20  # multiplications: what is worth waking a core for
@@ -23,7 +23,7 @@ WORKSPACE = 32 << 20  # bytes: what NVIDIA advises for cuBLAS on its larger GPUs
 
 
 class _Here(threading.local):
-    direct = False
+    capturing = False
 
 
 _here = _Here()
@@ -37,7 +37,7 @@ def product(a: Any, b: Any, out: Any = None, shared: bool = True) -> Any:
     where it is not ``shared``. The shares depend on the shapes alone, so the bits do too. The threads of a BLAS would
     do as well, but cut by their number, and go on waiting for more, awake, in the way of all that is not a product.
     """
-    if _here.direct:
+    if _here.capturing:
         return _gemm(a, b, out)
     if not isinstance(a, np.ndarray) or a.size * b.shape[-1] < FEW_PRODUCTS:
         return np.matmul(a, b, out=out)
@@ -72,18 +72,24 @@ def allow_tf32(allowed: bool) -> None:
     _tf32 = allowed
 
 
+def capturing() -> bool:
+    """Whether what is launched now is captured in a CUDA graph, and not done."""
+    return _here.capturing
+
+
 @contextlib.contextmanager
-def direct() -> Iterator[None]:
-    """Inside, products on the current GPU go to cuBLAS and not through CuPy. Raises RuntimeError where nvmath-python is
-    missing."""
+def past_cupy() -> Iterator[None]:
+    """While a CUDA graph is captured: products on the current GPU go to cuBLAS and not through CuPy.
+
+    Raises RuntimeError where nvmath-python is missing."""
     import cupy
 
     _cublas(cupy.cuda.runtime.getDevice())
-    _here.direct = True
+    _here.capturing = True
     try:
         yield
     finally:
-        _here.direct = False
+        _here.capturing = False
 
 
 @functools.cache

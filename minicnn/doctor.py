@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from .engine.device import cuda, cupy
+from .engine.device import copy_to, cuda, cupy
 from .kernels import cuda_source, get_num_threads
 from .kernels.convolution import room
 from .kernels.relu import relu
@@ -165,7 +165,7 @@ def properties(i: int) -> str:
 def kernels(i: int) -> str:
     """One of minicnn's, and two of CuPy's own, which need CUDA's headers."""
     with cuda(i) as device:
-        x = device.put(np.arange(-2.0, 3.0, dtype=np.float32).reshape(1, 5))
+        x = copy_to(np.arange(-2.0, 3.0, dtype=np.float32).reshape(1, 5), device)
         y = np.empty_like(x)
         relu(y, x)
         found = device.numpy((y + 1).sum())
@@ -176,7 +176,7 @@ def kernels(i: int) -> str:
 
 def cublas(i: int) -> str:
     with cuda(i) as device:
-        x = device.put(np.ones((4, 4), np.float32))
+        x = copy_to(np.ones((4, 4), np.float32), device)
         found = device.numpy(np.matmul(x, x))
     if (found != 4).any():
         raise Trouble(f"a product of ones is {found[0, 0]}, not 4", LOG)
@@ -192,7 +192,7 @@ def need(batch_size: int) -> int:
 def memory(i: int, batch_size: int, count: int) -> str:
     with cuda(i) as device:
         free = cupy().cuda.Device(i).mem_info[0]
-        columns = min(room(device.put(np.zeros(1)))[0], batch_size * COLUMNS)
+        columns = min(room(copy_to(np.zeros(1), device))[0], batch_size * COLUMNS)
     share = need(batch_size) // (2 if count > 1 else 1) + columns
     text = (f"{free / 1e9:.1f} GB free, AlexNet at batch {batch_size} takes about {share / 1e9:.1f}"
             + " here, half of it" * (count > 1))

@@ -417,7 +417,7 @@ FAULTS = [
     # -- the engine ----------------------------------------------------------------------------------------------------
     tensor("backward: = for += where a tensor is used twice", "flow[x] = flow[x] + part", "flow[x] = part",
            verdict="= for +="),
-    tensor("backward: = for += at a leaf", "g if leaf._grad is None else stored(leaf._grad._array + g)", "g"),
+    tensor("backward: = for += at a leaf", "g if leaf._grad is None else in_engine_order(leaf._grad._array + g)", "g"),
     tensor("backward: oldest first", "heapq.heappush(waiting, (-x.age, x))", "heapq.heappush(waiting, (x.age, x))"),
     max_pool2d("max_pool2d: what was pooled is kept", "np.zeros_like(gy, shape=(C, H, W, N), order", "np.zeros_like("
                "batch_last(x), order", KEPT),

@@ -13,7 +13,7 @@ from test_kernels import KERNELS, own
 
 from minicnn import Tensor, cpu, cuda, gradcheck, manual_seed, ops
 from minicnn.data import Loader, Statistics
-from minicnn.engine.device import current_device, home
+from minicnn.engine.device import copy_to, current_device, device_of
 from minicnn.engine.memory import batch_last
 from minicnn.kernels import convolution, relu
 from minicnn.models import alexnet
@@ -47,7 +47,7 @@ def test_what_is_on_a_device_stays_there(device):
     x = Tensor(normal(2, 3, 4, 4), requires_grad=True, device=device)
     y = ops.max_pool2d(ops.local_response_norm(x).relu(), size=2)
     y.mean().backward()
-    assert home(x.data) == home(y.data) == home(x.grad.data) == y.device == device
+    assert device_of(x.data) == device_of(y.data) == device_of(x.grad.data) == y.device == device
     assert isinstance(y.numpy(), np.ndarray)
     assert f"Tensor({np.float64(1.5)}, (), {device!r}" in repr(Tensor(1.5, device=device))
     assert Tensor(1.5, device=device).item() == float(Tensor(1.5, device=device)) == 1.5
@@ -74,7 +74,7 @@ def test_an_optimiser_steps_on_every_device():
         optimiser.step()
     for name, p in parameters.items():
         agree(p.numpy(), parameters["p2"].numpy(), name)
-        assert home(optimiser.velocity[name].data) == home(p.data)
+        assert device_of(optimiser.velocity[name].data) == device_of(p.data)
 
 
 @two_gpus
@@ -105,7 +105,7 @@ def test_there_and_back_with_memory_order_and_gradient(source, shape):
     x = Tensor(normal(*shape), requires_grad=True, device=source(0))
     ops.ledger.clear()
     y = x.to(cuda(1))
-    assert (home(y.data), y.device) == (cuda(1), cuda(1))
+    assert (device_of(y.data), y.device) == (cuda(1), cuda(1))
     assert batch_last(y.data).flags.c_contiguous
     np.testing.assert_array_equal(y.numpy(), x.numpy())
     (y * y).sum().backward()
@@ -143,14 +143,14 @@ def test_a_kernel_does_what_the_processors_does(name, real):
     kernel, _, arguments = KERNELS[name]
     host = own(arguments, real)
     with cuda(0) as device:
-        there = [device.put(a) if isinstance(a, np.ndarray) else a for a in own(arguments, real)]
+        there = [copy_to(a, device) if isinstance(a, np.ndarray) else a for a in own(arguments, real)]
         kernel(*there)
     if real == np.float16:  # which the processor computes in single
         host = [a.astype(np.float32) if getattr(a, "dtype", None) == np.float16 else a for a in host]
     kernel(*host)
     for got, right in zip(there, host, strict=True):
         if isinstance(right, np.ndarray):
-            agree(cpu(0).put(got), right, name, {np.float64: 1e-10, np.float32: 1e-5, np.float16: 1e-3}[real])
+            agree(copy_to(got, cpu(0)), right, name, {np.float64: 1e-10, np.float32: 1e-5, np.float16: 1e-3}[real])
 
 
 # -- AlexNet -----------------------------------------------------------------------------------------------------------
@@ -235,15 +235,15 @@ def test_batches_come_ahead_in_order_and_whole(device):
         asked = []
         source = (asked.append(i) or (array, i) for array, i in batches[:n])
         doubled = []
-        for k, (array, i) in enumerate(device.ahead(source)):
+        for k, (array, i) in enumerate(device.prefetch(source)):
             assert asked == list(range(min(k + 2, n))), "the next one is on its way, and no more"
-            assert (i, home(array)) == (k, device)
+            assert (i, device_of(array)) == (k, device)
             doubled.append(Tensor(array, device=device) * 2)
             del array  # nobody waits for the GPU before this is freed
         for y, (x, _) in zip(doubled, batches, strict=False):
             agree(y.numpy(), 2 * x)
         assert len(doubled) == n
-    assert len(next(device.ahead(iter(batches)))) == 2  # and no more, as when training is stopped
+    assert len(next(device.prefetch(iter(batches)))) == 2  # and no more, as when training is stopped
     assert not violations
 
 
@@ -255,13 +255,13 @@ def test_a_loader_cuts_its_views_on_the_gpu(device, tmp_path):
                             np.eye(3, dtype=np.float32), {})  # fmt: skip
     loader = Loader(make_folder(tmp_path, 4), statistics, 3, train=True, scale=0.25)
     for (x, labels), (right, expected) in zip(loader.epoch(0, 0, device), loader.epoch(0), strict=True):
-        assert home(x) == device
+        assert device_of(x) == device
         assert batch_last(x).flags.c_contiguous
-        np.testing.assert_array_equal(cpu(0).put(x), right)
+        np.testing.assert_array_equal(copy_to(x, cpu(0)), right)
         assert labels.tolist() == expected.tolist()
     assert not violations
 
 
 def test_the_processor_takes_batches_as_they_come():
     batches = [(normal(2), 0)]
-    assert next(cpu(0).ahead(batches))[0] is batches[0][0]
+    assert next(cpu(0).prefetch(batches))[0] is batches[0][0]

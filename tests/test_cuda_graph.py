@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from test_trainer import Batches, trainer
 
 from minicnn import Tensor, cpu, cuda, manual_seed, ops
+from minicnn.engine.device import copy_to
 from minicnn.kernels import product
 from minicnn.kernels.cuda_graph import capture, capturing
 from minicnn.models import alexnet
@@ -35,11 +36,11 @@ def bindings(gpus):  # noqa: F811
 
 
 def there(array):
-    return cuda(0).put(array)
+    return copy_to(array, cuda(0))
 
 
 def back(array):
-    return cpu(0).put(array)
+    return copy_to(array, cpu(0))
 
 
 def test_nothing_is_done_until_it_is_said_and_then_as_often_as_it_is_said():

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import array_shapes
 
 from minicnn import Tensor, cpu, device, gradcheck, no_grad, ops
 from minicnn.engine.device import current_device
-from minicnn.engine.memory import batch_first, batch_last, rows, stored
+from minicnn.engine.memory import batch_first, batch_last, in_engine_order, rows
 from minicnn.engine.op import on_each, op
 
 
@@ -80,11 +80,11 @@ def test_repr():
 @given(array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3))
 def test_in_memory_the_batch_runs_fastest(shape):
     for array in (normal(*shape), normal(*shape[::-1]).T, np.broadcast_to(1.0, shape)):
-        lying = stored(array)
+        lying = in_engine_order(array)
         assert batch_last(lying).flags.c_contiguous
         assert (lying == array).all()
         assert (batch_first(batch_last(array)) == array).all()
-        assert stored(lying) is lying
+        assert in_engine_order(lying) is lying
         assert rows(lying).size == array.size
         assert batch_last(Tensor(array).numpy()).flags.c_contiguous
         assert batch_last((Tensor(array) * 2).numpy()).flags.c_contiguous

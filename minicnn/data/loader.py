@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine.device import Device, cpu
+from ..engine.device import Device, cpu, ensure_on
 from .augment import CENTRE, draw, views
 from .folder import DataError, ImageFolder
 from .picture import SIDE, BadPicture, read_picture
@@ -68,15 +68,15 @@ class Loader:
         starts = range(start, len(order), self.batch_size)
         tasks = (self._task(number, order[first:first + self.batch_size].tolist()) for first in starts)
         found, device = False, device or cpu(0)
-        mean = device.bring(np.ascontiguousarray(self.statistics.mean))
-        for pictures, (places, noise, labels, bad, seen) in device.ahead(self._workers.starmap(_prepare, tasks)):
+        mean = ensure_on(np.ascontiguousarray(self.statistics.mean), device)
+        for pictures, (places, noise, labels, bad, seen) in device.prefetch(self._workers.starmap(_prepare, tasks)):
             self.bad |= {path: reason for path, (reason, _) in bad.items()}
             self._seen = seen or self._seen
             found |= len(labels) > 0
             if any(unread for _, unread in bad.values()):
                 self.folder.check_it_is_there(self._seen)
             with device:
-                images = views(pictures, device.bring(places), device.bring(noise), mean, self.scale)
+                images = views(pictures, ensure_on(places, device), ensure_on(noise, device), mean, self.scale)
             yield images, labels
         if not found and start == 0:
             path, reason = next(iter(self.bad.items()))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from .memory import Array, stored
+from .memory import Array, in_engine_order
 from .observers import observers
 
 if TYPE_CHECKING:
@@ -89,4 +89,4 @@ class GradientShapeError(ValueError):
 def _fitting(g: Array, tensor: Node | Tensor) -> Array:
     if g.shape != tensor.shape:
         raise GradientShapeError(g, tensor)
-    return stored(g.astype(tensor.dtype, copy=False))
+    return in_engine_order(g.astype(tensor.dtype, copy=False))

@@ -4,7 +4,7 @@
 where, what crosses, what may not be mixed) is said, and tested, on any laptop.
 
 A GPU works through what it is told, in a queue of its own (CUDA's stream), while Python goes on. Within a queue all is
-done in order; what goes from one GPU to another has to wait in both, and only ``put`` lets it.
+done in order; what goes from one GPU to another has to wait in both, and only ``copy_to`` lets it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "Device", "cpu", "cuda", "current_device", "device", "home"]
+__all__ = ["Array", "Device", "copy_to", "cpu", "cuda", "current_device", "device", "device_of", "ensure_on"]
 
 Array: TypeAlias = NDArray[Any]
 """NumPy's, or CuPy's, which is used alike."""
@@ -50,8 +50,7 @@ class Device:
 
     def __post_init__(self) -> None:
         if self.kind != self.KIND or type(self.index) is not int or self.index < 0:
-            raise ValueError(f"{type(self).__name__}: there is no device {self.kind!r}, {self.index!r}: say cpu(0), "
-                             "cuda(0) or device(name)")
+            raise ValueError(f"Device: there is no device {self.kind!r}, {self.index!r}: say cpu(0) or cuda(0)")
 
     def __enter__(self) -> Device:
         _here.entered.append(self)
@@ -63,19 +62,15 @@ class Device:
     def __repr__(self) -> str:
         return f"{self.kind}({self.index})"
 
-    def put(self, array: Array) -> Array:
-        """A copy of ``array``, wherever it lives, on this device and in the same memory order."""
-        source = home(array)
+    def _copied(self, array: Array) -> Array:
+        """See ``copy_to``."""
+        source = device_of(array)
         if source.kind == "cpu":
             return array.copy(order="K")
         with source:
             inside, axes = _as_it_lies(array)
             host: Array = inside.get()  # waits until it is computed
             return host.transpose(axes)
-
-    def bring(self, array: Array) -> Array:
-        """``array`` itself if it lies in the memory of this device, else a copy there."""
-        return array if home(array).kind == self.kind else self.put(array)
 
     def view(self, array: Array) -> Array:
         """``array``, of this device, for reading."""
@@ -87,7 +82,7 @@ class Device:
         """``array``, of this device, for reading, in main memory: the same or a copy."""
         return self.view(array)
 
-    def ahead(self, batches: Iterable[tuple[np.ndarray, Rest]]) -> Iterator[tuple[Any, Rest]]:
+    def prefetch(self, batches: Iterable[tuple[np.ndarray, Rest]]) -> Iterator[tuple[Any, Rest]]:
         """The same batches; a GPU fetches the array of the next one while it works on this one."""
         return iter(batches)
 
@@ -113,8 +108,8 @@ class CudaDevice(Device):
         name: bytes = cupy().cuda.runtime.getDeviceProperties(self.index)["name"]
         return name.decode()
 
-    def put(self, array: Array) -> Array:
-        source = home(array)
+    def _copied(self, array: Array) -> Array:
+        source = device_of(array)
         with source:
             inside, axes = _as_it_lies(array)
             if source == self:
@@ -138,7 +133,7 @@ class CudaDevice(Device):
             _uploads.append((stream.record(), pinned))
             return copy
 
-    def ahead(self, batches: Iterable[tuple[np.ndarray, Rest]]) -> Iterator[tuple[Any, Rest]]:
+    def prefetch(self, batches: Iterable[tuple[np.ndarray, Rest]]) -> Iterator[tuple[Any, Rest]]:
         with self:
             beside = cupy().cuda.Stream(non_blocking=True)
         line: collections.deque[tuple[Any, Any, Rest]] = collections.deque()  # (array, the event of its arrival, rest)
@@ -176,14 +171,11 @@ class CudaDevice(Device):
             cupy().cuda.get_current_stream().wait_event(copied)  # else the source may be freed, and written to, before
         return copy
 
-    def bring(self, array: Array) -> Array:
-        return array if home(array) == self else self.put(array)
-
     def view(self, array: Array) -> Array:
         return array.view()  # CuPy cannot refuse to write
 
     def numpy(self, array: Array) -> NDArray[Any]:
-        return cpu(0).view(cpu(0).put(array))
+        return cpu(0).view(copy_to(array, cpu(0)))
 
 
 _uploads: collections.deque[tuple[Any, np.ndarray]] = collections.deque()  # (the event of its end, what it reads)
@@ -203,7 +195,18 @@ def cupy() -> Any:
     return module
 
 
-def home(array: Any) -> Device:
+def copy_to(array: Array, device: Device) -> Array:
+    """A copy of ``array``, wherever it lives, on ``device`` and in the same memory order."""
+    return device._copied(array)
+
+
+def ensure_on(array: Array, device: Device) -> Array:
+    """``array`` itself if it lies in the memory of ``device``, else a copy there."""
+    here = device_of(array)
+    return array if here == device or here.kind == device.kind == "cpu" else device._copied(array)
+
+
+def device_of(array: Any) -> Device:
     """Where an array lives: cuda(i) if it is CuPy's, and cpu(0) for all else."""
     return CudaDevice("cuda", array.device.id) if hasattr(array, "__cuda_array_interface__") else cpu(0)
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from .device import Array, home
+from .device import Array, device_of
 from .settings import shown
 
-__all__ = ["Array", "array_of", "batch_first", "batch_last", "fitting", "keep_memory", "rows", "stored"]
+__all__ = ["Array", "array_of", "batch_first", "batch_last", "fitting", "in_engine_order", "keep_memory", "rows"]
 
 
 
@@ -29,7 +29,7 @@ def batch_first(array: Array) -> Array:
     return array.transpose(-1, *range(array.ndim - 1)) if array.ndim > 1 else array
 
 
-def stored(array: Array) -> Array:
+def in_engine_order(array: Array) -> Array:
     """The array in the engine's memory order; a copy only if need be."""
     if isinstance(array, (np.generic, int, float)):
         array = np.asarray(array)  # NumPy turns what it computes from arrays without axes into scalars
@@ -147,7 +147,7 @@ def _type(dtype: Any, name: str) -> np.dtype:
 
 def _as_type(x: Array, dtype: np.dtype, name: str, exact: bool) -> Array:
     lossy = dtype != x.dtype and (dtype.kind in "iu" or (exact and dtype.kind == "b"))
-    with home(x), np.errstate(over="raise", invalid="raise" if lossy else "ignore", under="ignore"):
+    with device_of(x), np.errstate(over="raise", invalid="raise" if lossy else "ignore", under="ignore"):
         try:
             y = x.astype(dtype, copy=False)
             wrong = lossy and bool((y != (x if exact else np.trunc(x))).any())

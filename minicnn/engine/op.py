@@ -24,8 +24,8 @@ from typing import Any, ParamSpec, TypeAlias, overload
 import numpy as np
 
 from .backward import Node, Pullback
-from .device import Device, current_device
-from .memory import Array, array_of, stored
+from .device import Device, copy_to, current_device, ensure_on
+from .memory import Array, array_of, in_engine_order
 from .mode import grad_enabled
 from .observers import observers
 from .settings import OutOfRange
@@ -40,7 +40,7 @@ def on_each(x: Any, devices: Sequence[Device]) -> list[Tensor]:
     if isinstance(x, Tensor):
         return [x.to(device) for device in devices]
     first = Tensor(x, device=devices[0])
-    return [first if d == devices[0] else wrap(d.bring(first._array), d) for d in devices]
+    return [first if d == devices[0] else wrap(ensure_on(first._array, d), d) for d in devices]
 
 
 def remember(name: str, y: Array, inputs: Sequence[Any], gradients: Sequence[Pullback | None],
@@ -50,7 +50,7 @@ def remember(name: str, y: Array, inputs: Sequence[Any], gradients: Sequence[Pul
     gradients: the pullback of each input. Kept only for inputs that need them.
     """
     sources = [x for x in inputs if isinstance(x, Tensor)]
-    y = stored(y)
+    y = in_engine_order(y)
     if y.dtype == _DOUBLE and not any(x.dtype == _DOUBLE for x in sources):
         y = y.astype(np.float32)  # double precision comes from double alone, not from numbers nor from whole ones
     tensor = wrap(y, device)
@@ -164,7 +164,7 @@ def _input(name: str, x: Any, device: Device) -> Any:
     if isinstance(x, (float, bool)):
         return float(x) if isinstance(x, float) else x
     array = array_of(x, name=name)
-    return wrap(stored(device.put(array)), device) if array.shape else array.item()
+    return wrap(in_engine_order(copy_to(array, device)), device) if array.shape else array.item()
 
 
 def _exact(x: Any) -> Any:

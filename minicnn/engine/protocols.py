@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .device import Device, cpu, cuda
-from .memory import Array, stored
+from .device import Device, copy_to, cpu, cuda
+from .memory import Array, in_engine_order
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -131,7 +131,7 @@ class Protocols:
     def __copy__(self) -> Any:
         """A leaf of its own, with a copy of the values: two tensors never share memory."""
         self._refuse_graph("copy")
-        new = self._leaf(self.device.put(self._array), self.device, self.requires_grad)
+        new = self._leaf(copy_to(self._array, self.device), self.device, self.requires_grad)
         if hasattr(self, "__dict__"):  # of a subclass
             vars(new).update(vars(self))
         return new
@@ -166,6 +166,6 @@ def _unpickled(cls: type[Protocols], values: np.ndarray, kind: str, index: int, 
     """On the device where it was. Raises what ``cuda()`` raises where there is none."""
     device = cuda(index) if kind == "cuda" else cpu(index)
     with device:
-        tensor = cls._leaf(stored(device.put(values)), device, requires_grad)
+        tensor = cls._leaf(in_engine_order(copy_to(values, device)), device, requires_grad)
     tensor.grad = grad
     return tensor

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .backward import GradientShapeError, Node, Pullback, walk_back
-from .device import Device, current_device
-from .memory import Array, array_of, stored
+from .device import Device, copy_to, current_device, ensure_on
+from .memory import Array, array_of, in_engine_order
 from .mode import grad_enabled, grad_mode, no_grad
 from .settings import flag
 
@@ -56,10 +56,10 @@ class Tensor(Methods):
                             "dtype=np.float32")
         self.device = device or current_device()
         with self.device:
-            self._become(stored(self.device.put(array)), bool(requires_grad))
+            self._become(in_engine_order(copy_to(array, self.device)), bool(requires_grad))
 
     def _become(self, array: Array, requires_grad: bool) -> None:
-        self._array = array  # always in the engine's memory order, see stored()
+        self._array = array  # always in the engine's memory order, see in_engine_order()
         self._requires_grad = requires_grad
         self._grad: Tensor | None = None
         self.age = next(_ages)
@@ -173,7 +173,7 @@ class Tensor(Methods):
         leaves = walk_back(self.node, seed)
         for leaf, g in leaves:  # only here, so that an error above leaves every .grad as it was
             with leaf.device, _adding:
-                leaf._grad = wrap(g if leaf._grad is None else stored(leaf._grad._array + g), leaf.device)
+                leaf._grad = wrap(g if leaf._grad is None else in_engine_order(leaf._grad._array + g), leaf.device)
 
     def zero_grad(self) -> None:
         """Forget the gradient collected so far."""
@@ -181,13 +181,11 @@ class Tensor(Methods):
 
     def detach(self) -> Tensor:
         """A copy that remembers nothing."""
-        return wrap(self.device.put(self._array), self.device)
+        return wrap(copy_to(self._array, self.device), self.device)
 
     def move(self, device: Device) -> None:
         """Make this very tensor live on ``device``, as a model's parameters do. Raises what ``writable()`` raises."""
-        self._array, self.device, self.grad = device.put(self.writable()), device, None
-
-    # -- writing ------------------------------------------------------------------------------------------------------
+        self._array, self.device, self.grad = copy_to(self.writable(), device), device, None
 
     def writable(self) -> Array:
         """The array itself, in the engine's memory order, for writing in place.
@@ -210,11 +208,12 @@ class Tensor(Methods):
         if isinstance(value, Tensor) and value.device != self.device:
             raise ValueError(f"Tensor: this one lives on {self.device}, the value given to it on {value.device}: bring "
                              "them together with .to(device)")
-        return stored(self.device.bring(array_of(value, self.dtype, who, exact=True) if who else array_of(value)))
+        array = array_of(value, self.dtype, who, exact=True) if who else array_of(value)
+        return in_engine_order(ensure_on(array, self.device))
 
     def _like(self, array: Array) -> Tensor:
         """An array of this device as a tensor that remembers nothing."""
-        return wrap(stored(array), self.device)
+        return wrap(in_engine_order(array), self.device)
 
     def _assign(self, result: Tensor) -> Tensor:
         """What x += y means: a parameter is written to, anything else becomes a new tensor."""

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..engine.backward import GradientShapeError, Node
-from ..engine.device import Device, cpu
-from ..engine.memory import Array, stored
+from ..engine.device import Device, copy_to, cpu
+from ..engine.memory import Array, in_engine_order
 from ..engine.tensor import Tensor, no_grad
 from ..nn.module import Module
 from .error import misshapen, plain
@@ -33,11 +33,11 @@ class Input:
 
     def now(self) -> np.ndarray:
         """The numbers as they are now, in main memory."""
-        return cpu(0).put(self.array)
+        return copy_to(self.array, cpu(0))
 
     def move(self, to: np.ndarray) -> None:
         with self.device:
-            self.array[...] = self.device.put(stored(to))
+            self.array[...] = copy_to(in_engine_order(to), self.device)
 
     def move_element(self, place: tuple[int, ...], to: float) -> None:
         with self.device:
@@ -186,7 +186,7 @@ def of_tensors(function: Callable[..., Any], given: Sequence[Any], parameters: l
     try:
         for p, array, _ in before:
             with p.device:
-                p._array = stored(array.astype(np.float64, order="K", copy=True))
+                p._array = in_engine_order(array.astype(np.float64, order="K", copy=True))
         shapes = [*map(np.shape, tensors), *(p.shape for _, p in own)]
         moved = [Input(n, t.writable(), t.numpy(), t.device) for n, t in leaves]
         yield Subject(title_of(function), moved, call, gradients, uses, shapes)

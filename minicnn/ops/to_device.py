@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from ..engine.device import Device
+from ..engine.device import Device, copy_to
 from ..engine.memory import Array
 from ..engine.op import remember
 from ..engine.settings import shown
@@ -16,7 +16,7 @@ ledger: Counter[tuple[Device, Device]] = Counter()
 
 def cross(array: Array, source: Device, target: Device) -> Array:
     ledger[source, target] += array.nbytes
-    return target.put(array)
+    return copy_to(array, target)
 
 
 def to_device(x: Tensor, device: Device) -> Tensor:
