@@ -42,6 +42,7 @@ from minicnn.data import (
 from minicnn.data.listing import changes, listing
 from minicnn.doctor import choose
 from minicnn.engine.tensor import no_grad
+from minicnn.files import written_aside
 from minicnn.kernels.machine import usable_cores
 from minicnn.models import RECIPES, VARIANTS, AlexNet, alexnet, recipe_for
 from minicnn.optim import LossScale
@@ -279,10 +280,9 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
                     optimiser.lr = schedule.lr = given.lr
                 say(f"resumed after {trainer.progress.step} steps, in epoch {done + 1} of {config['epochs']}")
                 say_what_changed(trainer, arrays, kept, saved, config)
-            facts_of_run = to_json(config | {"parameters": parameters, "devices": chosen}, indent=2)
-            aside = run / ".config.json.part"
-            aside.write_text(facts_of_run + "\n", encoding="utf-8")
-            aside.replace(run / "config.json")
+            with written_aside(run / "config.json") as aside:
+                facts_of_run = to_json(config | {"parameters": parameters, "devices": chosen}, indent=2)
+                aside.write_text(facts_of_run + "\n", encoding="utf-8")
             finish(trainer, config["epochs"])
 
 

@@ -11,6 +11,7 @@ loader = house("data/loader", f"{DATA}loader.py")
 statistics = house("data/statistics", f"{DATA}statistics.py")
 workers = house("data/workers", f"{DATA}workers.py")
 shapes, cache = house("data/shapes", f"{DATA}shapes.py"), house("data/cache", f"{DATA}shapes.py")
+files = house("files", "test_files.py")
 scores, log = house("training/scores", "test_trainer.py"), house("training/log", "test_log.py test_trainer.py")
 checkpoint, run_folder = house("checkpoint", "test_checkpoint.py"), house("training/run_folder", "test_run_folder.py")
 plateau, machine = house("training/diagnosis", "test_trainer.py"), slips("kernels/machine.py", "test_machine.py")
@@ -182,9 +183,11 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     workers("workers: Ctrl-C reaches them", "process_group=0,", "process_group=None,",
             f"{WORKERS}the_interrupt_of_a_terminal_is_ignored"),
     # -- the cache and the built-in set --------------------------------------------------------------------------------
-    cache("cache: half a set is one", "        yield Path(aside) / path.name\n        os",
-          "        try:\n            yield Path(aside) / path.name\n        finally:\n            os",
+    files("files: half a file is one", "        yield aside\n        aside.replace(path)\n",
+          "        try:\n            yield aside\n        finally:\n            aside.replace(path)\n",
           f"{SHAPES}an_interrupted_set_is_not_taken_for_a_complete_one"),
+    files("files: two write in one place", "{os.urandom(4).hex()}", "12345678"),
+    files("files: what is unfinished stays", "        remove(aside)\n", "        pass\n"),
     cache("cache: XDG_CACHE_HOME is ignored", 'os.environ.get("XDG_CACHE_HOME") or Path.home()', "Path.home()",
           f"{SHAPES}the_cache_folder"),
     shapes("shapes: validation has the training pictures", '(("train", "val").index(split), number)', "(number,)",
@@ -277,8 +280,8 @@ ROAD = [  # those of files whose tests take long name the one that sees them
                "(words.sum(axis=1),"),
     checkpoint("checkpoint: written in place", "save_file(ready, aside,", "save_file(ready, path,"),
     checkpoint("checkpoint: the last one before its other names",
-               "        for name in also:\n            keep(aside, name)\n        aside.replace(path)\n",
-               "        shutil.copyfile(aside, path)\n        for name in also:\n            keep(aside, name)\n"),
+               "            for name in also:\n",
+               "            shutil.copyfile(aside, path)\n            for name in also:\n"),
     checkpoint("checkpoint: columns for rows", 'order="C").view', 'order="K").view'),
     checkpoint("checkpoint: big-endian numbers as they lie",
                'np.asarray(plain, plain.dtype.newbyteorder("<"), order="C")', 'np.asarray(plain, order="C")'),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import hashlib
 import math
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -20,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .cache import cache_folder, written_aside
+from ..files import remove
+from .cache import cache_folder, cached
 from .folder import DataError
 from .workers import Workers
 
@@ -155,9 +155,8 @@ def _drawn(root: Path, seed: int, train: int, val: int, workers: int,
     if _is_whole(root):
         return root
     try:
-        with written_aside(root) as aside, Workers(workers) as pool:
-            if root.exists():
-                os.replace(root, aside.with_name("damaged"))
+        with cached(root) as aside, Workers(workers) as pool:
+            remove(root)  # what is damaged
             places = [(split, number) for split, count in (("train", train), ("val", val)) for number in range(count)]
             for split in ("train", "val"):
                 for name in PATTERNS:

@@ -13,7 +13,7 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from .cache import cache_folder, written_aside
+from .cache import cache_folder, cached
 from .folder import DataError, ImageFolder
 from .picture import SIDE, BadPicture, read_picture
 from .workers import Workers
@@ -143,8 +143,8 @@ def _fingerprint(folder: ImageFolder) -> str:
 
 def _save(statistics: Statistics, path: Path, root: Path) -> None:
     bad = {os.path.relpath(name, root): reason for name, reason in statistics.bad.items()}
-    with written_aside(path) as aside:
-        np.savez(aside, mean=statistics.mean, sigma=statistics.sigma, axes=statistics.axes, bad=json.dumps(bad))
+    with cached(path) as aside, aside.open("wb") as file:
+        np.savez(file, mean=statistics.mean, sigma=statistics.sigma, axes=statistics.axes, bad=json.dumps(bad))
 
 
 def _load(path: Path, folder: ImageFolder) -> Statistics:
