@@ -16,11 +16,12 @@ OPS = sorted(path.stem for path in (HOUSE / "minicnn" / "ops").glob("*.py") if p
 MAY_IMPORT = {  # downwards only; a wing that is not named stands on the top floor, where all of these may be imported
     "console": set(),
     "files": set(),
+    "layout": set(),
     "checkpoint": {"files"},
     "kernels": set(),
     "engine": set(),
     "ops": {"engine", "kernels"},
-    "nn": {"engine", "kernels", "ops"},
+    "nn": {"engine", "kernels", "layout", "ops"},
     "optim": {"engine", "kernels"},
     "data": {"console", "engine", "files", "kernels"},
     "models": {"engine", "ops", "nn", "optim"},

@@ -16,6 +16,7 @@ with app.setup:
 
     from minicnn import checkpoint, gradcheck, manual_seed, nn, no_grad, ops
     from minicnn.data import Statistics, built_in_set, central_crop, image_folders, read_picture
+    from minicnn.layout import tiled
     from minicnn.models import RECIPES, alexnet
 
 
@@ -197,10 +198,7 @@ def _(first_kernels, net, seen, which):
         for axes, (name, kernels) in zip(drawing.subplots(2, 1), chosen.items(), strict=True):
             most = np.maximum(np.abs(kernels).max(axis=(1, 2, 3), keepdims=True), 1e-12)
             tiles = (0.5 + 0.5 * kernels / most).transpose(0, 2, 3, 1)  # grey is 0
-            tiles = np.pad(tiles, ((0, down * across - len(tiles)), (0, 1), (0, 1), (0, 0)), constant_values=1.0)
-            _, high, wide, _ = tiles.shape
-            tiles = tiles.reshape(down, across, high, wide, 3).swapaxes(1, 2)
-            axes.imshow(tiles.reshape(down * high, across * wide, 3)[:-1, :-1])
+            axes.imshow(tiled(tiles, across, between=1.0)[:-1, :-1])
             axes.set(xticks=[], yticks=[], ylabel=f"tower {name}")
         return drawing
 
