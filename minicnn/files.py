@@ -1,4 +1,4 @@
-"""Files and folders that are whole or not there."""
+"""Files and folders: whole or not there, and found where people say they are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["remove", "written_aside"]
+__all__ = ["expanded", "remove", "written_aside"]
 
 
 @contextmanager
@@ -27,6 +27,15 @@ def written_aside(path: Path) -> Iterator[Path]:
         aside.replace(path)
     finally:
         remove(aside)
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """The path, where a leading ~ is the user's home, as a shell reads it; unless there is a folder of that name."""
+    path = Path(path)
+    if path.parts[:1] and path.parts[0].startswith("~") and not path.exists():
+        with suppress(RuntimeError):  # there is no such user, or he has no home
+            return path.expanduser()
+    return path
 
 
 def remove(path: Path) -> None:

@@ -99,7 +99,7 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     folder("folder: two forms of one name are two classes", 'unicodedata.normalize("NFC", folder)', "folder"),
     folder("folder: what lies deeper is not counted", "] += _count(place / path)", "] += 0"),
     folder("folder: a suffix is counted once", 'or "without suffix"] += 1', 'or "without suffix"] = 1'),
-    folder("folder: ~ is no home", "return path.expanduser()", "return path"),
+    files("folder: ~ is no home", "return path.expanduser()", "return path", f"{DATA}folder.py::test_home"),
     # -- batches -------------------------------------------------------------------------------------------------------
     loader("loader: the same views in every epoch", "[self._seed(epoch, index) if", "[self._seed(0, index) if",
            f"{LOADER}every_epoch_shows_new_views"),

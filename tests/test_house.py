@@ -18,6 +18,7 @@ MAY_IMPORT = {  # downwards only; a wing that is not named stands on the top flo
     "files": set(),
     "layout": set(),
     "checkpoint": {"files"},
+    "command_line": {"console", "files"},
     "kernels": set(),
     "engine": set(),
     "ops": {"engine", "kernels"},

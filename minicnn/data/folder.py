@@ -8,10 +8,10 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from ..console import printable
+from ..files import expanded
 from .picture import picture_suffixes
 
 
@@ -118,15 +118,6 @@ def image_folders(root: str | os.PathLike[str]) -> tuple[ImageFolder, ImageFolde
         raise DataError(f"{root}: expected the same classes in train and val, "
                         f"found only in train: {_some(only_train)}; only in val: {_some(only_val)}")
     return train, val
-
-
-def expanded(path: str | os.PathLike[str]) -> Path:
-    """The path, where a leading ~ is the user's home, as a shell reads it; unless there is a folder of that name."""
-    path = Path(path)
-    if path.parts[:1] and path.parts[0].startswith("~") and not path.exists():
-        with suppress(RuntimeError):  # there is no such user, or he has no home
-            return path.expanduser()
-    return path
 
 
 def _visible(names: Iterable[str]) -> list[str]:
