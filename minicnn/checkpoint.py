@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 from .files import written_aside
 
-__all__ = ["CheckpointError", "keep", "load", "save"]
+__all__ = ["CheckpointError", "keep", "load", "part", "save"]
 
 MARK, CHECKSUM = "minicnn", "checksum"  # the texts beside the arrays: our facts, as JSON, and the checksum of it all
 PAGE, BLOCK = 4096, 1 << 20  # bytes: what has a sum of its own, and what stays in the cache while it is added up
@@ -87,6 +87,11 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         raise
     except (SafetensorError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"cannot load {path}: the file is damaged: {error}") from error
+
+
+def part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """The arrays whose names begin with ``prefix``, by what follows it."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:

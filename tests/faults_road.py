@@ -21,6 +21,7 @@ step, listing = house("training/step", "test_trainer.py"), house("data/listing",
 script, SCRIPT = slips("examples/train_alexnet.py", "test_train_script.py"), "test_train_alexnet.py::test_"
 optim, recipes = house("optim", "test_optim.py"), house("models/recipes", "test_recipes.py")
 alexnet, plots = house("models/alexnet", "test_alexnet.py"), house("plots", "test_plots.py")
+saved = house("models/saved", "test_saved.py")
 
 VIEWS, LOADER, WORKERS, STATISTICS, SHAPES = (f"{DATA}{name}.py::test_" for name in
                                               ("augment", "loader", "workers", "statistics", "shapes"))
@@ -405,10 +406,9 @@ ROAD = [  # those of files whose tests take long name the one that sees them
            'with Loader(validation, statistics,', f"{BUILT}who_learns_from_what"),
     script("script: statistics of the validation pictures", "Statistics.of(training,", "Statistics.of(validation,",
            f"{BUILT}who_learns_from_what"),
-    script("script: multiplied by the deviation", "1 / statistics.deviation if", "statistics.deviation if",
-           f"{BUILT}who_learns_from_what"),
-    script("script: every recipe gets pixels of deviation 1", "if recipe.unit_input else 1.0}", "if True else 1.0}",
-           f"{BUILT}who_learns_from_what"),
+    recipes("script: multiplied by the deviation", "1 / deviation if", "deviation if", f"{BUILT}who_learns_from_what"),
+    recipes("script: every recipe gets pixels of deviation 1", "if self.unit_input else 1.0", "if True else 1.0",
+            f"{BUILT}who_learns_from_what"),
     script("script: every run from the same seed", 'minicnn.manual_seed(config["seed"])', "minicnn.manual_seed(0)",
            f"{BUILT}the_network_starts_as_the_recipe_says"),
     script("script: the order and the views from the same seed", '{"seed": config["seed"], "workers"',
@@ -426,10 +426,9 @@ ROAD = [  # those of files whose tests take long name the one that sees them
            f"{BUILT}a_run_goes_on_from_its_last_checkpoint_with_its_own_settings"),
     script("script: resumed, its settings are forgotten", "DEFAULTS | saved | asked", "DEFAULTS | asked",
            f"{BUILT}a_run_goes_on_from_its_last_checkpoint_with_its_own_settings"),
-    script("script: resumed from the best", 'return best if "evaluate" in given and best', "return best if best",
+    script("script: resumed from the best", 'best="evaluate" in given', "best=True",
            f"{BUILT}a_run_goes_on_from_its_last_checkpoint_with_its_own_settings"),
-    script("script: the last is evaluated", 'return best if "evaluate" in given and best.exists() else last',
-           "return last", f"{BUILT}the_best_is_evaluated"),
+    script("script: the last is evaluated", 'best="evaluate" in given', "best=False", f"{BUILT}the_best_is_evaluated"),
     script("script: the paper's network drops inverted", "                    recipe.inverted_dropout, config",
            "                    True, config", f"{BUILT}the_network_starts_as_the_recipe_says"),
     script("script: the start is measured on the validation pictures", "first_pictures(train_loader))",
@@ -441,8 +440,8 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     script("script: classes are not compared", ' for name in facts["classes"]]) != classes:',
            ' for name in facts["classes"]]) == 0:',
            f"{SCRIPT}what_cannot_be_resumed_is_said_in_one_line"),
-    script("script: another variant's weights are taken", 'OWN = ("variant", "width", "recipe")',
-           'OWN = ("width", "recipe")', f"{BUILT}what_belongs_to_the_weights_stays"),
+    saved("script: another variant's weights are taken", 'OWN = ("variant", "width", "recipe")',
+          'OWN = ("width", "recipe")', f"{BUILT}what_belongs_to_the_weights_stays"),
     script("script: so many epochs more", 'finish(trainer, config["epochs"])',
            'finish(trainer, config["epochs"] + trainer.progress.epoch)',
            f"{BUILT}a_run_goes_on_from_its_last_checkpoint_with_its_own_settings"),

@@ -25,7 +25,7 @@ MAY_IMPORT = {  # downwards only; a wing that is not named stands on the top flo
     "nn": {"engine", "kernels", "layout", "ops"},
     "optim": {"engine", "kernels"},
     "data": {"console", "engine", "files", "kernels"},
-    "models": {"engine", "ops", "nn", "optim"},
+    "models": {"checkpoint", "engine", "ops", "nn", "optim"},
 }
 ONLY_IN = {"numba": {"kernels/__init__.py"}, "nvmath": {"kernels/graph.py"},
            "cupy": {"kernels/__init__.py", "kernels/graph.py", "minicnn/engine/device.py"}}
@@ -58,7 +58,8 @@ def imports(path):
 
 def wings(path):
     """The wings of minicnn that a file imports from."""
-    return {"ops" if name == "minicnn.ops" else name.split(".")[1] for name in imports(path) if "minicnn." in name}
+    return {"ops" if name == "minicnn.ops" else name.split(".")[1] for name in imports(path)
+            if "minicnn." in name and name != "minicnn.__version__"}
 
 
 @pytest.mark.parametrize("path", files(), ids=place)

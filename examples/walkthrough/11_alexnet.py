@@ -14,9 +14,10 @@ with app.setup:
     from matplotlib.cbook import get_sample_data
     from page import attempt, figure, picture, say, table
 
-    from minicnn import Tensor, checkpoint, gradcheck, keep_memory, manual_seed, no_grad, ops
+    from minicnn import Tensor, gradcheck, keep_memory, manual_seed, no_grad, ops
     from minicnn.data import BadPicture, Statistics, central_crop, read_picture
     from minicnn.models import RECIPES, alexnet
+    from minicnn.models.saved import load
     from minicnn.ops.window import sides
 
 
@@ -55,28 +56,21 @@ def _(checkpoint_file, given):
     def hopper():
         return read_picture(get_sample_data("grace_hopper.jpg", asfileobj=False))
 
-    def build(classes, statistics, config):
+    def ready(net, recipe, classes, statistics):
         """A network, and how its pictures are prepared."""
-        recipe, statistics = RECIPES[config["recipe"]], Statistics(*statistics, bad={})
-        manual_seed(2012)
-        net = alexnet(config["variant"], len(classes), width=config["width"], inverted_dropout=recipe.inverted_dropout)
-        scale = np.float32(1 / statistics.deviation if recipe.unit_input else 1)
+        scale = np.float32(recipe.scale(statistics.deviation))
         return SimpleNamespace(net=net.eval(), statistics=statistics, scale=scale, classes=classes)
 
     def trained(path):
-        arrays, facts = checkpoint.load(path)
-        if not all(np.isfinite(array).all() for array in arrays.values()):
-            raise ValueError(f"{path} holds numbers that are not finite")
-        built = build(facts["classes"], [arrays[f"statistics.{n}"] for n in ("mean", "sigma", "axes")], facts["config"])
-        built.net.load_state_dict({n.removeprefix("model."): a for n, a in arrays.items() if n.startswith("model.")})
-        return built
+        saved = load(path)
+        return ready(saved.model, saved.recipe, saved.classes, Statistics.from_arrays(saved.arrays))
 
     def untrained():
         """The recipe looks at the photograph, turned and mirrored, as its first batch."""
         mean = np.zeros((3, 256, 256), np.float32) + hopper().mean((0, 1), np.float32)[:, None, None]
-        statistics = mean, hopper().std((0, 1), np.float32), np.eye(3, dtype=np.float32)
-        config = {"recipe": "small", "variant": "blueprint", "width": 1.0}
-        built = build([f"number {i}" for i in range(1000)], statistics, config)
+        statistics = Statistics(mean, hopper().std((0, 1), np.float32), np.eye(3, dtype=np.float32), bad={})
+        manual_seed(2012)
+        built = ready(alexnet(), RECIPES["small"], [f"number {i}" for i in range(1000)], statistics)
         turned = [np.rot90(side, i) for side in (hopper(), hopper()[:, ::-1]) for i in range(4)]
         RECIPES["small"].start(built.net, np.stack([central_crop(p, built.statistics) for p in turned]) * built.scale)
         return built

@@ -14,10 +14,11 @@ with app.setup:
     import numpy as np
     from page import attempt, figure, picture, say, table
 
-    from minicnn import checkpoint, gradcheck, manual_seed, nn, no_grad, ops
+    from minicnn import gradcheck, manual_seed, nn, no_grad, ops
     from minicnn.data import Statistics, built_in_set, central_crop, image_folders, read_picture
     from minicnn.layout import tiled
     from minicnn.models import RECIPES, alexnet
+    from minicnn.models.saved import load as load_run
 
 
 @app.cell
@@ -56,29 +57,22 @@ def _():
 
     def from_run(path):
         """The network of a run, and the kernels that it started from. Raises ValueError, OSError or KeyError."""
-        file = path
-        if path.is_dir():
-            file = next((f for f in (path / "best.safetensors", path / "last.safetensors") if f.exists()), path / "last"
-                        ".safetensors")  # fmt: skip
-        arrays, facts = checkpoint.load(file)
-        config, classes = facts["config"], facts["classes"]
-        recipe = RECIPES[config["recipe"]]
-        statistics = Statistics(*(arrays[f"statistics.{name}"] for name in ("mean", "sigma", "axes")), bad={})
+        saved = load_run(path)
+        config, classes, recipe = saved.facts["config"], saved.classes, saved.recipe
+        statistics = Statistics.from_arrays(saved.arrays)
         with TemporaryDirectory() as cache:
             root = Path(config["data"]) if config["data"] else built_in_set(Path(cache), train=60, val=20)
             folders = image_folders(root)
             if folders[0].classes != classes:
-                raise ValueError(f"{file} knows {len(classes)} classes ({', '.join(classes[:3])} …), and its pictures "
-                                 f"in {root} are of others ({', '.join(folders[0].classes[:3])} …)")
+                raise ValueError(f"{saved.path} knows {len(classes)} classes ({', '.join(classes[:3])} …), and its "
+                                 f"pictures in {root} are of others ({', '.join(folders[0].classes[:3])} …)")
             manual_seed(config["seed"])  # the draw that the run began with, if not the scale of each kernel
             net = alexnet(config["variant"], len(classes), width=config["width"],
                           inverted_dropout=recipe.inverted_dropout)
             replace(recipe, from_data=False).start(net, np.zeros(0))
-            first = first_kernels(net)
-            net.load_state_dict({n.removeprefix("model."): a for n, a in arrays.items() if n.startswith("model.")})
-            parts = shown(folders, statistics, 1 / statistics.deviation if recipe.unit_input else 1.0)
-        steps = facts["progress"]["step"]
-        return SimpleNamespace(net=net.eval(), first=first, classes=classes, parts=parts, steps=steps, name=str(file))
+            parts = shown(folders, statistics, recipe.scale(statistics.deviation))
+        return SimpleNamespace(net=saved.model, first=first_kernels(net), classes=classes, parts=parts,
+                               steps=saved.facts["progress"]["step"], name=str(saved.path))
 
     def trained_here(steps=16, batch=20):
         recipe = RECIPES["small"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,16 @@ class Statistics:
         It is 1 where all pixels of all pictures have one colour: what does not vary need not be scaled.
         """
         return float(np.sqrt(np.mean(np.square(self.sigma, dtype=np.float64)))) or 1.0
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """mean, sigma and axes, as a checkpoint keeps them: ``statistics.mean`` and so on."""
+        return {f"statistics.{name}": getattr(self, name) for name in ("mean", "sigma", "axes")}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.float32]]) -> Statistics:
+        """The statistics that ``arrays`` gave; others may be among them. Raises KeyError if one is missing."""
+        mean, sigma, axes = (arrays[f"statistics.{name}"] for name in ("mean", "sigma", "axes"))
+        return cls(mean, sigma, axes, bad={})
 
     @classmethod
     def of(cls, folder: ImageFolder, *, workers: int = 0,
