@@ -1,4 +1,5 @@
-"""Data: from a folder of pictures to batches of arrays.  The road: folder → picture → augment → loader."""
+"""Data: from a folder of pictures to batches of arrays. The road: folder → picture → augment → loader."""
+
 from .augment import CROP, central_crop, training_crop
 from .folder import DataError, ImageFolder, image_folders
 from .loader import Loader

@@ -1,4 +1,5 @@
 """The cache folder: what is costly to make and the same every time is kept here, where that is possible."""
+
 from __future__ import annotations
 
 import errno
@@ -30,7 +31,7 @@ def cache_folder() -> Path:
 def cached(path: Path) -> Iterator[Path]:
     """``files.written_aside`` in a cache: its folder is made if need be, and what was abandoned in it is cleared away.
 
-    Raises OSError if it cannot be written.
+    Raises OSError where it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(".*.part"):

@@ -1,7 +1,8 @@
-"""The folder of pictures: which files there are, and the class of each.  Nothing here opens a picture.
+"""The folder of pictures: which files there are, and the class of each. Nothing here opens a picture.
 
     root/train/<class>/<picture>    root/val/<class>/<picture>
 """
+
 from __future__ import annotations
 
 import os
@@ -14,29 +15,31 @@ from ..console import printable
 from ..files import expanded
 from .picture import picture_suffixes
 
+__all__ = ["DataError", "ImageFolder", "image_folders"]
+
 
 class DataError(ValueError):
     """The data are not as they must be; the message, in one line, says where, what was expected and what was found."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str):
         super().__init__(printable(message))
 
 
 class ImageFolder:
-    """The pictures under `root`, which holds one folder a class.  A leading ~ is the user's home.
+    """The pictures under ``root``, which holds one folder a class. A leading ~ is the user's home.
 
-    classes: the names of the classes, sorted; a label is a position in this list.  Of the Unicode forms of a name they
+    classes: the names of the classes, sorted; a label is a position in this list. Of the Unicode forms of a name they
         have the composed one (NFC), as Linux and Windows write it; macOS may write the other.
     samples: (path, label) of every picture, by class, then by name.
-    left_out: how many files are no samples, by suffix, hidden or inside further folders; see `left_out_in_words`.
+    left_out: how many files are no samples, by suffix, hidden or inside further folders; see ``left_out_in_words``.
 
-    Left out are files whose suffix is not that of a picture, hidden ones, and what is in folders inside a class.  A
+    Left out are files whose suffix is not that of a picture, hidden ones, and what is in folders inside a class. A
     dangling link and an unreadable file stay: they are found bad, and are named, when they are read.
 
-    Raises DataError if the folder cannot be read, holds fewer than two classes, or has a class without a picture.
+    Raises DataError where the folder cannot be read, holds fewer than two classes, or has a class without a picture.
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    def __init__(self, root: str | os.PathLike[str]):
         self.root = expanded(root)
         self.left_out: Counter[str] = Counter()
         folders, others = _listing(self.root)
@@ -86,8 +89,11 @@ class ImageFolder:
         return f"left out: {_some(counts)}" if counts else ""
 
     def check_it_is_there(self, seen: Path | None) -> None:
-        """Raise DataError if the storage of the pictures has gone away: if `seen`, a picture that could be read before,
-        cannot be read any more, or, before any was, the folder itself."""
+        """Do nothing, but where the storage of the pictures has gone away.
+
+        Raises DataError where ``seen``, a picture that could be read before, cannot be read any more, or, before any
+        was, the folder itself.
+        """
         try:
             if seen:
                 with open(seen, "rb") as file:
@@ -103,9 +109,9 @@ class ImageFolder:
 
 
 def image_folders(root: str | os.PathLike[str]) -> tuple[ImageFolder, ImageFolder]:
-    """The training and the validation pictures: `root`/train and `root`/val, with the same classes.
+    """The training and the validation pictures: ``root``/train and ``root``/val, with the same classes.
 
-    Raises DataError if one of the two is missing or wrong, or if their classes differ.
+    Raises DataError where one of the two is missing or wrong, or where their classes differ.
     """
     root = expanded(root)
     folders, others = _listing(root)

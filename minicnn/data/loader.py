@@ -1,43 +1,47 @@
 """The loader: batches of pictures, prepared beside the training and always the same for the same seed."""
+
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.device import Device, cpu
+from ..engine.memory import Array
+from ..engine.settings import whole
 from .augment import CENTRE, draw, views
 from .folder import DataError, ImageFolder
 from .picture import SIDE, BadPicture, read_picture
 from .statistics import Statistics
 from .workers import Workers
 
+__all__ = ["Loader"]
+
 
 class Loader:
     """The batches of a folder, epoch by epoch.
 
     train: random views of the pictures in random order; else their central crops in the order of the folder.
-    seed: of the order and the views.  What is drawn depends on it, the epoch and the picture alone, so the batches are
+    seed: of the order and the views. What is drawn depends on it, the epoch and the picture alone, so the batches are
         bit for bit the same for any number of workers and from wherever an epoch is taken up again.
-    workers: processes that prepare batches ahead; with 0 each batch is prepared when it is asked for.
+    workers: processes that prefetch batches; with 0 each batch is prepared when it is asked for.
     scale: the factor of the images, which without it are on the scale of 0 to 255, less the mean.
 
-    bad: the reason for every picture that could not be read so far, by its path.  Such a picture is missing from its
+    bad: the reason for every picture that could not be read so far, by its path. Such a picture is missing from its
         batch; all others stay as they are.
+
+    Raises TypeError and ValueError where ``batch_size`` or ``workers`` is no such number.
     """
 
     def __init__(self, folder: ImageFolder, statistics: Statistics, batch_size: int, *, train: bool, seed: int = 0,
-                 workers: int = 0, scale: float = 1.0) -> None:
-        if batch_size < 1:
-            raise ValueError(f"Loader: expected a batch size of 1 or more, got {batch_size}")
+                 workers: int = 0, scale: float = 1.0):
         self.folder = folder
         self.statistics = statistics
-        self.batch_size = batch_size
+        self.batch_size = whole("Loader", "batch_size", batch_size, least=1)
         self.train = train
         self.seed = seed
         self.scale = scale
@@ -50,17 +54,16 @@ class Loader:
         return math.ceil(len(self.folder) / self.batch_size)
 
     def epoch(self, number: int, start: int = 0,
-              device: Device | None = None) -> Iterator[tuple[Any, NDArray[np.int64]]]:
-        """Yield (images, labels) for the batches of an epoch, without its first `start` pictures.
+              device: Device | None = None) -> Iterator[tuple[Array, NDArray[np.int64]]]:
+        """Yield (images, labels) for the batches of an epoch, without its first ``start`` pictures.
 
-        device: where the images are to be, by default main memory.  A GPU is sent the pictures as they are read, 8 bits
-            a number, a batch ahead, and cuts its views itself.
-
+        device: where the images are to be, by default main memory. A GPU is sent the pictures as they are read, 8 bits
+            a number, prefetched by a batch, and cuts its views itself.
         images: (N, 3, 224, 224), in memory with the batch fastest: images.transpose(1, 2, 3, 0) is contiguous.
-        labels: (N,).  A batch of which no picture can be read comes empty, so that the number of batches, each of
-        `batch_size` pictures read or not, tells the place in the epoch.
-        Raises DataError if that is so for a whole epoch, or once the storage of the pictures has gone away; and
-        WorkerDied if a worker process is killed.
+        labels: (N,). A batch of which no picture can be read comes empty, so that the number of batches, each of
+        ``batch_size`` pictures read or not, tells the place in the epoch.
+        Raises DataError where that is so for a whole epoch, or once the storage of the pictures has gone away; and
+        WorkerDied where a worker process is killed.
         """
         order = np.arange(len(self.folder))
         if self.train:
@@ -90,7 +93,7 @@ class Loader:
     def __enter__(self) -> Loader:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _task(self, epoch: int, batch: list[int]) -> tuple[object, ...]:

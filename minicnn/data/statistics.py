@@ -1,4 +1,5 @@
 """What is to be known of a training set before training: its mean picture and the main axes of its colours."""
+
 from __future__ import annotations
 
 import hashlib
@@ -17,6 +18,8 @@ from .cache import cache_folder, cached
 from .folder import DataError, ImageFolder
 from .picture import SIDE, BadPicture, read_picture
 from .workers import Workers
+
+__all__ = ["Statistics"]
 
 CHUNK = 32  # pictures a task
 
@@ -51,7 +54,7 @@ class Statistics:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.float32]]) -> Statistics:
-        """The statistics that ``arrays`` gave; others may be among them. Raises KeyError if one is missing."""
+        """The statistics that ``arrays`` gave; others may be among them. Raises KeyError where one is missing."""
         mean, sigma, axes = (arrays[f"statistics.{name}"] for name in ("mean", "sigma", "axes"))
         return cls(mean, sigma, axes, bad={})
 
@@ -61,10 +64,10 @@ class Statistics:
         """The statistics of all pictures of a folder, the same whatever the number of workers.
 
         They are kept in the cache folder, if that can be written: where no file was written, moved or put in another's
-        place since, no picture is read again.  They are not kept where a picture could not be read for a reason that
+        place since, no picture is read again. They are not kept where a picture could not be read for a reason that
         may pass.
         progress: called as progress(pictures done, pictures in all).
-        Raises DataError if no picture can be read, or if none can be read any more.
+        Raises DataError where no picture can be read, or none any more.
         """
         name = f"statistics-{_fingerprint(folder)}.npz"
         with suppress(Exception):  # not there, or damaged in whatever way
@@ -135,7 +138,7 @@ def _sums(paths: list[Path]) -> tuple[NDArray[np.int64], NDArray[np.int64], dict
 
 def _fingerprint(folder: ImageFolder) -> str:
     """A hash of what the disk knows of every file, after links: name, size, when it was written, which file it is, and
-    when any of that was changed last.  The last cannot be set, as the others can; Windows has no such time.
+    when any of that was changed last. The last cannot be set, as the others can; Windows has no such time.
 
     To hash what is in the files would need each picture read at every start: minutes for a million, where this takes
     seconds.
