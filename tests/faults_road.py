@@ -9,7 +9,7 @@ picture = house("data/picture", f"{DATA}picture.py")
 folder = house("data/folder", f"{DATA}folder.py")
 loader = house("data/loader", f"{DATA}loader.py")
 statistics = house("data/statistics", f"{DATA}statistics.py")
-workers = house("data/workers", f"{DATA}workers.py")
+workers, reading = house("data/workers", f"{DATA}workers.py"), house("data/reading", f"{DATA}loader.py")
 shapes, cache = house("data/shapes", f"{DATA}shapes.py"), house("data/cache", f"{DATA}shapes.py")
 files = house("files", "test_files.py")
 scores, log = house("training/scores", "test_trainer.py"), house("training/log", "test_log.py test_trainer.py")
@@ -125,22 +125,20 @@ ROAD = [  # those of files whose tests take long name the one that sees them
            "len(order) - self.batch_size + 1, self.batch_size)", f"{LOADER}shapes_and_memory_order"),
     loader("loader: the last batch is not counted", "math.ceil(len", "math.floor(len",
            f"{LOADER}shapes_and_memory_order"),
-    loader("loader: labels of bad pictures stay", "        try:\n            pictures.append(",
-           "        labels.append(label)\n        try:\n            pictures.append(",
-           f"{LOADER}shapes_and_memory_order"),
-    loader("loader: noise of bad pictures stays", "            continue\n        seen = path",
-           "            noises.append(np.zeros(3))\n            continue\n        seen = path",
-           f"{LOADER}bad_pictures_leave_the_others_as_they_are"),
-    loader("loader: only the last bad pictures are known", "self.bad |= {path", "self.bad = {path",
-           f"{LOADER}bad_pictures_leave_the_others_as_they_are"),
-    loader("loader: a drive that went away is a bad batch", "            if any(unread",
-           "            if False and any(unread", f"{LOADER}storage_that_goes_away_ends_the_epoch_at_once"),
+    loader("loader: labels of bad pictures stay", "np.array(labels, np.int64)",
+           "np.array([label for _, label in samples], np.int64)", f"{LOADER}bad_pictures_leave_the_others_as_they_are"),
+    loader("loader: views of bad pictures stay", "seed, (_, label) = seeds[i],",
+           "seed, (_, label) = seeds[len(labels)],", f"{LOADER}bad_pictures_leave_the_others_as_they_are"),
+    reading("loader: only the last bad pictures are known", "self.bad |= part.bad", "self.bad = part.bad",
+            f"{LOADER}bad_pictures_leave_the_others_as_they_are"),
+    reading("loader: a drive that went away is a bad batch", "        if part.unread:", "        if False:",
+            f"{LOADER}storage_that_goes_away_ends_the_epoch_at_once"),
     loader("loader: images are not scaled", "mean, self.scale)", "mean)",
            f"{LOADER}validation_is_the_central_crops_in_order"),
     loader("loader: resumed at its beginning", "range(start, len(order), self", "range(0, len(order), self",
            f"{LOADER}the_same_batches_for_any_number_of_workers_and_any_start"),
     # -- statistics ----------------------------------------------------------------------------------------------------
-    statistics("statistics: bad pictures count", "good = len(paths) - len(bad)", "good = len(paths)",
+    statistics("statistics: bad pictures count", "good = len(paths) - len(reading.bad)", "good = len(paths)",
                f"{STATISTICS}bad_pictures_are_left_out_and_named"),
     statistics("statistics: variances for deviations", "np.sqrt(np.maximum(eigenvalues, 0))",
                "np.maximum(eigenvalues, 0)", f"{STATISTICS}against_the_reference"),
@@ -167,7 +165,7 @@ ROAD = [  # those of files whose tests take long name the one that sees them
                "np.mean(self.sigma)", f"{STATISTICS}against_the_reference"),
     statistics("statistics: sums in single precision", ".astype(np.float64)\n", ".astype(np.float32)\n",
                f"{STATISTICS}kept_and_read_again_only_after_a_change"),
-    statistics("statistics: bad pictures of the last ones", "bad |= chunk_bad", "bad = chunk_bad",
+    statistics("statistics: bad pictures of the last ones", "reading.add(chunk, folder)", "reading = chunk",
                f"{STATISTICS}bad_pictures_are_named_wherever_they_stand"),
     # -- workers -------------------------------------------------------------------------------------------------------
     workers("workers: answers out of order", "yield pending.popleft().result()\n            while",

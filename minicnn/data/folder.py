@@ -88,22 +88,6 @@ class ImageFolder:
                   for kind, count in sorted(self.left_out.items(), key=lambda item: (-item[1], item[0])) if count]
         return f"left out: {_some(counts)}" if counts else ""
 
-    def check_it_is_there(self, seen: Path | None) -> None:
-        """Do nothing, but where the storage of the pictures has gone away.
-
-        Raises DataError where ``seen``, a picture that could be read before, cannot be read any more, or, before any
-        was, the folder itself.
-        """
-        try:
-            if seen:
-                with open(seen, "rb") as file:
-                    file.read(1)
-            else:
-                os.listdir(self.root)
-        except OSError as error:
-            raise DataError(f"{self.root}: its pictures can no longer be read: {seen or self.root}: {error.strerror}: "
-                            f"is its drive still there?") from None
-
     def __len__(self) -> int:
         return len(self.samples)
 

@@ -14,8 +14,9 @@ from ..engine.device import Device, cpu
 from ..engine.memory import Array
 from ..engine.settings import whole
 from .augment import CENTRE, draw, views
-from .folder import DataError, ImageFolder
-from .picture import SIDE, BadPicture, read_picture
+from .folder import ImageFolder
+from .picture import SIDE
+from .reading import Reading
 from .statistics import Statistics
 from .workers import Workers
 
@@ -31,9 +32,6 @@ class Loader:
     workers: processes that prefetch batches; with 0 each batch is prepared when it is asked for.
     scale: the factor of the images, which without it are on the scale of 0 to 255, less the mean.
 
-    bad: the reason for every picture that could not be read so far, by its path. Such a picture is missing from its
-        batch; all others stay as they are.
-
     Raises TypeError and ValueError where ``batch_size`` or ``workers`` is no such number.
     """
 
@@ -45,9 +43,14 @@ class Loader:
         self.train = train
         self.seed = seed
         self.scale = scale
-        self.bad: dict[str, str] = {}
-        self._seen: Path | None = None  # of the pictures that could be read, the last
+        self._reading = Reading()
         self._workers = Workers(workers)
+
+    @property
+    def bad(self) -> dict[str, str]:
+        """The reason for every picture that could not be read so far, by its path. Such a picture is missing from its
+        batch; all others stay as they are."""
+        return self._reading.bad
 
     def __len__(self) -> int:
         """The number of batches in an epoch; the last one may be smaller than the others."""
@@ -72,19 +75,14 @@ class Loader:
         tasks = (self._task(number, order[first:first + self.batch_size].tolist()) for first in starts)
         found, device = False, device or cpu(0)
         mean = device.bring(np.ascontiguousarray(self.statistics.mean))
-        for pictures, (places, noise, labels, bad, seen) in device.ahead(self._workers.starmap(_prepare, tasks)):
-            self.bad |= {path: reason for path, (reason, _) in bad.items()}
-            self._seen = seen or self._seen
+        for pictures, (places, noise, labels, reading) in device.ahead(self._workers.starmap(_prepare, tasks)):
+            self._reading.add(reading, self.folder)
             found |= len(labels) > 0
-            if any(unread for _, unread in bad.values()):
-                self.folder.check_it_is_there(self._seen)
             with device:
                 images = views(pictures, device.bring(places), device.bring(noise), mean, self.scale)
             yield images, labels
         if not found and start == 0:
-            path, reason = next(iter(self.bad.items()))
-            raise DataError(f"{self.folder.root}: none of its {len(self.folder)} pictures can be read; "
-                            f"the first is {path}: {reason}")
+            raise self._reading.nothing(self.folder)
 
     def close(self) -> None:
         """End the worker processes."""
@@ -107,20 +105,17 @@ class Loader:
 
 def _prepare(samples: list[tuple[Path, int]], seeds: list[np.random.SeedSequence | None], sigma: NDArray[np.float32],
              axes: NDArray[np.float32]) -> tuple[NDArray[np.uint8], tuple[Any, ...]]:
-    """A batch: pictures (N, 256, 256, 3), their places and noise (3, N), labels (N,); the bad pictures, which are in
-    none of these: the reason, and whether it was the machine that could not read it; the path of the last good one."""
-    pictures, places, noises, labels, bad, seen = [], [], [], [], {}, None
-    for (path, label), seed in zip(samples, seeds, strict=True):
-        try:
-            pictures.append(read_picture(path))
-        except BadPicture as error:
-            bad[str(path)] = error.reason, error.unread
-            continue
-        seen = path
+    """A batch: pictures (N, 256, 256, 3), their places and noise (3, N), labels (N,); and what became of its files: the
+    bad pictures are in none of these."""
+    reading = Reading()
+    pictures, places, noises, labels = [], [], [], []
+    for i, picture in reading.pictures(path for path, _ in samples):
+        seed, (_, label) = seeds[i], samples[i]
         place, noise = CENTRE if seed is None else draw(sigma, axes, np.random.default_rng(seed))
+        pictures.append(picture)
         places.append(place)
         noises.append(noise)
         labels.append(label)
     return (np.array(pictures, np.uint8).reshape(-1, SIDE, SIDE, 3),
             (np.array(places, np.uint8).reshape(-1, 3).T.copy(), np.array(noises, np.float32).reshape(-1, 3).T.copy(),
-             np.array(labels, np.int64), bad, seen))
+             np.array(labels, np.int64), reading))

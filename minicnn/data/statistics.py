@@ -15,8 +15,9 @@ import PIL
 from numpy.typing import NDArray
 
 from .cache import cache_folder, cached
-from .folder import DataError, ImageFolder
-from .picture import SIDE, BadPicture, read_picture
+from .folder import ImageFolder
+from .picture import SIDE
+from .reading import Reading
 from .workers import Workers
 
 __all__ = ["Statistics"]
@@ -83,28 +84,21 @@ def _measure(folder: ImageFolder, workers: int,
              progress: Callable[[int, int], object] | None) -> tuple[Statistics, int]:
     """The statistics, and how many pictures the machine could not read."""
     paths = [path for path, _ in folder.samples]
-    bad: dict[str, str] = {}
-    unread, seen = 0, None
+    reading = Reading()
     # Sums of integers: exact, so their order does not matter.
     total = np.zeros((SIDE, SIDE, 3), np.int64)
     products = np.zeros((3, 3), np.int64)
     with Workers(workers) as pool:
         tasks = ((paths[start:start + CHUNK],) for start in range(0, len(paths), CHUNK))
-        for done, (chunk_total, chunk_products, chunk_bad, chunk_unread, last) in enumerate(
-                pool.starmap(_sums, tasks), 1):
+        for done, (chunk_total, chunk_products, chunk) in enumerate(pool.starmap(_sums, tasks), 1):
             total += chunk_total
             products += chunk_products
-            bad |= chunk_bad
-            unread += chunk_unread
-            seen = last or seen
-            if chunk_unread:
-                folder.check_it_is_there(seen)
+            reading.add(chunk, folder)
             if progress:
                 progress(min(done * CHUNK, len(paths)), len(paths))
-    good = len(paths) - len(bad)
+    good = len(paths) - len(reading.bad)
     if not good:
-        path, reason = next(iter(bad.items()))
-        raise DataError(f"{folder.root}: none of its {len(paths)} pictures can be read; the first is {path}: {reason}")
+        raise reading.nothing(folder)
     pixels = good * SIDE * SIDE
     colour = total.sum(axis=(0, 1)).tolist()
     # Python's whole numbers have no end: what does not vary has a covariance of 0, not of what is lost by rounding.
@@ -113,27 +107,20 @@ def _measure(folder: ImageFolder, workers: int,
     eigenvalues, axes = np.linalg.eigh(covariance)
     return Statistics(mean=(total / good).transpose(2, 0, 1).astype(np.float32),
                       sigma=np.sqrt(np.maximum(eigenvalues, 0)).astype(np.float32),  # rounding may go below 0
-                      axes=axes.astype(np.float32), bad=bad), unread
+                      axes=axes.astype(np.float32), bad=reading.bad), reading.unread
 
 
-def _sums(paths: list[Path]) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, str], int, Path | None]:
-    """Sums over pictures of the pixels (256, 256, 3) and, over their pixels too, of r rᵀ (3, 3) for r = (R, G, B); the
-    bad pictures, how many of them could not be read, and the last of the good."""
+def _sums(paths: list[Path]) -> tuple[NDArray[np.int64], NDArray[np.int64], Reading]:
+    """Sums over pictures of the pixels (256, 256, 3) and, over their pixels too, of r rᵀ (3, 3) for r = (R, G, B); and
+    what became of the files."""
     total = np.zeros((SIDE, SIDE, 3), np.int64)
     products = np.zeros((3, 3), np.int64)
-    bad, unread, last = {}, 0, None
-    for path in paths:
-        try:
-            picture = read_picture(path)
-        except BadPicture as error:
-            bad[str(path)] = error.reason
-            unread += error.unread
-            continue
-        last = path
+    reading = Reading()
+    for _, picture in reading.pictures(paths):
         total += picture
         colours = picture.reshape(-1, 3).astype(np.float64)
         products += (colours.T @ colours).astype(np.int64)  # exact: 255² · 256² is far below 2⁵³
-    return total, products, bad, unread, last
+    return total, products, reading
 
 
 def _fingerprint(folder: ImageFolder) -> str:
