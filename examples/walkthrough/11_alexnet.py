@@ -6,16 +6,15 @@ app = marimo.App(app_title="11 · AlexNet on one photograph")
 
 with app.setup:
     from copy import copy
-    from pathlib import Path
     from types import SimpleNamespace
 
     import marimo as mo
     import numpy as np
     from matplotlib.cbook import get_sample_data
-    from page import attempt, figure, picture, say, table
+    from page import attempt, figure, given, picture, say, table
 
     from minicnn import Tensor, gradcheck, keep_memory, manual_seed, no_grad, ops
-    from minicnn.data import BadPicture, Statistics, central_crop, read_picture
+    from minicnn.data import Statistics, central_crop, read_picture
     from minicnn.models import RECIPES, alexnet
     from minicnn.models.saved import load
     from minicnn.ops.window import sides
@@ -23,14 +22,6 @@ with app.setup:
 
 @app.cell
 def _():
-    def given(path, read, default):
-        """What the reader's file holds, or else the default, and one line that says why."""
-        try:
-            return read(Path(path).expanduser()) if path else default(), None
-        except Exception as error:  # in somebody's file there may be anything
-            why = error if isinstance(error, (ValueError, BadPicture)) else f"cannot use {path}: {error!r}"
-            return default(), say(f"`{' '.join(str(why).replace('`', ' ').split())}`: here is the default instead.")
-
     picture_file = mo.ui.text(label="picture", placeholder="Grace Hopper", full_width=True)
     checkpoint_file = mo.ui.text(label="checkpoint", placeholder="none: random weights", full_width=True)
     label = mo.ui.number(0, value=0, label="label, the class taken as right")
@@ -46,11 +37,11 @@ def _():
         `runs/…/best.safetensors`. Without one the weights are random, scaled as the recipe "small" does before
         training, so that the signal stays alive in every layer.
     """), picture_file, checkpoint_file, label])
-    return checkpoint_file, given, label, picture_file, tower
+    return checkpoint_file, label, picture_file, tower
 
 
 @app.cell
-def _(checkpoint_file, given):
+def _(checkpoint_file):
     keep_memory()
 
     def hopper():
@@ -75,13 +66,13 @@ def _(checkpoint_file, given):
         RECIPES["small"].start(built.net, np.stack([central_crop(p, built.statistics) for p in turned]) * built.scale)
         return built
 
-    model, no_checkpoint = given(checkpoint_file.value.strip(), trained, untrained)
+    model, no_checkpoint = given(checkpoint_file.value.strip(), trained, untrained, "the default")
     no_checkpoint
     return hopper, model
 
 
 @app.cell
-def _(given, hopper, label, model, picture_file):
+def _(hopper, label, model, picture_file):
     def program(net):
         """(place, op, the layers of its outputs by tower), step by step; what the towers share stands under a."""
         yield "picture", "split", {"a": None, "b": None}
@@ -126,7 +117,7 @@ def _(given, hopper, label, model, picture_file):
         model.net.zero_grad()
         return found
 
-    pixels, no_picture = given(picture_file.value.strip(), read_picture, hopper)
+    pixels, no_picture = given(picture_file.value.strip(), read_picture, hopper, "the default")
     image = Tensor(central_crop(pixels, model.statistics)[None] * model.scale, requires_grad=True)
     steps = record(model.net, image, min(int(label.value or 0), len(model.classes) - 1))
     by_steps, right = gradients(steps[0].gx["a"]), steps[0].label

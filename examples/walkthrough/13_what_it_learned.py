@@ -12,13 +12,13 @@ with app.setup:
 
     import marimo as mo
     import numpy as np
-    from page import attempt, figure, picture, say, table
+    from page import attempt, figure, given, picture, say, table
 
     from minicnn import gradcheck, manual_seed, nn, no_grad, ops
     from minicnn.data import Statistics, built_in_set, central_crop, image_folders, read_picture
     from minicnn.layout import tiled
     from minicnn.models import RECIPES, alexnet
-    from minicnn.models.saved import load as load_run
+    from minicnn.models.saved import load
 
 
 @app.cell
@@ -56,8 +56,8 @@ def _():
         return parts
 
     def from_run(path):
-        """The network of a run, and the kernels that it started from. Raises ValueError, OSError or KeyError."""
-        saved = load_run(path)
+        """The network of a run, and the kernels that it started from. Raises ValueError, OSError or LookupError."""
+        saved = load(path)
         config, classes, recipe = saved.facts["config"], saved.classes, saved.recipe
         statistics = Statistics.from_arrays(saved.arrays)
         with TemporaryDirectory() as cache:
@@ -106,16 +106,7 @@ def _():
 
 @app.cell
 def _(from_run, run, trained_here):
-    def load(path):
-        """(what is to be looked at, a line where that is not what was asked for)"""
-        try:
-            return (from_run(Path(path).expanduser()) if path else trained_here()), None
-        except Exception as error:  # in somebody's file there may be anything
-            what = f"cannot load {path}: it lacks {error}" if isinstance(error, KeyError) else error
-            line = " ".join(str(what).replace("`", " ").split())
-            return trained_here(), say(f"`{line}`: here is the small network instead.")
-
-    seen, _complaint = load(run.value.strip())
+    seen, _complaint = given(run.value.strip(), from_run, trained_here, "the small network")
     net, classes = seen.net, seen.classes
     _complaint
     return classes, net, seen
