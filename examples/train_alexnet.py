@@ -35,7 +35,7 @@ from minicnn.data import (
     Statistics,
     WorkerDied,
     built_in_set,
-    central_crop,
+    central_crops,
     image_folders,
     read_picture,
 )
@@ -200,10 +200,9 @@ def show_what_it_learned(model: AlexNet, loader: Loader, run: Path) -> None:
             labels.append(label)
     if not pictures:
         return
-    views = np.stack([central_crop(picture, loader.statistics) for picture in pictures]) * np.float32(loader.scale)
     model.eval()
     with no_grad():
-        probabilities = model(views).softmax().numpy()
+        probabilities = model(central_crops(pictures, loader.statistics, loader.scale)).softmax().numpy()
     plots.draw_predictions(pictures, labels, probabilities, loader.folder.classes, run / "predictions.png")
 
 

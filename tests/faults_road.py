@@ -449,7 +449,7 @@ ROAD = [  # those of files whose tests take long name the one that sees them
            f"{SCRIPT}a_bad_picture_is_named_and_ends_nothing"),
     script("script: stopped is done", 'status, line = 130, "stopped; ', 'status, line = 0, "stopped; ',
            f"{SCRIPT}stopped_at_a_random_moment_and_resumed_it_ends_the_same"),
-    script("script: pictures are predicted unscaled", " * np.float32(loader.scale)\n", "\n",
+    script("script: pictures are predicted unscaled", "loader.statistics, loader.scale)", "loader.statistics)",
            f"{BUILT}pictures_are_predicted_as_in_validation"),
     script("script: pictures are predicted with dropout", "    model.eval()\n", "    model.train()\n",
            f"{BUILT}pictures_are_predicted_as_in_validation"),

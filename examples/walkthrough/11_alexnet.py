@@ -14,7 +14,7 @@ with app.setup:
     from page import attempt, figure, given, picture, say, table
 
     from minicnn import Tensor, gradcheck, keep_memory, manual_seed, no_grad, ops
-    from minicnn.data import Statistics, central_crop, read_picture
+    from minicnn.data import Statistics, central_crops, read_picture
     from minicnn.models import RECIPES, alexnet
     from minicnn.models.saved import load
     from minicnn.ops.window import sides
@@ -49,8 +49,8 @@ def _(checkpoint_file):
 
     def ready(net, recipe, classes, statistics):
         """A network, and how its pictures are prepared."""
-        scale = np.float32(recipe.scale(statistics.deviation))
-        return SimpleNamespace(net=net.eval(), statistics=statistics, scale=scale, classes=classes)
+        scale = recipe.scale(statistics.deviation)
+        return SimpleNamespace(net=net.eval(), classes=classes, seen=lambda *ps: central_crops(ps, statistics, scale))
 
     def trained(path):
         saved = load(path)
@@ -63,7 +63,7 @@ def _(checkpoint_file):
         manual_seed(2012)
         built = ready(alexnet(), RECIPES["small"], [f"number {i}" for i in range(1000)], statistics)
         turned = [np.rot90(side, i) for side in (hopper(), hopper()[:, ::-1]) for i in range(4)]
-        RECIPES["small"].start(built.net, np.stack([central_crop(p, built.statistics) for p in turned]) * built.scale)
+        RECIPES["small"].start(built.net, built.seen(*turned))
         return built
 
     model, no_checkpoint = given(checkpoint_file.value.strip(), trained, untrained, "the default")
@@ -118,7 +118,7 @@ def _(hopper, label, model, picture_file):
         return found
 
     pixels, no_picture = given(picture_file.value.strip(), read_picture, hopper, "the default")
-    image = Tensor(central_crop(pixels, model.statistics)[None] * model.scale, requires_grad=True)
+    image = Tensor(model.seen(pixels), requires_grad=True)
     steps = record(model.net, image, min(int(label.value or 0), len(model.classes) - 1))
     by_steps, right = gradients(steps[0].gx["a"]), steps[0].label
     loss = ops.cross_entropy(model.net(image), np.array([right]))

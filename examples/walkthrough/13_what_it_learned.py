@@ -15,7 +15,7 @@ with app.setup:
     from page import attempt, figure, given, picture, say, table
 
     from minicnn import gradcheck, manual_seed, nn, no_grad, ops
-    from minicnn.data import Statistics, built_in_set, central_crop, image_folders, read_picture
+    from minicnn.data import Statistics, built_in_set, central_crops, image_folders, read_picture
     from minicnn.layout import tiled
     from minicnn.models import RECIPES, alexnet
     from minicnn.models.saved import load
@@ -40,7 +40,7 @@ def _():
     def views(paths, statistics, scale):
         """Pictures (256, 256, 3), and the middle of each as a network sees it (N, 3, 224, 224)."""
         pictures = [read_picture(path) for path in paths]
-        return pictures, np.stack([central_crop(p, statistics) for p in pictures]) * np.float32(scale)
+        return pictures, central_crops(pictures, statistics, scale)
 
     def some(folder, count):
         """That many samples of a folder, spread over the classes."""

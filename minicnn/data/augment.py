@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,7 @@ from ..engine.memory import Array
 from .picture import SIDE
 from .statistics import Statistics
 
-__all__ = ["CENTRE", "CROP", "central_crop", "draw", "training_crop", "views"]
+__all__ = ["CENTRE", "CROP", "central_crop", "central_crops", "draw", "training_crop", "views"]
 
 CROP = 224
 NOISE = 0.1  # standard deviation of the colour noise, in units of sigma
@@ -54,6 +56,13 @@ def training_crop(picture: NDArray[np.uint8], statistics: Statistics,
 def central_crop(picture: NDArray[np.uint8], statistics: Statistics) -> NDArray[np.float32]:
     """The middle of a picture (256, 256, 3): (3, 224, 224), less the mean, on the scale of 0 to 255."""
     return _one(picture, statistics, *CENTRE)
+
+
+def central_crops(pictures: Sequence[NDArray[np.uint8]], statistics: Statistics,
+                  scale: float = 1.0) -> NDArray[np.float32]:
+    """The middles of pictures (256, 256, 3) as a network sees them in validation: (N, 3, 224, 224). scale: as in
+    ``views``."""
+    return np.stack([central_crop(picture, statistics) for picture in pictures]) * np.float32(scale)
 
 
 def _one(picture: NDArray[np.uint8], statistics: Statistics, place: NDArray[np.uint8],
