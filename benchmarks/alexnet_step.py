@@ -29,14 +29,10 @@ from typing import Any
 import numpy as np
 from turns import (
     COPIED,
-    CORES,
     MATRIX,
-    Parser,
     copy,
     jemalloc,
     matrix_product,
-    new_file,
-    positive,
     processor,
     take_turns,
     use,
@@ -258,13 +254,18 @@ def taking_part(device: str, torch_too: bool) -> list[str]:
 
 
 def main() -> None:
+    # Not at the top: a rival's process holds none of minicnn.
+    from minicnn.command_line import Parser, new_file, number
+    from minicnn.kernels.machine import usable_cores
+
+    positive, cores = number(int, 1), usable_cores()
     parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("--forward", action="store_true", help="the outputs alone, as for pictures to be recognised")
     parser.add_argument("--batch-size", type=positive, nargs="+", default=[32, 128], metavar="N",
                         help="default: 32 128")
     parser.add_argument("--repeat", type=positive, default=5, metavar="N", help="turns that count (default: 5)")
-    parser.add_argument("--threads", type=positive, nargs="+", default=[CORES], metavar="N",
-                        help=f"default: all cores ({CORES})")
+    parser.add_argument("--threads", type=positive, nargs="+", default=[cores], metavar="N",
+                        help=f"default: all cores ({cores})")
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write all figures there")
     parser.add_argument("--no-torch", action="store_true", help="time minicnn alone")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="default: cpu")

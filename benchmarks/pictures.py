@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
-from turns import Parser, new_file, positive, processor, take_turns, use, write
+from turns import processor, take_turns, use, write
 
+from minicnn.command_line import Parser, location, new_file, number
 from minicnn.data.picture import SIDE, picture_suffixes
 
 BATCH = 32
@@ -81,8 +82,9 @@ def epoch(batch: Callable[[list[Path]], np.ndarray], files: list[Path], turn: An
 
 
 def main() -> None:
+    positive = number(int, 1)
     parser = Parser(description=__doc__.partition(".")[0])
-    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("folder", type=location, metavar="FOLDER")
     parser.add_argument("--most", type=positive, default=256, metavar="N", help="so many pictures (default: 256)")
     parser.add_argument("--repeat", type=positive, default=5, metavar="N", help="turns that count (default: 5)")
     parser.add_argument("--whole", action="store_true", help="minicnn once more, decoding every JPEG in its full size")

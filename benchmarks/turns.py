@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import ctypes.util
 import importlib.metadata
@@ -14,11 +13,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 COPIED = {"cpu": 1 << 28, "cuda": 1 << 31}  # bytes
 MATRIX = {"cpu": 2048, "cuda": 8192}  # of the matrices that tell the machine's own rate
 
@@ -137,32 +135,15 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-# -- what is asked and told --------------------------------------------------------------------------------------------
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; --help shows all options\n")
-
-
-def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number ≥ 1")
-    return int(text)
-
-
-def new_file(text: str) -> Path:
-    path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        what = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
-        raise argparse.ArgumentTypeError(f"cannot write {text}: {what}")
-    return path
+# -- what is told --------------------------------------------------------------------------------------------
 
 
 def write(path: Path | None, packages: list[str], **facts: Any) -> None:
     """All figures of a run, with date, machine and versions, as JSON."""
+    from minicnn.kernels.machine import usable_cores
+
     if path:
         versions = {"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in packages}}
-        facts = {"date": date.today().isoformat(), "system": platform.system(), "cores": CORES, "versions": versions,
-                 **facts}
+        facts = {"date": date.today().isoformat(), "system": platform.system(), "cores": usable_cores(),
+                 "versions": versions, **facts}
         path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

@@ -35,15 +35,17 @@ from minicnn.data import (
     Statistics,
     WorkerDied,
     built_in_set,
-    central_crop,
+    central_crops,
     image_folders,
     read_picture,
 )
 from minicnn.data.listing import changes, listing
 from minicnn.doctor import choose
 from minicnn.engine.tensor import no_grad
+from minicnn.files import written_aside
 from minicnn.kernels.machine import usable_cores
 from minicnn.models import RECIPES, VARIANTS, AlexNet, alexnet, recipe_for
+from minicnn.models.saved import OWN, checkpoint_at, read
 from minicnn.optim import LossScale
 from minicnn.training.interrupt import end_as_ctrl_c, note, say
 from minicnn.training.log import Log, to_json
@@ -106,9 +108,6 @@ def arguments() -> argparse.Namespace:
 DEFAULTS: dict[str, Any] = {"data": None, "variant": "blueprint", "width": 1.0, "device": "auto", "tf32": False,
                             "half": False, "graph": False, "keep": 1, "save_minutes": 10.0,
                             "workers": max(1, usable_cores() // 2)}
-
-
-OWN = ("variant", "width", "recipe")  # belong to the weights
 
 
 def configuration(given: argparse.Namespace,
@@ -201,10 +200,9 @@ def show_what_it_learned(model: AlexNet, loader: Loader, run: Path) -> None:
             labels.append(label)
     if not pictures:
         return
-    views = np.stack([central_crop(picture, loader.statistics) for picture in pictures]) * np.float32(loader.scale)
     model.eval()
     with no_grad():
-        probabilities = model(views).softmax().numpy()
+        probabilities = model(central_crops(pictures, loader.statistics, loader.scale)).softmax().numpy()
     plots.draw_predictions(pictures, labels, probabilities, loader.folder.classes, run / "predictions.png")
 
 
@@ -217,7 +215,7 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
             if run != given.resume and not (run / "log.jsonl").exists():
                 raise DataError(f"{given.resume} is in no folder of a run: say by --output where it is to go on")
             claims.enter_context(Claim(run))
-    arrays, facts = loaded(checkpoint_of(given)) if "resume" in given else ({}, {})
+    arrays, facts = read(checkpoint_of(given)) if "resume" in given else ({}, {})
     saved = facts.get("config", {})
     config, training, validation = configuration(given, saved)
     classes = validation.classes
@@ -249,13 +247,13 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
             say(f"{folder.root}: {words}")
     say("settings: " + ", ".join(f"{name} {config[name]}" for name in sorted(config) if name != "version"))
     if facts:
-        statistics = Statistics(*(arrays.pop(f"statistics.{name}") for name in ("mean", "sigma", "axes")), bad={})
+        statistics = Statistics.from_arrays(arrays)
     else:
         assert training is not None
         say("measuring the mean and the colours of the training pictures")
         statistics = Statistics.of(training, workers=config["workers"] + 1, progress=bar("measuring"))
     common = {"seed": config["seed"], "workers": config["workers"],
-              "scale": 1 / statistics.deviation if recipe.unit_input else 1.0}
+              "scale": recipe.scale(statistics.deviation)}
     with Loader(validation, statistics, config["batch_size"], train=False, **common) as val_loader:
         if training is None or run is None:
             measure(model, val_loader, arrays, checkpoint_of(given))
@@ -266,9 +264,8 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
             optimiser, schedule = recipe.optimiser(model), recipe.schedule()
             optimiser.momentum, optimiser.weight_decay = config["momentum"], config["weight_decay"]
             schedule.lr = config["lr"]
-            kept = {f"statistics.{name}": getattr(statistics, name) for name in ("mean", "sigma", "axes")}
-            kept |= {f"pictures.{name}": listing(folder) for name, folder in
-                     (("training", training), ("validation", validation))}
+            kept = statistics.arrays() | {"pictures.training": listing(training), "pictures.validation":
+                                          listing(validation)}
             trainer = Trainer(model, optimiser, schedule, train_loader, val_loader, run, keep=config["keep"],
                               save_minutes=config["save_minutes"],
                               loss_scale=LossScale() if config["half"] else None, graph=config["graph"],
@@ -279,29 +276,10 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
                     optimiser.lr = schedule.lr = given.lr
                 say(f"resumed after {trainer.progress.step} steps, in epoch {done + 1} of {config['epochs']}")
                 say_what_changed(trainer, arrays, kept, saved, config)
-            facts_of_run = to_json(config | {"parameters": parameters, "devices": chosen}, indent=2)
-            aside = run / ".config.json.part"
-            aside.write_text(facts_of_run + "\n", encoding="utf-8")
-            aside.replace(run / "config.json")
+            with written_aside(run / "config.json") as aside:
+                facts_of_run = to_json(config | {"parameters": parameters, "devices": chosen}, indent=2)
+                aside.write_text(facts_of_run + "\n", encoding="utf-8")
             finish(trainer, config["epochs"])
-
-
-def loaded(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and facts of a checkpoint. Raises DataError if it is none of this program, or of another version."""
-    arrays, facts = checkpoint.load(path)
-    kinds = {"progress": dict, "config": dict, "classes": list, "schedule": dict}
-    lacking = [name for name, kind in kinds.items() if not isinstance(facts.get(name), kind)]
-    lacking += [f"config.{name}" for name in ("seed", "data", *OWN) if not lacking and name not in facts["config"]]
-    lacking += ["progress.epoch"] * (not lacking and not isinstance(facts["progress"].get("epoch"), int))
-    lacking += [f"statistics.{name}" for name in ("mean", "sigma", "axes") if f"statistics.{name}" not in arrays]
-    if lacking:
-        raise DataError(f"{path} holds no run of this program: it lacks {', '.join(lacking)}")
-    config = facts["config"]
-    for name, known in (("recipe", RECIPES), ("variant", VARIANTS)):
-        if config[name] not in known:
-            raise DataError(f"{path}: minicnn {minicnn.__version__} knows no {name} {config[name]!r}: the "
-                            f"checkpoint is of version {config.get('version')}")
-    return arrays, facts
 
 
 def finish(trainer: Trainer, epochs: int) -> None:
@@ -329,7 +307,7 @@ def finish(trainer: Trainer, epochs: int) -> None:
 
 def measure(model: AlexNet, loader: Loader, arrays: dict[str, np.ndarray], path: Path) -> None:
     """The scores of a checkpoint on the validation pictures."""
-    model.load_state_dict({n.removeprefix("model."): a for n, a in arrays.items() if n.startswith("model.")})
+    model.load_state_dict(checkpoint.part(arrays, "model."))
     scores = evaluate(model, loader).means()
     report(loader)
     if not math.isfinite(scores["loss"]):
@@ -359,13 +337,10 @@ def say_what_changed(trainer: Trainer, arrays: dict[str, np.ndarray], kept: dict
 
 def checkpoint_of(given: argparse.Namespace) -> Path:
     """In the folder of a run, the last checkpoint to go on from, and the best one, if there is one yet, to evaluate."""
-    if not given.resume.is_dir():
-        return given.resume
-    last, best = given.resume / "last.safetensors", given.resume / "best.safetensors"
-    if not last.exists() and not best.exists() and is_fresh(given.resume):
+    if given.resume.is_dir() and is_fresh(given.resume):
         raise DataError(f"{given.resume} holds no checkpoint: the run ended before its first save; start it anew by "
                         f"--output {given.resume}")
-    return best if "evaluate" in given and best.exists() else last
+    return checkpoint_at(given.resume, best="evaluate" in given)
 
 
 def report(*loaders: Any) -> None:

@@ -4,6 +4,8 @@ Five ideas: an array lives somewhere; a kernel is a loop over arrays; an op retu
 carry the gradient back; a tensor remembers the op that made it; a model is a list of layers.
 """
 
+__version__ = "0.1.0"
+
 from . import models, nn, ops, optim
 from .engine.device import cpu, cuda, device
 from .engine.memory import keep_memory
@@ -13,7 +15,6 @@ from .nn import manual_seed
 from .ops import dispatch  # noqa: F401 - tensors as Python's operators and NumPy's functions meet them
 from .trace import trace
 
-__version__ = "0.1.0"
 __all__ = [
     "GradientError", "Tensor", "cpu", "cuda", "device", "gradcheck", "keep_memory", "manual_seed", "models", "nn",
     "no_grad", "ops", "optim", "trace",

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import importlib.util
 import signal
@@ -13,19 +12,21 @@ import sys
 from pathlib import Path
 
 from . import __version__, console
+from .command_line import Parser, number
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m minicnn", description=__doc__)
+    parser = Parser(prog="python -m minicnn", description=__doc__)
     parser.add_argument("--version", action="version", version=f"minicnn {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("gradcheck", help="check the gradients of every op, every layer, and AlexNet")
     check.add_argument("names", nargs="*", metavar="OP", help="check only these, as conv2d or nn.Linear")
     check.add_argument("--full", action="store_true", help="AlexNet as in the paper, in its full size: 3 GB, minutes")
     doctor = commands.add_parser("doctor", help="look for GPUs, and say what keeps them from being used")
-    doctor.add_argument("--batch-size", type=int, default=128, metavar="N", help="is there memory for these?")
+    doctor.add_argument("--batch-size", type=number(int, 1), default=128, metavar="N",
+                        help="is there memory for these?")
     walk = commands.add_parser("walkthrough", help="list the chapters of the walkthrough, or open one as a page")
-    walk.add_argument("chapter", nargs="?", type=int, metavar="N", help="the number of a chapter")
+    walk.add_argument("chapter", nargs="?", type=number(int, 1), metavar="N", help="the number of a chapter")
     options = parser.parse_args(arguments)
     if options.command == "walkthrough":
         return walkthrough(walk, options.chapter)
@@ -33,8 +34,6 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "doctor":
         from .doctor import report
 
-        if options.batch_size < 1:
-            parser.error(f"--batch-size: {options.batch_size} is out of range: give at least 1")
         return report(options.batch_size)
 
     from .gradcheck.suite import CASES, full_alexnet, table
@@ -50,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if wrong else 0
 
 
-def walkthrough(parser: argparse.ArgumentParser, number: int | None) -> int:
+def walkthrough(parser: Parser, number: int | None) -> int:
     folder = Path(__file__).parents[1] / "examples" / "walkthrough"
     chapters = {int(path.stem[:2]): path for path in sorted(folder.glob("[0-9][0-9]_*.py"))}
     if not chapters:

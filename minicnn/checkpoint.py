@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-__all__ = ["CheckpointError", "keep", "load", "save"]
+from .files import written_aside
+
+__all__ = ["CheckpointError", "keep", "load", "part", "save"]
 
 MARK, CHECKSUM = "minicnn", "checksum"  # the texts beside the arrays: our facts, as JSON, and the checksum of it all
 PAGE, BLOCK = 4096, 1 << 20  # bytes: what has a sum of its own, and what stays in the cache while it is added up
@@ -35,42 +36,33 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, Any], facts: Mapping
     """
     path = Path(path)
     kept = f"; the one saved before is still there: {path}" if path.exists() else ""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         text = json.dumps(facts, allow_nan=False)
         ready = {name: _plain(name, array) for name, array in arrays.items()}
-        aside.touch()
-        mode = aside.stat().st_mode  # as the umask says; the library's is for the owner alone
-        save_file(ready, aside, {MARK: text, CHECKSUM: _checksum(text, ready)})
-        aside.chmod(mode)
-        with aside.open("r+b") as file:
-            os.fsync(file.fileno())
-        for name in also:
-            keep(aside, name)
-        aside.replace(path)
+        with written_aside(path) as aside:
+            aside.touch()
+            mode = aside.stat().st_mode  # as the umask says; the library's is for the owner alone
+            save_file(ready, aside, {MARK: text, CHECKSUM: _checksum(text, ready)})
+            aside.chmod(mode)
+            with aside.open("r+b") as file:
+                os.fsync(file.fileno())
+            for name in also:
+                keep(aside, name)
     except (OSError, SafetensorError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"cannot save {path}: {getattr(error, 'strerror', None) or error}{kept}") from error
-    finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
 
 
 def keep(path: str | os.PathLike[str], name: str | os.PathLike[str]) -> None:
     """Give a checkpoint a second name, at no cost where the disk knows hard links. Raises CheckpointError."""
     path, name = Path(path), Path(name)
-    aside = name.with_name(f".{name.name}.{os.getpid()}.part")
     try:
-        aside.unlink(missing_ok=True)
-        try:
-            os.link(path, aside)
-        except (OSError, NotImplementedError, AttributeError):
-            shutil.copyfile(path, aside)
-        aside.replace(name)
+        with written_aside(name) as aside:
+            try:
+                os.link(path, aside)
+            except (OSError, NotImplementedError, AttributeError):
+                shutil.copyfile(path, aside)
     except OSError as error:
         raise CheckpointError(f"cannot save {name}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -95,6 +87,11 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         raise
     except (SafetensorError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"cannot load {path}: the file is damaged: {error}") from error
+
+
+def part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """The arrays whose names begin with ``prefix``, by what follows it."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .console import printable
-from .data.folder import expanded
+from .files import expanded
 
-__all__ = ["Parser", "location", "number"]
+__all__ = ["Parser", "location", "new_file", "number"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,13 +21,13 @@ class Parser(argparse.ArgumentParser):
 
 
 def number(kind: type, low: float, high: float = math.inf) -> Any:
-    """A parser of numbers, low ≤ x ≤ high."""
+    """A parser of numbers of a kind, int or float, low ≤ x ≤ high."""
 
     def parse(text: str) -> Any:
         try:
             value = kind(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+            raise argparse.ArgumentTypeError(f"{text!r} is not a {'whole ' * (kind is int)}number") from None
         if not (low <= value <= high and math.isfinite(value)):
             bounds = f"at least {low}" if high == math.inf else f"from {low} to {high}"
             raise argparse.ArgumentTypeError(f"{text} is out of range: give {bounds}")
@@ -43,3 +43,12 @@ def location(text: str) -> Path | str:
     if not text:  # a variable of the shell's that is not set
         raise argparse.ArgumentTypeError("'' names no file or folder")
     return expanded(text)
+
+
+def new_file(text: str) -> Path:
+    """The path of a file that can be made or written anew: its folder is there."""
+    path = Path(location(text))
+    if path.is_dir() or not path.parent.is_dir():
+        what = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise argparse.ArgumentTypeError(f"cannot write {text}: {what}")
+    return path

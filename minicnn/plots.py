@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .console import printable
+from .layout import tiled
 from .training.log import Log
 
 _says = logging.getLogger("matplotlib")
@@ -69,15 +70,12 @@ def draw_kernels(towers: Sequence[np.ndarray], path: Path) -> None:
 
     Each kernel is stretched to the full range of brightness by itself.
     """
-    columns, gap, zoom = 16, 1, 4
+    columns, gap, zoom = 16, 2, 4
     blocks = []
     for kernels in towers:
         span = np.abs(kernels).max(axis=(1, 2, 3), keepdims=True)
-        tiles = (0.5 + 0.5 * kernels / np.maximum(span, 1e-12)).transpose(0, 2, 3, 1)
-        tiles = np.pad(tiles, ((0, -len(tiles) % columns), (0, gap), (0, gap), (0, 0)), constant_values=1.0)
-        _, height, width, _ = tiles.shape
-        block = tiles.reshape(-1, columns, height, width, 3).swapaxes(1, 2).reshape(-1, columns * width, 3)
-        blocks += [block, np.ones((2 * gap, *block.shape[1:]))]
+        block = tiled((0.5 + 0.5 * kernels / np.maximum(span, 1e-12)).transpose(0, 2, 3, 1), columns, between=1.0)
+        blocks += [block, np.ones((gap, *block.shape[1:]))]
     picture = np.concatenate(blocks[:-1]).repeat(zoom, 0).repeat(zoom, 1)
     figure = Figure(figsize=(picture.shape[1] / 100, picture.shape[0] / 100))
     figure.figimage(picture)
@@ -121,10 +119,7 @@ def draw_gradcheck(title: str, inputs: Sequence[tuple[str, np.ndarray, Sequence[
     figure.suptitle(f"{printable(title)}: relative error of the gradient", parse_math=False)
     for (name, errors, curve), (left, right) in zip(inputs, figure.subplots(count, 2, squeeze=False), strict=False):
         tiles = errors.reshape(-1, *(1, 1, *errors.shape)[-2:])[:64]
-        across = min(8, len(tiles))
-        tiles = np.pad(tiles, ((0, -len(tiles) % across), (0, 1), (0, 1)), constant_values=np.nan)
-        _, height, width = tiles.shape
-        grid = tiles.reshape(-1, across, height, width).swapaxes(1, 2).reshape(-1, across * width)[:-1, :-1]
+        grid = tiled(tiles, min(8, len(tiles)), between=np.nan)[:-1, :-1]
         image = left.imshow(np.clip(grid, 1e-12, 1), norm=LogNorm(1e-12, 1), cmap="viridis")
         left.set_title(f"{printable(name)}, shape {errors.shape}", parse_math=False)
         left.set(xticks=[], yticks=[])

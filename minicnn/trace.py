@@ -28,6 +28,7 @@ from . import ops
 from .engine.memory import Array
 from .engine.observers import Observer, observers
 from .engine.tensor import Node, Tensor
+from .layout import table, tiled
 from .nn.module import Module
 
 __all__ = ["Step", "trace"]
@@ -163,9 +164,7 @@ class trace(Observer):
         sums = [sum(getattr(s, name) for s in self.steps) for name in ("kept", "freed", "moved")]
         rows.append(["", "", "all", "", "", "", "", f"{1e3 * sum(s.seconds for s in self.steps):.2f}", "",
                      *(f"{n:,}" for n in sums)])
-        widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-        return "\n".join("  ".join(cell.rjust(w) if i in (0, 7, 8, 9, 10, 11) else cell.ljust(w) for i, (cell, w) in
-                                   enumerate(zip(row, widths, strict=True))).rstrip() for row in [head, *rows])
+        return table([head, *rows], right=(0, 7, 8, 9, 10, 11))
 
     def to_html(self, path: str | Path) -> None:
         """Write one page that needs no other file and no network: the graph, and a slider that plays every step.
@@ -231,10 +230,7 @@ def _picture(values: np.ndarray) -> str:
     finite = tiles[np.isfinite(tiles)]
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
     tiles = np.nan_to_num((tiles - low) / (high - low or 1.0), nan=1.0, posinf=1.0, neginf=0.0).clip(0, 1)
-    across = math.ceil(math.sqrt(len(tiles)))
-    tiles = np.pad(tiles, ((0, -len(tiles) % across), (0, 1), (0, 1)), constant_values=0.5)
-    _, height, width = tiles.shape
-    grid = tiles.reshape(-1, across, height, width).swapaxes(1, 2).reshape(-1, across * width)[:-1, :-1]
+    grid = tiled(tiles, math.ceil(math.sqrt(len(tiles))), between=0.5)[:-1, :-1]
     png = io.BytesIO()
     Image.fromarray((255 * grid).astype(np.uint8)).save(png, "PNG")
     return base64.b64encode(png.getvalue()).decode()

@@ -9,8 +9,9 @@ picture = house("data/picture", f"{DATA}picture.py")
 folder = house("data/folder", f"{DATA}folder.py")
 loader = house("data/loader", f"{DATA}loader.py")
 statistics = house("data/statistics", f"{DATA}statistics.py")
-workers = house("data/workers", f"{DATA}workers.py")
+workers, reading = house("data/workers", f"{DATA}workers.py"), house("data/reading", f"{DATA}loader.py")
 shapes, cache = house("data/shapes", f"{DATA}shapes.py"), house("data/cache", f"{DATA}shapes.py")
+files = house("files", "test_files.py")
 scores, log = house("training/scores", "test_trainer.py"), house("training/log", "test_log.py test_trainer.py")
 checkpoint, run_folder = house("checkpoint", "test_checkpoint.py"), house("training/run_folder", "test_run_folder.py")
 plateau, machine = house("training/diagnosis", "test_trainer.py"), slips("kernels/machine.py", "test_machine.py")
@@ -20,6 +21,7 @@ step, listing = house("training/step", "test_trainer.py"), house("data/listing",
 script, SCRIPT = slips("examples/train_alexnet.py", "test_train_script.py"), "test_train_alexnet.py::test_"
 optim, recipes = house("optim", "test_optim.py"), house("models/recipes", "test_recipes.py")
 alexnet, plots = house("models/alexnet", "test_alexnet.py"), house("plots", "test_plots.py")
+saved = house("models/saved", "test_saved.py")
 
 VIEWS, LOADER, WORKERS, STATISTICS, SHAPES = (f"{DATA}{name}.py::test_" for name in
                                               ("augment", "loader", "workers", "statistics", "shapes"))
@@ -98,7 +100,7 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     folder("folder: two forms of one name are two classes", 'unicodedata.normalize("NFC", folder)', "folder"),
     folder("folder: what lies deeper is not counted", "] += _count(place / path)", "] += 0"),
     folder("folder: a suffix is counted once", 'or "without suffix"] += 1', 'or "without suffix"] = 1'),
-    folder("folder: ~ is no home", "return path.expanduser()", "return path"),
+    files("folder: ~ is no home", "return path.expanduser()", "return path", f"{DATA}folder.py::test_home"),
     # -- batches -------------------------------------------------------------------------------------------------------
     loader("loader: the same views in every epoch", "[self._seed(epoch, index) if", "[self._seed(0, index) if",
            f"{LOADER}every_epoch_shows_new_views"),
@@ -123,22 +125,20 @@ ROAD = [  # those of files whose tests take long name the one that sees them
            "len(order) - self.batch_size + 1, self.batch_size)", f"{LOADER}shapes_and_memory_order"),
     loader("loader: the last batch is not counted", "math.ceil(len", "math.floor(len",
            f"{LOADER}shapes_and_memory_order"),
-    loader("loader: labels of bad pictures stay", "        try:\n            pictures.append(",
-           "        labels.append(label)\n        try:\n            pictures.append(",
-           f"{LOADER}shapes_and_memory_order"),
-    loader("loader: noise of bad pictures stays", "            continue\n        seen = path",
-           "            noises.append(np.zeros(3))\n            continue\n        seen = path",
-           f"{LOADER}bad_pictures_leave_the_others_as_they_are"),
-    loader("loader: only the last bad pictures are known", "self.bad |= {path", "self.bad = {path",
-           f"{LOADER}bad_pictures_leave_the_others_as_they_are"),
-    loader("loader: a drive that went away is a bad batch", "            if any(unread",
-           "            if False and any(unread", f"{LOADER}storage_that_goes_away_ends_the_epoch_at_once"),
+    loader("loader: labels of bad pictures stay", "np.array(labels, np.int64)",
+           "np.array([label for _, label in samples], np.int64)", f"{LOADER}bad_pictures_leave_the_others_as_they_are"),
+    loader("loader: views of bad pictures stay", "seed, (_, label) = seeds[i],",
+           "seed, (_, label) = seeds[len(labels)],", f"{LOADER}bad_pictures_leave_the_others_as_they_are"),
+    reading("loader: only the last bad pictures are known", "self.bad |= part.bad", "self.bad = part.bad",
+            f"{LOADER}bad_pictures_leave_the_others_as_they_are"),
+    reading("loader: a drive that went away is a bad batch", "        if part.unread:", "        if False:",
+            f"{LOADER}storage_that_goes_away_ends_the_epoch_at_once"),
     loader("loader: images are not scaled", "mean, self.scale)", "mean)",
            f"{LOADER}validation_is_the_central_crops_in_order"),
     loader("loader: resumed at its beginning", "range(start, len(order), self", "range(0, len(order), self",
            f"{LOADER}the_same_batches_for_any_number_of_workers_and_any_start"),
     # -- statistics ----------------------------------------------------------------------------------------------------
-    statistics("statistics: bad pictures count", "good = len(paths) - len(bad)", "good = len(paths)",
+    statistics("statistics: bad pictures count", "good = len(paths) - len(reading.bad)", "good = len(paths)",
                f"{STATISTICS}bad_pictures_are_left_out_and_named"),
     statistics("statistics: variances for deviations", "np.sqrt(np.maximum(eigenvalues, 0))",
                "np.maximum(eigenvalues, 0)", f"{STATISTICS}against_the_reference"),
@@ -165,13 +165,13 @@ ROAD = [  # those of files whose tests take long name the one that sees them
                "np.mean(self.sigma)", f"{STATISTICS}against_the_reference"),
     statistics("statistics: sums in single precision", ".astype(np.float64)\n", ".astype(np.float32)\n",
                f"{STATISTICS}kept_and_read_again_only_after_a_change"),
-    statistics("statistics: bad pictures of the last ones", "bad |= chunk_bad", "bad = chunk_bad",
+    statistics("statistics: bad pictures of the last ones", "reading.add(chunk, folder)", "reading = chunk",
                f"{STATISTICS}bad_pictures_are_named_wherever_they_stand"),
     # -- workers -------------------------------------------------------------------------------------------------------
-    workers("workers: answers out of order", "yield ahead.popleft().result()\n            while",
-            "yield ahead.pop().result()\n            while", f"{WORKERS}answers_come_in_order"),
-    workers("workers: the last answers in reverse", "while ahead:\n                yield ahead.popleft()",
-            "while ahead:\n                yield ahead.pop()", f"{WORKERS}answers_come_in_order"),
+    workers("workers: answers out of order", "yield pending.popleft().result()\n            while",
+            "yield pending.pop().result()\n            while", f"{WORKERS}answers_come_in_order"),
+    workers("workers: the last answers in reverse", "while pending:\n                yield pending.popleft()",
+            "while pending:\n                yield pending.pop()", f"{WORKERS}answers_come_in_order"),
     workers("workers: an epoch ahead", "> self.count + 1:", "> 99:", f"{WORKERS}only_so_much_is_done_ahead"),
     workers("workers: who died is asked again", "            self._own.process = None\n", "",
             f"{WORKERS}a_death_is_an_error_and_the_pool_goes_on"),
@@ -182,9 +182,11 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     workers("workers: Ctrl-C reaches them", "process_group=0,", "process_group=None,",
             f"{WORKERS}the_interrupt_of_a_terminal_is_ignored"),
     # -- the cache and the built-in set --------------------------------------------------------------------------------
-    cache("cache: half a set is one", "        yield Path(aside) / path.name\n        os",
-          "        try:\n            yield Path(aside) / path.name\n        finally:\n            os",
+    files("files: half a file is one", "        yield aside\n        aside.replace(path)\n",
+          "        try:\n            yield aside\n        finally:\n            aside.replace(path)\n",
           f"{SHAPES}an_interrupted_set_is_not_taken_for_a_complete_one"),
+    files("files: two write in one place", "{os.urandom(4).hex()}", "12345678"),
+    files("files: what is unfinished stays", "        remove(aside)\n", "        pass\n"),
     cache("cache: XDG_CACHE_HOME is ignored", 'os.environ.get("XDG_CACHE_HOME") or Path.home()', "Path.home()",
           f"{SHAPES}the_cache_folder"),
     shapes("shapes: validation has the training pictures", '(("train", "val").index(split), number)', "(number,)",
@@ -277,8 +279,8 @@ ROAD = [  # those of files whose tests take long name the one that sees them
                "(words.sum(axis=1),"),
     checkpoint("checkpoint: written in place", "save_file(ready, aside,", "save_file(ready, path,"),
     checkpoint("checkpoint: the last one before its other names",
-               "        for name in also:\n            keep(aside, name)\n        aside.replace(path)\n",
-               "        shutil.copyfile(aside, path)\n        for name in also:\n            keep(aside, name)\n"),
+               "            for name in also:\n",
+               "            shutil.copyfile(aside, path)\n            for name in also:\n"),
     checkpoint("checkpoint: columns for rows", 'order="C").view', 'order="K").view'),
     checkpoint("checkpoint: big-endian numbers as they lie",
                'np.asarray(plain, plain.dtype.newbyteorder("<"), order="C")', 'np.asarray(plain, order="C")'),
@@ -402,10 +404,9 @@ ROAD = [  # those of files whose tests take long name the one that sees them
            'with Loader(validation, statistics,', f"{BUILT}who_learns_from_what"),
     script("script: statistics of the validation pictures", "Statistics.of(training,", "Statistics.of(validation,",
            f"{BUILT}who_learns_from_what"),
-    script("script: multiplied by the deviation", "1 / statistics.deviation if", "statistics.deviation if",
-           f"{BUILT}who_learns_from_what"),
-    script("script: every recipe gets pixels of deviation 1", "if recipe.unit_input else 1.0}", "if True else 1.0}",
-           f"{BUILT}who_learns_from_what"),
+    recipes("script: multiplied by the deviation", "1 / deviation if", "deviation if", f"{BUILT}who_learns_from_what"),
+    recipes("script: every recipe gets pixels of deviation 1", "if self.unit_input else 1.0", "if True else 1.0",
+            f"{BUILT}who_learns_from_what"),
     script("script: every run from the same seed", 'minicnn.manual_seed(config["seed"])', "minicnn.manual_seed(0)",
            f"{BUILT}the_network_starts_as_the_recipe_says"),
     script("script: the order and the views from the same seed", '{"seed": config["seed"], "workers"',
@@ -423,10 +424,9 @@ ROAD = [  # those of files whose tests take long name the one that sees them
            f"{BUILT}a_run_goes_on_from_its_last_checkpoint_with_its_own_settings"),
     script("script: resumed, its settings are forgotten", "DEFAULTS | saved | asked", "DEFAULTS | asked",
            f"{BUILT}a_run_goes_on_from_its_last_checkpoint_with_its_own_settings"),
-    script("script: resumed from the best", 'return best if "evaluate" in given and best', "return best if best",
+    script("script: resumed from the best", 'best="evaluate" in given', "best=True",
            f"{BUILT}a_run_goes_on_from_its_last_checkpoint_with_its_own_settings"),
-    script("script: the last is evaluated", 'return best if "evaluate" in given and best.exists() else last',
-           "return last", f"{BUILT}the_best_is_evaluated"),
+    script("script: the last is evaluated", 'best="evaluate" in given', "best=False", f"{BUILT}the_best_is_evaluated"),
     script("script: the paper's network drops inverted", "                    recipe.inverted_dropout, config",
            "                    True, config", f"{BUILT}the_network_starts_as_the_recipe_says"),
     script("script: the start is measured on the validation pictures", "first_pictures(train_loader))",
@@ -438,8 +438,8 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     script("script: classes are not compared", ' for name in facts["classes"]]) != classes:',
            ' for name in facts["classes"]]) == 0:',
            f"{SCRIPT}what_cannot_be_resumed_is_said_in_one_line"),
-    script("script: another variant's weights are taken", 'OWN = ("variant", "width", "recipe")',
-           'OWN = ("width", "recipe")', f"{BUILT}what_belongs_to_the_weights_stays"),
+    saved("script: another variant's weights are taken", 'OWN = ("variant", "width", "recipe")',
+          'OWN = ("width", "recipe")', f"{BUILT}what_belongs_to_the_weights_stays"),
     script("script: so many epochs more", 'finish(trainer, config["epochs"])',
            'finish(trainer, config["epochs"] + trainer.progress.epoch)',
            f"{BUILT}a_run_goes_on_from_its_last_checkpoint_with_its_own_settings"),
@@ -449,7 +449,7 @@ ROAD = [  # those of files whose tests take long name the one that sees them
            f"{SCRIPT}a_bad_picture_is_named_and_ends_nothing"),
     script("script: stopped is done", 'status, line = 130, "stopped; ', 'status, line = 0, "stopped; ',
            f"{SCRIPT}stopped_at_a_random_moment_and_resumed_it_ends_the_same"),
-    script("script: pictures are predicted unscaled", " * np.float32(loader.scale)\n", "\n",
+    script("script: pictures are predicted unscaled", "loader.statistics, loader.scale)", "loader.statistics)",
            f"{BUILT}pictures_are_predicted_as_in_validation"),
     script("script: pictures are predicted with dropout", "    model.eval()\n", "    model.train()\n",
            f"{BUILT}pictures_are_predicted_as_in_validation"),

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from minicnn.data import Statistics, central_crop, training_crop
+from minicnn.data import Statistics, central_crop, central_crops, training_crop
 
 # Red tells the row and green the column of a pixel.
 PLACES = np.stack([*np.mgrid[:256, :256], np.full((256, 256), 9)], axis=-1).astype(np.uint8)
@@ -68,3 +68,11 @@ def test_the_same_seed_gives_the_same_view():
     one, two, other = (training_crop(PLACES, statistics(sigma=(1, 1, 1)), np.random.default_rng(n)) for n in (3, 3, 4))
     np.testing.assert_array_equal(one, two)
     assert not np.array_equal(one, other)
+
+
+def test_the_central_crops_are_those_of_the_pictures_scaled():
+    pictures, own = [PLACES, PLACES[::-1]], statistics(mean=5)
+    views = central_crops(pictures, own, 0.3)
+    assert (views.shape, views.dtype) == ((2, 3, 224, 224), np.float32)
+    for view, picture in zip(views, pictures, strict=True):
+        np.testing.assert_array_equal(view, central_crop(picture, own) * np.float32(0.3))

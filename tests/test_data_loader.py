@@ -189,5 +189,5 @@ def test_a_batch_of_pictures_that_are_gone_ends_nothing_while_others_are_there(t
 
 
 def test_a_batch_size_of_nothing(root, statistics):
-    with pytest.raises(ValueError, match="batch size of 1 or more, got 0"):
+    with pytest.raises(ValueError, match="Loader: batch_size is 0: it must be at least 1"):
         Loader(ImageFolder(root), statistics, 0, train=True)

@@ -182,10 +182,10 @@ def test_without_a_cache_it_is_drawn_in_a_temporary_folder(tmp_path, monkeypatch
 
 def test_what_a_killed_writer_left_is_swept(tmp_path):
     for name, age in (("old", 2 * 24 * 3600), ("new", 60)):
-        (tmp_path / f".unfinished-{name}" / "x").mkdir(parents=True)
-        os.utime(tmp_path / f".unfinished-{name}", (time.time() - age,) * 2)
+        (tmp_path / f".shapes.{name}.part" / "x").mkdir(parents=True)
+        os.utime(tmp_path / f".shapes.{name}.part", (time.time() - age,) * 2)
     built_in_set(tmp_path, train=10, val=10)
-    assert [path.name for path in tmp_path.glob(".unfinished-*")] == [".unfinished-new"]
+    assert [path.name for path in tmp_path.glob(".*")] == [".shapes.new.part"]
 
 
 def test_colour_and_brightness_do_not_tell_the_classes():

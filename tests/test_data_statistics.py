@@ -167,7 +167,7 @@ def test_what_changes_meanwhile_or_cannot_be_read_for_now_is_not_kept(tmp_path, 
 
     (tmp_path / "a" / "dog" / "0.png").touch()
     with monkeypatch.context() as patch:
-        patch.setattr("minicnn.data.statistics.read_picture", busy)
+        patch.setattr("minicnn.data.reading.read_picture", busy)
         assert len(Statistics.of(folder).bad) == 1
     assert was_read(folder)
 

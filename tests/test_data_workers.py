@@ -146,7 +146,7 @@ def test_workers_end_with_their_parent_and_say_nothing(end, kill, code):
 
 
 def test_a_negative_count():
-    with pytest.raises(ValueError, match="expected 0 or more processes, got -1"):
+    with pytest.raises(ValueError, match="Workers: count is -1: it must be at least 0"):
         Workers(-1)
 
 

@@ -6,31 +6,23 @@ app = marimo.App(app_title="11 · AlexNet on one photograph")
 
 with app.setup:
     from copy import copy
-    from pathlib import Path
     from types import SimpleNamespace
 
     import marimo as mo
     import numpy as np
     from matplotlib.cbook import get_sample_data
-    from page import attempt, figure, picture, say, table
+    from page import attempt, figure, given, picture, say, table
 
-    from minicnn import Tensor, checkpoint, gradcheck, keep_memory, manual_seed, no_grad, ops
-    from minicnn.data import BadPicture, Statistics, central_crop, read_picture
+    from minicnn import Tensor, gradcheck, keep_memory, manual_seed, no_grad, ops
+    from minicnn.data import Statistics, central_crops, read_picture
     from minicnn.models import RECIPES, alexnet
     from minicnn.models.alexnet import ROWS
+    from minicnn.models.saved import load
     from minicnn.ops.window import sides
 
 
 @app.cell
 def _():
-    def given(path, read, default):
-        """What the reader's file holds, or else the default, and one line that says why."""
-        try:
-            return read(Path(path).expanduser()) if path else default(), None
-        except Exception as error:  # in somebody's file there may be anything
-            why = error if isinstance(error, (ValueError, BadPicture)) else f"cannot use {path}: {error!r}"
-            return default(), say(f"`{' '.join(str(why).replace('`', ' ').split())}`: here is the default instead.")
-
     picture_file = mo.ui.text(label="picture", placeholder="Grace Hopper", full_width=True)
     checkpoint_file = mo.ui.text(label="checkpoint", placeholder="none: random weights", full_width=True)
     label = mo.ui.number(0, value=0, label="label, the class taken as right")
@@ -46,49 +38,42 @@ def _():
         `runs/…/best.safetensors`. Without one the weights are random, scaled as the recipe "small" does before
         training, so that the signal stays alive in every layer.
     """), picture_file, checkpoint_file, label])
-    return checkpoint_file, given, label, picture_file, tower
+    return checkpoint_file, label, picture_file, tower
 
 
 @app.cell
-def _(checkpoint_file, given):
+def _(checkpoint_file):
     keep_memory()
 
     def hopper():
         return read_picture(get_sample_data("grace_hopper.jpg", asfileobj=False))
 
-    def build(classes, statistics, config):
+    def ready(net, recipe, classes, statistics):
         """A network, and how its pictures are prepared."""
-        recipe, statistics = RECIPES[config["recipe"]], Statistics(*statistics, bad={})
-        manual_seed(2012)
-        net = alexnet(config["variant"], len(classes), width=config["width"], inverted_dropout=recipe.inverted_dropout)
-        scale = np.float32(1 / statistics.deviation if recipe.unit_input else 1)
-        return SimpleNamespace(net=net.eval(), statistics=statistics, scale=scale, classes=classes)
+        scale = recipe.scale(statistics.deviation)
+        return SimpleNamespace(net=net.eval(), classes=classes, seen=lambda *ps: central_crops(ps, statistics, scale))
 
     def trained(path):
-        arrays, facts = checkpoint.load(path)
-        if not all(np.isfinite(array).all() for array in arrays.values()):
-            raise ValueError(f"{path} holds numbers that are not finite")
-        built = build(facts["classes"], [arrays[f"statistics.{n}"] for n in ("mean", "sigma", "axes")], facts["config"])
-        built.net.load_state_dict({n.removeprefix("model."): a for n, a in arrays.items() if n.startswith("model.")})
-        return built
+        saved = load(path)
+        return ready(saved.model, saved.recipe, saved.classes, Statistics.from_arrays(saved.arrays))
 
     def untrained():
         """The recipe looks at the photograph, turned and mirrored, as its first batch."""
         mean = np.zeros((3, 256, 256), np.float32) + hopper().mean((0, 1), np.float32)[:, None, None]
-        statistics = mean, hopper().std((0, 1), np.float32), np.eye(3, dtype=np.float32)
-        config = {"recipe": "small", "variant": "blueprint", "width": 1.0}
-        built = build([f"number {i}" for i in range(1000)], statistics, config)
+        statistics = Statistics(mean, hopper().std((0, 1), np.float32), np.eye(3, dtype=np.float32), bad={})
+        manual_seed(2012)
+        built = ready(alexnet(), RECIPES["small"], [f"number {i}" for i in range(1000)], statistics)
         turned = [np.rot90(side, i) for side in (hopper(), hopper()[:, ::-1]) for i in range(4)]
-        RECIPES["small"].start(built.net, np.stack([central_crop(p, built.statistics) for p in turned]) * built.scale)
+        RECIPES["small"].start(built.net, built.seen(*turned))
         return built
 
-    model, no_checkpoint = given(checkpoint_file.value.strip(), trained, untrained)
+    model, no_checkpoint = given(checkpoint_file.value.strip(), trained, untrained, "the default")
     no_checkpoint
     return hopper, model
 
 
 @app.cell
-def _(given, hopper, label, model, picture_file):
+def _(hopper, label, model, picture_file):
     def program(net):
         """(place, op, the layers of its outputs by tower), step by step; what the towers share stands under a."""
         yield "picture", "split", {"a": None, "b": None}
@@ -133,8 +118,8 @@ def _(given, hopper, label, model, picture_file):
         model.net.zero_grad()
         return found
 
-    pixels, no_picture = given(picture_file.value.strip(), read_picture, hopper)
-    image = Tensor(central_crop(pixels, model.statistics)[None] * model.scale, requires_grad=True)
+    pixels, no_picture = given(picture_file.value.strip(), read_picture, hopper, "the default")
+    image = Tensor(model.seen(pixels), requires_grad=True)
     steps = record(model.net, image, min(int(label.value or 0), len(model.classes) - 1))
     by_steps, right = gradients(steps[0].gx["a"]), steps[0].label
     loss = ops.cross_entropy(model.net(image), np.array([right]))

@@ -12,11 +12,13 @@ with app.setup:
 
     import marimo as mo
     import numpy as np
-    from page import attempt, figure, picture, say, table
+    from page import attempt, figure, given, picture, say, table
 
-    from minicnn import checkpoint, gradcheck, manual_seed, nn, no_grad, ops
-    from minicnn.data import Statistics, built_in_set, central_crop, image_folders, read_picture
+    from minicnn import gradcheck, manual_seed, nn, no_grad, ops
+    from minicnn.data import Statistics, built_in_set, central_crops, image_folders, read_picture
+    from minicnn.layout import tiled
     from minicnn.models import RECIPES, alexnet
+    from minicnn.models.saved import load
 
 
 @app.cell
@@ -38,7 +40,7 @@ def _():
     def views(paths, statistics, scale):
         """Pictures (256, 256, 3), and the middle of each as a network sees it (N, 3, 224, 224)."""
         pictures = [read_picture(path) for path in paths]
-        return pictures, np.stack([central_crop(p, statistics) for p in pictures]) * np.float32(scale)
+        return pictures, central_crops(pictures, statistics, scale)
 
     def some(folder, count):
         """That many samples of a folder, spread over the classes."""
@@ -54,30 +56,23 @@ def _():
         return parts
 
     def from_run(path):
-        """The network of a run, and the kernels that it started from. Raises ValueError, OSError or KeyError."""
-        file = path
-        if path.is_dir():
-            file = next((f for f in (path / "best.safetensors", path / "last.safetensors") if f.exists()), path / "last"
-                        ".safetensors")  # fmt: skip
-        arrays, facts = checkpoint.load(file)
-        config, classes = facts["config"], facts["classes"]
-        recipe = RECIPES[config["recipe"]]
-        statistics = Statistics(*(arrays[f"statistics.{name}"] for name in ("mean", "sigma", "axes")), bad={})
+        """The network of a run, and the kernels that it started from. Raises ValueError, OSError or LookupError."""
+        saved = load(path)
+        config, classes, recipe = saved.facts["config"], saved.classes, saved.recipe
+        statistics = Statistics.from_arrays(saved.arrays)
         with TemporaryDirectory() as cache:
             root = Path(config["data"]) if config["data"] else built_in_set(Path(cache), train=60, val=20)
             folders = image_folders(root)
             if folders[0].classes != classes:
-                raise ValueError(f"{file} knows {len(classes)} classes ({', '.join(classes[:3])} …), and its pictures "
-                                 f"in {root} are of others ({', '.join(folders[0].classes[:3])} …)")
+                raise ValueError(f"{saved.path} knows {len(classes)} classes ({', '.join(classes[:3])} …), and its "
+                                 f"pictures in {root} are of others ({', '.join(folders[0].classes[:3])} …)")
             manual_seed(config["seed"])  # the draw that the run began with, if not the scale of each kernel
             net = alexnet(config["variant"], len(classes), width=config["width"],
                           inverted_dropout=recipe.inverted_dropout)
             replace(recipe, from_data=False).start(net, np.zeros(0))
-            first = first_kernels(net)
-            net.load_state_dict({n.removeprefix("model."): a for n, a in arrays.items() if n.startswith("model.")})
-            parts = shown(folders, statistics, 1 / statistics.deviation if recipe.unit_input else 1.0)
-        steps = facts["progress"]["step"]
-        return SimpleNamespace(net=net.eval(), first=first, classes=classes, parts=parts, steps=steps, name=str(file))
+            parts = shown(folders, statistics, recipe.scale(statistics.deviation))
+        return SimpleNamespace(net=saved.model, first=first_kernels(net), classes=classes, parts=parts,
+                               steps=saved.facts["progress"]["step"], name=str(saved.path))
 
     def trained_here(steps=16, batch=20):
         recipe = RECIPES["small"]
@@ -111,16 +106,7 @@ def _():
 
 @app.cell
 def _(from_run, run, trained_here):
-    def load(path):
-        """(what is to be looked at, a line where that is not what was asked for)"""
-        try:
-            return (from_run(Path(path).expanduser()) if path else trained_here()), None
-        except Exception as error:  # in somebody's file there may be anything
-            what = f"cannot load {path}: it lacks {error}" if isinstance(error, KeyError) else error
-            line = " ".join(str(what).replace("`", " ").split())
-            return trained_here(), say(f"`{line}`: here is the small network instead.")
-
-    seen, _complaint = load(run.value.strip())
+    seen, _complaint = given(run.value.strip(), from_run, trained_here, "the small network")
     net, classes = seen.net, seen.classes
     _complaint
     return classes, net, seen
@@ -197,10 +183,7 @@ def _(first_kernels, net, seen, which):
         for axes, (name, kernels) in zip(drawing.subplots(2, 1), chosen.items(), strict=True):
             most = np.maximum(np.abs(kernels).max(axis=(1, 2, 3), keepdims=True), 1e-12)
             tiles = (0.5 + 0.5 * kernels / most).transpose(0, 2, 3, 1)  # grey is 0
-            tiles = np.pad(tiles, ((0, down * across - len(tiles)), (0, 1), (0, 1), (0, 0)), constant_values=1.0)
-            _, high, wide, _ = tiles.shape
-            tiles = tiles.reshape(down, across, high, wide, 3).swapaxes(1, 2)
-            axes.imshow(tiles.reshape(down * high, across * wide, 3)[:-1, :-1])
+            axes.imshow(tiled(tiles, across, between=1.0)[:-1, :-1])
             axes.set(xticks=[], yticks=[], ylabel=f"tower {name}")
         return drawing
 

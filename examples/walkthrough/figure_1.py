@@ -16,11 +16,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from minicnn import Tensor, keep_memory, nn, no_grad, ops, optim
+from minicnn.command_line import Parser, location, new_file, number
 from minicnn.data import BadPicture, ImageFolder, built_in_set, read_picture
 from minicnn.models.recipes import standardise
 from minicnn.nn import initialise
@@ -111,26 +112,18 @@ def compare(images: np.ndarray, labels: np.ndarray, asked: argparse.Namespace) -
                     break
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; --help shows all options\n")
-
-
 def arguments() -> argparse.Namespace:
     parser = Parser(description="How many epochs ReLU and tanh take to the same training error.")
     add = parser.add_argument
-    add("data", nargs="?", help="folder with train/<class>/*; without it, ten patterns drawn on the spot")
-    add("--epochs", type=int, default=60, help="at most (default: 60)")
-    add("--pictures", type=int, default=5000, help="at most so many a class (default: 5000)")
-    add("--rates", type=float, nargs="+", default=RATES, help=f"to try (default: {RATES})")
+    add("data", nargs="?", type=location, help="folder with train/<class>/* (default: ten patterns drawn on the spot)")
+    add("--epochs", type=number(int, 1), default=60, help="at most (default: 60)")
+    add("--pictures", type=number(int, 1), default=5000, help="at most so many a class (default: 5000)")
+    add("--rates", type=number(float, 0), nargs="+", default=RATES, help=f"to try (default: {RATES})")
     add("--start", choices=["authors", "data"], default="authors", help="of the weights (default: authors)")
-    add("--seed", type=int, default=1, help="of weights and order (default: 1)")
+    add("--seed", type=number(int, 0), default=1, help="of weights and order (default: 1)")
     add("--machine", default=platform.platform(), help="what to write down as the machine")
-    add("-o", "--output", type=Path, default=Path("figure_1.csv"), help="the table, written when it ends or is stopped")
-    asked = parser.parse_args()
-    if min(asked.epochs, asked.pictures) < 1 or not asked.output.parent.is_dir():
-        parser.error("--epochs and --pictures must be at least 1, and the folder of --output must be there")
-    return asked
+    add("-o", "--output", type=new_file, default="figure_1.csv", help="the table, written when it ends or is stopped")
+    return parser.parse_args()
 
 
 def main() -> None:

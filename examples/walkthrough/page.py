@@ -8,6 +8,7 @@ import inspect
 import io
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import marimo as mo
@@ -15,7 +16,9 @@ import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
 
-__all__ = ["attempt", "figure", "picture", "say", "table"]
+from minicnn.data import BadPicture
+
+__all__ = ["attempt", "figure", "given", "picture", "say", "table"]
 
 style.use("tableau-colorblind10")
 MOST = 4000  # characters of an answer's error
@@ -34,6 +37,16 @@ def say(*parts: str) -> Any:
     text = "\n\n".join(inspect.cleandoc(part) for part in parts)
     aloud(text)
     return mo.md(text)
+
+
+def given(path: str, read: Callable[[Path], Any], default: Callable[[], Any], name: str) -> tuple[Any, Any]:
+    """(what read(path) gives, None); where there is no path or it cannot be read, (default(), a line that says why and
+    that here is ``name`` instead, or None)."""
+    try:
+        return read(Path(path).expanduser()) if path else default(), None
+    except Exception as error:  # in somebody's file there may be anything
+        why = error if isinstance(error, (ValueError, BadPicture)) else f"cannot use {path}: {error!r}"
+        return default(), say(f"`{' '.join(str(why).replace('`', ' ').split())}`: here is {name} instead.")
 
 
 def figure(width: float = 7, height: float = 3) -> Figure:

@@ -1,5 +1,6 @@
-"""Data: from a folder of pictures to batches of arrays.  The road: folder → picture → augment → loader."""
-from .augment import CROP, central_crop, training_crop
+"""Data: from a folder of pictures to batches of arrays. The road: folder → picture → augment → loader."""
+
+from .augment import CROP, central_crop, central_crops, training_crop
 from .folder import DataError, ImageFolder, image_folders
 from .loader import Loader
 from .picture import SIDE, BadPicture, read_picture
@@ -8,4 +9,4 @@ from .statistics import Statistics
 from .workers import WorkerDied
 
 __all__ = ["CROP", "SIDE", "BadPicture", "DataError", "ImageFolder", "Loader", "Statistics", "WorkerDied",
-           "built_in_set", "central_crop", "image_folders", "read_picture", "training_crop"]
+           "built_in_set", "central_crop", "central_crops", "image_folders", "read_picture", "training_crop"]

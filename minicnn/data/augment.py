@@ -1,15 +1,19 @@
 """What the network is shown of a picture: 224 of 256 pixels, about the mean, in training varied at random (§4.1)."""
+
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minicnn.kernels import crop as kernels
 
+from ..engine.memory import Array
 from .picture import SIDE
 from .statistics import Statistics
+
+__all__ = ["CENTRE", "CROP", "central_crop", "central_crops", "draw", "training_crop", "views"]
 
 CROP = 224
 NOISE = 0.1  # standard deviation of the colour noise, in units of sigma
@@ -22,7 +26,7 @@ def draw(sigma: NDArray[np.float32], axes: NDArray[np.float32],
 
         Σᵢ axes[:, i] · αᵢ · sigma[i],    αᵢ ~ N(0, 0.1²), drawn once for the whole view
 
-    Each of the 33 × 33 places has the same chance; one half of the views are mirrored.  The noise is a multiple of the
+    Each of the 33 × 33 places has the same chance; one half of the views are mirrored. The noise is a multiple of the
     standard deviation, as in the authors' program: the paper's formula has the variance, whose size depends on the
     scale of the pixels and would be useless on this one.
     """
@@ -32,10 +36,10 @@ def draw(sigma: NDArray[np.float32], axes: NDArray[np.float32],
     return np.array([top, left, mirrored], np.uint8), noise
 
 
-def views(pictures: Any, places: Any, noise: Any, mean: Any, scale: float = 1.0) -> Any:
+def views(pictures: Array, places: Array, noise: Array, mean: Array, scale: float = 1.0) -> Array:
     """The views (N, 3, 224, 224), in memory with the batch fastest, of pictures (N, 256, 256, 3), where these live.
 
-    places (3, N) and noise (3, N): a column of each for every picture, as ``draw`` gives them.  mean: (3, 256, 256).
+    places (3, N) and noise (3, N): a column of each for every picture, as ``draw`` gives them. mean: (3, 256, 256).
     scale: the factor of the views, which without it are on the scale of 0 to 255, less the mean.
     """
     y = np.empty_like(mean, shape=(3, CROP, CROP, len(pictures)))
@@ -54,8 +58,15 @@ def central_crop(picture: NDArray[np.uint8], statistics: Statistics) -> NDArray[
     return _one(picture, statistics, *CENTRE)
 
 
+def central_crops(pictures: Sequence[NDArray[np.uint8]], statistics: Statistics,
+                  scale: float = 1.0) -> NDArray[np.float32]:
+    """The middles of pictures (256, 256, 3) as a network sees them in validation: (N, 3, 224, 224). scale: as in
+    ``views``."""
+    return np.stack([central_crop(picture, statistics) for picture in pictures]) * np.float32(scale)
+
+
 def _one(picture: NDArray[np.uint8], statistics: Statistics, place: NDArray[np.uint8],
          noise: NDArray[np.float32]) -> NDArray[np.float32]:
-    (view,) = views(np.ascontiguousarray(picture[None]), place[:, None], noise[:, None].astype(np.float32),
-                    np.ascontiguousarray(statistics.mean))  # fmt: skip
+    view: NDArray[np.float32] = views(np.ascontiguousarray(picture[None]), place[:, None],
+                                      noise[:, None].astype(np.float32), np.ascontiguousarray(statistics.mean))[0]
     return view

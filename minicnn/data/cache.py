@@ -1,14 +1,17 @@
 """The cache folder: what is costly to make and the same every time is kept here, where that is possible."""
+
 from __future__ import annotations
 
 import errno
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from ..files import remove, written_aside
+
+__all__ = ["cache_folder", "cached"]
 
 ABANDONED = 24 * 3600  # seconds after which what is unfinished belongs to nobody: its writer was killed
 
@@ -25,16 +28,15 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """A place beside `path` to write a file or a folder; it becomes `path` only when the block ends well.
+def cached(path: Path) -> Iterator[Path]:
+    """``files.written_aside`` in a cache: its folder is made if need be, and what was abandoned in it is cleared away.
 
-    So whatever bears that name is complete, though the writer be killed.  Raises OSError if it cannot be written.
+    Raises OSError where it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(".unfinished-*"):
+    for left in path.parent.glob(".*.part"):
         with suppress(OSError):
             if time.time() - left.stat().st_mtime > ABANDONED:
-                shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as aside:
-        yield Path(aside) / path.name
-        os.replace(Path(aside) / path.name, path)
+                remove(left)
+    with written_aside(path) as aside:
+        yield aside

@@ -1,42 +1,45 @@
-"""The folder of pictures: which files there are, and the class of each.  Nothing here opens a picture.
+"""The folder of pictures: which files there are, and the class of each. Nothing here opens a picture.
 
     root/train/<class>/<picture>    root/val/<class>/<picture>
 """
+
 from __future__ import annotations
 
 import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from ..console import printable
+from ..files import expanded
 from .picture import picture_suffixes
+
+__all__ = ["DataError", "ImageFolder", "image_folders"]
 
 
 class DataError(ValueError):
     """The data are not as they must be; the message, in one line, says where, what was expected and what was found."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str):
         super().__init__(printable(message))
 
 
 class ImageFolder:
-    """The pictures under `root`, which holds one folder a class.  A leading ~ is the user's home.
+    """The pictures under ``root``, which holds one folder a class. A leading ~ is the user's home.
 
-    classes: the names of the classes, sorted; a label is a position in this list.  Of the Unicode forms of a name they
+    classes: the names of the classes, sorted; a label is a position in this list. Of the Unicode forms of a name they
         have the composed one (NFC), as Linux and Windows write it; macOS may write the other.
     samples: (path, label) of every picture, by class, then by name.
-    left_out: how many files are no samples, by suffix, hidden or inside further folders; see `left_out_in_words`.
+    left_out: how many files are no samples, by suffix, hidden or inside further folders; see ``left_out_in_words``.
 
-    Left out are files whose suffix is not that of a picture, hidden ones, and what is in folders inside a class.  A
+    Left out are files whose suffix is not that of a picture, hidden ones, and what is in folders inside a class. A
     dangling link and an unreadable file stay: they are found bad, and are named, when they are read.
 
-    Raises DataError if the folder cannot be read, holds fewer than two classes, or has a class without a picture.
+    Raises DataError where the folder cannot be read, holds fewer than two classes, or has a class without a picture.
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    def __init__(self, root: str | os.PathLike[str]):
         self.root = expanded(root)
         self.left_out: Counter[str] = Counter()
         folders, others = _listing(self.root)
@@ -85,27 +88,14 @@ class ImageFolder:
                   for kind, count in sorted(self.left_out.items(), key=lambda item: (-item[1], item[0])) if count]
         return f"left out: {_some(counts)}" if counts else ""
 
-    def check_it_is_there(self, seen: Path | None) -> None:
-        """Raise DataError if the storage of the pictures has gone away: if `seen`, a picture that could be read before,
-        cannot be read any more, or, before any was, the folder itself."""
-        try:
-            if seen:
-                with open(seen, "rb") as file:
-                    file.read(1)
-            else:
-                os.listdir(self.root)
-        except OSError as error:
-            raise DataError(f"{self.root}: its pictures can no longer be read: {seen or self.root}: {error.strerror}: "
-                            f"is its drive still there?") from None
-
     def __len__(self) -> int:
         return len(self.samples)
 
 
 def image_folders(root: str | os.PathLike[str]) -> tuple[ImageFolder, ImageFolder]:
-    """The training and the validation pictures: `root`/train and `root`/val, with the same classes.
+    """The training and the validation pictures: ``root``/train and ``root``/val, with the same classes.
 
-    Raises DataError if one of the two is missing or wrong, or if their classes differ.
+    Raises DataError where one of the two is missing or wrong, or where their classes differ.
     """
     root = expanded(root)
     folders, others = _listing(root)
@@ -118,15 +108,6 @@ def image_folders(root: str | os.PathLike[str]) -> tuple[ImageFolder, ImageFolde
         raise DataError(f"{root}: expected the same classes in train and val, "
                         f"found only in train: {_some(only_train)}; only in val: {_some(only_val)}")
     return train, val
-
-
-def expanded(path: str | os.PathLike[str]) -> Path:
-    """The path, where a leading ~ is the user's home, as a shell reads it; unless there is a folder of that name."""
-    path = Path(path)
-    if path.parts[:1] and path.parts[0].startswith("~") and not path.exists():
-        with suppress(RuntimeError):  # there is no such user, or he has no home
-            return path.expanduser()
-    return path
 
 
 def _visible(names: Iterable[str]) -> list[str]:

@@ -1,4 +1,5 @@
 """Whether the pictures of a folder are still those of before."""
+
 from __future__ import annotations
 
 import hashlib
@@ -8,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .folder import ImageFolder
+
+__all__ = ["changes", "listing"]
 
 
 def listing(folder: ImageFolder) -> NDArray[np.uint64]:

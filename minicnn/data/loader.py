@@ -1,66 +1,72 @@
 """The loader: batches of pictures, prepared beside the training and always the same for the same seed."""
+
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.device import Device, cpu, ensure_on
+from ..engine.memory import Array
+from ..engine.settings import whole
 from .augment import CENTRE, draw, views
-from .folder import DataError, ImageFolder
-from .picture import SIDE, BadPicture, read_picture
+from .folder import ImageFolder
+from .picture import SIDE
+from .reading import Reading
 from .statistics import Statistics
 from .workers import Workers
+
+__all__ = ["Loader"]
 
 
 class Loader:
     """The batches of a folder, epoch by epoch.
 
     train: random views of the pictures in random order; else their central crops in the order of the folder.
-    seed: of the order and the views.  What is drawn depends on it, the epoch and the picture alone, so the batches are
+    seed: of the order and the views. What is drawn depends on it, the epoch and the picture alone, so the batches are
         bit for bit the same for any number of workers and from wherever an epoch is taken up again.
-    workers: processes that prepare batches ahead; with 0 each batch is prepared when it is asked for.
+    workers: processes that prefetch batches; with 0 each batch is prepared when it is asked for.
     scale: the factor of the images, which without it are on the scale of 0 to 255, less the mean.
 
-    bad: the reason for every picture that could not be read so far, by its path.  Such a picture is missing from its
-        batch; all others stay as they are.
+    Raises TypeError and ValueError where ``batch_size`` or ``workers`` is no such number.
     """
 
     def __init__(self, folder: ImageFolder, statistics: Statistics, batch_size: int, *, train: bool, seed: int = 0,
-                 workers: int = 0, scale: float = 1.0) -> None:
-        if batch_size < 1:
-            raise ValueError(f"Loader: expected a batch size of 1 or more, got {batch_size}")
+                 workers: int = 0, scale: float = 1.0):
         self.folder = folder
         self.statistics = statistics
-        self.batch_size = batch_size
+        self.batch_size = whole("Loader", "batch_size", batch_size, least=1)
         self.train = train
         self.seed = seed
         self.scale = scale
-        self.bad: dict[str, str] = {}
-        self._seen: Path | None = None  # of the pictures that could be read, the last
+        self._reading = Reading()
         self._workers = Workers(workers)
+
+    @property
+    def bad(self) -> dict[str, str]:
+        """The reason for every picture that could not be read so far, by its path. Such a picture is missing from its
+        batch; all others stay as they are."""
+        return self._reading.bad
 
     def __len__(self) -> int:
         """The number of batches in an epoch; the last one may be smaller than the others."""
         return math.ceil(len(self.folder) / self.batch_size)
 
     def epoch(self, number: int, start: int = 0,
-              device: Device | None = None) -> Iterator[tuple[Any, NDArray[np.int64]]]:
-        """Yield (images, labels) for the batches of an epoch, without its first `start` pictures.
+              device: Device | None = None) -> Iterator[tuple[Array, NDArray[np.int64]]]:
+        """Yield (images, labels) for the batches of an epoch, without its first ``start`` pictures.
 
-        device: where the images are to be, by default main memory.  A GPU is sent the pictures as they are read, 8 bits
-            a number, a batch ahead, and cuts its views itself.
-
+        device: where the images are to be, by default main memory. A GPU is sent the pictures as they are read, 8 bits
+            a number, prefetched by a batch, and cuts its views itself.
         images: (N, 3, 224, 224), in memory with the batch fastest: images.transpose(1, 2, 3, 0) is contiguous.
-        labels: (N,).  A batch of which no picture can be read comes empty, so that the number of batches, each of
-        `batch_size` pictures read or not, tells the place in the epoch.
-        Raises DataError if that is so for a whole epoch, or once the storage of the pictures has gone away; and
-        WorkerDied if a worker process is killed.
+        labels: (N,). A batch of which no picture can be read comes empty, so that the number of batches, each of
+        ``batch_size`` pictures read or not, tells the place in the epoch.
+        Raises DataError where that is so for a whole epoch, or once the storage of the pictures has gone away; and
+        WorkerDied where a worker process is killed.
         """
         order = np.arange(len(self.folder))
         if self.train:
@@ -69,19 +75,14 @@ class Loader:
         tasks = (self._task(number, order[first:first + self.batch_size].tolist()) for first in starts)
         found, device = False, device or cpu(0)
         mean = ensure_on(np.ascontiguousarray(self.statistics.mean), device)
-        for pictures, (places, noise, labels, bad, seen) in device.prefetch(self._workers.starmap(_prepare, tasks)):
-            self.bad |= {path: reason for path, (reason, _) in bad.items()}
-            self._seen = seen or self._seen
+        for pictures, (places, noise, labels, reading) in device.prefetch(self._workers.starmap(_prepare, tasks)):
+            self._reading.add(reading, self.folder)
             found |= len(labels) > 0
-            if any(unread for _, unread in bad.values()):
-                self.folder.check_it_is_there(self._seen)
             with device:
                 images = views(pictures, ensure_on(places, device), ensure_on(noise, device), mean, self.scale)
             yield images, labels
         if not found and start == 0:
-            path, reason = next(iter(self.bad.items()))
-            raise DataError(f"{self.folder.root}: none of its {len(self.folder)} pictures can be read; "
-                            f"the first is {path}: {reason}")
+            raise self._reading.nothing(self.folder)
 
     def close(self) -> None:
         """End the worker processes."""
@@ -90,7 +91,7 @@ class Loader:
     def __enter__(self) -> Loader:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _task(self, epoch: int, batch: list[int]) -> tuple[object, ...]:
@@ -104,20 +105,17 @@ class Loader:
 
 def _prepare(samples: list[tuple[Path, int]], seeds: list[np.random.SeedSequence | None], sigma: NDArray[np.float32],
              axes: NDArray[np.float32]) -> tuple[NDArray[np.uint8], tuple[Any, ...]]:
-    """A batch: pictures (N, 256, 256, 3), their places and noise (3, N), labels (N,); the bad pictures, which are in
-    none of these: the reason, and whether it was the machine that could not read it; the path of the last good one."""
-    pictures, places, noises, labels, bad, seen = [], [], [], [], {}, None
-    for (path, label), seed in zip(samples, seeds, strict=True):
-        try:
-            pictures.append(read_picture(path))
-        except BadPicture as error:
-            bad[str(path)] = error.reason, error.unread
-            continue
-        seen = path
+    """A batch: pictures (N, 256, 256, 3), their places and noise (3, N), labels (N,); and what became of its files: the
+    bad pictures are in none of these."""
+    reading = Reading()
+    pictures, places, noises, labels = [], [], [], []
+    for i, picture in reading.pictures(path for path, _ in samples):
+        seed, (_, label) = seeds[i], samples[i]
         place, noise = CENTRE if seed is None else draw(sigma, axes, np.random.default_rng(seed))
+        pictures.append(picture)
         places.append(place)
         noises.append(noise)
         labels.append(label)
     return (np.array(pictures, np.uint8).reshape(-1, SIDE, SIDE, 3),
             (np.array(places, np.uint8).reshape(-1, 3).T.copy(), np.array(noises, np.float32).reshape(-1, 3).T.copy(),
-             np.array(labels, np.int64), bad, seen))
+             np.array(labels, np.int64), reading))

@@ -1,7 +1,8 @@
-"""One picture file becomes 256 × 256 RGB bytes, or a `BadPicture` that names the file and says why not.
+"""One picture file becomes 256 × 256 RGB bytes, or a ``BadPicture`` that names the file and says why not.
 
 The size is the paper's (§2): the short side scaled to 256, then the central square.
 """
+
 from __future__ import annotations
 
 import functools
@@ -13,9 +14,11 @@ from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..console import printable
+
+__all__ = ["SIDE", "BadPicture", "picture_suffixes", "read_picture"]
 
 SIDE = 256
 BACKGROUND = (255, 255, 255)  # what transparent pixels show: white, as on a page
@@ -31,7 +34,7 @@ class BadPicture(Exception):
     a right, a drive or memory, so that nothing is known of the picture itself.
     """
 
-    def __init__(self, path: str | os.PathLike[str], reason: str, unread: bool = False) -> None:
+    def __init__(self, path: str | os.PathLike[str], reason: str, unread: bool = False):
         super().__init__(path, reason, unread)
         self.path = path
         self.reason = reason
@@ -51,11 +54,11 @@ def picture_suffixes() -> frozenset[str]:
 def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """The picture in a file as RGB bytes (256, 256, 3): rows, columns, channels.
 
-    The format is that of the content, whatever the suffix.  Of several frames the first is taken, the orientation in
-    the EXIF data is applied, 16-bit grey is divided by 256, and what is transparent shows white.  The central square
+    The format is that of the content, whatever the suffix. Of several frames the first is taken, the orientation in
+    the EXIF data is applied, 16-bit grey is divided by 256, and what is transparent shows white. The central square
     is scaled to 256 × 256 with an antialiasing bicubic filter; a picture smaller than that is enlarged.
 
-    Raises BadPicture if the file cannot be opened or decoded to its last pixel, or is larger than `LARGEST`.
+    Raises BadPicture where the file cannot be opened or decoded to its last pixel, or is larger than ``LARGEST``.
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
@@ -84,7 +87,7 @@ def _decode(file: IO[bytes]) -> Image.Image:
 def _is_complete(file: IO[bytes], image: Image.Image) -> bool:
     """Whether the data of a JPEG reach to its last pixel.
 
-    Where they stop early at an end marker, the decoder says nothing and leaves the rest mid-grey.  So if the last pixel
+    Where they stop early at an end marker, the decoder says nothing and leaves the rest mid-grey. So if the last pixel
     is mid-grey, decode again with more data before the marker: they change a picture only if it was in need of them.
     """
     if not set(image.crop((image.width - 1, image.height - 1, image.width, image.height)).tobytes()) <= {127, 128}:
@@ -124,7 +127,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return "not a picture in any known format"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

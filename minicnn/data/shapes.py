@@ -1,15 +1,15 @@
 """The built-in set: pictures of ten patterns, drawn on the spot, for whoever has no data at hand.
 
-The classes differ in form and texture alone.  Everything else is drawn at random for every picture: size, place and
+The classes differ in form and texture alone. Everything else is drawn at random for every picture: size, place and
 direction of the pattern, its two colours and which of them is the lighter, shading, noise, height, width and the
 quality of the JPEG.
 """
+
 from __future__ import annotations
 
 import atexit
 import hashlib
 import math
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -20,9 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .cache import cache_folder, written_aside
+from ..files import remove
+from .cache import cache_folder, cached
 from .folder import DataError
 from .workers import Workers
+
+__all__ = ["DIGEST", "PATTERNS", "VERSION", "built_in_set", "draw_pattern"]
 
 VERSION = 3  # to be changed with anything that changes a pixel
 CHUNK = 50  # pictures a task
@@ -120,14 +123,14 @@ def _two_colours(rng: np.random.Generator) -> tuple[Field, Field]:
 
 def built_in_set(cache: Path | None = None, *, seed: int = 0, train: int = 2500, val: int = 500, workers: int = 0,
                  progress: Callable[[int, int], object] | None = None) -> Path:
-    """A folder train/<pattern>/*.jpg, val/<pattern>/*.jpg with `train` and `val` pictures, drawn unless it is there.
+    """A folder train/<pattern>/*.jpg, val/<pattern>/*.jpg of ``train`` and ``val`` pictures, drawn unless it is there.
 
-    Every picture depends on the seed and on its own place alone.  A set of which anything is missing or was changed is
+    Every picture depends on the seed and on its own place alone. A set of which anything is missing or was changed is
     drawn anew.
     cache: where to keep the folder; without it, the cache folder of minicnn, or where that cannot be written a
         temporary folder that is deleted when the program ends.
     progress: called as progress(pictures done, pictures in all).
-    Raises DataError if the folder cannot be written.
+    Raises DataError where the folder cannot be written.
     """
     name = f"shapes-{VERSION}-seed{seed}-{train}-{val}"
     try:
@@ -151,13 +154,12 @@ def _not_here(root: Path, error: OSError) -> DataError:
 
 def _drawn(root: Path, seed: int, train: int, val: int, workers: int,
            progress: Callable[[int, int], object] | None) -> Path:
-    """The folder `root` with the whole set in it.  Raises OSError if it cannot be written."""
+    """The folder ``root`` with the whole set in it. Raises OSError where it cannot be written."""
     if _is_whole(root):
         return root
     try:
-        with written_aside(root) as aside, Workers(workers) as pool:
-            if root.exists():
-                os.replace(root, aside.with_name("damaged"))
+        with cached(root) as aside, Workers(workers) as pool:
+            remove(root)  # what is damaged
             places = [(split, number) for split, count in (("train", train), ("val", val)) for number in range(count)]
             for split in ("train", "val"):
                 for name in PATTERNS:

@@ -1,10 +1,11 @@
 """What is to be known of a training set before training: its mean picture and the main axes of its colours."""
+
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,13 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from .cache import cache_folder, written_aside
-from .folder import DataError, ImageFolder
-from .picture import SIDE, BadPicture, read_picture
+from .cache import cache_folder, cached
+from .folder import ImageFolder
+from .picture import SIDE
+from .reading import Reading
 from .workers import Workers
+
+__all__ = ["Statistics"]
 
 CHUNK = 32  # pictures a task
 
@@ -45,16 +49,26 @@ class Statistics:
         """
         return float(np.sqrt(np.mean(np.square(self.sigma, dtype=np.float64)))) or 1.0
 
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """mean, sigma and axes, as a checkpoint keeps them: ``statistics.mean`` and so on."""
+        return {f"statistics.{name}": getattr(self, name) for name in ("mean", "sigma", "axes")}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.float32]]) -> Statistics:
+        """The statistics that ``arrays`` gave; others may be among them. Raises KeyError where one is missing."""
+        mean, sigma, axes = (arrays[f"statistics.{name}"] for name in ("mean", "sigma", "axes"))
+        return cls(mean, sigma, axes, bad={})
+
     @classmethod
     def of(cls, folder: ImageFolder, *, workers: int = 0,
            progress: Callable[[int, int], object] | None = None) -> Statistics:
         """The statistics of all pictures of a folder, the same whatever the number of workers.
 
         They are kept in the cache folder, if that can be written: where no file was written, moved or put in another's
-        place since, no picture is read again.  They are not kept where a picture could not be read for a reason that
+        place since, no picture is read again. They are not kept where a picture could not be read for a reason that
         may pass.
         progress: called as progress(pictures done, pictures in all).
-        Raises DataError if no picture can be read, or if none can be read any more.
+        Raises DataError where no picture can be read, or none any more.
         """
         name = f"statistics-{_fingerprint(folder)}.npz"
         with suppress(Exception):  # not there, or damaged in whatever way
@@ -70,28 +84,21 @@ def _measure(folder: ImageFolder, workers: int,
              progress: Callable[[int, int], object] | None) -> tuple[Statistics, int]:
     """The statistics, and how many pictures the machine could not read."""
     paths = [path for path, _ in folder.samples]
-    bad: dict[str, str] = {}
-    unread, seen = 0, None
+    reading = Reading()
     # Sums of integers: exact, so their order does not matter.
     total = np.zeros((SIDE, SIDE, 3), np.int64)
     products = np.zeros((3, 3), np.int64)
     with Workers(workers) as pool:
         tasks = ((paths[start:start + CHUNK],) for start in range(0, len(paths), CHUNK))
-        for done, (chunk_total, chunk_products, chunk_bad, chunk_unread, last) in enumerate(
-                pool.starmap(_sums, tasks), 1):
+        for done, (chunk_total, chunk_products, chunk) in enumerate(pool.starmap(_sums, tasks), 1):
             total += chunk_total
             products += chunk_products
-            bad |= chunk_bad
-            unread += chunk_unread
-            seen = last or seen
-            if chunk_unread:
-                folder.check_it_is_there(seen)
+            reading.add(chunk, folder)
             if progress:
                 progress(min(done * CHUNK, len(paths)), len(paths))
-    good = len(paths) - len(bad)
+    good = len(paths) - len(reading.bad)
     if not good:
-        path, reason = next(iter(bad.items()))
-        raise DataError(f"{folder.root}: none of its {len(paths)} pictures can be read; the first is {path}: {reason}")
+        raise reading.nothing(folder)
     pixels = good * SIDE * SIDE
     colour = total.sum(axis=(0, 1)).tolist()
     # Python's whole numbers have no end: what does not vary has a covariance of 0, not of what is lost by rounding.
@@ -100,32 +107,25 @@ def _measure(folder: ImageFolder, workers: int,
     eigenvalues, axes = np.linalg.eigh(covariance)
     return Statistics(mean=(total / good).transpose(2, 0, 1).astype(np.float32),
                       sigma=np.sqrt(np.maximum(eigenvalues, 0)).astype(np.float32),  # rounding may go below 0
-                      axes=axes.astype(np.float32), bad=bad), unread
+                      axes=axes.astype(np.float32), bad=reading.bad), reading.unread
 
 
-def _sums(paths: list[Path]) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, str], int, Path | None]:
-    """Sums over pictures of the pixels (256, 256, 3) and, over their pixels too, of r rᵀ (3, 3) for r = (R, G, B); the
-    bad pictures, how many of them could not be read, and the last of the good."""
+def _sums(paths: list[Path]) -> tuple[NDArray[np.int64], NDArray[np.int64], Reading]:
+    """Sums over pictures of the pixels (256, 256, 3) and, over their pixels too, of r rᵀ (3, 3) for r = (R, G, B); and
+    what became of the files."""
     total = np.zeros((SIDE, SIDE, 3), np.int64)
     products = np.zeros((3, 3), np.int64)
-    bad, unread, last = {}, 0, None
-    for path in paths:
-        try:
-            picture = read_picture(path)
-        except BadPicture as error:
-            bad[str(path)] = error.reason
-            unread += error.unread
-            continue
-        last = path
+    reading = Reading()
+    for _, picture in reading.pictures(paths):
         total += picture
         colours = picture.reshape(-1, 3).astype(np.float64)
         products += (colours.T @ colours).astype(np.int64)  # exact: 255² · 256² is far below 2⁵³
-    return total, products, bad, unread, last
+    return total, products, reading
 
 
 def _fingerprint(folder: ImageFolder) -> str:
     """A hash of what the disk knows of every file, after links: name, size, when it was written, which file it is, and
-    when any of that was changed last.  The last cannot be set, as the others can; Windows has no such time.
+    when any of that was changed last. The last cannot be set, as the others can; Windows has no such time.
 
     To hash what is in the files would need each picture read at every start: minutes for a million, where this takes
     seconds.
@@ -143,8 +143,8 @@ def _fingerprint(folder: ImageFolder) -> str:
 
 def _save(statistics: Statistics, path: Path, root: Path) -> None:
     bad = {os.path.relpath(name, root): reason for name, reason in statistics.bad.items()}
-    with written_aside(path) as aside:
-        np.savez(aside, mean=statistics.mean, sigma=statistics.sigma, axes=statistics.axes, bad=json.dumps(bad))
+    with cached(path) as aside, aside.open("wb") as file:
+        np.savez(file, mean=statistics.mean, sigma=statistics.sigma, axes=statistics.axes, bad=json.dumps(bad))
 
 
 def _load(path: Path, folder: ImageFolder) -> Statistics:

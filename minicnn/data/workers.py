@@ -1,10 +1,11 @@
 """The workers: processes that decode pictures beside the one that trains.
 
 A thread here and a process there, joined by two pipes, make one worker: the thread sends a pickled task and reads the
-pickled answer.  Either end of a pipe tells when the other has died: a killed worker is an error here, not a hang, and
-workers whose parent was killed end by themselves.  `multiprocessing` would import the user's script once more in every
+pickled answer. Either end of a pipe tells when the other has died: a killed worker is an error here, not a hang, and
+workers whose parent was killed end by themselves. ``multiprocessing`` would import the user's script once more in every
 worker, and its one queue for all of them stays locked for ever when a worker is killed in the middle of an answer.
 """
+
 from __future__ import annotations
 
 import os
@@ -18,10 +19,12 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from itertools import starmap
-from types import TracebackType
 from typing import Any, TypeVar
 
 from .. import console
+from ..engine.settings import whole
+
+__all__ = ["WorkerDied", "Workers", "serve"]
 
 T = TypeVar("T")
 
@@ -31,15 +34,14 @@ class WorkerDied(RuntimeError):
 
 
 class Workers:
-    """`count` processes that call functions; with a count of 0 the functions are called in this process.
+    """``count`` processes that call functions; with a count of 0 the functions are called in this process.
 
-    Processes start when they are first needed and stay until `close`; one that has died is replaced by the next call.
+    Processes start when they are first needed and stay until ``close``; one that has died is replaced by the next call.
+    Raises TypeError and ValueError where ``count`` is no such number.
     """
 
-    def __init__(self, count: int) -> None:
-        if count < 0:
-            raise ValueError(f"Workers: expected 0 or more processes, got {count}")
-        self.count = count
+    def __init__(self, count: int):
+        self.count = whole("Workers", "count", count, least=0)
         self._begin()
 
     def _begin(self) -> None:
@@ -49,31 +51,32 @@ class Workers:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def starmap(self, function: Callable[..., T], tasks: Iterable[tuple[Any, ...]]) -> Iterator[T]:
-        """Yield function(*task) for every task, in their order, working on `count` + 1 of them ahead.
+        """Yield function(*task) for every task, in their order, prefetching ``count`` + 1 of them.
 
         Functions, tasks and results travel pickled; the functions must be found by import, so not those of a script.
-        The iterator may be abandoned at any time.  Raises WorkerDied if a process ends before it has answered: because
-        it was killed, or because the function raised an exception, which the process then prints.
+        The iterator may be abandoned at any time.
+        Raises WorkerDied where a process ends before it has answered: because it was killed, or because the function
+        raised an exception, which the process then prints.
         """
         if not self.count:
             yield from starmap(function, tasks)
             return
         if self._parent != os.getpid():
             self._begin()  # a forked process has none of the threads, and the processes are its parent's
-        ahead: deque[Future[T]] = deque()
+        pending: deque[Future[T]] = deque()
         try:
             for task in tasks:
-                ahead.append(self._threads.submit(self._ask, function, task))
-                if len(ahead) > self.count + 1:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
+                pending.append(self._threads.submit(self._ask, function, task))
+                if len(pending) > self.count + 1:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
-            for answer in ahead:
+            for answer in pending:
                 answer.cancel()
 
     def close(self) -> None:
-        """End the processes and wait for their end.  May be called twice."""
+        """End the processes and wait for their end. May be called twice."""
         if self._parent != os.getpid():
             return
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -87,7 +90,7 @@ class Workers:
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _ask(self, function: Callable[..., T], task: tuple[Any, ...]) -> T:
@@ -108,7 +111,7 @@ class Workers:
                              f"if memory is short, use fewer workers") from None
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # Not by PYTHONPATH: a path may have a colon in it.  The encoding of names of files is that of the parent.
+        # Not by PYTHONPATH: a path may have a colon in it. The encoding of names of files is that of the parent.
         program = f"import sys; sys.path[:] = {sys.path!a}; from minicnn.data.workers import serve; serve()"
         try:
             process = subprocess.Popen(
@@ -122,11 +125,11 @@ class Workers:
                              f"none") from error
         self._processes.append(process)
         for pipe in (process.stdin, process.stdout):
-            widen(pipe)
+            _widen(pipe)
         return process
 
 
-def widen(pipe: Any) -> None:
+def _widen(pipe: Any) -> None:
     """Let a pipe hold a megabyte, if we may: a batch is tens of them, and the usual 64 kB takes twice as long.
 
     Who is not root may have 64 MiB of pipes in all (fcntl(2), F_SETPIPE_SZ); only Linux lets a size be asked for.
@@ -156,4 +159,4 @@ def serve() -> None:
             pickle.dump(answer, answers, protocol=5)
             answers.flush()
         except BrokenPipeError:
-            os._exit(0)  # not `return`, which would flush once more and complain
+            os._exit(0)  # not by return, which would flush once more and complain

@@ -55,6 +55,10 @@ class Recipe:
         """SGD with the recipe's numbers, for all parameters of the model."""
         return SGD(model.named_parameters(), self.lr, self.momentum, self.weight_decay, self.bias_lr, self.decay_biases)
 
+    def scale(self, deviation: float) -> float:
+        """The factor of the pixels, less their mean; deviation: theirs over the training set."""
+        return 1 / deviation if self.unit_input else 1.0
+
     def schedule(self) -> StepSchedule | PlateauSchedule:
         """The recipe's schedule of the learning rate."""
         return PlateauSchedule(self.lr) if self.drops is None else StepSchedule(self.lr, self.drops)

@@ -15,6 +15,7 @@ from ..engine.mode import no_grad
 from ..engine.observers import Observer, observe, observers
 from ..engine.settings import flag, several, shown, whole
 from ..engine.tensor import Tensor
+from ..layout import table
 
 __all__ = ["Module", "eval_mode", "forward_hook"]
 
@@ -267,10 +268,7 @@ class Module:
             self(np.zeros((1, *shape), np.float32))
         head = ["name", "layer", "device", "output", "parameters", "multiply-adds", "bytes"]
         totals.insert(0, sum(t.size for t in self.parameters()))  # those too that belong to no layer of the table
-        table = [head, *lines, ["total", "", "", "", *(f"{n:,}" for n in totals)]]
-        widths = [max(len(row[i]) for row in table) for i in range(len(head))]
-        return "\n".join("  ".join(cell.rjust(w) if i > 3 else cell.ljust(w) for i, (cell, w) in
-                                   enumerate(zip(row, widths, strict=True))).rstrip() for row in table)
+        return table([head, *lines, ["total", "", "", "", *(f"{n:,}" for n in totals)]], right=(4, 5, 6))
 
     @reprlib.recursive_repr("...")
     def __repr__(self) -> str:

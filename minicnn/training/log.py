@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..files import written_aside
+
 __all__ = ["Log", "to_json"]
 
 DRAWN = ("loss", "top1", "train_loss", "train_top1", "val_loss", "val_top1")
@@ -66,6 +68,5 @@ class Log:
         """Drop the lines of what will be done again, where a run goes on from so many steps and finished epochs."""
         lines = [line for line in self.read() if line["step"] <= step]
         kept = [line for line in lines if "loss" in line or line.get("epoch", 0) <= epochs]
-        aside = self.path.with_name(f".{self.path.name}.part")
-        aside.write_text("".join(to_json(line) + "\n" for line in kept), encoding="utf-8")
-        aside.replace(self.path)
+        with written_aside(self.path) as aside:
+            aside.write_text("".join(to_json(line) + "\n" for line in kept), encoding="utf-8")
