@@ -39,13 +39,25 @@ from turns import (
     write,
 )
 
-GFLOP = {"step": 4.1356, "forward": 1.4488}  # of one image: 2 × (724.4 M multiply-adds, and 1,343.4 M backward), direct
-PASSES = {"step": 8 * 243.86e6, "forward": 243.86e6}  # bytes: the parameters, forward, backward, as gradients, and for
-#                                                       the update, in and out
 TRAFFIC = {"step": 31.9e6, "forward": 11.0e6}  # bytes of an image: activations and their gradients in single precision
 WARM_UP = 2  # turns; the first step compiles
 TURN = 10  # steps, on a GPU
 LEAST = 0.3  # seconds of a turn, on the processor
+
+
+@functools.cache
+def work(what: str) -> tuple[float, float]:
+    """(GFLOP of one image, counted as a direct convolution; bytes of parameters that a turn reads and writes)."""
+    from minicnn import models
+
+    layers = models.alexnet(classes=1000).costs()
+    forward, parameters = sum(c.multiply_adds for c in layers), 4 * sum(c.parameters for c in layers)
+    if what == "forward":
+        return 2e-9 * forward, parameters
+    # backward, each product twice, for the gradient of the weights and of what came in, which the images do not need;
+    # the parameters forward, backward, as gradients, and for the update, in and out
+    conv1 = sum(c.multiply_adds for c in layers if c.name in ("a.conv1.0", "b.conv1.0"))
+    return 2e-9 * (3 * forward - conv1), 8 * parameters
 
 
 # -- the rivals: each returns a step -----------------------------------------------------------------------------------
@@ -222,12 +234,12 @@ def measure(rivals: list[str], what: str, batch_size: int, threads: int, device:
              "bytes_per_s": 2 * COPIED[device] / medians["copy"]}
     if "product of halves" in medians:
         rates["half_gflop_per_s"] = 2 * MATRIX[device] ** 3 / medians["product of halves"] / 1e9
-    results = []
+    results, (gflop, passes) = [], work(what)
     for rival in (r for r in rivals if r.startswith(("minicnn", "torch"))):
         speeds = [batch_size / s for s in seconds[rival]]
         half = rival.endswith(("half", "bf16"))
-        arithmetic = batch_size * GFLOP[what] / rates["half_gflop_per_s" if half else "gflop_per_s"]
-        memory = (PASSES[what] + batch_size * TRAFFIC[what] / (2 if half else 1)) / rates["bytes_per_s"]
+        arithmetic = batch_size * gflop / rates["half_gflop_per_s" if half else "gflop_per_s"]
+        memory = (passes + batch_size * TRAFFIC[what] / (2 if half else 1)) / rates["bytes_per_s"]
         results.append({
             "rival": rival, "what": what, "batch_size": batch_size, "threads": threads, "seconds": seconds[rival],
             "images_per_s": {f.__name__: f(speeds) for f in (statistics.median, min, max)},
@@ -301,13 +313,14 @@ def main() -> None:
                       f"{f'{peak / 1e9:.2f} GB' if peak else 'unknown':>11}  {result['share_of_product']:14.0%}  "
                       f"{result['share_of_limit']:12.0%}  {ratio:>5}", flush=True)
     rates = {name: statistics.median(each[name] for each in machines) for name in machines[0]}
+    gflop, passes = work(what)
     halves = f", in half precision {rates['half_gflop_per_s']:.0f}" if "half_gflop_per_s" in rates else ""
     print(f"\nThe ratio is minicnn's images/s by the rival's. In the same run a product of {MATRIX[asked.device]}³ "
           f"made {rates['gflop_per_s']:.0f} GFLOP/s{halves}, a copy moved {rates['bytes_per_s'] / 1e9:.1f} GB/s, read "
-          f"and written (medians). An image is {GFLOP[what]} GFLOP: nothing else would make "
-          f"{rates['gflop_per_s'] / GFLOP[what]:.1f} images/s.")
+          f"and written (medians). An image is {gflop:.4f} GFLOP: nothing else would make "
+          f"{rates['gflop_per_s'] / gflop:.1f} images/s.")
     write(asked.json, ["numpy", "numba", *(["torch"] if "torch" in rivals else [])], machine=machine,
-          gflop_per_image=GFLOP[what], bytes_per_turn=PASSES[what], bytes_per_image=TRAFFIC[what], rates=machines,
+          gflop_per_image=gflop, bytes_per_turn=passes, bytes_per_image=TRAFFIC[what], rates=machines,
           results=results)
 
 

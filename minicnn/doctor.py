@@ -18,14 +18,11 @@ from .engine.device import copy_to, cuda, cupy
 from .kernels import cuda_source, get_num_threads
 from .kernels.convolution import room
 from .kernels.relu import relu
+from .models import alexnet
 
 __all__ = ["Finding", "choose", "examine", "report"]
 
 DRIVERS = {12: 525, 13: 580}  # the oldest driver for a CUDA of that major version (NVIDIA's CUDA compatibility guide)
-PARAMETERS = 60_965_224  # of AlexNet with a thousand classes, as models.alexnet().summary() counts them
-KEPT = 7_910_816  # bytes of the outputs of all its layers for one image, likewise: backward needs them
-LARGEST = 1_161_600  # bytes of the largest of these, conv1's of both towers: gradients on their way are few at a time
-COLUMNS = 3_499_200  # bytes of the largest columns of one image in one tower, conv2's: 48 · 5² · 27² numbers
 
 
 @dataclass
@@ -183,17 +180,25 @@ def cublas(i: int) -> str:
     return "answers"
 
 
-def need(batch_size: int) -> int:
-    """Bytes of a training step of AlexNet on one device: weights, gradients and velocities; what backward needs; the
-    gradients on their way."""
-    return 3 * 4 * PARAMETERS + batch_size * (KEPT + 3 * LARGEST)
+def need(batch_size: int) -> tuple[int, int]:
+    """Bytes of a training step of AlexNet: of both towers together, and of the columns of a convolution at its widest.
+
+    Weights, gradients and velocities; what backward needs, the outputs of all layers; gradients on their way, which are
+    few at a time.
+    """
+    layers = alexnet().costs()
+    pairs = 2 * max(layer.bytes for layer in layers if layer.name.startswith("a."))  # of both towers
+    columns = max(4 * layer.multiply_adds // layer.output[0] for layer in layers if layer.layer == "Conv2d")
+    kept = sum(layer.bytes for layer in layers)
+    return 3 * 4 * sum(layer.parameters for layer in layers) + batch_size * (kept + 3 * pairs), batch_size * columns
 
 
 def memory(i: int, batch_size: int, count: int) -> str:
     with cuda(i) as device:
         free = cupy().cuda.Device(i).mem_info[0]
-        columns = min(room(copy_to(np.zeros(1), device))[0], batch_size * COLUMNS)
-    share = need(batch_size) // (2 if count > 1 else 1) + columns
+        block = room(copy_to(np.zeros(1), device))[0]
+    step, columns = need(batch_size)
+    share = step // (2 if count > 1 else 1) + min(block, columns)
     text = (f"{free / 1e9:.1f} GB free, AlexNet at batch {batch_size} takes about {share / 1e9:.1f}"
             + " here, half of it" * (count > 1))
     if free < share:

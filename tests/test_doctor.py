@@ -8,7 +8,7 @@ import cupy_stand_in
 import pytest
 from cuda_on_cpu import needs_compiler
 
-from minicnn import doctor, models
+from minicnn import doctor
 from minicnn.__main__ import main
 from minicnn.doctor import choose, examine
 
@@ -173,13 +173,11 @@ def test_an_old_gpu_and_one_without_memory(two_gpus, monkeypatch):
     assert the("cuda:0 and cuda:1").text == "copy by way of main memory"
 
 
-def test_its_figures_are_the_models():
-    net = models.alexnet()
-    _, *lines, total = net.summary().splitlines()
-    assert total.split()[1].replace(",", "") == str(doctor.PARAMETERS)
-    assert total.split()[3].replace(",", "") == str(doctor.KEPT)
-    assert max(2 * int(line.split()[-1].replace(",", "")) for line in lines if line.startswith("a.")) == doctor.LARGEST
-    assert doctor.COLUMNS == 4 * 48 * 25 * 27 * 27
+def test_what_a_step_of_alexnet_needs():
+    weights, kept, largest = 60_965_224, 7_910_816, 1_161_600  # numbers; bytes of all outputs, and of conv1's
+    conv1 = 4 * 3 * 11 * 11 * 55 * 55  # bytes of its columns in one tower for one image, the most
+    for batch_size in (1, 128):
+        assert doctor.need(batch_size) == (12 * weights + batch_size * (kept + 3 * largest), batch_size * conv1)
 
 
 def test_a_batch_of_nothing_is_refused(capsys):

@@ -13,7 +13,7 @@ from test_dropout import dropped
 
 from minicnn import Tensor, cpu, gradcheck, manual_seed, models, nn, no_grad, ops
 from minicnn.engine.device import current_device
-from minicnn.nn.module import eval_mode
+from minicnn.nn import eval_mode
 from minicnn.optim import SGD
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..engine.tensor import Tensor, no_grad
-from ..nn import Conv2d, Linear, Module, forward_hook, initialise
+from ..nn import Conv2d, Linear, Module, eval_mode, forward_hook, initialise
 from ..nn.layers import he
-from ..nn.module import eval_mode
 from ..optim import SGD, PlateauSchedule, StepSchedule
 
 __all__ = ["RECIPES", "Recipe", "recipe_for"]

@@ -1,5 +1,6 @@
 """Layers, and what is made of them. A layer is anything that can be called on a tensor."""
 
+from .hooks import eval_mode, forward_hook
 from .layers import (
     Conv2d,
     Dropout,
@@ -12,9 +13,9 @@ from .layers import (
     initialise,
     manual_seed,
 )
-from .module import Module, forward_hook
+from .module import Module
 
 __all__ = [
     "Conv2d", "Dropout", "Flatten", "Linear", "LocalResponseNorm", "MaxPool2d", "Module", "ReLU", "Sequential",
-    "forward_hook", "initialise", "manual_seed",
+    "eval_mode", "forward_hook", "initialise", "manual_seed",
 ]  # fmt: skip

@@ -12,11 +12,11 @@ from .. import ops
 from ..engine.settings import flag, real, whole
 from ..engine.tensor import Tensor, no_grad
 from ..ops.window import Padding, Pair, own, pair, sides
-from .module import Module, forward_hook
+from .module import Module
 
 __all__ = [
     "Conv2d", "Dropout", "Flatten", "Linear", "LocalResponseNorm", "MaxPool2d", "Module", "ReLU", "Sequential",
-    "forward_hook", "initialise", "manual_seed",
+    "initialise", "manual_seed",
 ]  # fmt: skip
 
 Generator = np.random.Generator

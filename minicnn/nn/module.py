@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from types import MemberDescriptorType
 from typing import Any
 
@@ -12,53 +12,13 @@ import numpy as np
 from ..engine.device import Device
 from ..engine.memory import fitting
 from ..engine.mode import no_grad
-from ..engine.observers import Observer, observe, observers
-from ..engine.settings import flag, several, shown, whole
+from ..engine.observers import observers
+from ..engine.settings import flag, shown
 from ..engine.tensor import Tensor
-from ..layout import table
+from .costs import Cost, costs, summary
+from .hooks import replaced
 
-__all__ = ["Module", "eval_mode", "forward_hook"]
-
-Hook = Callable[["Module", Tensor], Tensor | None]
-
-
-class forward_hook(observe):
-    """``with forward_hook(hook):`` calls hook(layer, output) after every call of a layer in this thread, the inner ones
-    first. A tensor that it returns takes the place of the output.
-
-    Of a layer whose output is no tensor but, say, a tuple of them, nothing is told.
-    """
-
-    def __init__(self, hook: Hook):
-        observer = Observer()
-        observer.layer_done = hook  # type: ignore[method-assign, assignment]
-        super().__init__(observer)
-
-
-class eval_mode:
-    """``with eval_mode(model):`` it behaves as at test, and afterwards each layer as it did before."""
-
-    def __init__(self, model: Module):
-        self.model = model
-
-    def __enter__(self) -> Module:
-        self.before = [(module, module.training) for module in self.model.modules()]
-        return self.model.eval()
-
-    def __exit__(self, *error: object) -> None:
-        for module, mode in self.before:
-            module.training = mode
-
-
-def _replaced(output: Tensor, replacement: Any) -> Tensor:
-    """What goes on from a layer, of which a hook returned ``replacement``."""
-    if replacement is None:
-        return output
-    if not isinstance(replacement, Tensor):
-        raise TypeError(f"forward_hook: the hook returned a {type(replacement).__name__}: give a Tensor to take the "
-                        "place of the output, or None")
-    return replacement
-
+__all__ = ["Module"]
 
 def _held(name: str, value: Any, around: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
     """(path, value) of the modules, tensors and arrays that an attribute is or, as lists, tuples and dicts, holds."""
@@ -97,7 +57,7 @@ class Module:
             raise TypeError(f"{type(self).__name__}: its forward returned None: it must return its output")
         if isinstance(y, Tensor):
             for observer in observers:
-                y = _replaced(y, observer.layer_done(self, y))
+                y = replaced(y, observer.layer_done(self, y))
         return y
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -244,31 +204,14 @@ class Module:
         """How many multiply-adds one image costs, where the output is y."""
         return 0
 
+    def costs(self, shape: tuple[int, ...] = (3, 224, 224)) -> list[Cost]:
+        """What each layer costs for one image of ``shape``, in the order in which the image meets them. What is met
+        again has no parameters of its own the second time."""
+        return costs(self, shape)
+
     def summary(self, shape: tuple[int, ...] = (3, 224, 224)) -> str:
-        """A table of the layers as one image of ``shape`` meets them: device, output, parameters, multiply-adds, bytes
-        of the output (float32) for one image. What is met again has no parameters of its own the second time."""
-        sizes = several(shape)
-        if sizes is None:
-            raise TypeError(f"summary: shape is {shape!r:.60}: give that of one image, as (3, 224, 224)")
-        shape = tuple(whole("summary", "shape", size, least=1) for size in sizes)
-        names = {id(module): name for name, module in self.named_modules()}
-        lines, totals = [], [0, 0]
-        met: set[int] = set()
-
-        def see(layer: Module, y: Tensor) -> None:
-            if next(layer.children(), None) is None:
-                own = [t for t in layer.parameters() if id(t) not in met]
-                met.update(map(id, own))
-                counts = [sum(t.size for t in own), layer.multiply_adds(y), y.size * 4]
-                totals[:] = [a + b for a, b in zip(totals, counts[1:], strict=True)]
-                lines.append([names.get(id(layer), ""), type(layer).__name__, str(y.device),
-                              " × ".join(map(str, y.shape[1:])), *(f"{n:,}" for n in counts)])
-
-        with no_grad(), eval_mode(self), forward_hook(see):
-            self(np.zeros((1, *shape), np.float32))
-        head = ["name", "layer", "device", "output", "parameters", "multiply-adds", "bytes"]
-        totals.insert(0, sum(t.size for t in self.parameters()))  # those too that belong to no layer of the table
-        return table([head, *lines, ["total", "", "", "", *(f"{n:,}" for n in totals)]], right=(4, 5, 6))
+        """A table of the ``costs``: device, output, parameters, multiply-adds, bytes of the output (float32)."""
+        return summary(self, shape)
 
     @reprlib.recursive_repr("...")
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.tensor import Tensor, no_grad
-from ..nn.module import Module, forward_hook
+from ..nn import Module, forward_hook
 from .interrupt import note
 
 __all__ = ["PLATEAU", "Plateau", "first_not_finite"]
