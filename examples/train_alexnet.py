@@ -49,6 +49,7 @@ from minicnn.training.interrupt import end_as_ctrl_c, note, say
 from minicnn.training.log import Log, to_json
 from minicnn.training.run_folder import Claim, is_fresh, new_run
 from minicnn.training.scores import evaluate, on_terminal
+from minicnn.training.step import CapturedStep, Step
 from minicnn.training.trainer import Stopped, Trainer
 
 # -- what can be asked -------------------------------------------------------------------------------------------------
@@ -269,9 +270,10 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
             kept = {f"statistics.{name}": getattr(statistics, name) for name in ("mean", "sigma", "axes")}
             kept |= {f"pictures.{name}": listing(folder) for name, folder in
                      (("training", training), ("validation", validation))}
-            trainer = Trainer(model, optimiser, schedule, train_loader, val_loader, run, keep=config["keep"],
+            step = (CapturedStep if config["graph"] else Step)(model, optimiser,
+                                                               loss_scale=LossScale() if config["half"] else None)
+            trainer = Trainer(step, schedule, train_loader, val_loader, run, keep=config["keep"],
                               save_minutes=config["save_minutes"],
-                              loss_scale=LossScale() if config["half"] else None, graph=config["graph"],
                               extras=(kept, {"config": config, "classes": classes}))
             if facts:
                 trainer.resume(arrays, facts)

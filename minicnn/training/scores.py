@@ -108,18 +108,26 @@ class Scores:
 
 def evaluate(model: Module, loader: Loader | Sequence[tuple[Any, Any]],
              stop: Callable[[], bool] = lambda: False) -> Scores:
-    """The model's scores on all of the loader's pictures. Raises what ``as_loader`` and ``Scores.add`` raise."""
+    """The model's scores on all of the loader's pictures, with every layer in eval mode; its modes stay.
+
+    stop: is asked before every batch, and ends it early. Raises what ``as_loader`` and ``Scores.add`` raise.
+    """
     loader = as_loader(loader, "evaluate")
     scores = Scores()
-    model.eval()
+    modes = [(module, module.training) for module in model.modules()]
     batches: Iterable[tuple[Any, np.ndarray]] = loader.epoch(0, 0, next(model.parameters()).device)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's: what overflows is found in the loss
-        for inputs, labels in tqdm(batches, "validation", len(loader), leave=False, disable=not on_terminal()):
-            if stop():
-                break
-            if len(labels):
-                with no_grad():
-                    logits = model(inputs)
-                    scores.add(cross_entropy(logits, labels).item(), logits.numpy(), labels)
+    try:
+        model.eval()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's: what overflows is found in the loss
+            for inputs, labels in tqdm(batches, "validation", len(loader), leave=False, disable=not on_terminal()):
+                if stop():
+                    break
+                if len(labels):
+                    with no_grad():
+                        logits = model(inputs)
+                        scores.add(cross_entropy(logits, labels).item(), logits.numpy(), labels)
+    finally:
+        for module, mode in modes:
+            module.training = mode
     return scores
