@@ -12,7 +12,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Busy", "Claim", "is_fresh", "new_run"]
+from .log import to_json
+
+__all__ = ["Busy", "Claim", "checkpoint_in", "is_fresh", "new_run", "write_config"]
 
 LOG, CONFIG = "log.jsonl", "config.json"
 
@@ -124,3 +126,23 @@ def new_run(path: Path | None, claims: ExitStack) -> Path:
         raise taken
     (path / LOG).unlink(missing_ok=True)
     return path
+
+
+def checkpoint_in(path: Path, prefer_best: bool) -> Path:
+    """The last checkpoint in the folder of a run, or the best, if there is one yet; ``path`` itself where it is a file.
+
+    Raises ValueError where the run ended before its first save."""
+    if not path.is_dir():
+        return path
+    last, best = path / "last.safetensors", path / "best.safetensors"
+    if not last.exists() and not best.exists() and is_fresh(path):
+        raise ValueError(f"{path} holds no checkpoint: the run ended before its first save; start it anew by --output "
+                         f"{path}")
+    return best if prefer_best and best.exists() else last
+
+
+def write_config(run: Path, facts: dict[str, Any]) -> None:
+    """Write ``config.json``, whole or not at all."""
+    aside = run / f".{CONFIG}.part"
+    aside.write_text(to_json(facts, indent=2) + "\n", encoding="utf-8")
+    aside.replace(run / CONFIG)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ from ..engine.device import Device
 from ..engine.tensor import no_grad
 from ..nn.module import Module
 from ..ops import cross_entropy
+from .bars import on_terminal
 
-__all__ = ["Loader", "Scores", "as_loader", "evaluate", "on_terminal"]
+__all__ = ["Loader", "Scores", "as_loader", "evaluate"]
 
 
 class Loader(Protocol):
@@ -59,14 +59,6 @@ def as_loader(data: Loader | Sequence[tuple[Any, Any]], who: str) -> Loader:
     if not len(loader):
         raise ValueError(f"{who}: there is no batch in it: {way}")
     return loader
-
-
-def on_terminal() -> bool:
-    """Whether somebody looks at the error output, where progress bars are drawn."""
-    try:
-        return sys.stderr.isatty()
-    except (AttributeError, ValueError):  # there is none, or it is closed
-        return False
 
 
 @dataclass

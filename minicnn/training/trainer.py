@@ -16,18 +16,15 @@ from tqdm import tqdm
 from ..checkpoint import CheckpointError
 from ..engine.settings import whole
 from ..optim import PlateauSchedule, StepSchedule
+from .bars import on_terminal
 from .diagnosis import Diverged, Plateau, advice
-from .interrupt import Stop, say
+from .interrupt import Stop, Stopped, say
 from .keeping import Checkpoints, Progress
 from .log import Log
-from .scores import Loader, Scores, as_loader, evaluate, on_terminal
+from .scores import Loader, Scores, as_loader, evaluate
 from .step import Step
 
 __all__ = ["Diverged", "Progress", "Stopped", "Trainer"]
-
-
-class Stopped(KeyboardInterrupt):
-    """Ctrl-C, SIGTERM or SIGHUP came; the batch was finished and everything is saved."""
 
 
 class Trainer:
