@@ -35,7 +35,7 @@ class Step:
                  loss_scale: LossScale | None = None):
         self.model, self.optimiser, self.loss = model, optimiser, loss
         self.loss_scale = loss_scale or LossScale(1.0, patience=None)
-        self.updating = False  # and True for good where an update failed: some weights have moved, others not
+        self.updating = False  # True where the last update failed: some weights may have moved, others not
 
     @np.errstate(over="ignore", invalid="ignore")  # what overflows is found in the loss, and explained
     def __call__(self, inputs: Any, labels: Any) -> tuple[float, np.ndarray]:
