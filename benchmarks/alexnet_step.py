@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import os
 import statistics
 import sys
 import time
@@ -71,27 +70,25 @@ def data(batch_size: int) -> tuple[np.ndarray, np.ndarray]:
 
 def step_of_minicnn(what: str, batch_size: int, threads: int, device: str, half: bool = False, graph: bool = False
                     ) -> Callable[[], Any]:
-    os.environ["CUPY_TF32"] = "1"
     from minicnn import Tensor, cpu, cuda, models, no_grad, optim
-    from minicnn.training.step import Replay, gradients
+    from minicnn.kernels.product import allow_tf32
+    from minicnn.training.step import CapturedStep, Step
 
     use(threads)
+    if device == "cuda":
+        allow_tf32(True)
     place = {"cpu": cpu, "cuda": cuda}[device]()
     net = models.alexnet(devices=(place, place), half=half)
-    scale = optim.LossScale() if half else optim.LossScale(1.0, patience=None)
     images, labels = data(batch_size)
     images = Tensor(images, device=place)
     if what == "forward":
         return no_grad()(lambda: net.eval()(images))
     optimiser = optim.SGD(net.named_parameters(), lr=0.001)
-    replay = Replay(net, optimiser) if graph else None
+    parts = (CapturedStep if graph else Step)(net, optimiser, loss_scale=optim.LossScale() if half else None)
 
-    def step() -> Any:
-        if replay:
-            loss, _ = replay.gradients(images, labels, scale.factor)
-        else:
-            loss, _ = gradients(net, optimiser, images, labels, scale.factor)
-        scale.step(replay or optimiser)
+    def step() -> Any:  # without looking at the loss, for which a GPU would have to finish first
+        loss, _ = parts.gradients(images, labels)
+        parts.update()
         return loss
 
     return step

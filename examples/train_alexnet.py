@@ -12,46 +12,34 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import secrets
 import sys
 import time
-import unicodedata
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 import minicnn
-from minicnn import checkpoint, console, plots
+from minicnn import checkpoint, plots
 from minicnn.command_line import Parser, location, number
-from minicnn.data import (
-    BadPicture,
-    DataError,
-    ImageFolder,
-    Loader,
-    Statistics,
-    WorkerDied,
-    built_in_set,
-    central_crops,
-    image_folders,
-    read_picture,
-)
-from minicnn.data.listing import changes, listing
+from minicnn.data import DataError, ImageFolder, Loader, Statistics, built_in_set, image_folders
+from minicnn.data.listing import listing
 from minicnn.doctor import choose
-from minicnn.engine.tensor import no_grad
-from minicnn.files import written_aside
 from minicnn.kernels.machine import usable_cores
+from minicnn.kernels.product import allow_tf32
 from minicnn.models import RECIPES, VARIANTS, AlexNet, alexnet, recipe_for
-from minicnn.models.saved import OWN, checkpoint_at, read
+from minicnn.models.saved import OWN, read
 from minicnn.optim import LossScale
-from minicnn.training.interrupt import end_as_ctrl_c, note, say
-from minicnn.training.log import Log, to_json
-from minicnn.training.run_folder import Claim, is_fresh, new_run
-from minicnn.training.scores import evaluate, on_terminal
-from minicnn.training.trainer import Stopped, Trainer
+from minicnn.training.bars import picture_bar
+from minicnn.training.interrupt import end_as_ctrl_c, ended, note, say
+from minicnn.training.log import Log
+from minicnn.training.pictures import check_classes, first_pictures, predictions, say_changes, say_unreadable
+from minicnn.training.run_folder import Claim, checkpoint_in, new_run, write_config
+from minicnn.training.scores import evaluate
+from minicnn.training.step import CapturedStep, Step
+from minicnn.training.trainer import Trainer
 
 # -- what can be asked -------------------------------------------------------------------------------------------------
 
@@ -136,34 +124,21 @@ def configuration(given: argparse.Namespace,
 ENOUGH = 32  # pictures from which a recipe may learn what its layers will see
 
 
-def bar(title: str) -> Any:
-    """A progress(done, total) that draws a bar where there is a terminal."""
-    line = tqdm(desc=title, unit="picture", disable=not on_terminal(), leave=False)
-
-    def progress(done: int, total: int) -> None:
-        line.total = total
-        line.update(done - line.n)
-        if done == total:
-            line.close()
-
-    return progress
-
-
 def drawn_set(workers: int) -> Path:
     say("No folder of pictures was given: using the built-in set, ten patterns drawn on the spot.")
-    return built_in_set(workers=workers + 1, progress=bar("drawing pictures"))
+    return built_in_set(workers=workers + 1, progress=picture_bar("drawing pictures"))
 
 
 def where(config: dict[str, Any], given: argparse.Namespace) -> str:
     """The names of the devices to use, after a line that says why where that was left to us. What a resumed run used
     and these devices lack is no longer in config, as another line says."""
-    if config["tf32"]:
-        os.environ["CUPY_TF32"] = "1"  # CuPy looks when it first multiplies
     names = config["device"]
     if names == "auto":
         names, reason = choose()
         say(f"device: {names} ({reason})")
-    if config["tf32"] and "cuda" not in names:
+    if config["tf32"] and "cuda" in names:
+        allow_tf32(True)
+    elif config["tf32"]:
         note("--tf32 is for GPUs: it changes nothing here")
     one_gpu = "cpu" not in names and len(set(names.split(","))) == 1
     for name, fits, words, way in (("half", "cpu" not in names, "GPUs", ""),
@@ -176,53 +151,26 @@ def where(config: dict[str, Any], given: argparse.Namespace) -> str:
     return names
 
 
-def first_pictures(loader: Loader) -> np.ndarray:
-    """So many of the first batches that there is ENOUGH in them to learn from, or all there are."""
-    batches, count = [], 0
-    for images, labels in loader.epoch(0):
-        batches.append(images)
-        count += len(labels)
-        if count >= ENOUGH:
-            break
-    return np.concatenate(batches)
-
-
 def show_what_it_learned(model: AlexNet, loader: Loader, run: Path) -> None:
     """curves.png, kernels.png and, of pictures that can be read, predictions.png."""
     plots.draw_curves(Log(run / "log.jsonl"), run / "curves.png")
     plots.draw_kernels([tower.conv1.layers[0].weight.numpy() for tower in (model.a, model.b)], run / "kernels.png")
-    good = [(path, label) for path, label in loader.folder.samples if str(path) not in loader.bad]
-    some = [good[i] for i in np.linspace(0, len(good) - 1, 8).astype(int)]
-    pictures, labels = [], []
-    for path, label in some:
-        with suppress(BadPicture):  # it could be read a moment ago
-            pictures.append(read_picture(path))
-            labels.append(label)
-    if not pictures:
-        return
-    model.eval()
-    with no_grad():
-        probabilities = model(central_crops(pictures, loader.statistics, loader.scale)).softmax().numpy()
-    plots.draw_predictions(pictures, labels, probabilities, loader.folder.classes, run / "predictions.png")
+    pictures, labels, probabilities = predictions(model, loader)
+    if pictures:
+        plots.draw_predictions(pictures, labels, probabilities, loader.folder.classes, run / "predictions.png")
 
 
 def train(given: argparse.Namespace, claims: ExitStack) -> None:
     """Train a new network, go on with one, or only evaluate one. claims: holds the folder of the run."""
-    run, evaluates = None, "evaluate" in given
-    if "resume" in given and not evaluates and "output" not in given:
-        run = given.resume if given.resume.is_dir() else given.resume.parent
-        if checkpoint_of(given).exists():
-            if run != given.resume and not (run / "log.jsonl").exists():
-                raise DataError(f"{given.resume} is in no folder of a run: say by --output where it is to go on")
-            claims.enter_context(Claim(run))
-    arrays, facts = read(checkpoint_of(given)) if "resume" in given else ({}, {})
+    evaluates = "evaluate" in given
+    path = checkpoint_in(given.resume, evaluates) if "resume" in given else None
+    run = None if path is None or evaluates or "output" in given else folder_of(given.resume, path, claims)
+    arrays, facts = read(path) if path else ({}, {})
     saved = facts.get("config", {})
     config, training, validation = configuration(given, saved)
     classes = validation.classes
-    if facts and (known := [unicodedata.normalize("NFC", name) for name in facts["classes"]]) != classes:
-        lone = (", ".join(sorted(set(a) - set(b))[:5]) or "none" for a, b in ((known, classes), (classes, known)))
-        raise DataError("the checkpoint knows {} classes, the folder has {}: only in the checkpoint: {}; only in the "
-                        "folder: {}: give the data it was trained on".format(len(known), len(classes), *lone))
+    if facts:
+        check_classes(facts["classes"], classes)
     done = facts["progress"]["epoch"] if facts else 0
     if facts and not evaluates and done >= config["epochs"]:
         say(f"There is nothing to do: epochs are counted in all, {done} are done, and {config['epochs']} were asked "
@@ -234,52 +182,70 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
     devices = [minicnn.device(name) for name in chosen.split(",")]
     model = alexnet(config["variant"], len(classes), (devices[0], devices[-1]), config["width"],
                     recipe.inverted_dropout, config["half"])
-    parameters = sum(p.size for p in model.parameters())
-
     if run is None and not evaluates:
         run = new_run(getattr(given, "output", None), claims)
-    counts = " and ".join(f"{len(folder):,} {name}" for folder, name in
-                          ((training, "training"), (validation, "validation")) if folder)
-    say(f"minicnn {minicnn.__version__}: AlexNet ({config['variant']}), {parameters:,} parameters on "
-        f"{' and '.join(map(repr, model.devices))}, {counts} pictures of {len(classes)} classes")
-    for folder in filter(None, (training, validation)):
-        if words := folder.left_out_in_words():
-            say(f"{folder.root}: {words}")
-    say("settings: " + ", ".join(f"{name} {config[name]}" for name in sorted(config) if name != "version"))
+    introduce(model, config, training, validation)
     if facts:
         statistics = Statistics.from_arrays(arrays)
     else:
         assert training is not None
         say("measuring the mean and the colours of the training pictures")
-        statistics = Statistics.of(training, workers=config["workers"] + 1, progress=bar("measuring"))
+        statistics = Statistics.of(training, workers=config["workers"] + 1, progress=picture_bar("measuring"))
     common = {"seed": config["seed"], "workers": config["workers"],
               "scale": recipe.scale(statistics.deviation)}
     with Loader(validation, statistics, config["batch_size"], train=False, **common) as val_loader:
         if training is None or run is None:
-            measure(model, val_loader, arrays, checkpoint_of(given))
+            measure(model, val_loader, arrays, path)
             return
         with Loader(training, statistics, config["batch_size"], train=True, **common) as train_loader:
             if not facts:
-                recipe.start(model, first_pictures(train_loader))
-            optimiser, schedule = recipe.optimiser(model), recipe.schedule()
-            optimiser.momentum, optimiser.weight_decay = config["momentum"], config["weight_decay"]
-            schedule.lr = config["lr"]
-            kept = statistics.arrays() | {"pictures.training": listing(training), "pictures.validation":
-                                          listing(validation)}
-            trainer = Trainer(model, optimiser, schedule, train_loader, val_loader, run, keep=config["keep"],
-                              save_minutes=config["save_minutes"],
-                              loss_scale=LossScale() if config["half"] else None, graph=config["graph"],
-                              extras=(kept, {"config": config, "classes": classes}))
+                recipe.start(model, first_pictures(train_loader, ENOUGH))
+            trainer = made_trainer(model, config, train_loader, val_loader, run)
             if facts:
                 trainer.resume(arrays, facts)
                 if "lr" in given:
-                    optimiser.lr = schedule.lr = given.lr
+                    trainer.optimiser.lr = trainer.schedule.lr = given.lr
                 say(f"resumed after {trainer.progress.step} steps, in epoch {done + 1} of {config['epochs']}")
-                say_what_changed(trainer, arrays, kept, saved, config)
-            with written_aside(run / "config.json") as aside:
-                facts_of_run = to_json(config | {"parameters": parameters, "devices": chosen}, indent=2)
-                aside.write_text(facts_of_run + "\n", encoding="utf-8")
+                say_what_changed(trainer, arrays, saved)
+            write_config(run, config | {"parameters": sum(p.size for p in model.parameters()), "devices": chosen})
             finish(trainer, config["epochs"])
+
+
+def folder_of(resume: Path, path: Path, claims: ExitStack) -> Path:
+    """The folder of the run that is to go on from the checkpoint ``path``, claimed where that is there."""
+    run = resume if resume.is_dir() else resume.parent
+    if path.exists():
+        if run != resume and not (run / "log.jsonl").exists():
+            raise DataError(f"{resume} is in no folder of a run: say by --output where it is to go on")
+        claims.enter_context(Claim(run))
+    return run
+
+
+def introduce(model: AlexNet, config: dict[str, Any], training: ImageFolder | None, validation: ImageFolder) -> None:
+    """Say what is going to work on what."""
+    counts = " and ".join(f"{len(folder):,} {name}" for folder, name in
+                          ((training, "training"), (validation, "validation")) if folder)
+    parameters = sum(p.size for p in model.parameters())
+    say(f"minicnn {minicnn.__version__}: AlexNet ({config['variant']}), {parameters:,} parameters on "
+        f"{' and '.join(map(repr, model.devices))}, {counts} pictures of {len(validation.classes)} classes")
+    for folder in filter(None, (training, validation)):
+        if words := folder.left_out_in_words():
+            say(f"{folder.root}: {words}")
+    say("settings: " + ", ".join(f"{name} {config[name]}" for name in sorted(config) if name != "version"))
+
+
+def made_trainer(model: AlexNet, config: dict[str, Any], training: Loader, validation: Loader, run: Path) -> Trainer:
+    """What trains the model, with the recipe's rule and schedule and the settings of this run."""
+    recipe = RECIPES[config["recipe"]]
+    optimiser, schedule = recipe.optimiser(model), recipe.schedule()
+    optimiser.momentum, optimiser.weight_decay = config["momentum"], config["weight_decay"]
+    schedule.lr = config["lr"]
+    kind = CapturedStep if config["graph"] else Step
+    step = kind(model, optimiser, loss_scale=LossScale() if config["half"] else None)
+    kept = training.statistics.arrays() | {"pictures.training": listing(training.folder),
+                                           "pictures.validation": listing(validation.folder)}
+    return Trainer(step, schedule, training, validation, run, keep=config["keep"], save_minutes=config["save_minutes"],
+                   extras=(kept, {"config": config, "classes": validation.folder.classes}))
 
 
 def finish(trainer: Trainer, epochs: int) -> None:
@@ -294,7 +260,7 @@ def finish(trainer: Trainer, epochs: int) -> None:
             error.add_note("what was learned is saved")
             raise
     finally:
-        report(trainer.training, loader)
+        say_unreadable(trainer.training, loader)
         progress = trainer.progress
         if progress.best >= 0:
             with suppress(OSError):  # what was raised before is more to the point
@@ -309,84 +275,36 @@ def measure(model: AlexNet, loader: Loader, arrays: dict[str, np.ndarray], path:
     """The scores of a checkpoint on the validation pictures."""
     model.load_state_dict(checkpoint.part(arrays, "model."))
     scores = evaluate(model, loader).means()
-    report(loader)
+    say_unreadable(loader)
     if not math.isfinite(scores["loss"]):
         raise DataError(f"{path}: the loss over the validation pictures is {scores['loss']}: its weights diverged")
     say(f"top-1 {scores['top1']:.1%}, top-5 {scores['top5']:.1%}, loss {scores['loss']:.3f}: {path}")
 
 
-def say_what_changed(trainer: Trainer, arrays: dict[str, np.ndarray], kept: dict[str, np.ndarray],
-                     saved: dict[str, Any], config: dict[str, Any]) -> None:
+def say_what_changed(trainer: Trainer, arrays: dict[str, np.ndarray], saved: dict[str, Any]) -> None:
     """A line for what is another than when the checkpoint was written. Where that changes which pictures were seen, the
     epoch starts anew, so that none is left out."""
+    kept, facts = trainer.checkpoints.extras
+    config = facts["config"]
     order = saved["seed"] != config["seed"]
     if order:
         say(f"the seed was {saved['seed']} and is {config['seed']}")
-    for part in ("training", "validation"):
-        then, now = arrays.get(f"pictures.{part}"), kept[f"pictures.{part}"]
-        if then is None:  # an older checkpoint
-            continue
-        found = changes(then, now, saved["data"] == config["data"] is not None)  # None may be drawn anew
-        if found:
-            say(f"the {part} pictures changed since the checkpoint: {found}")
-        order |= part == "training" and not np.array_equal(then[:, 0], now[:, 0])
+    order |= say_changes(arrays, kept, saved["data"] == config["data"] is not None)  # None may be drawn anew
     if order and trainer.progress.place:
         trainer.start_epoch_anew()
         say("this epoch starts anew")
 
 
-def checkpoint_of(given: argparse.Namespace) -> Path:
-    """In the folder of a run, the last checkpoint to go on from, and the best one, if there is one yet, to evaluate."""
-    if given.resume.is_dir() and is_fresh(given.resume):
-        raise DataError(f"{given.resume} holds no checkpoint: the run ended before its first save; start it anew by "
-                        f"--output {given.resume}")
-    return checkpoint_at(given.resume, best="evaluate" in given)
-
-
-def report(*loaders: Any) -> None:
-    """Name the pictures that could not be read."""
-    bad = {path: reason for loader in loaders for path, reason in loader.bad.items()}
-    for path, reason in sorted(bad.items()):
-        note(f"skipped {path}: {reason}")
-    if bad:
-        note(f"{len(bad)} pictures could not be read and were left out")
-
-
 def main() -> None:
     """Whatever goes wrong is said in one line. The exit status is that of the help."""
-    console.prepare()
-    status, line = 0, ""
-    try:
+
+    def as_asked() -> None:
         given = arguments()
         minicnn.keep_memory()
         with ExitStack() as claims:
             train(given, claims)
-        sys.stdout.flush()
-    except Stopped:
-        status, line = 130, "stopped; everything is saved: go on with --resume"
-    except KeyboardInterrupt as error:
-        begun = hasattr(error, "__notes__") or error.__context__  # the second one comes while the first is handled
-        status, line = 130, said(error, "stopped" if begun else "stopped before the first step")
-    except MemoryError as error:
-        status, line = 1, "train_alexnet: " + said(error, f"{error or 'out of memory'}: try a smaller --batch-size")
-    except OSError as error:
-        status = 141 if isinstance(error, BrokenPipeError) else 1
-        line = "train_alexnet: " + said(error, f"{error.filename or 'the system'}: {error.strerror or error}")
-    except (ValueError, WorkerDied, ArithmeticError, RuntimeError) as error:  # the last from CUDA, or for want of a GPU
-        status, line = 1, "train_alexnet: " + said(error, str(error))
-    if line:
-        note(line)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            console.silence(stream)
-    sys.exit(status)
 
-
-def said(error: BaseException, text: str) -> str:
-    """What went wrong, and what that means for what was learned."""
-    return "; ".join([text, *getattr(error, "__notes__", ())])
+    sys.exit(ended(as_asked, "train_alexnet"))
 
 
 if __name__ == "__main__":

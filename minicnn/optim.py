@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -159,8 +159,8 @@ class LossScale:
         self.factor, self.waited = real("LossScale", "factor", factor, above=0), 0
         self.patience = None if patience is None else whole("LossScale", "patience", patience, least=1)
 
-    def step(self, optimiser: Any) -> bool:
-        """optimiser.step(), or nothing; returns which. optimiser: an SGD, or a ``Replay`` of its steps.
+    def step(self, optimiser: SGD, update: Callable[[float], None] | None = None) -> bool:
+        """optimiser.step(factor), or nothing; returns which. update: what does the same in another way, as by a graph.
 
         Raises OverflowError where no factor of at least 1 helps.
         """
@@ -173,7 +173,7 @@ class LossScale:
                                         "precision")
                 return False
             self.waited += 1
-        optimiser.step(self.factor)
+        (update or optimiser.step)(self.factor)
         if self.waited == self.patience:
             self.factor, self.waited = self.factor * 2, 0
         return True

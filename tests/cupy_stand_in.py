@@ -21,6 +21,7 @@ import time
 import types
 import weakref
 from collections import Counter
+from typing import ClassVar
 
 import numpy as np
 
@@ -1052,6 +1053,8 @@ class _Cublas(types.ModuleType):
     class ComputeType(enum.IntEnum):
         COMPUTE_32F, COMPUTE_64F, COMPUTE_32F_FAST_TF32 = 68, 70, 77
 
+    computed_as: ClassVar = []  # of every product
+
     def create(self):
         if _tape() is not None:
             raise CUDARuntimeError(900, "cudaErrorStreamCaptureUnsupported: operation not permitted")
@@ -1071,6 +1074,7 @@ class _Cublas(types.ModuleType):
         wide = np.result_type(real, np.float32).type
         factors = [ctypes.cast(p, ctypes.POINTER(np.ctypeslib.as_ctypes_type(wide)))[0] for p in (alpha, beta)]
         assert factors == [1, 0]
+        self.computed_as.append(compute)
 
         def lying(address, rows, columns, ld):
             assert ld >= max(1, rows), f"{ld} elements from column to column of {rows}"
@@ -1117,18 +1121,23 @@ def install(compile):
         deviceSynchronize=lambda: Device().synchronize(),
         getDeviceProperties=lambda i: {"name": b"stand-in", "major": 9, "minor": 0, "totalGlobalMem": BYTES,
                                        "multiProcessorCount": 132, "warpSize": 32, "id": _checked(i)})
+    core, linalg = types.ModuleType("cupy._core"), types.ModuleType("cupy._core._routines_linalg")
+    core.__path__, core._routines_linalg, cupy._core = [], linalg, core
+    vars(linalg).update(COMPUTE_TYPE_DEFAULT=1, COMPUTE_TYPE_TF32=7, compute_types={},
+                        set_compute_type=lambda dtype, kind: linalg.compute_types.update({np.dtype(dtype): kind}))
     nvmath, bindings = types.ModuleType("nvmath"), types.ModuleType("nvmath.bindings")
     nvmath.__path__, bindings.__path__ = [], []
     bindings.cublas = _Cublas("nvmath.bindings.cublas")
-    sys.modules.update({m.__name__: m for m in (cupy, cuda, runtime, driver, nvmath, bindings, bindings.cublas)})
+    sys.modules.update({m.__name__: m for m in (cupy, cuda, runtime, driver, core, linalg, nvmath, bindings,
+                                                  bindings.cublas)})
     return cupy
 
 
 def uninstall():
     """Take it away again, and forget all streams, what the host knew, launches and violations."""
     if getattr(sys.modules.get("cupy"), "is_stand_in", False):
-        for name in ("cupy", "cupy.cuda", "cupy.cuda.runtime", "cupy.cuda.driver", "nvmath", "nvmath.bindings",
-                     "nvmath.bindings.cublas"):  # fmt: skip
+        for name in ("cupy", "cupy.cuda", "cupy.cuda.runtime", "cupy.cuda.driver", "cupy._core",
+                     "cupy._core._routines_linalg", "nvmath", "nvmath.bindings", "nvmath.bindings.cublas"):  # fmt: skip
             del sys.modules[name]
         sys.modules.update(_real)
         _real.clear()

@@ -22,8 +22,9 @@ from minicnn.kernels.cuda_graph import capture, capturing
 from minicnn.models import alexnet
 from minicnn.nn import Conv2d, Dropout, Flatten, Linear, LocalResponseNorm, MaxPool2d, ReLU, Sequential
 from minicnn.optim import SGD, LossScale
+from minicnn.training.diagnosis import Diverged
 from minicnn.training.log import Log
-from minicnn.training.step import Replay
+from minicnn.training.step import CapturedStep, Step
 
 pytestmark = pytest.mark.usefixtures("gpus")
 
@@ -100,6 +101,20 @@ def test_a_recorded_product_is_the_product(data, m, k, n, dtype, into):
     assert not violations
 
 
+def test_tf32_is_a_setting_of_products(gpus):  # noqa: F811
+    from cupy._core import _routines_linalg as of_cupy
+
+    with cuda(0):
+        a = copy_to(np.ones((2, 3), np.float32), cuda(0))
+        for allowed, compute in ((True, 77), (False, 68)):
+            product.allow_tf32(allowed)
+            with product.past_cupy():
+                product.product(a, a.T)
+            if not real:
+                assert product._cublas(0)[0].computed_as[-1] == compute
+                assert of_cupy.compute_types[np.dtype(np.float32)] == (7 if allowed else 1)
+
+
 def test_products_that_cublas_cannot_take():
     with cuda(0):
         x = there(normal(4, 6))
@@ -112,7 +127,7 @@ def test_without_nvidias_bindings_it_says_what_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "nvmath.bindings", None)
     with cuda(0), pytest.raises(RuntimeError, match=r"a CUDA graph needs nvmath-python .*pip install nvmath-python"):
         net = Linear(2, 2)
-        Replay(net, SGD(net.named_parameters()))
+        CapturedStep(net, SGD(net.named_parameters()))
 
 
 def test_nvidias_bindings_take_what_they_are_given():
@@ -145,34 +160,35 @@ def large(half):
     return alexnet(classes=10, devices=(cuda(0), cuda(0)), width=1 / 32, half=half)
 
 
-def train(replayed, make, shape, half=False, steps=7):
+def train(captured, make, shape, half=False, steps=7):
     """With dropout and a scaled loss: the fourth batch is smaller, before the sixth the rate drops."""
     manual_seed(0)
     net = make(half) if half else double(make(half))
     optimiser, scale = SGD(net.named_parameters(), lr=0.01), LossScale(4.0, patience=None)
     images, labels = normal(*shape).astype(np.float32 if half else np.float64), np.arange(len(normal(*shape)))
-    replay = Replay(net, optimiser) if replayed else None
+    take_step = CapturedStep(net, optimiser, loss_scale=scale) if captured else None
     told, losses, forward = [], [], net.forward
     net.forward = lambda x: told.append(len(losses)) or forward(x)
     for step in range(steps):
         x, y = (images * (1 + step / 10), (labels + step) % 10) if step != 3 else (images[:1], labels[:1])
         optimiser.lr = 0.01 if step < 5 else 0.001
-        if replayed:
-            loss, logits = replay.gradients(x, y, scale.factor)
+        if captured:
+            loss, logits = take_step(x, y)
         else:
             logits = net(x)
             loss = ops.cross_entropy(logits, y)
             optimiser.zero_grad()
             (loss * scale.factor).backward()
-        losses.append(loss.item())
+            loss = loss.item()
+            scale.step(optimiser)
+        losses.append(loss)
         assert logits.shape == (len(x), 10)
-        scale.step(replay or optimiser)
     assert not violations
     return {"losses": np.array(losses), **gradients(net), **{f"new {n}": w for n, w in net.state_dict().items()}}, told
 
 
 def test_steps_done_again_are_the_steps_that_were_told():
-    (found, told), (right, all_told) = (train(replayed, small, (3, 3, 7, 7)) for replayed in (True, False))
+    (found, told), (right, all_told) = (train(captured, small, (3, 3, 7, 7)) for captured in (True, False))
     assert told == [0, 1, 3], "told at first, then recorded, and again only for the smaller batch"
     assert all_told == list(range(7))
     assert found.keys() == right.keys()
@@ -181,54 +197,78 @@ def test_steps_done_again_are_the_steps_that_were_told():
 
 
 def test_three_steps_of_alexnet_of_which_the_third_is_done_again():
-    (found, told), (right, _) = (train(replayed, large, (1, 3, 224, 224), steps=3) for replayed in (True, False))
+    (found, told), (right, _) = (train(captured, large, (1, 3, 224, 224), steps=3) for captured in (True, False))
     assert told == [0, 1]
     for name, value in right.items():
         agree(found[name], value, name, 1e-12)
 
 
 def test_also_in_half_precision():
-    (found, told), (right, _) = (train(replayed, large, (1, 3, 224, 224), True, 3) for replayed in (True, False))
+    (found, told), (right, _) = (train(captured, large, (1, 3, 224, 224), True, 3) for captured in (True, False))
     assert told == [0, 1]
     agree(found["losses"], right["losses"], tolerance=2e-3)
 
 
-def test_a_label_that_is_no_class_is_still_refused():
+@pytest.mark.parametrize("steps", range(4))
+def test_a_label_that_is_no_class_is_refused_before_anything_has_changed(steps):
+    """In a step that is eager, captured or replayed, and also as a tensor."""
     with cuda(0):
-        net = Linear(4, 10)
-    replay = Replay(net, SGD(net.named_parameters()))
+        net = Sequential(Dropout(0.5), Linear(4, 10))
+        take_step = CapturedStep(net, SGD(net.named_parameters()))
+        images, labels = normal(2, 4).astype(np.float32), np.array([3, 5])
+        for _ in range(steps):
+            take_step(images, labels)
+        before = net.state_dict()
+        for wrong in (labels + 10, labels - 10, Tensor(labels - 10)):
+            with pytest.raises(ValueError, match="cross_entropy: labels go from"):
+                take_step(images, wrong)
+        for wrong in (labels + 0.5, labels[:1], labels[:, None]):
+            with pytest.raises(ValueError, match=r"cross_entropy: x \(2, 10\) and labels .* do not fit"):
+                take_step(images, wrong)
+        for name, array in net.state_dict().items():
+            np.testing.assert_array_equal(array, before[name])
+        assert np.isfinite(take_step(images, Tensor(labels))[0])
+
+
+@pytest.mark.parametrize("steps", range(4))
+def test_a_loss_that_is_not_finite_is_found_before_anything_has_changed(steps):
+    with cuda(0):
+        net = Sequential(Dropout(0.5), Linear(4, 10))
+    take_step = CapturedStep(net, SGD(net.named_parameters()))
     images, labels = normal(2, 4).astype(np.float32), np.array([3, 5])
-    for _ in range(3):
-        replay.gradients(images, labels, 1.0)
-    for wrong in (labels + 10, labels - 10):
-        with pytest.raises(ValueError, match="cross_entropy: labels go from"):
-            replay.gradients(images, wrong, 1.0)
-    assert np.isfinite(replay.gradients(images, labels, 1.0)[0].item())
+    for _ in range(steps):
+        take_step(images, labels)
+    before = net.state_dict()
+    with pytest.raises(Diverged, match="the loss is nan; the first output that is not finite is that of 0; the learn"):
+        take_step(images * np.float32(np.inf), labels)
+    assert not take_step.updating
+    for name, array in net.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
 
 
 @pytest.mark.parametrize("devices", [(0,), pytest.param((0, 1), marks=pytest.mark.two_gpus)])
 def test_a_graph_is_of_one_gpu(devices):
     places = (cpu(0), cuda(0)) if len(devices) == 1 else tuple(map(cuda, devices))
     net = alexnet(classes=10, devices=places, width=1 / 32)
-    with pytest.raises(ValueError, match=r"Replay: a graph is of one GPU, the model lives on .* and cuda"):
-        Replay(net, SGD(net.named_parameters()))
+    with pytest.raises(ValueError, match=r"CapturedStep: a CUDA graph is of one GPU, the model lives on .* and cuda"):
+        CapturedStep(net, SGD(net.named_parameters()))
 
 
-def test_a_trainer_told_once_trains_as_one_that_is_always_told(tmp_path):
+def test_a_trainer_handed_a_captured_step_trains_as_with_one_that_is_not(tmp_path):
     runs = {}
-    for graph_ in (False, True):
+    for kind in (Step, CapturedStep):
         with cuda(0):
-            run = trainer(tmp_path / str(graph_), Batches(batches=6), graph=graph_)
+            run = trainer(tmp_path / kind.__name__, Batches(batches=6), step=kind)
             run.fit(3)  # the rate drops before the last epoch
-            runs[graph_] = run.model.state_dict()
-            steps = [line["loss"] for line in Log(tmp_path / str(graph_) / "log.jsonl").read() if "loss" in line]
-            runs[graph_]["losses"] = np.array(steps)
-    for name, right in runs[False].items():
-        agree(runs[True][name], right, name, 1e-4)
+            runs[kind] = run.model.state_dict()
+            steps = [line["loss"] for line in Log(tmp_path / kind.__name__ / "log.jsonl").read() if "loss" in line]
+            runs[kind]["losses"] = np.array(steps)
+    for name, right in runs[Step].items():
+        agree(runs[CapturedStep][name], right, name, 1e-4)
     assert not violations
 
 
 @pytest.mark.processor
 def test_on_the_processor_there_is_nothing_to_record(tmp_path):
-    with cpu(0), pytest.raises(ValueError, match=r"Replay: a graph is of one GPU, the model lives on cpu\(0\)"):
-        trainer(tmp_path / "run", graph=True)
+    with cpu(0), pytest.raises(ValueError, match=r"CapturedStep: a CUDA graph is of one GPU, the model .* cpu\(0\)"):
+        trainer(tmp_path / "run", step=CapturedStep)

@@ -21,6 +21,7 @@ from PIL import Image
 from minicnn import checkpoint
 from minicnn.data import BadPicture, built_in_set
 from minicnn.training.log import Log
+from minicnn.training.pictures import first_pictures
 from minicnn.training.run_folder import Claim
 
 SCRIPT = Path(__file__).parent.parent / "examples" / "train_alexnet.py"
@@ -336,7 +337,7 @@ def test_a_run_goes_on_on_another_machine(whole, pictures, tmp_path, monkeypatch
 
     shutil.copytree(pictures, drawn, copy_function=shutil.copyfile)
     monkeypatch.setattr("minicnn.data.built_in_set", lambda **settings: drawn)
-    monkeypatch.setattr("minicnn.data.read_picture", gone)
+    monkeypatch.setattr("minicnn.training.pictures.read_picture", gone)
     said = finished(inside("--resume", run, "--epochs", "4", "--device", "cpu", draws=True))
     assert "changed" not in said
     assert "--graph, which the run had, is for one GPU, the towers are on cpu: it goes on without\n" in said
@@ -388,7 +389,7 @@ def test_it_starts_from_pictures_that_can_be_read():
             for count in (0, 0, 0, 20, 0, 20, 20):
                 yield np.ones((count, 3)), np.zeros(count, int)
 
-    assert loaded().first_pictures(Batches()).shape == (40, 3)
+    assert first_pictures(Batches(), loaded().ENOUGH).shape == (40, 3)
 
 
 @pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGHUP])

@@ -126,7 +126,7 @@ def test_what_was_given_is_what_counts(built, data, tmp_path):
                        "--save-minutes", "8", "--device", "cpu:0,cpu:1", "-o", tmp_path / "run", *NARROW)
     o = trainer.optimiser
     assert (o.lr, trainer.schedule.lr, o.momentum, o.weight_decay) == (0.25, 0.25, 0.75, 0.125)
-    assert (trainer.keep, trainer.save_minutes) == (4, 8)
+    assert (trainer.checkpoints.keep, trainer.save_minutes) == (4, 8)
     assert trainer.model.devices == (cpu(0), cpu(1))
 
 

@@ -16,8 +16,10 @@ from minicnn import checkpoint, manual_seed, no_grad
 from minicnn.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential
 from minicnn.optim import SGD, LossScale, PlateauSchedule, StepSchedule
 from minicnn.training.diagnosis import first_not_finite
+from minicnn.training.keeping import Checkpoints
 from minicnn.training.log import Log
 from minicnn.training.scores import Scores, evaluate
+from minicnn.training.step import Step
 from minicnn.training.trainer import Diverged, Stopped, Trainer
 
 CLASSES = 3
@@ -45,14 +47,14 @@ class Batches:
             yield self.inputs[order[batch]], self.labels[order[batch]]
 
 
-def trainer(folder, training=None, lr=0.01, seed=1, schedule=None, **settings):
+def trainer(folder, training=None, lr=0.01, seed=1, schedule=None, step=Step, loss_scale=None, **settings):
     manual_seed(seed)
     model = Sequential(Conv2d(1, 4, 3, padding=1), ReLU(), MaxPool2d(3, 2), Flatten(), Dropout(0.2),
                        Linear(16, CLASSES))
     folder.mkdir(exist_ok=True)
     schedule = schedule or StepSchedule(lr, drops=(2,))
-    optimiser = SGD(model.named_parameters())
-    return Trainer(model, optimiser, schedule, training or Batches(), Batches(9), folder, **settings)
+    taken = step(model, SGD(model.named_parameters()), loss_scale=loss_scale)
+    return Trainer(taken, schedule, training or Batches(), Batches(9), folder, **settings)
 
 
 def resumed(folder, **settings):
@@ -133,7 +135,7 @@ def test_a_crash_loses_only_what_was_not_saved(tmp_path, monkeypatch):
 
     def crash(*now):
         if now == (1, 3):
-            monkeypatch.setattr(Trainer, "save", lambda self: 1 / 0)
+            monkeypatch.setattr(Checkpoints, "save", lambda *given: 1 / 0)
             raise SystemError("the power went")
 
     with pytest.raises(SystemError) as caught:
@@ -420,7 +422,7 @@ def test_nor_when_it_is_stopped(tmp_path, asked):
                 os.kill(os.getpid(), signal.SIGTERM)
 
     run = trainer(tmp_path / "run", Batches(at=at), save_minutes=0 if asked == "minutes" else 10)
-    run.step(*next(Batches().epoch(0)))
+    run.take_step(*next(Batches().epoch(0)))
     run.save()
     before = (tmp_path / "run" / "last.safetensors").read_bytes()
     Poison(run, {"stop": 5, "crash": 4, "minutes": 2}[asked], "weight", NAN)
@@ -538,8 +540,9 @@ def test_minutes_are_minutes(tmp_path, monkeypatch):
     clock, saves = itertools.count(step=7), []
     run = trainer(tmp_path / "run", Batches(batches=40), save_minutes=1)
     monkeypatch.setattr("minicnn.training.trainer.time.monotonic", lambda: next(clock))
-    save = run.save
-    monkeypatch.setattr(run, "save", lambda *also, **names: (saves.append(run.progress.batch), save(*also, **names)))
+    save = run.checkpoints.save
+    monkeypatch.setattr(run.checkpoints, "save", lambda progress, *also: (
+        saves.append(progress.batch), save(progress, *also)))
     run.fit(1)
     assert saves == [8, 17, 26, 35, 0]  # more than 60 s after the one before; and at the end of the epoch
 
@@ -674,7 +677,7 @@ def test_a_trainer_takes_what_has_a_plain_meaning_and_refuses_the_rest(tmp_path,
     model = Sequential(Flatten(), Linear(36, CLASSES))
     settings = {"training": Batches(), "validation": Batches(9), "folder": tmp_path / "run"} | odd(tmp_path)
     with pytest.raises((TypeError, ValueError)) if error else nullcontext() as caught:
-        run = Trainer(model, SGD(model.named_parameters()), StepSchedule(0.01), **settings)
+        run = Trainer(Step(model, SGD(model.named_parameters())), StepSchedule(0.01), **settings)
         run.fit(1)
         assert (run.folder / "last.safetensors").exists()
         assert run.progress.step == len(settings["training"])
@@ -742,6 +745,29 @@ def test_evaluation_weighs_batches_by_their_size_and_draws_no_dropout():
     assert scores["top1"] == 0.75
 
 
+@pytest.mark.parametrize("ends", ["done", "stopped", "failed"])
+def test_evaluation_leaves_every_layer_in_the_mode_that_it_found(ends):
+    def at(epoch, batch):
+        assert not any(layer.training for layer in model.modules())
+        if ends == "failed" and batch:
+            raise SystemError("from outside")
+
+    model = Sequential(Flatten(), Dropout(), Linear(36, CLASSES))
+    model.layers[1].eval()
+    modes = [layer.training for layer in model.modules()]
+    with pytest.raises(SystemError) if ends == "failed" else nullcontext():
+        evaluate(model, Batches(at=at), lambda: ends == "stopped")
+    assert [layer.training for layer in model.modules()] == modes == [True, True, False, True]
+
+
+def test_a_model_is_trained_in_training_mode_whatever_it_was_in(tmp_path):
+    whole, other = trainer(tmp_path / "whole"), trainer(tmp_path / "other")
+    whole.fit(1)
+    other.model.eval()
+    other.fit(1)
+    assert same_weights(whole, other)
+
+
 def test_an_empty_batch_is_passed_over(tmp_path):
     data = Batches()
     whole = data.epoch
@@ -782,7 +808,7 @@ def test_a_scaled_loss_trains_alike_leaves_steps_out_and_goes_on_where_it_was(tm
     parts = scaled("parts", again=True, loss_scale=LossScale(1.0, patience=4))
     parts.fit(3)
     assert same_weights(whole, parts)
-    assert parts.loss_scale.state() == whole.loss_scale.state()
+    assert parts.step.state() == whole.step.state()
 
 
 def test_keep_is_about_its_own_checkpoints_alone(tmp_path):

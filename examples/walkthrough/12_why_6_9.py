@@ -19,7 +19,9 @@ with app.setup:
 
     from minicnn import Tensor, gradcheck, manual_seed, nn, no_grad, ops, optim
     from minicnn.models import RECIPES, alexnet
-    from minicnn.training.trainer import PLATEAU, Diverged, Trainer
+    from minicnn.training.diagnosis import PLATEAU, Diverged
+    from minicnn.training.step import Step
+    from minicnn.training.trainer import Trainer
 
 
 @app.cell
@@ -351,26 +353,22 @@ def _():
             for _ in range(start, len(self)):
                 yield random.normal(size=(8, 4)).astype(np.float32), random.integers(10, size=8)
 
-    def trained(lr, steps):
+    def trained(lr):
         """What minicnn's trainer says of a small network at this rate, and how the run ended."""
         manual_seed(0)
         layers = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 10))
         nn.initialise(layers, lambda name, weight: 0.01, lambda name: 0.0)
         batches, heard, ended = Batches(), io.StringIO(), ""
         with TemporaryDirectory() as folder, redirect_stdout(io.StringIO()), redirect_stderr(heard):
-            trainer = Trainer(layers, optim.SGD(layers.named_parameters(), lr), optim.StepSchedule(lr, ()), batches,
-                              batches, Path(folder))  # fmt: skip
+            step = Step(layers, optim.SGD(layers.named_parameters(), lr))
             try:
-                for inputs, labels in list(batches.epoch(0))[:steps]:
-                    trainer.step(inputs, labels)
-                if not steps:
-                    trainer.fit(1)
+                Trainer(step, optim.StepSchedule(lr, ()), batches, batches, Path(folder)).fit(1)
             except Diverged as error:
                 ended = str(error)
         return " ".join(heard.getvalue().split()), ended
 
-    stuck, _ = trained(lr=1e-4, steps=0)
-    _, burst = trained(lr=1e30, steps=3)
+    stuck, _ = trained(lr=1e-4)
+    _, burst = trained(lr=1e30)
     assert f"ln(10) = {math.log(10):.3f}" in stuck and "first output that is not finite is that of" in burst
     say(f"""
         ## What the trainer tells you

@@ -12,9 +12,21 @@ from ..engine.tensor import Tensor, no_grad
 from ..nn import Module, forward_hook
 from .interrupt import note
 
-__all__ = ["PLATEAU", "Plateau", "first_not_finite"]
+__all__ = ["PLATEAU", "Diverged", "Plateau", "advice", "first_not_finite"]
 
 PLATEAU = 200  # steps after which a loss still at ln(classes) is worth a word
+
+
+class Diverged(ArithmeticError):
+    """The loss, or a weight, is no longer a number. args: what is not, then where that began and what to do."""
+
+    def __str__(self) -> str:
+        return "; ".join(self.args)
+
+
+def advice(lr: float) -> str:
+    """What to do where a training diverged."""
+    return f"the learning rate is {lr:g}: try a tenth of it"
 
 
 def first_not_finite(model: Module, inputs: Any) -> str:

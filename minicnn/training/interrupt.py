@@ -1,4 +1,4 @@
-"""What ends a run from outside: signals, and an output that nobody reads any more."""
+"""What ends a run: signals, an output that nobody reads any more, whatever goes wrong; and what is said of it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from tqdm import tqdm
 
-from ..console import printable
+from .. import console
 
-__all__ = ["Stop", "end_as_ctrl_c", "note", "say"]
+__all__ = ["Stop", "Stopped", "end_as_ctrl_c", "ended", "note", "say"]
 
 
 def end_as_ctrl_c() -> None:
@@ -24,6 +25,10 @@ def end_as_ctrl_c() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C, SIGTERM or SIGHUP came; the batch was finished and everything is saved."""
 
 
 class Stop:
@@ -62,7 +67,7 @@ class Stop:
 def say(text: str) -> None:
     """Print one line, whatever is in its names. Raises OSError, in the name of the standard output, where it fails."""
     try:
-        print(printable(text), flush=True)
+        print(console.printable(text), flush=True)
     except OSError as error:
         raise OSError(error.errno, error.strerror, "standard output") from error
     except ValueError as error:  # closed
@@ -72,5 +77,40 @@ def say(text: str) -> None:
 def note(text: str) -> None:
     """One line on the error output, if somebody reads that."""
     with suppress(OSError, ValueError, AttributeError):
-        tqdm.write(printable(text), file=sys.stderr)
+        tqdm.write(console.printable(text), file=sys.stderr)
         sys.stderr.flush()
+
+
+def ended(main: Callable[[], None], name: str) -> int:
+    """The exit status of a program that trains, after one line on whatever went wrong: 0 done; 1 something went wrong;
+    130 stopped; 141 nobody reads what it prints."""
+    console.prepare()
+    status, line = 0, ""
+    try:
+        main()
+        sys.stdout.flush()
+    except Stopped:
+        status, line = 130, "stopped; everything is saved: go on with --resume"
+    except KeyboardInterrupt as error:
+        begun = hasattr(error, "__notes__") or error.__context__  # the second one comes while the first is handled
+        status, line = 130, _said(error, "stopped" if begun else "stopped before the first step")
+    except MemoryError as error:
+        status, line = 1, f"{name}: " + _said(error, f"{error or 'out of memory'}: try a smaller --batch-size")
+    except OSError as error:
+        status = 141 if isinstance(error, BrokenPipeError) else 1
+        line = f"{name}: " + _said(error, f"{error.filename or 'the system'}: {error.strerror or error}")
+    except (ValueError, ArithmeticError, RuntimeError) as error:  # the last from CUDA, a worker, or for want of a GPU
+        status, line = 1, f"{name}: " + _said(error, str(error))
+    if line:
+        note(line)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            console.silence(stream)
+    return status
+
+
+def _said(error: BaseException, text: str) -> str:
+    """What went wrong, and what that means for what was learned."""
+    return "; ".join([text, *getattr(error, "__notes__", ())])

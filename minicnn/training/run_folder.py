@@ -12,7 +12,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Busy", "Claim", "is_fresh", "new_run"]
+from ..files import written_aside
+from ..models.saved import checkpoint_at
+from .log import to_json
+
+__all__ = ["Busy", "Claim", "checkpoint_in", "is_fresh", "new_run", "write_config"]
 
 LOG, CONFIG = "log.jsonl", "config.json"
 
@@ -124,3 +128,19 @@ def new_run(path: Path | None, claims: ExitStack) -> Path:
         raise taken
     (path / LOG).unlink(missing_ok=True)
     return path
+
+
+def checkpoint_in(path: Path, prefer_best: bool) -> Path:
+    """The last checkpoint in the folder of a run, or the best, if there is one yet; ``path`` itself where it is a file.
+
+    Raises ValueError where the run ended before its first save."""
+    if path.is_dir() and is_fresh(path):
+        raise ValueError(f"{path} holds no checkpoint: the run ended before its first save; start it anew by --output "
+                         f"{path}")
+    return checkpoint_at(path, best=prefer_best)
+
+
+def write_config(run: Path, facts: dict[str, Any]) -> None:
+    """Write ``config.json``, whole or not at all."""
+    with written_aside(run / CONFIG) as aside:
+        aside.write_text(to_json(facts, indent=2) + "\n", encoding="utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,10 +13,11 @@ from tqdm import tqdm
 
 from ..engine.device import Device
 from ..engine.tensor import no_grad
-from ..nn.module import Module
+from ..nn import Module, eval_mode
 from ..ops import cross_entropy
+from .bars import on_terminal
 
-__all__ = ["Loader", "Scores", "as_loader", "evaluate", "on_terminal"]
+__all__ = ["Loader", "Scores", "as_loader", "evaluate"]
 
 
 class Loader(Protocol):
@@ -61,14 +61,6 @@ def as_loader(data: Loader | Sequence[tuple[Any, Any]], who: str) -> Loader:
     return loader
 
 
-def on_terminal() -> bool:
-    """Whether somebody looks at the error output, where progress bars are drawn."""
-    try:
-        return sys.stderr.isatty()
-    except (AttributeError, ValueError):  # there is none, or it is closed
-        return False
-
-
 @dataclass
 class Scores:
     """Sums over the pictures seen.
@@ -108,12 +100,14 @@ class Scores:
 
 def evaluate(model: Module, loader: Loader | Sequence[tuple[Any, Any]],
              stop: Callable[[], bool] = lambda: False) -> Scores:
-    """The model's scores on all of the loader's pictures. Raises what ``as_loader`` and ``Scores.add`` raise."""
+    """The model's scores on all of the loader's pictures, with every layer in eval mode; its modes stay.
+
+    stop: is asked before every batch, and ends it early. Raises what ``as_loader`` and ``Scores.add`` raise.
+    """
     loader = as_loader(loader, "evaluate")
     scores = Scores()
-    model.eval()
     batches: Iterable[tuple[Any, np.ndarray]] = loader.epoch(0, 0, next(model.parameters()).device)
-    with warnings.catch_warnings():
+    with eval_mode(model), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's: what overflows is found in the loss
         for inputs, labels in tqdm(batches, "validation", len(loader), leave=False, disable=not on_terminal()):
             if stop():

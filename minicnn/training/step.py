@@ -1,96 +1,193 @@
-"""A training step that a GPU is told once and then does again for every batch: see ``kernels/cuda_graph.py``."""
+"""A step of training: forward, loss, backward, update; eager, or captured as a CUDA graph and replayed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from minicnn.kernels.cuda_graph import capture as recorded
+from minicnn.kernels.cuda_graph import capture
 
-from ..engine.tensor import Tensor
+from ..engine.device import Device
+from ..engine.memory import array_of
+from ..engine.tensor import Tensor, no_grad
 from ..nn.module import Module
 from ..ops import cross_entropy
-from ..optim import SGD
+from ..optim import SGD, LossScale
+from .diagnosis import Diverged, advice, first_not_finite
 
-__all__ = ["Replay", "gradients"]
-
-
-def gradients(model: Module, optimiser: SGD, inputs: Any, labels: Any, loss_scale: float) -> tuple[Tensor, Tensor]:
-    """(loss, outputs of the model) for a batch; the parameters now have the gradients of loss × ``loss_scale``."""
-    outputs = model(inputs)
-    loss = cross_entropy(outputs, labels)
-    optimiser.zero_grad()
-    (loss * loss_scale).backward()
-    return loss, outputs
+__all__ = ["CapturedStep", "Step"]
 
 
-class Replay:
-    """``gradients`` and ``optimiser.step`` of a model on one GPU, each as a CUDA graph.
+class Step:
+    """A step of training a classifier: forward, loss, backward, update.
 
-    What comes for the first time, in its shape and its settings, is told as ever, for the second time recorded, and
-    from then on done again. A batch of another shape than the first is always told as ever. The two are apart, so that
-    the loss can be looked at before any weight has changed.
+        step = Step(model, optimiser)
+        loss, logits = step(inputs, labels)
 
-    Raises ValueError where the model does not live on one GPU, and what ``recorded`` raises.
+    loss: a function of (logits, labels) that gives one number. loss_scale: for a model that computes in half precision.
     """
 
-    def __init__(self, model: Module, optimiser: SGD):
+    def __init__(self, model: Module, optimiser: SGD, loss: Callable[..., Tensor] = cross_entropy,
+                 loss_scale: LossScale | None = None):
+        self.model, self.optimiser, self.loss = model, optimiser, loss
+        self.loss_scale = loss_scale or LossScale(1.0, patience=None)
+        self.updating = False  # True where the last update failed: some weights may have moved, others not
+
+    @np.errstate(over="ignore", invalid="ignore")  # what overflows is found in the loss, and explained
+    def __call__(self, inputs: Any, labels: Any) -> tuple[float, np.ndarray]:
+        """Take the step for a batch. Returns (loss, logits) of before the update.
+
+        inputs: (N, ...).  labels: (N,), whole numbers from 0 to classes − 1.  logits: (N, classes).
+
+        Raises ValueError and TypeError for labels that are not that, Diverged where the loss is not finite, and what
+        ``LossScale.step`` raises. Where the step fails before its update, it has not been: nothing has changed.
+        """
+        with self._undone_where_it_fails():
+            loss, logits = self.gradients(inputs, labels)
+            value = loss.item()  # only now, since a GPU that is asked has to finish first
+            if not math.isfinite(value):
+                raise Diverged(f"the loss is {value}", "the first output that is not finite is that of "
+                               f"{first_not_finite(self.model, inputs)}", advice(self.optimiser.lr))
+            outputs = logits.numpy()
+        self.updating = True
+        self.update()
+        self.updating = False
+        return value, outputs
+
+    def gradients(self, inputs: Any, labels: Any) -> tuple[Tensor, Tensor]:
+        """Forward, loss, backward: (loss, logits); the parameters now have the gradients of loss × factor."""
+        logits = self.model(inputs)
+        loss = self.loss(logits, checked(labels, logits.shape))
+        self.optimiser.zero_grad()
+        (loss * self.loss_scale.factor).backward()
+        return loss, logits
+
+    def update(self) -> None:
+        """Move the weights by these gradients, unless one of them overflowed."""
+        self.loss_scale.step(self.optimiser)
+
+    @contextmanager
+    def _undone_where_it_fails(self) -> Iterator[None]:
+        """Puts back what a forward pass changes besides gradients: the counters of dropout."""
+        state = [(t, t.detach()) for _, t in self.model._named(Tensor) if not t.requires_grad]
+        try:
+            yield
+        except BaseException:
+            with no_grad():
+                for tensor, before in state:
+                    tensor[...] = before
+            raise
+
+    # -- what a run keeps and logs of it -------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Plain facts for a checkpoint, besides the model's and the optimiser's own state."""
+        return {"loss_scale": self.loss_scale.state()}
+
+    def load_state(self, facts: dict[str, Any]) -> None:
+        """Go on from what ``state`` gave, among other facts. Older checkpoints know nothing of it."""
+        vars(self.loss_scale).update(facts.get("loss_scale", {}))
+
+    def report(self) -> dict[str, float]:
+        """What belongs into the log beside the loss."""
+        return {"loss_scale": self.loss_scale.factor} if self.loss_scale.patience else {}
+
+
+def checked(labels: Any, logits: tuple[int, ...]) -> Any:
+    """The labels, looked at in main memory before they go to a GPU, as ones for logits (N, classes). Raises what
+    ``cross_entropy`` raises. Those of a tensor are left to the loss: while work is captured a GPU cannot be asked."""
+    if isinstance(labels, Tensor):
+        return labels
+    labels = array_of(labels, name="cross_entropy")
+    if len(logits) != 2 or labels.shape != logits[:1] or labels.dtype.kind not in "iu" or not len(labels):
+        raise ValueError(f"cross_entropy: x {logits} and labels {labels.shape}, {labels.dtype}, do not fit: give x "
+                         "(N, classes) and N ≥ 1 labels, whole numbers")
+    if labels.min() < 0 or labels.max() >= logits[1]:
+        raise ValueError(f"cross_entropy: labels go from {labels.min()} to {labels.max()}, but x {logits} has classes "
+                         f"0 to {logits[1] - 1}")
+    return labels
+
+
+class CapturedStep(Step):
+    """The same step on one GPU, as two CUDA graphs, ``gradients`` and ``update``: between them the loss is looked at.
+
+    Each is eager the first time, captured the second, and replayed after that; again so when a setting changes, such as
+    the learning rate. A batch of another shape than the first is always eager. See ``kernels/cuda_graph.py``.
+
+    Raises ValueError where the model does not live on one GPU, and what ``capture`` raises.
+    """
+
+    def __init__(self, model: Module, optimiser: SGD, loss: Callable[..., Tensor] = cross_entropy,
+                 loss_scale: LossScale | None = None):
+        super().__init__(model, optimiser, loss, loss_scale)
         self.device, *others = {p.device for p in model.parameters()}
         if others or self.device.kind != "cuda":
             places = " and ".join(sorted(map(repr, [self.device, *others])))
-            raise ValueError(f"Replay: a graph is of one GPU, the model lives on {places}: bring it to one, or tell it "
-                             "every step")
+            raise ValueError(f"CapturedStep: a CUDA graph is of one GPU, the model lives on {places}: move it to one, "
+                             "or take a Step")
         with self.device:
-            recorded(lambda: None)  # what is missing for it is better said before the first step
-        self.model, self.optimiser = model, optimiser
-        self.gradient_norm = optimiser.gradient_norm
-        self.batch: tuple[Tensor, Tensor] | None = None  # inputs and labels: where every batch of their shape is put
-        self.classes = math.inf  # until the first outputs show how many there are
-        self.found: list[tuple[Tensor, Tensor | None]] = []  # parameters, and their gradients of the last such batch
-        self.known: dict[str, tuple[Any, ...]] = {}  # settings of what was told last
-        self.recorded: dict[str, tuple[Any, Callable[[], None]]] = {}  # its result, and what does it again
+            capture(lambda: None)  # what is missing for it is better said before the first step
+        self.batch: tuple[Tensor, Tensor] | None = None  # inputs and labels: where every batch of that shape is put
+        self.logits: tuple[int, ...] = ()  # the shape of what comes of them
+        self.written: list[tuple[Tensor, Tensor | None]] = []  # parameters, and the gradients that came with them last
+        self.captured_gradients, self.captured_update = _Captured(self.device), _Captured(self.device)
 
-    lr = property(lambda self: self.optimiser.lr)
-
-    def gradients(self, inputs: Any, labels: np.ndarray, loss_scale: float) -> tuple[Tensor, Tensor]:
-        """As the function of that name. What is returned is written anew by the next call."""
+    def gradients(self, inputs: Any, labels: Any) -> tuple[Tensor, Tensor]:
+        """As of a ``Step``. What is returned is written anew by the next call."""
+        eager, settings = super().gradients, (self.loss_scale.factor,)
         if self.batch is None:
+            loss, logits = self.captured_gradients(settings, lambda: eager(inputs, labels))
             self.batch = Tensor(inputs, device=self.device), Tensor(labels, device=self.device)
+            self.logits = logits.shape
+            return loss, logits
         x, y = self.batch
-        if np.shape(inputs) != x.shape or not ((labels >= 0) & (labels < self.classes)).all():  # a graph cannot ask
-            return gradients(self.model, self.optimiser, inputs, labels, loss_scale)
-        x[...], y[...] = inputs, labels
+        if np.shape(inputs) != x.shape:
+            return eager(inputs, labels)
+        labels = labels.numpy() if isinstance(labels, Tensor) else labels
+        x[...], y[...] = inputs, checked(labels, self.logits)
 
         def work() -> tuple[tuple[Tensor, Tensor], list[tuple[Tensor, Tensor | None]]]:
-            result = gradients(self.model, self.optimiser, x, y, loss_scale)
-            return result, [(parameter, parameter.grad) for parameter in self.model.parameters()]
+            return eager(x, y), [(parameter, parameter.grad) for parameter in self.model.parameters()]
 
-        result, self.found = self._do("gradients", (loss_scale,), work)
-        for parameter, gradient in self.found:
+        result, self.written = self.captured_gradients(settings, work)
+        for parameter, gradient in self.written:
             parameter.grad = gradient
-        self.classes = result[1].shape[1]
         return result
 
-    def step(self, loss_scale: float = 1.0) -> None:
-        """As ``optimiser.step``."""
+    def update(self) -> None:
+        """As of a ``Step``."""
+        self.loss_scale.step(self.optimiser, self._update)
+
+    def _update(self, loss_scale: float) -> None:
         o = self.optimiser
-        if any(parameter.grad is not gradient for parameter, gradient in self.found):  # those of a smaller batch
+        if any(parameter.grad is not gradient for parameter, gradient in self.written):  # those of a smaller batch
             return o.step(loss_scale)
         settings = (o.lr, o.momentum, o.weight_decay, o.bias_lr, o.decay_biases, loss_scale)
-        return self._do("step", (*settings, self.recorded.get("gradients")), lambda: o.step(loss_scale))
+        self.captured_update((*settings, self.captured_gradients.replay), lambda: o.step(loss_scale))
 
-    def _do(self, name: str, settings: tuple[Any, ...], work: Callable[[], Any]) -> Any:
-        """What work() returns: told where the settings are new, else recorded, and done again."""
-        if self.known.get(name) != settings:
-            self.known[name] = settings
-            self.recorded.pop(name, None)
-            return work()
+
+class _Captured:
+    """Work on a GPU: eager where its settings are new, captured where they come again, and replayed from then on."""
+
+    def __init__(self, device: Device):
+        self.device = device
+        self.settings: tuple[Any, ...] | None = None  # of the last time
+        self.result: Any = None  # of the work that was captured: each replay writes it anew
+        self.replay: Callable[[], None] | None = None
+
+    def __call__(self, settings: tuple[Any, ...], work: Callable[[], Any]) -> Any:
+        """What work() returns."""
+        if settings != self.settings:
+            self.settings, self.replay = None, None
+            result = work()
+            self.settings = settings
+            return result
         with self.device:
-            if name not in self.recorded:
-                self.recorded[name] = recorded(work)
-            result, again = self.recorded[name]
-            again()
-        return result
+            if self.replay is None:
+                self.result, self.replay = capture(work)
+            self.replay()
+        return self.result

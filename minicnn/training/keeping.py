@@ -1,0 +1,139 @@
+"""What is kept of a run: the last checkpoint, the best, those of past epochs; and how a run goes on from one."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import checkpoint
+from ..optim import PlateauSchedule, StepSchedule
+from .diagnosis import Diverged, advice
+from .interrupt import say
+from .run_folder import Busy, Claim
+from .scores import Scores
+from .step import Step
+
+__all__ = ["Checkpoints", "Progress"]
+
+PAST = re.compile(r"epoch-(\d{4,})\.safetensors")  # ``keep`` is about these; others are the user's
+
+
+@dataclass
+class Progress:
+    """Where a run is: all that a resumed one must know besides weights, velocities and rate."""
+
+    epoch: int = 0  # of those begun, the last
+    batch: int = 0  # of this epoch, so many are done
+    place: int = 0  # of this epoch, so many pictures are behind it, bad ones too; batches, for a loader without a size
+    step: int = 0
+    best: float = -1.0  # the highest top-1 on the validation set
+    best_epoch: int = 0  # and after how many epochs
+    scores: Scores = field(default_factory=Scores)  # of this epoch
+
+
+class Checkpoints:
+    """The checkpoints of a run in its folder. extras: arrays and facts that are saved with each. keep: so many of past
+    epochs stay, besides the last and the best."""
+
+    def __init__(self, folder: Path, step: Step, schedule: StepSchedule | PlateauSchedule,
+                 extras: tuple[dict[str, np.ndarray], dict[str, Any]], keep: int):
+        self.folder, self.step, self.schedule, self.extras, self.keep = folder, step, schedule, extras, keep
+        self.saved, self.saved_at = 0, time.monotonic()  # the step that the last one is of, and when it was written
+        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(Busy, OSError), Claim(folder):  # clears away what a save left that kill -9 ended
+            pass
+
+    # -- saving --------------------------------------------------------------------------------------------------------
+
+    def save(self, progress: Progress, also: Sequence[Path] = ()) -> None:
+        """Write ``last.safetensors``, and under the names ``also`` the same before.
+
+        Raises CheckpointError, and Diverged where a weight is not finite; then those before are still there.
+        """
+        state = self.finite_state(progress)
+        arrays, facts = self.extras
+        facts = facts | {"progress": asdict(progress), "schedule": self.schedule.state(), **self.step.state()}
+        checkpoint.save(self.folder / "last.safetensors", arrays | state, facts, also)
+        self.saved, self.saved_at = progress.step, time.monotonic()
+
+    def finite_state(self, progress: Progress) -> dict[str, np.ndarray]:
+        """All that is learned, by name. Raises Diverged where a number is not finite."""
+        state = {f"model.{name}": a for name, a in self.step.model.state_dict().items()}
+        state |= {f"velocity.{name}": a for name, a in self.step.optimiser.state_dict().items()}
+        for name, array in state.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise Diverged(f"{name} is no longer finite after step {progress.step}, in epoch {progress.epoch + 1}: "
+                               f"{advice(self.step.optimiser.lr)}")
+        return state
+
+    def save_epoch(self, progress: Progress, is_best: bool) -> None:
+        """Save as the epoch that has just ended too, and as the best if it is."""
+        best = [self.folder / "best.safetensors"] if is_best else []
+        self.save(progress, [self.folder / f"epoch-{progress.epoch:04d}.safetensors", *best])
+
+    def drop_past(self, epoch: int) -> None:
+        """Drop those of past epochs beyond those to keep; not of epochs after ``epoch``, which were gone back from."""
+        past = {int(found[1]): path for path in self.folder.iterdir() if (found := PAST.fullmatch(path.name))}
+        for number in sorted(n for n in past if n <= epoch)[: -self.keep or None]:
+            past[number].unlink(missing_ok=True)
+
+    # -- what is lost, and what is not ---------------------------------------------------------------------------------
+
+    def rescue(self, progress: Progress) -> str:
+        """Save what was learned since the last checkpoint, if that is possible, and say whether it was."""
+        if self.step.updating:
+            return f"{self.lost()}: step {progress.step + 1} was not finished"
+        if progress.step == self.saved:
+            return "nothing was learned since the last checkpoint" if progress.step else "nothing was learned yet"
+        try:
+            self.save(progress)
+        except Exception as error:
+            return f"{self.lost()}: {error}"
+        return f"what was learned until step {progress.step} is saved: go on with --resume"
+
+    def lost(self) -> str:
+        """What to say where the latest steps are gone."""
+        return f"what was learned since step {self.saved} is lost" if self.saved else "what was learned is lost"
+
+    # -- going on ------------------------------------------------------------------------------------------------------
+
+    def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any], batch_size: int | None) -> Progress:
+        """Go on from what ``save`` wrote. batch_size: of the loader, if it has one.
+
+        Raises ValueError when it is of another model, or of another version.
+        """
+        self.step.model.load_state_dict(checkpoint.part(arrays, "model."))
+        self.step.optimiser.load_state_dict(checkpoint.part(arrays, "velocity."))
+        try:
+            vars(self.schedule).update(facts["schedule"])
+            self.step.optimiser.lr = facts["schedule"]["lr"]
+            self.step.load_state(facts)
+            saved = facts["progress"] | {"scores": Scores(**facts["progress"]["scores"])}
+            if "place" not in saved:  # an older one counted batches, of the size that it had
+                size = facts.get("config", {}).get("batch_size", batch_size)
+                saved["place"] = saved["batch"] * (1 if batch_size is None else size)
+            progress = Progress(**saved)
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            raise checkpoint.CheckpointError("Trainer: the facts of the checkpoint are not those that this version "
+                                             f"saves: {error!r}") from error
+        best, epoch = self._best()
+        if best < 0 <= progress.best:
+            say(f"the best until here, {progress.best:.1%} after epoch {progress.best_epoch}, is not in {self.folder}: "
+                "what comes is compared with itself alone")
+        self.saved = progress.step
+        return replace(progress, best=best, best_epoch=epoch)
+
+    def _best(self) -> tuple[float, int]:
+        """Of the best checkpoint in the folder, its top-1 and its epoch: what is called the best must be there."""
+        try:
+            kept = checkpoint.load(self.folder / "best.safetensors")[1]["progress"]
+            return float(kept["best"]), int(kept["epoch"])
+        except (checkpoint.CheckpointError, TypeError, ValueError, LookupError):
+            return -1.0, 0

@@ -1,0 +1,79 @@
+"""A run and its pictures: the first ones, those that changed or could not be read, and what a model takes some for."""
+
+from __future__ import annotations
+
+import unicodedata
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from ..data import BadPicture, DataError, Loader, central_crops, read_picture
+from ..data.listing import changes
+from ..engine.tensor import no_grad
+from ..nn.module import Module
+from .interrupt import note, say
+
+__all__ = ["check_classes", "first_pictures", "predictions", "say_changes", "say_unreadable"]
+
+
+def first_pictures(loader: Loader, enough: int) -> np.ndarray:
+    """The first batches, as one, until there are ``enough`` pictures in them, or all there are."""
+    batches, count = [], 0
+    for images, labels in loader.epoch(0):
+        batches.append(images)
+        count += len(labels)
+        if count >= enough:
+            break
+    return np.concatenate(batches)
+
+
+def check_classes(known: list[str], classes: list[str]) -> None:
+    """Raises DataError where the classes of a checkpoint, ``known``, are not those of the folder."""
+    known = [unicodedata.normalize("NFC", name) for name in known]
+    if known != classes:
+        lone = (", ".join(sorted(set(a) - set(b))[:5]) or "none" for a, b in ((known, classes), (classes, known)))
+        raise DataError("the checkpoint knows {} classes, the folder has {}: only in the checkpoint: {}; only in the "
+                        "folder: {}: give the data it was trained on".format(len(known), len(classes), *lone))
+
+
+def say_changes(then: dict[str, np.ndarray], now: dict[str, np.ndarray], same_root: bool) -> bool:
+    """A line for the training and the validation pictures if they changed. Returns whether an epoch has another order.
+
+    then, now: listings (see data/listing.py) as pictures.training and pictures.validation. same_root: of one folder.
+    """
+    other = False
+    for part in ("training", "validation"):
+        before, after = then.get(f"pictures.{part}"), now[f"pictures.{part}"]
+        if before is None:  # an older checkpoint
+            continue
+        if found := changes(before, after, same_root):
+            say(f"the {part} pictures changed since the checkpoint: {found}")
+        other |= part == "training" and not np.array_equal(before[:, 0], after[:, 0])
+    return other
+
+
+def say_unreadable(*loaders: Any) -> None:
+    """Name the pictures that could not be read."""
+    bad = {path: reason for loader in loaders for path, reason in loader.bad.items()}
+    for path, reason in sorted(bad.items()):
+        note(f"skipped {path}: {reason}")
+    if bad:
+        note(f"{len(bad)} pictures could not be read and were left out")
+
+
+def predictions(model: Module, loader: Loader, count: int = 8) -> tuple[list[np.ndarray], list[int], np.ndarray]:
+    """(pictures, labels, probabilities (N, classes)) for ``count`` pictures from all over the loader's folder, as they
+    are looked at in validation; for fewer where some cannot be read. The model is in eval mode after it."""
+    good = [(path, label) for path, label in loader.folder.samples if str(path) not in loader.bad]
+    pictures, labels = [], []
+    for path, label in (good[i] for i in np.linspace(0, len(good) - 1, count).astype(int)):
+        with suppress(BadPicture):  # it could be read a moment ago
+            pictures.append(read_picture(path))
+            labels.append(label)
+    if not pictures:
+        return [], [], np.empty((0, len(loader.folder.classes)))
+    views = central_crops(pictures, loader.statistics, loader.scale)
+    model.eval()
+    with no_grad():
+        return pictures, labels, model(views).softmax().numpy()
