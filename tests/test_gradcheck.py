@@ -1,11 +1,17 @@
 """The check: each mistake is found and called by its name, what is right passes, and nothing is left changed."""
 
+import ast
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from helpers import distinct, normal
 
 from minicnn import GradientError, Tensor, cpu, gradcheck, models, nn, no_grad, ops
 from minicnn.engine.op import op
+
+FOLDER = Path(models.__file__).parent.parent / "gradcheck"
 
 
 def failure(function, *inputs, **options):
@@ -567,3 +573,22 @@ def test_parameters_beside_a_backward_by_hand_and_impossible_pictures_are_refuse
     for picture in (tmp_path / "nowhere" / "a.png", tmp_path / "a.xyz"):
         with pytest.raises(ValueError, match="cannot draw"):
             gradcheck(ops.exp, normal(3), picture=picture)
+
+
+# -- the pipe: measure, judge, say -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file, looks_at", [
+    ("evidence", {"thresholds"}), ("subject", {"evidence"}), ("measure", {"evidence", "subject", "thresholds"}),
+    ("judge", {"evidence", "thresholds"}), ("verdict", {"evidence", "thresholds"}),
+    ("say", {"evidence", "subject", "thresholds", "verdict"}),
+])  # fmt: skip
+def test_what_measures_knows_no_judge_and_what_judges_measures_nothing(file, looks_at):
+    assert set(re.findall(r"^from \.(\w+) import", (FOLDER / f"{file}.py").read_text("utf-8"), re.M)) == looks_at
+
+
+@pytest.mark.parametrize("file", ["check", "evidence", "judge", "measure", "say", "subject", "verdict"])
+def test_every_threshold_stands_in_the_table(file):
+    """Other files hold whole numbers, as of axes, and these."""
+    tree = ast.walk(ast.parse((FOLDER / f"{file}.py").read_text("utf-8")))
+    assert {n.value for n in tree if isinstance(n, ast.Constant) and isinstance(n.value, float)} <= {0.0, 0.5, 1.0}

@@ -12,7 +12,8 @@ from itertools import combinations, pairwise, permutations
 
 import numpy as np
 
-from .evidence import CLOSE, Evidence, terms
+from .evidence import Evidence, Floats, terms
+from .thresholds import AXES, BORDER, BORDER_DEPTH, BORDER_SIZE, CLOSE, KNOWN, NO_FACTOR, OVERLAP, SENDS, SIZES, TELLS
 
 __all__ = ["Verdict", "read"]
 
@@ -53,14 +54,14 @@ def factor(e: Evidence) -> Iterator[Verdict]:
         yield Verdict("constant factor", f"every element is {c:.6g} times what it should be{origin(c, e)}{half}")
 
 
-def proportion(e: Evidence, part: np.ndarray, whole: np.ndarray) -> float:
+def proportion(e: Evidence, part: Floats, whole: Floats) -> float:
     """c, where part = c · whole all over; else 0."""
-    known = np.abs(whole) > 1e-6 * e.scale
+    known = np.abs(whole) > KNOWN * e.scale
     if known.sum() < min(2, len(whole)):
         return 0.0
     c = float(part[known] @ whole[known] / (whole[known] @ whole[known]))
     same = np.abs(part - c * whole) <= CLOSE * min(1, abs(c)) * e.scale
-    return c if abs(c) > 1e-8 and same.all() else 0.0
+    return c if abs(c) > NO_FACTOR and same.all() else 0.0
 
 
 def origin(c: float, e: Evidence) -> str:
@@ -77,7 +78,7 @@ def origin(c: float, e: Evidence) -> str:
                       f"all that a kernel of input {i} sees": shape[1] * shape[2] * shape[3]}  # fmt: skip
     sizes |= {f"axis {a} of the output": n for a, n in enumerate(e.y.shape)} | {"all outputs": e.y.size}
     sizes |= {f"axes {a} and {b} of the output": n * m for (a, n), (b, m) in combinations(enumerate(e.y.shape), 2)}
-    names = [name for name, n in sizes.items() if n != 1 and abs(n - size) < CLOSE * size][:3]
+    names = [name for name, n in sizes.items() if n != 1 and abs(n - size) < CLOSE * size][:SIZES]
     mean = "perhaps a mean where the sum belongs" if abs(c) < 1 else "perhaps a sum where the mean belongs"
     why = f"; {round(size)} is {' or '.join(names)}: {mean}" if names else ""
     return f". That is {'−' if c < 0 else ''}{'1 / ' if abs(c) < 1 else ''}{round(size)}{why}"
@@ -87,7 +88,7 @@ def transposed(e: Evidence) -> Iterator[Verdict]:
     if not e.complete or e.x.ndim < 2:
         return
     right = e.numeric.reshape(e.x.shape)
-    for axes in permutations(range(e.x.ndim)) if e.x.ndim < 6 else ():
+    for axes in permutations(range(e.x.ndim)) if e.x.ndim <= AXES else ():
         if right.transpose(axes).shape == e.x.shape and e.gives(right.transpose(axes).ravel()):
             yield Verdict("transposed", f"it is the right gradient with its axes in the order {axes}: a transposition "
                                         "is missing, or one too many")
@@ -134,8 +135,8 @@ def accumulation(e: Evidence) -> Iterator[Verdict]:
         if sent is None or e.gives(np.zeros_like(e.numeric), w):
             continue
         one = np.abs(sent - e.analytic) <= CLOSE * e.scale
-        several = (np.abs(sent) > 1e-9 * e.scale).sum(0) > 1
-        if several[w].all() and one.any(0)[w].all():
+        several = (np.abs(sent) > SENDS * e.scale).sum(0) > 1
+        if several[w].all() and one[:, w].any(0).all():
             yield Verdict("= for +=", f"several {what} of the output send a gradient to each of the wrong elements, "
                                       "and it got that of one of them alone: += belongs where = stands")
             return
@@ -152,7 +153,7 @@ def term(e: Evidence) -> Iterator[Verdict]:
             yield Verdict("term missing", f"{weight}the term {name} is missing in the sum; all the rest is right")
             return
         rest = e.numeric - t
-        if all((np.abs(part) > 10 * CLOSE * e.scale).any() for part in (rest, t)):
+        if all((np.abs(part) > TELLS * e.scale).any() for part in (rest, t)):
             c = proportion(e, e.analytic - t, rest)
             if c:
                 yield Verdict("term missing", f"the term {name} of the sum is right, and all the rest has {c:.4g} "
@@ -205,7 +206,8 @@ def border(e: Evidence) -> Iterator[Verdict]:
     deepest = depth[e.wrong].max()
     passes = (e.analytic != 0) | (e.numeric != 0)  # a gradient, right or wrong
     inside, within = passes & (depth > deepest), passes & (depth <= deepest)
-    if inside.any() and e.wrong[within].mean() > 0.2 and deepest < size.max() / 3 and size.min() > 4:
+    narrow = deepest < size.max() / BORDER_DEPTH and size.min() > BORDER_SIZE
+    if inside.any() and e.wrong[within].mean() > BORDER and narrow:
         yield Verdict("padded border", f"right inside, wrong only in the {'outermost' if not deepest else deepest + 1} "
                                        "rows or columns of the last two axes: look at how padding is counted")
 
@@ -214,13 +216,14 @@ def overlap(e: Evidence) -> Iterator[Verdict]:
     sent = e.by_place()
     if sent is None or e.x.ndim < 2:
         return
-    windows = (np.abs(sent) > 1e-9 * e.scale).sum(0)
+    windows = (np.abs(sent) > SENDS * e.scale).sum(0)
     alone = (windows == 1) & ~e.wrong
-    if alone.any() and (windows[e.wrong] > 1).all() and e.wrong[windows > 1].mean() > 0.5:
+    if alone.any() and (windows[e.wrong] > 1).all() and e.wrong[windows > 1].mean() > OVERLAP:
         yield Verdict("overlapping windows", "right where one place of the output depends on an element, wrong where "
                                              "several do: what windows that overlap send must be added up")
 
 
+# Each reads the evidence and yields what it sees; the most telling first. Whatever else can read evidence stands here.
 READERS: list[Callable[[Evidence], Iterator[Verdict]]] = [
     factor, transposed, broadcast, accumulation, group, border, overlap, zero, misplaced, term,
 ]  # fmt: skip
