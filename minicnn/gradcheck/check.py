@@ -1,7 +1,7 @@
 """The pipe: measure, judge, say. First the function, then each input along a line, and where that fails by element.
 
-measure.py measures, judge.py and verdict.py judge, say.py says; none of them calls the next: what goes from one to the
-other goes through here, and all that is found wrong is raised here.
+measure.py measures; judge.py judges, with verdict.py; say.py says. None of the three calls another: what goes from one
+to the next goes through here, and what is found wrong is raised here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from .measure import Differences
 from .say import Report
 from .subject import Gradients, Input, Subject, WrongShape
 from .thresholds import AWAY, CALLS, CURVE, LADDER, PATIENCE, TOGETHER
-from .verdict import read
 
 __all__ = ["Check"]
 
@@ -84,22 +83,23 @@ class Check:
     # -- one input ---------------------------------------------------------------------------------------------------
 
     def along_a_line(self, d: Differences, i: int, x: Input, gradient: np.ndarray | None) -> None:
+        """Check an input along one random line; by element only where that fails, or all is to be drawn."""
         g = np.zeros(x.start.shape) if gradient is None else gradient.astype(np.float64)
         if not d.floor:
             d.floor_beside(x)
         if judge.single_gradient(g):
             raise say.single_gradient(self.title, x)
         line = self.random.standard_normal(x.start.shape) * x.size
-        errors = []
-        for _, error in d.along(x, g, line, [self.step * rung for rung in LADDER]):
-            errors.append(error)
+        error = np.inf
+        for _, at_step in d.along(x, g, line, [self.step * rung for rung in LADDER]):
+            error = min(error, at_step)
             if error <= self.tolerance:
                 break
-        right = min(errors) <= self.tolerance
+        right = error <= self.tolerance
         if right and gradient is None:
             raise say.no_gradient(self.title, x)
         if right and not self.thorough:
-            self.report.error = max(self.report.error, min(errors))
+            self.report.error = max(self.report.error, error)
             return
         if not right:
             self.call_again(d.y, CALLS)
@@ -111,7 +111,7 @@ class Check:
 
     def by_element(self, d: Differences, i: int, x: Input, g: Floats, right: bool,
                    curve: list[tuple[float, float]]) -> None:  # fmt: skip
-        """right: along the line."""
+        """Check the elements of an input one by one, or some of them. right, curve: what was found along the line."""
         size = x.start.size
         count = min(size, self.elements)
         flat = np.arange(size) if count == size else np.sort(self.random.choice(size, count, replace=False))
@@ -124,7 +124,7 @@ class Check:
         self.maps.append((x.name, e.spread(e.error), curve))
         if e.wrong.any():
             e.uses = [use.ravel()[flat] for use in self.subject.uses(d.u, i)]
-            raise say.wrong(self.title, x, e, [] if judge.at_kinks_alone(e) else read(e))
+            raise say.wrong(self.title, x, e, judge.mistakes(e))
         if not right and self.lost_in_rounding(d, x, e):
             raise say.lost_in_rounding(self.title, x)
         if len(e.kinks) == count:

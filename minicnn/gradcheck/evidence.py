@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .thresholds import CLOSE, KEPT
 
-__all__ = ["Evidence", "Floats", "Kink", "Tie", "terms"]
+__all__ = ["Evidence", "Floats", "Kink", "Tie"]
 
 Floats = NDArray[np.float64]
 
@@ -106,36 +106,3 @@ class Evidence:
         N, K, P, Q = self.y.shape
         places: Floats = self.sent.reshape(N, K, P * Q, -1).sum(1)
         return places.reshape(N * P * Q, -1)
-
-
-def terms(e: Evidence) -> Iterator[tuple[str, Floats]]:
-    """What often is one term of a gradient: (name, (k,))."""
-    uses = e.uses if len(e.uses) > 1 else []
-    yield from ((f"what comes from use {i} of the input", use) for i, use in enumerate(uses))
-    if e.x.shape != e.y.shape:
-        return
-    x, y, u = (array.ravel()[e.flat] for array in (e.x, e.y, e.u))
-    with np.errstate(all="ignore"):
-        simple = {"gy": u, "gy · y": u * y, "gy · x": u * x, "gy · y / x": u * y / x, "gy · y²": u * y * y,
-                  "gy · x²": u * x * x, "gy · x · y": u * x * y, "gy / x": u / x}  # fmt: skip
-    yield from ((name, t) for name, t in simple.items() if np.isfinite(t).all())
-    if e.sent is None:
-        return
-    yield "what goes through the output at the same place", e.sent[e.flat, np.arange(len(e.flat))]
-    for axis, n in enumerate(e.x.shape):
-        for far in range(1, n):
-            before, after = (passed(e, e.sent, axis, away) for away in (-far, far))
-            for text, t in ((f"{far} before", before), (f"{far} after", after), (f"{far} away", before + after)):
-                if t.any():
-                    yield f"what goes through the outputs {text} along axis {axis}", t
-
-
-def passed(e: Evidence, sent: Floats, axis: int, away: int) -> Floats:
-    """What each element gets from the output ``away`` from it along an axis, x and y having one shape."""
-    there = e.places[:, axis] + away
-    inside = (there >= 0) & (there < e.x.shape[axis])
-    places = e.places[inside]
-    places[:, axis] = there[inside]
-    got = np.zeros(len(e.flat))
-    got[inside] = sent[np.ravel_multi_index(tuple(places.T), e.x.shape), np.flatnonzero(inside)]
-    return got

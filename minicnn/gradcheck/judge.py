@@ -1,22 +1,25 @@
 """Judging: what of the measured is right, what is wrong, what lies at a kink, and what cannot be told.
 
-It measures nothing and says nothing; by which numbers it judges stands in thresholds.py.
+It measures nothing and raises nothing. The numbers by which it judges stand in thresholds.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
 
+from . import verdict
 from .evidence import Evidence, Floats, Kink, Tie
 from .thresholds import FAR, FITS, GROWS, GROWTH, LADDER, LARGE, SAME, SMALL, SOON, STEPS
+from .verdict import Verdict
 
 # -- the function and its backward -------------------------------------------------------------------------------------
 
 
 def same(once: np.ndarray, again: np.ndarray) -> bool:
+    """Whether two calls gave the same, but for the order of sums."""
     return not (np.abs(again - once) > SAME * np.abs(once).max(initial=0)).any()
 
 
@@ -99,6 +102,28 @@ def together(e: Evidence, tied: list[int], weights: Floats, kink: Kink | None) -
         e.tie = e.tie or Tie(tied[0], kink, said)
 
 
-def at_kinks_alone(e: Evidence) -> bool:
-    """Whether a tie explains what is wrong, so that no other mistake need be looked for."""
-    return e.tie is not None and not e.wrong.all() and len(e.flat) > 1
+# -- what mistake it looks like ----------------------------------------------------------------------------------------
+
+# Each yields what it sees in the evidence; the most telling first. What else can read it takes its place here.
+READERS: list[Callable[[Evidence], Iterator[Verdict]]] = [
+    verdict.factor, verdict.transposed, verdict.broadcast, verdict.accumulation, verdict.group, verdict.border,
+    verdict.overlap, verdict.zero, verdict.misplaced, verdict.term,
+]  # fmt: skip
+
+
+def mistakes(e: Evidence) -> list[Verdict]:
+    """All verdicts that fit, none twice. None is looked for where a tie explains what is wrong."""
+    if e.tie and not e.wrong.all() and len(e.flat) > 1:
+        return []
+    bad = ~np.isfinite(e.analytic)
+    if bad.any():
+        return [Verdict("not finite", f"{bad.sum()} of {bad.size} elements are not finite numbers: look for a division "
+                                      "by 0, a logarithm or a power of 0, an overflow")]
+    if not e.numeric.any():
+        return [Verdict("input not used", "the function does not change with it: it reads another array, or one kept "
+                                          "from an earlier call")]  # fmt: skip
+    found: dict[str, Verdict] = {}
+    for reader in READERS:
+        for seen in reader(e):
+            found.setdefault(seen.name, seen)
+    return list(found.values())

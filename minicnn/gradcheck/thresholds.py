@@ -6,7 +6,7 @@ import numpy as np
 
 LADDER = (1.0, 10.0, 0.1, 100.0, 0.01, 1e3, 1e-3)  # steps to try, of the given one: what is near to it first
 CURVE = tuple(10.0**-n for n in range(1, 12))  # the error over the step: from where a curve bends to where digits end
-SMALL = 0.1  # an element whose own step, of its size, is this share of the input's or less is tried with that too
+SMALL = 0.1  # an element smaller than this share of the input is also moved by steps in units of its own size
 AWAY = 0.01  # how far an input is moved that lies at kinks all over: beyond every step, and still the same place
 TOGETHER = (0.5, 1.0)  # how far each of several elements is moved together: unlike, so no tie stays; none nearly 0
 KEPT = 1 << 24  # numbers of ∂y/∂x to keep: 128 MB
@@ -37,9 +37,9 @@ LARGE = 0.99e-5  # the best step is at least this, 1e-5 being one of CURVE: doub
 GROWTH, GROWS, STEPS = 2, 3, 4  # it becomes more than twice as large in at least 3 of the next 4 steps: no plateau
 SOON = 10  # and is more than ten times the least two steps on: two digits of the step, less one for chance
 
-# -- where it is wrong: shares and sizes for which a pattern is more than chance ---------------------------------------
+# -- verdicts: from where on a pattern is more than chance, or too dear to look for ------------------------------------
 
-AXES = 5  # permutations are tried of so many axes: 120
+AXES = 5  # of so many axes all orders are tried, 120
 BORDER = 0.2  # at least this share of a border is wrong: some of it may be right by chance, as where gy is 0
 BORDER_DEPTH = 3  # a border is less than one third of the axis deep
 BORDER_SIZE = 4  # of an axis this short or shorter, too much is border

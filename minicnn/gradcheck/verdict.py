@@ -6,16 +6,17 @@ then have given, or where it would have been wrong, and is heard only if so it i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, pairwise, permutations
 
 import numpy as np
 
-from .evidence import Evidence, Floats, terms
+from .evidence import Evidence, Floats
 from .thresholds import AXES, BORDER, BORDER_DEPTH, BORDER_SIZE, CLOSE, KNOWN, NO_FACTOR, OVERLAP, SENDS, SIZES, TELLS
 
-__all__ = ["Verdict", "read"]
+__all__ = ["Verdict", "accumulation", "border", "broadcast", "factor", "group", "misplaced", "overlap", "term",
+           "transposed", "zero"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -24,22 +25,6 @@ class Verdict:
 
     name: str
     text: str
-
-
-def read(e: Evidence) -> list[Verdict]:
-    """All verdicts that fit, the most telling first, none twice."""
-    bad = ~np.isfinite(e.analytic)
-    if bad.any():
-        return [Verdict("not finite", f"{bad.sum()} of {bad.size} elements are not finite numbers: look for a division "
-                                      "by 0, a logarithm or a power of 0, an overflow")]
-    if not e.numeric.any():
-        return [Verdict("input not used", "the function does not change with it: it reads another array, or one kept "
-                                          "from an earlier call")]  # fmt: skip
-    found: dict[str, Verdict] = {}
-    for reader in READERS:
-        for verdict in reader(e):
-            found.setdefault(verdict.name, verdict)
-    return list(found.values())
 
 
 # -- what was done to all elements -------------------------------------------------------------------------------------
@@ -168,6 +153,39 @@ def term(e: Evidence) -> Iterator[Verdict]:
         yield Verdict("term missing", f"a term is missing in {len(wrong)} of {len(lost)} elements: {wrong[0]:.6g}")
 
 
+def terms(e: Evidence) -> Iterator[tuple[str, Floats]]:
+    """What often is one term of a gradient: (name, (k,))."""
+    uses = e.uses if len(e.uses) > 1 else []
+    yield from ((f"what comes from use {i} of the input", use) for i, use in enumerate(uses))
+    if e.x.shape != e.y.shape:
+        return
+    x, y, u = (array.ravel()[e.flat] for array in (e.x, e.y, e.u))
+    with np.errstate(all="ignore"):
+        simple = {"gy": u, "gy · y": u * y, "gy · x": u * x, "gy · y / x": u * y / x, "gy · y²": u * y * y,
+                  "gy · x²": u * x * x, "gy · x · y": u * x * y, "gy / x": u / x}  # fmt: skip
+    yield from ((name, t) for name, t in simple.items() if np.isfinite(t).all())
+    if e.sent is None:
+        return
+    yield "what goes through the output at the same place", e.sent[e.flat, np.arange(len(e.flat))]
+    for axis, n in enumerate(e.x.shape):
+        for far in range(1, n):
+            before, after = (passed(e, e.sent, axis, away) for away in (-far, far))
+            for text, t in ((f"{far} before", before), (f"{far} after", after), (f"{far} away", before + after)):
+                if t.any():
+                    yield f"what goes through the outputs {text} along axis {axis}", t
+
+
+def passed(e: Evidence, sent: Floats, axis: int, away: int) -> Floats:
+    """What each element gets from the output ``away`` from it along an axis, x and y having one shape."""
+    there = e.places[:, axis] + away
+    inside = (there >= 0) & (there < e.x.shape[axis])
+    places = e.places[inside]
+    places[:, axis] = there[inside]
+    got = np.zeros(len(e.flat))
+    got[inside] = sent[np.ravel_multi_index(tuple(places.T), e.x.shape), np.flatnonzero(inside)]
+    return got
+
+
 def zero(e: Evidence) -> Iterator[Verdict]:
     small = np.abs(e.analytic) <= CLOSE * e.scale
     swapped = small | (np.abs(e.numeric) <= CLOSE * np.abs(e.analytic))
@@ -221,9 +239,3 @@ def overlap(e: Evidence) -> Iterator[Verdict]:
     if alone.any() and (windows[e.wrong] > 1).all() and e.wrong[windows > 1].mean() > OVERLAP:
         yield Verdict("overlapping windows", "right where one place of the output depends on an element, wrong where "
                                              "several do: what windows that overlap send must be added up")
-
-
-# Each reads the evidence and yields what it sees; the most telling first. Whatever else can read evidence stands here.
-READERS: list[Callable[[Evidence], Iterator[Verdict]]] = [
-    factor, transposed, broadcast, accumulation, group, border, overlap, zero, misplaced, term,
-]  # fmt: skip
