@@ -113,7 +113,7 @@ READERS: list[Callable[[Evidence], Iterator[Verdict]]] = [
 
 def mistakes(e: Evidence) -> list[Verdict]:
     """All verdicts that fit, none twice. None is looked for where a tie explains what is wrong."""
-    if e.tie and not e.wrong.all() and len(e.flat) > 1:
+    if e.tie and not e.wrong.all():
         return []
     bad = ~np.isfinite(e.analytic)
     if bad.any():
