@@ -1,11 +1,17 @@
 """The check: each mistake is found and called by its name, what is right passes, and nothing is left changed."""
 
+import ast
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from helpers import distinct, normal
 
 from minicnn import GradientError, Tensor, cpu, gradcheck, models, nn, no_grad, ops
 from minicnn.engine.op import op
+
+FOLDER = Path(models.__file__).parent.parent / "gradcheck"
 
 
 def failure(function, *inputs, **options):
@@ -221,6 +227,18 @@ def test_a_function_that_changes_is_named():
     gradcheck(nn.Dropout().eval(), normal(5, 4))
 
 
+def test_a_function_that_changes_later_on_is_named_before_its_backward_is_blamed():
+    calls = iter(range(99))
+    later = verdicts(lambda x: x * x * (1 + 0.001 * (next(calls) > 3)), X, backward=lambda gy, x: 2 * x * gy)
+    assert later == ["not deterministic"]
+
+
+def test_of_many_wrong_elements_few_are_measured_again():
+    calls = []
+    failure(lambda x: calls.append(x) or x * x, normal(30, 30), backward=lambda gy, x: 3 * x * gy, elements=900)
+    assert 2 * 900 < len(calls) < 3 * 900
+
+
 def test_a_value_that_is_not_finite_is_named():
     error = failure(lambda x: x + np.array([0, np.inf, 0]), normal(3))
     assert [v.name for v in error.verdicts] == ["not finite"]
@@ -334,6 +352,19 @@ def test_elements_at_a_kink_are_left_out_and_counted():
     assert gradcheck(ops.relu, x[1:3]).kinks == {}
 
 
+def test_what_backward_says_at_a_kink_counts_as_left_out_only_where_it_is_not_what_differences_say():
+    x = np.array([0.0, 0.0, 1.0])
+    report = gradcheck(lambda x: np.maximum(x, 0), x, backward=lambda gy, x: gy * [0.5, 1, 1])
+    assert report.kinks == {"input 0 (x)": 1}
+
+
+@pytest.mark.parametrize("x, others", [([0.0, 0.0, 1.0], []), ([0.0, 0.0, 0.0], ["constant factor"])])
+def test_at_kinks_the_first_is_shown_and_other_mistakes_are_named_only_where_all_is_wrong(x, others):
+    error = failure(lambda x: np.maximum(x, 0), np.array(x), backward=lambda gy, x: gy * np.where(x > 0, 1, 2))
+    assert [verdict.name for verdict in error.verdicts] == ["kink or tie", *others]
+    assert error.verdicts[0].text.startswith("element (0,) = 0 lies at a kink")
+
+
 def test_elements_near_a_kink_are_checked_with_a_smaller_step():
     x = np.array([3e-8, 1.0, -1.0, -1e-7])
     assert gradcheck(ops.relu, x).kinks == {}
@@ -341,6 +372,7 @@ def test_elements_near_a_kink_are_checked_with_a_smaller_step():
     assert (report.kinks, report.near) == ({"input 0 (x)": 1}, {"input 0 (x)": 2})
     wrong = failure(np.vectorize(lambda v: max(v, 0)), x, backward=lambda gy, x: gy * (x > 1e-7))
     assert "(0,)" in str(wrong)
+    assert gradcheck(ops.log, np.array([1e-10, 0.3, 0.7])).near == {}  # a smaller step, but for no kink
 
 
 def test_of_elements_that_tie_any_may_take_the_gradient_but_one():
@@ -567,3 +599,23 @@ def test_parameters_beside_a_backward_by_hand_and_impossible_pictures_are_refuse
     for picture in (tmp_path / "nowhere" / "a.png", tmp_path / "a.xyz"):
         with pytest.raises(ValueError, match="cannot draw"):
             gradcheck(ops.exp, normal(3), picture=picture)
+
+
+# -- the pipe: measure, judge, say -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file, looks_at", [
+    ("evidence", {"thresholds"}), ("subject", {"evidence"}), ("measure", {"evidence", "subject", "thresholds"}),
+    ("verdict", {"evidence", "thresholds"}), ("judge", {"evidence", "thresholds", "verdict"}),
+    ("say", {"evidence", "subject", "thresholds", "verdict"}),
+])  # fmt: skip
+def test_what_measures_knows_no_judge_and_what_judges_measures_nothing(file, looks_at):
+    imports = re.findall(r"^from \..*", (FOLDER / f"{file}.py").read_text("utf-8"), re.M)
+    assert {path.stem for path in FOLDER.glob("*.py")} & set(re.findall(r"\w+", " ".join(imports))) == looks_at
+
+
+@pytest.mark.parametrize("file", ["check", "evidence", "judge", "measure", "say", "subject", "verdict"])
+def test_every_threshold_stands_in_the_table(file):
+    """Other files hold whole numbers, as of axes, and these."""
+    tree = ast.walk(ast.parse((FOLDER / f"{file}.py").read_text("utf-8")))
+    assert {n.value for n in tree if isinstance(n, ast.Constant) and isinstance(n.value, float)} <= {0.0, 0.5, 1.0}

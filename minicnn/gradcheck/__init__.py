@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..engine.mode import grad_mode
 from ..engine.settings import real, whole
 from ..nn.module import Module
-from .check import Check, Report
-from .error import GradientError
-from .subject import named, of_arrays, of_tensors
+from .check import Check
+from .say import GradientError, Report, wrong_shape
+from .subject import Parameters, WrongShape, named, of_arrays, of_tensors
 from .verdict import Verdict
 
 __all__ = ["GradientError", "Report", "Verdict", "gradcheck"]
@@ -22,9 +21,9 @@ __all__ = ["GradientError", "Report", "Verdict", "gradcheck"]
 OURS = (0x67726164, 0x63686563)  # our own stream: inputs drawn by default_rng(0) must not be u over again
 
 
-def gradcheck(function: Callable[..., Any], *inputs: Any, backward: Callable[..., Any] | None = None,
-              parameters: Any = (), seed: int = 0, step: float = 1e-6, tolerance: float = 1e-6,
-              elements: int = 500, picture: Any = None) -> Report:
+def gradcheck(function: Callable[..., object], *inputs: object, backward: Callable[..., object] | None = None,
+              parameters: Parameters = (), seed: int = 0, step: float = 1e-6, tolerance: float = 1e-6,
+              elements: int = 500, picture: str | Path | None = None) -> Report:
     """Hold ∂L/∂x by backward against (L(x + h) − L(x − h)) / 2h, in float64, for L = Σ y · u with a random u.
 
     First along one random line for each input, which takes two evaluations; only where that fails, element by element,
@@ -69,9 +68,11 @@ def gradcheck(function: Callable[..., Any], *inputs: Any, backward: Callable[...
         if not subject.inputs:
             raise ValueError(f"gradcheck: {subject.title} was given no real numbers to check: write 1.0 for 1")
         random = np.random.default_rng((seed, *OURS))
-        check = Check(subject.title, subject, random, step, tolerance, elements, bool(picture))
+        check = Check(subject, random, step, tolerance, elements, bool(picture))
         try:
             return check.run()
+        except WrongShape as wrong:
+            raise wrong_shape(subject.title, wrong) from wrong.__cause__
         finally:
             if picture and check.maps:
                 from ..plots import draw_gradcheck  # needs matplotlib

@@ -15,9 +15,14 @@ from ..engine.device import Device, copy_to, cpu
 from ..engine.memory import Array, in_engine_order
 from ..engine.tensor import Tensor, no_grad
 from ..nn.module import Module
-from .error import misshapen, plain
+from .evidence import Floats
 
-__all__ = ["Input", "Subject", "of_arrays", "of_tensors"]
+__all__ = ["Input", "Parameters", "Subject", "WrongShape", "named", "of_arrays", "of_tensors"]
+
+Function = Callable[..., object]
+Given = Sequence[Any]  # what is no real number passes through, whatever it is
+Gradients = list[np.ndarray | None]  # None where nothing arrived
+Parameters = Module | Iterable[Tensor | tuple[str, Tensor]]
 
 
 class Input:
@@ -26,16 +31,17 @@ class Input:
     size: the root mean square of the numbers, by which steps are measured; 1 where all are 0.
     """
 
-    def __init__(self, name: str, array: Array, start: np.ndarray, device: Device):
+    def __init__(self, name: str, array: Array, start: Floats, device: Device):
         self.name, self.array, self.start, self.device = name, array, np.array(start), device
         size = float(np.sqrt(np.mean(self.start**2))) if self.start.size else 0.0
         self.size = size if 0 < size < np.inf else 1.0
 
-    def now(self) -> np.ndarray:
-        """The numbers as they are now, in main memory."""
-        return copy_to(self.array, cpu(0))
+    @property
+    def changed(self) -> bool:
+        """Whether the array no longer holds the numbers of ``start``."""
+        return not np.array_equal(copy_to(self.array, cpu(0)), self.start, equal_nan=True)
 
-    def move(self, to: np.ndarray) -> None:
+    def move(self, to: Floats) -> None:
         with self.device:
             self.array[...] = copy_to(in_engine_order(to), self.device)
 
@@ -46,50 +52,39 @@ class Input:
 
 @dataclass
 class Subject:
-    """title: what to call it. call: the function, of what its inputs now are. gradients: from u, for each input; None
-    where nothing arrived. uses: from u and the number of an input, for each op that uses it, what comes back from
-    there. shapes: of all that the function is given."""
+    """title: what to call it. call: the function, of what its inputs now are. gradients: from u, for each input. uses:
+    from u and the number of an input, for each op that uses it, what comes back from there. shapes: of all that the
+    function is given. evaluations: how often it was called for its value."""
 
     title: str
     inputs: list[Input]
-    call: Callable[[], Any]
-    gradients: Callable[[np.ndarray], list[np.ndarray | None]]
-    uses: Callable[[np.ndarray, int], list[np.ndarray]]
+    call: Callable[[], object]
+    gradients: Callable[[Floats], Gradients]
+    uses: Callable[[Floats, int], list[np.ndarray]]
     shapes: Sequence[tuple[int, ...]]
+    evaluations: int = 0
 
-    def value(self) -> np.ndarray:
+    def value(self) -> Floats:
+        self.evaluations += 1
         with np.errstate(all="ignore"):  # a step may lead out of where the function is defined
             y = self.call()
         if isinstance(y, (tuple, list)) or np.asarray(y).dtype.kind not in "fiub":
             raise TypeError(f"gradcheck: {self.title} returned {type(y).__name__}: return one array of real numbers")
         return np.array(y, np.float64)
 
-    def unchanged(self, who: str) -> None:
-        """Raise if an input is not what it was."""
-        for x in self.inputs:
-            if not np.array_equal(x.now(), x.start, equal_nan=True):
-                raise plain(f"{self.title}: {who} changes {x.name}, shape {x.start.shape}", x.name,
-                            "input changed in place", "work on a copy, as by x = x.copy(), or x = x * 2 for x *= 2")
 
-    def linear(self, u: np.ndarray, gradients: list[np.ndarray | None]) -> bool:
-        """Whether twice u gives twice the gradients. Raise if it gives the same."""
-        for x, once, twice in zip(self.inputs, gradients, self.gradients(2 * u), strict=True):
-            if once is None or twice is None or once.shape != twice.shape or not np.isfinite(once).all():
-                continue
-            allowed = 1e-9 * np.abs(once).max(initial=0)
-            if (np.abs(twice - 2 * once) > allowed).any():
-                if (np.abs(twice - once) > allowed).any():
-                    return False
-                raise plain(f"{self.title}: the gradient of {x.name}, shape {x.start.shape}, is the same for twice gy",
-                            x.name, "gy not used", "multiply by gy, the gradient that comes in")  # fmt: skip
-        return True
+class WrongShape(Exception):
+    """A gradient, on its way back to ``name``, has not the ``shape`` of what it reached."""
+
+    def __init__(self, name: str, shape: tuple[int, ...], gradient: np.ndarray):
+        self.name, self.shape, self.gradient = name, shape, gradient
 
 
-def title_of(function: Callable[..., Any]) -> str:
+def title_of(function: Function) -> str:
     return getattr(function, "__name__", type(function).__name__)
 
 
-def is_real(x: Any) -> bool:
+def is_real(x: object) -> bool:
     if x is None or hasattr(x, "dtype"):
         return x is not None and x.dtype.kind == "f"
     try:
@@ -98,7 +93,7 @@ def is_real(x: Any) -> bool:
         raise ValueError(f"gradcheck: an input cannot be made an array: {error}") from None
 
 
-def named(parameters: Any) -> list[tuple[str, Tensor]]:
+def named(parameters: Parameters) -> list[tuple[str, Tensor]]:
     """(name, tensor), each once, out of all that may be given as parameters."""
     given = parameters.named_parameters() if isinstance(parameters, Module) else parameters
     if isinstance(given, (str, Tensor)) or not isinstance(given, Iterable):
@@ -115,7 +110,7 @@ def named(parameters: Any) -> list[tuple[str, Tensor]]:
     return found
 
 
-def names(function: Callable[..., Any], count: int) -> list[str]:
+def names(function: Function, count: int) -> list[str]:
     """"input 0 (x)" and so on, as far as the function names what it takes."""
     try:
         known = [p.name for p in inspect.signature(function).parameters.values()
@@ -126,7 +121,21 @@ def names(function: Callable[..., Any], count: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def of_tensors(function: Callable[..., Any], given: Sequence[Any], parameters: list[tuple[str, Tensor]],
+def in_double(parameters: Sequence[Tensor]) -> Iterator[None]:
+    """The parameters are in double precision inside of ``with``, and as before after it."""
+    before = [(p, p.writable(), p.grad) for p in parameters]
+    try:
+        for p, array, _ in before:
+            with p.device:
+                p._array = in_engine_order(array.astype(np.float64, order="K", copy=True))
+        yield
+    finally:
+        for p, array, grad in before:
+            p._array, p.grad = array, grad
+
+
+@contextlib.contextmanager
+def of_tensors(function: Function, given: Given, parameters: list[tuple[str, Tensor]],
                ) -> Iterator[Subject]:  # fmt: skip
     """A function of tensors. Its parameters are in double precision inside of ``with``, and as before after it."""
     own = list(function.named_parameters()) if isinstance(function, Module) else []
@@ -151,7 +160,7 @@ def of_tensors(function: Callable[..., Any], given: Sequence[Any], parameters: l
         with no_grad():
             return forward().numpy()
 
-    def gradients(u: np.ndarray) -> list[np.ndarray | None]:
+    def gradients(u: Floats) -> Gradients:
         for _, t in leaves:
             t.zero_grad()
         y = forward()
@@ -161,48 +170,41 @@ def of_tensors(function: Callable[..., Any], given: Sequence[Any], parameters: l
         except GradientShapeError as error:
             met = error.tensor
             name = next((n for n, t in leaves if t is met), f"what {met.made_by} made")
-            raise misshapen(title_of(function), name, met.shape, error.gradient) from error
+            raise WrongShape(name, met.shape, error.gradient) from error
         return [None if t.grad is None else t.grad.numpy() for _, t in leaves]
 
-    def uses(u: np.ndarray, i: int) -> list[np.ndarray]:
-        y, x = forward(), leaves[i][1]
-        parts: list[Tensor] = []
-        waiting, seen = [y.node], {y.node}
-        while waiting:  # every use gets a leaf of its own, so that nothing is added up
-            user = waiting.pop()
-            for source in user.inputs or ():
-                if source is not x and source not in seen:
-                    seen.add(source)
-                    waiting.append(source)
-            own = [Tensor(x, requires_grad=True, device=x.device) if s is x else s for s in user.inputs or ()]
-            parts += [t for t, s in zip(own, user.inputs or (), strict=True) if s is x and isinstance(t, Tensor)]
-            if isinstance(user, Node):
-                user.inputs = tuple(own)
-        if y.requires_grad:
-            y.backward(u)
-        return [part.grad.numpy() for part in parts if part.grad is not None]
-
-    before = [(p, p.writable(), p.grad) for _, p in own]
-    try:
-        for p, array, _ in before:
-            with p.device:
-                p._array = in_engine_order(array.astype(np.float64, order="K", copy=True))
+    with in_double([p for _, p in own]):
         shapes = [*map(np.shape, tensors), *(p.shape for _, p in own)]
         moved = [Input(n, t.writable(), t.numpy(), t.device) for n, t in leaves]
-        yield Subject(title_of(function), moved, call, gradients, uses, shapes)
-    finally:
-        for p, array, grad in before:
-            p._array, p.grad = array, grad
+        yield Subject(title_of(function), moved, call, gradients, lambda u, i: uses(forward(), leaves[i][1], u), shapes)
 
 
-def of_arrays(function: Callable[..., Any], given: Sequence[Any], backward: Callable[..., Any]) -> Subject:
+def uses(y: Tensor, x: Tensor, u: Floats) -> list[np.ndarray]:
+    """For each op between x and y that uses x, what comes back from there."""
+    parts: list[Tensor] = []
+    waiting, seen = [y.node], {y.node}
+    while waiting:  # every use gets a leaf of its own, so that nothing is added up
+        user = waiting.pop()
+        for source in user.inputs or ():
+            if source is not x and source not in seen:
+                seen.add(source)
+                waiting.append(source)
+        own = [Tensor(x, requires_grad=True, device=x.device) if s is x else s for s in user.inputs or ()]
+        parts += [t for t, s in zip(own, user.inputs or (), strict=True) if s is x and isinstance(t, Tensor)]
+        if isinstance(user, Node):
+            user.inputs = tuple(own)
+    if y.requires_grad:
+        y.backward(u)
+    return [part.grad.numpy() for part in parts if part.grad is not None]
+
+
+def of_arrays(function: Function, given: Given, backward: Function) -> Subject:
     """A function of NumPy arrays with a hand-written backward(gy, *inputs)."""
-    arrays = [np.array(x, np.float64) if is_real(x) else np.array(x) if isinstance(x, list) else x for x in given]
-    real = [i for i, x in enumerate(arrays) if is_real(x)]
-
+    real = {i: np.array(x, np.float64) for i, x in enumerate(given) if is_real(x)}
+    arrays = [real[i] if i in real else np.array(x) if isinstance(x, list) else x for i, x in enumerate(given)]
     called = names(function, len(arrays))
 
-    def gradients(u: np.ndarray) -> list[np.ndarray | None]:
+    def gradients(u: Floats) -> Gradients:
         function(*arrays)  # so that a layer that keeps what it saw has seen just this
         found = backward(u.copy(), *arrays)
         found = found if isinstance(found, (tuple, list)) else (found,)
@@ -216,7 +218,7 @@ def of_arrays(function: Callable[..., Any], given: Sequence[Any], backward: Call
             if i not in real and gradient is not None:
                 raise ValueError(f"gradcheck: backward returned a gradient for {called[i]}, which is not of real "
                                  "numbers (write 1.0 for 1) and was not checked: return None for it")
-        return [np.zeros(arrays[i].shape) if found[i] is None else np.array(found[i]) for i in real]
+        return [np.zeros(x.shape) if found[i] is None else np.array(found[i]) for i, x in real.items()]
 
-    return Subject(title_of(function), [Input(called[i], arrays[i], arrays[i], cpu(0)) for i in real],
+    return Subject(title_of(function), [Input(called[i], x, x, cpu(0)) for i, x in real.items()],
                    lambda: function(*arrays), gradients, lambda u, i: [], [np.shape(x) for x in arrays])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -18,19 +17,20 @@ from ..engine.device import Device, cpu
 from ..engine.tensor import Tensor
 from ..models import alexnet
 from . import GradientError, Report, gradcheck
+from .evidence import Floats
 
 __all__ = ["CASES", "Case", "full_alexnet", "table"]
 
 
-def normal(*shape: int) -> np.ndarray:
+def normal(*shape: int) -> Floats:
     return np.random.default_rng(len(shape) + sum(shape)).standard_normal(shape)
 
 
-def positive(*shape: int) -> np.ndarray:
+def positive(*shape: int) -> Floats:
     return np.abs(normal(*shape)) + 0.5
 
 
-def distinct(*shape: int) -> np.ndarray:
+def distinct(*shape: int) -> Floats:
     """No two numbers near each other, none near 0: no ties, no kinks."""
     size = int(np.prod(shape))
     return np.random.default_rng(size).permutation(np.linspace(-1, 1, 2 * size)[::2]).reshape(shape)
@@ -46,17 +46,18 @@ class Case:
     run: Callable[[], Report]
 
 
-def case(function: Callable[..., Any], *inputs: Any, op: str = "", told: str = "", **settings: Any) -> Case:
+def case(function: Callable[..., object], *inputs: np.ndarray | None, op: str = "", told: str = "",
+         **settings: object) -> Case:  # fmt: skip
     written = ", ".join(f"{k}={v}" for k, v in settings.items())
     return Case(op or function.__name__, told or written, " ".join(str(np.shape(x)) for x in inputs if x is not None),
                 lambda: gradcheck(_set(function, settings), *inputs))  # fmt: skip
 
 
-def _set(function: Callable[..., Any], settings: dict[str, Any]) -> Callable[..., Any]:
+def _set(function: Callable[..., object], settings: dict[str, object]) -> Callable[..., object]:
     if not settings:
         return function
 
-    def with_settings(*xs: Any) -> Any:
+    def with_settings(*xs: object) -> object:
         return function(*xs, **settings)
 
     with_settings.__name__, with_settings.__wrapped__ = function.__name__, function  # type: ignore[attr-defined]
@@ -68,7 +69,7 @@ def layer(make: Callable[[], nn.Module], x: np.ndarray, told: str = "") -> Case:
     return Case(f"nn.{type(module).__name__}", told, str(x.shape), lambda: gradcheck(make(), x))
 
 
-def network(variant: str, width: float, devices: tuple[Device, Device], classes: int, **options: Any) -> Case:
+def network(variant: str, width: float, devices: tuple[Device, Device], classes: int) -> Case:
     """AlexNet with its loss: images and every parameter."""
 
     def run() -> Report:
@@ -82,7 +83,7 @@ def network(variant: str, width: float, devices: tuple[Device, Device], classes:
                 dropout.counter[1] = 0  # the same mask in every call
             return ops.cross_entropy(net(images), labels)
 
-        return gradcheck(loss, images, parameters=net.named_parameters(), **options)
+        return gradcheck(loss, images, parameters=net.named_parameters())
 
     return Case("alexnet", f"{variant}, width {width:g}, {devices[0]} {devices[1]}", "(2, 3, 224, 224)", run)
 
@@ -157,7 +158,7 @@ CASES = list(_cases())
 full_alexnet = network("paper", 1.0, (cpu(0), cpu(1)), 1000)
 
 
-def table(cases: Iterable[Case], say: Callable[[str], Any] = print) -> int:
+def table(cases: Iterable[Case], say: Callable[[str], object] = print) -> int:
     """Run the cases, say a line for each and what is wrong at the end; how many are wrong."""
     say(f"{'op':<22} {'settings':<40} {'inputs':<38} {'error':>8} {'time':>8}  verdict")
     failures = []

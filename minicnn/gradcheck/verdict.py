@@ -6,15 +6,17 @@ then have given, or where it would have been wrong, and is heard only if so it i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, pairwise, permutations
 
 import numpy as np
 
-from .evidence import CLOSE, Evidence, terms
+from .evidence import Evidence, Floats
+from .thresholds import AXES, BORDER, BORDER_DEPTH, BORDER_SIZE, CLOSE, KNOWN, NO_FACTOR, OVERLAP, SENDS, SIZES, TELLS
 
-__all__ = ["Verdict", "read"]
+__all__ = ["Verdict", "accumulation", "border", "broadcast", "factor", "group", "misplaced", "overlap", "term",
+           "transposed", "zero"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -23,22 +25,6 @@ class Verdict:
 
     name: str
     text: str
-
-
-def read(e: Evidence) -> list[Verdict]:
-    """All verdicts that fit, the most telling first, none twice."""
-    bad = ~np.isfinite(e.analytic)
-    if bad.any():
-        return [Verdict("not finite", f"{bad.sum()} of {bad.size} elements are not finite numbers: look for a division "
-                                      "by 0, a logarithm or a power of 0, an overflow")]
-    if not e.numeric.any():
-        return [Verdict("input not used", "the function does not change with it: it reads another array, or one kept "
-                                          "from an earlier call")]  # fmt: skip
-    found: dict[str, Verdict] = {}
-    for reader in READERS:
-        for verdict in reader(e):
-            found.setdefault(verdict.name, verdict)
-    return list(found.values())
 
 
 # -- what was done to all elements -------------------------------------------------------------------------------------
@@ -53,14 +39,14 @@ def factor(e: Evidence) -> Iterator[Verdict]:
         yield Verdict("constant factor", f"every element is {c:.6g} times what it should be{origin(c, e)}{half}")
 
 
-def proportion(e: Evidence, part: np.ndarray, whole: np.ndarray) -> float:
+def proportion(e: Evidence, part: Floats, whole: Floats) -> float:
     """c, where part = c · whole all over; else 0."""
-    known = np.abs(whole) > 1e-6 * e.scale
+    known = np.abs(whole) > KNOWN * e.scale
     if known.sum() < min(2, len(whole)):
         return 0.0
     c = float(part[known] @ whole[known] / (whole[known] @ whole[known]))
     same = np.abs(part - c * whole) <= CLOSE * min(1, abs(c)) * e.scale
-    return c if abs(c) > 1e-8 and same.all() else 0.0
+    return c if abs(c) > NO_FACTOR and same.all() else 0.0
 
 
 def origin(c: float, e: Evidence) -> str:
@@ -77,7 +63,7 @@ def origin(c: float, e: Evidence) -> str:
                       f"all that a kernel of input {i} sees": shape[1] * shape[2] * shape[3]}  # fmt: skip
     sizes |= {f"axis {a} of the output": n for a, n in enumerate(e.y.shape)} | {"all outputs": e.y.size}
     sizes |= {f"axes {a} and {b} of the output": n * m for (a, n), (b, m) in combinations(enumerate(e.y.shape), 2)}
-    names = [name for name, n in sizes.items() if n != 1 and abs(n - size) < CLOSE * size][:3]
+    names = [name for name, n in sizes.items() if n != 1 and abs(n - size) < CLOSE * size][:SIZES]
     mean = "perhaps a mean where the sum belongs" if abs(c) < 1 else "perhaps a sum where the mean belongs"
     why = f"; {round(size)} is {' or '.join(names)}: {mean}" if names else ""
     return f". That is {'−' if c < 0 else ''}{'1 / ' if abs(c) < 1 else ''}{round(size)}{why}"
@@ -87,7 +73,7 @@ def transposed(e: Evidence) -> Iterator[Verdict]:
     if not e.complete or e.x.ndim < 2:
         return
     right = e.numeric.reshape(e.x.shape)
-    for axes in permutations(range(e.x.ndim)) if e.x.ndim < 6 else ():
+    for axes in permutations(range(e.x.ndim)) if e.x.ndim <= AXES else ():
         if right.transpose(axes).shape == e.x.shape and e.gives(right.transpose(axes).ravel()):
             yield Verdict("transposed", f"it is the right gradient with its axes in the order {axes}: a transposition "
                                         "is missing, or one too many")
@@ -134,8 +120,8 @@ def accumulation(e: Evidence) -> Iterator[Verdict]:
         if sent is None or e.gives(np.zeros_like(e.numeric), w):
             continue
         one = np.abs(sent - e.analytic) <= CLOSE * e.scale
-        several = (np.abs(sent) > 1e-9 * e.scale).sum(0) > 1
-        if several[w].all() and one.any(0)[w].all():
+        several = (np.abs(sent) > SENDS * e.scale).sum(0) > 1
+        if several[w].all() and one[:, w].any(0).all():
             yield Verdict("= for +=", f"several {what} of the output send a gradient to each of the wrong elements, "
                                       "and it got that of one of them alone: += belongs where = stands")
             return
@@ -152,7 +138,7 @@ def term(e: Evidence) -> Iterator[Verdict]:
             yield Verdict("term missing", f"{weight}the term {name} is missing in the sum; all the rest is right")
             return
         rest = e.numeric - t
-        if all((np.abs(part) > 10 * CLOSE * e.scale).any() for part in (rest, t)):
+        if all((np.abs(part) > TELLS * e.scale).any() for part in (rest, t)):
             c = proportion(e, e.analytic - t, rest)
             if c:
                 yield Verdict("term missing", f"the term {name} of the sum is right, and all the rest has {c:.4g} "
@@ -165,6 +151,39 @@ def term(e: Evidence) -> Iterator[Verdict]:
     wrong = lost[e.wrong]
     if len(wrong) > 1 and not e.wrong.all() and np.ptp(wrong) <= CLOSE * np.abs(wrong).max():
         yield Verdict("term missing", f"a term is missing in {len(wrong)} of {len(lost)} elements: {wrong[0]:.6g}")
+
+
+def terms(e: Evidence) -> Iterator[tuple[str, Floats]]:
+    """What often is one term of a gradient: (name, (k,))."""
+    uses = e.uses if len(e.uses) > 1 else []
+    yield from ((f"what comes from use {i} of the input", use) for i, use in enumerate(uses))
+    if e.x.shape != e.y.shape:
+        return
+    x, y, u = (array.ravel()[e.flat] for array in (e.x, e.y, e.u))
+    with np.errstate(all="ignore"):
+        simple = {"gy": u, "gy · y": u * y, "gy · x": u * x, "gy · y / x": u * y / x, "gy · y²": u * y * y,
+                  "gy · x²": u * x * x, "gy · x · y": u * x * y, "gy / x": u / x}  # fmt: skip
+    yield from ((name, t) for name, t in simple.items() if np.isfinite(t).all())
+    if e.sent is None:
+        return
+    yield "what goes through the output at the same place", e.sent[e.flat, np.arange(len(e.flat))]
+    for axis, n in enumerate(e.x.shape):
+        for far in range(1, n):
+            before, after = (passed(e, e.sent, axis, away) for away in (-far, far))
+            for text, t in ((f"{far} before", before), (f"{far} after", after), (f"{far} away", before + after)):
+                if t.any():
+                    yield f"what goes through the outputs {text} along axis {axis}", t
+
+
+def passed(e: Evidence, sent: Floats, axis: int, away: int) -> Floats:
+    """What each element gets from the output ``away`` from it along an axis, x and y having one shape."""
+    there = e.places[:, axis] + away
+    inside = (there >= 0) & (there < e.x.shape[axis])
+    places = e.places[inside]
+    places[:, axis] = there[inside]
+    got = np.zeros(len(e.flat))
+    got[inside] = sent[np.ravel_multi_index(tuple(places.T), e.x.shape), np.flatnonzero(inside)]
+    return got
 
 
 def zero(e: Evidence) -> Iterator[Verdict]:
@@ -205,7 +224,8 @@ def border(e: Evidence) -> Iterator[Verdict]:
     deepest = depth[e.wrong].max()
     passes = (e.analytic != 0) | (e.numeric != 0)  # a gradient, right or wrong
     inside, within = passes & (depth > deepest), passes & (depth <= deepest)
-    if inside.any() and e.wrong[within].mean() > 0.2 and deepest < size.max() / 3 and size.min() > 4:
+    narrow = deepest < size.max() / BORDER_DEPTH and size.min() > BORDER_SIZE
+    if inside.any() and e.wrong[within].mean() > BORDER and narrow:
         yield Verdict("padded border", f"right inside, wrong only in the {'outermost' if not deepest else deepest + 1} "
                                        "rows or columns of the last two axes: look at how padding is counted")
 
@@ -214,13 +234,8 @@ def overlap(e: Evidence) -> Iterator[Verdict]:
     sent = e.by_place()
     if sent is None or e.x.ndim < 2:
         return
-    windows = (np.abs(sent) > 1e-9 * e.scale).sum(0)
+    windows = (np.abs(sent) > SENDS * e.scale).sum(0)
     alone = (windows == 1) & ~e.wrong
-    if alone.any() and (windows[e.wrong] > 1).all() and e.wrong[windows > 1].mean() > 0.5:
+    if alone.any() and (windows[e.wrong] > 1).all() and e.wrong[windows > 1].mean() > OVERLAP:
         yield Verdict("overlapping windows", "right where one place of the output depends on an element, wrong where "
                                              "several do: what windows that overlap send must be added up")
-
-
-READERS: list[Callable[[Evidence], Iterator[Verdict]]] = [
-    factor, transposed, broadcast, accumulation, group, border, overlap, zero, misplaced, term,
-]  # fmt: skip

@@ -1,0 +1,52 @@
+"""Every number by which the check measures, judges and shows, and why it is what it is."""
+
+import numpy as np
+
+# -- steps, in units of the given one or of the root mean square of the input ------------------------------------------
+
+LADDER = (1.0, 10.0, 0.1, 100.0, 0.01, 1e3, 1e-3)  # steps to try, of the given one: what is near to it first
+CURVE = tuple(10.0**-n for n in range(1, 12))  # the error over the step: from where a curve bends to where digits end
+SMALL = 0.1  # an element smaller than this share of the input is also moved by steps in units of its own size
+AWAY = 0.01  # how far an input is moved that lies at kinks all over: beyond every step, and still the same place
+TOGETHER = (0.5, 1.0)  # how far each of several elements is moved together: unlike, so no tie stays; none nearly 0
+KEPT = 1 << 24  # numbers of ∂y/∂x to keep: 128 MB
+
+# -- the same, and nothing ---------------------------------------------------------------------------------------------
+
+SAME = 1e-9  # two calls may differ by this share, as sums in another order do; chance differs by far more
+CALLS = 3  # calls to make again before anything is called wrong: chance may have looked the same once
+FLOOR = 1e-6  # changes of the output this small beside it, for a change of x by its own size, count as none
+CLOSE = 1e-4  # how near, in units of what is added up, two gradients must be to be called the same
+SENDS = 1e-9  # an output that sends an element less than this share of what is added up sends it nothing
+KNOWN = 1e-6  # a gradient below this share of what is added up is rounding, and says nothing of a factor
+NO_FACTOR = 1e-8  # a factor this small is 0
+TELLS = 10 * CLOSE  # a part of a sum that is to be told from the rest is at least this share of it
+
+# -- kinks -------------------------------------------------------------------------------------------------------------
+
+BEND = 0.01  # the slopes on both sides differ by this share of the larger: far more than a smooth curve in one step
+ROUNDING = 16 * float(np.finfo(np.float64).eps)  # of the value, divided by the step: what two slopes differ by anyway
+SLACK = 1e-5  # a slope may leave those on both sides by this share: a curve bends within a step
+FAR = 1e-2  # an error this large at a step without a kink is no kink's
+PATIENCE = 20  # so many wrong elements must be wrong at every step before the others are taken to be
+
+# -- single precision: the error along a line has its least at a large step, and grows with smaller ones ---------------
+
+FITS = 0.03  # the least error is at most this, or the gradient is wrong at every step
+LARGE = 0.99e-5  # the best step is at least this, 1e-5 being one of CURVE: double precision rounds at smaller ones
+GROWTH, GROWS, STEPS = 2, 3, 4  # it becomes more than twice as large in at least 3 of the next 4 steps: no plateau
+SOON = 10  # and is more than ten times the least two steps on: two digits of the step, less one for chance
+
+# -- verdicts: from where on a pattern is more than chance, or too dear to look for ------------------------------------
+
+AXES = 5  # of so many axes all orders are tried, 120
+BORDER = 0.2  # at least this share of a border is wrong: some of it may be right by chance, as where gy is 0
+BORDER_DEPTH = 3  # a border is less than one third of the axis deep
+BORDER_SIZE = 4  # of an axis this short or shorter, too much is border
+OVERLAP = 0.5  # more than half of the elements in several windows are wrong
+
+# -- what is shown -----------------------------------------------------------------------------------------------------
+
+WORST = 4  # elements
+SIZES = 3  # sizes that explain a factor
+BAR, BAR_FROM, BAR_TO = 3, 1e-9, 1e6  # signs for each power of ten of an error, and for which errors
