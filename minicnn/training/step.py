@@ -153,6 +153,7 @@ class CapturedStep(Step):
         def work() -> tuple[tuple[Tensor, Tensor], list[tuple[Tensor, Tensor | None]]]:
             return eager(x, y), [(parameter, parameter.grad) for parameter in self.model.parameters()]
 
+        result: tuple[Tensor, Tensor]
         result, self.written = self.captured_gradients(settings, work)
         for parameter, gradient in self.written:
             parameter.grad = gradient
