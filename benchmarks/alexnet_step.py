@@ -246,7 +246,7 @@ def measure(rivals: list[str], what: str, batch_size: int, threads: int, device:
     return results, rates
 
 
-# -- what is asked and told --------------------------------------------------------------------------------------------
+# -- what is asked and printed -----------------------------------------------------------------------------------------
 
 
 def taking_part(device: str, torch_too: bool) -> list[str]:

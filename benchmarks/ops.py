@@ -4,7 +4,7 @@
     python benchmarks/ops.py --only conv lrn --batch-size 32 --json result.json
 
 Rivals take turns in processes of their own, with a product of matrices and a copy in between (see turns.py). What
-multiplies is told in GFLOP/s, and as a share of that product; what only moves is told in GB/s, of what it must read and
+multiplies is given in GFLOP/s, and as a share of that product; what only moves in GB/s, of what it must read and
 write once, and as a share of that copy. Backward is all gradients that AlexNet needs: for the images there is none.
 """
 
@@ -128,7 +128,7 @@ def ways_of_minicnn(work: Work, N: int) -> Ways:
     settings = dict(work.settings) | ({"axis": 1} if work.op == "concatenate" else {})
     function = getattr(ops, work.op)
     gradient = in_engine_order(np.ones(function(*given, *more, **settings).shape, np.float32))
-    return lambda: function(*given, *more, **settings), lambda y: [carry(gradient) for carry in y.node.gradients]
+    return lambda: function(*given, *more, **settings), lambda y: [pullback(gradient) for pullback in y.node.gradients]
 
 
 def ways_of_torch(work: Work, N: int) -> Ways:
@@ -203,7 +203,7 @@ def rate(of: Callable[[int, str], Callable[[], Any]], threads: int) -> Callable[
     return turn
 
 
-# -- what is asked and told --------------------------------------------------------------------------------------------
+# -- what is asked and printed -----------------------------------------------------------------------------------------
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What the benchmarks share: rivals that work in turns, each in a process of its own, and how figures are told."""
+"""What the benchmarks share: rivals that work in turns, each in a process of its own, and how figures are printed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 COPIED = {"cpu": 1 << 28, "cuda": 1 << 31}  # bytes
-MATRIX = {"cpu": 2048, "cuda": 8192}  # of the matrices that tell the machine's own rate
+MATRIX = {"cpu": 2048, "cuda": 8192}  # of the matrices whose product shows the machine's own rate
 
 Turn = Callable[[Any], Any]  # does the work it is asked for once, and returns what it took
 Rival = Callable[[], Turn]  # can be pickled; called in the process where the rival will work
@@ -137,7 +137,7 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-# -- what is told --------------------------------------------------------------------------------------------
+# -- what is printed -----------------------------------------------------------------------------------------
 
 
 def write(path: Path | None, packages: list[str], **facts: Any) -> None:

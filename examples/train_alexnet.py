@@ -78,7 +78,7 @@ def arguments() -> argparse.Namespace:
         help="where the towers live, one or two, as cuda:0,cuda:1 (default: auto, GPUs that work, else cpu:0,cpu:1)")
     add("--tf32", action="store_true", help="on GPUs, products of 10 bits after the point: meant for speed, less exact")
     add("--half", action="store_true", help="on GPUs, activations of half precision, a scaled loss: half the memory")
-    add("--graph", action="store_true", help="on one GPU, tell it a step once and let it repeat that")
+    add("--graph", action="store_true", help="on one GPU, capture a step as a CUDA graph and replay it for each batch")
     add("-o", "--output", type=location, help="folder of the run (default: runs/<date and time>)")
     add("--resume", type=location, metavar="RUN",
         help="go on with the run in this folder, or from this checkpoint; its variant, width and recipe are its own")

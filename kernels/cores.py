@@ -61,8 +61,8 @@ def parallel_for(items: int, work: Callable[[int, int], Result], parts: int = PA
 
     Every core takes the next part as it gets free. The parts do not depend on how many cores there are nor on who asks,
     and so neither does what is added up over them. Matrix products inside ``work`` run on the core that asks for them.
-    What NumPy is told to ignore, all ignore. ``parallel_for`` inside ``work`` does its parts one after the other. One
-    part alone has all cores to itself.
+    What ``np.errstate`` ignores here is ignored on every core. ``parallel_for`` inside ``work`` does its parts one
+    after the other. One part alone has all cores to itself.
     """
     ranges = split_range(items, parts)
     if _here.inside or len(ranges) < 2:

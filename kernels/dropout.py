@@ -3,7 +3,7 @@
 Philox 4×32 with ten rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") turns a counter of four
 words and a key of two into four random words. The counter is (unit, image // 4, step): so a number depends on where it
 is used and on nothing else, and neither a mask nor a generator's state is ever stored. Key and step are two numbers in
-memory, so that what was once enqueued on a GPU can be done again for another step.
+memory, so that a captured launch can be replayed for another step.
 """
 
 import numpy as np

@@ -63,7 +63,7 @@ def product(a: Any, b: Any, out: Any = None, shared: bool = True) -> Any:
 
 def allow_tf32(allowed: bool) -> None:
     """Let products of single precision on GPUs round what they multiply to 10 bits after the point (TF32), meant for
-    speed. For the whole process; not allowed from the start, unless CuPy was told so by CUPY_TF32."""
+    speed. For the whole process; not allowed from the start, unless CUPY_TF32 is set, which CuPy reads."""
     global _tf32
     from cupy._core import _routines_linalg as cupy_products  # CuPy has no public name for it
 

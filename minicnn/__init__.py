@@ -1,7 +1,7 @@
 """minicnn: a deep-learning engine written from scratch, to be read, trained with and trusted.
 
-Five ideas: an array lives somewhere; a kernel is a loop over arrays; an op returns its value and the functions that
-carry the gradient back; a tensor remembers the op that made it; a model is a list of layers.
+Five ideas: an array lives somewhere; a kernel is a loop over arrays; an op returns its value and a pullback
+for each input; a tensor remembers the op that made it; a model is a list of layers.
 """
 
 __version__ = "0.1.0"

@@ -41,7 +41,7 @@ SHOWN, TILE = 16, 48  # channels of a picture of an array, and pixels along the 
 class Step:
     """One op forwards, or one gradient backwards.
 
-    way: "forward" or "backward".  op: its name.  node: what it made, or whose gradient is carried back, counted as they
+    way: "forward" or "backward".  op: its name.  node: what it made, or whose gradient goes back, counted as they
     came.  inputs: nodes, of a backward step the one input that the gradient goes to; −1 is a leaf.  name: of the layer
     whose op it is, or of the parameter that the gradient goes to.  where: the line of the user's code.
     shape, dtype, device: of the result.  seconds: since the step before it ended, all that Python did included; a GPU
@@ -100,7 +100,7 @@ class trace(Observer):
     def __exit__(self, *error: Any) -> None:
         observers.remove(self)
 
-    # -- what the engine tells -----------------------------------------------------------------------------------------
+    # -- what the engine calls -----------------------------------------------------------------------------------------
 
     def op_done(self, op: str, result: Tensor, inputs: list[Tensor]) -> None:
         """An op computed ``result``."""

@@ -1,4 +1,4 @@
-"""What is recorded as a CUDA graph and done again. Where there is no GPU a stand-in records, and nothing here then ran
+"""What is captured as a CUDA graph and replayed. Where there is no GPU a stand-in captures, and nothing here then ran
 on a GPU."""
 
 import os
@@ -44,7 +44,7 @@ def back(array):
     return copy_to(array, cpu(0))
 
 
-def test_nothing_is_done_until_it_is_said_and_then_as_often_as_it_is_said():
+def test_nothing_is_done_until_it_is_replayed_and_then_as_often_as_it_is_replayed():
     with cuda(0):
         x, total = there(normal(3, 4)), there(np.zeros((3, 4)))
 
@@ -79,7 +79,7 @@ def test_what_asks_for_a_number_is_refused_and_leaves_no_trace():
 @given(st.data(), st.integers(1, 5), st.integers(1, 5), st.integers(1, 5),
        st.sampled_from([np.float16, np.float32, np.float64]), st.booleans())  # fmt: skip
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_recorded_product_is_the_product(data, m, k, n, dtype, into):
+def test_a_captured_product_is_the_product(data, m, k, n, dtype, into):
     def matrix(rows, columns, seed):
         before, after, turned = data.draw(st.tuples(st.integers(0, 2), st.integers(0, 2), st.booleans()))
         shape = (columns, before + rows + after) if turned else (rows, before + columns + after)
@@ -167,8 +167,8 @@ def train(captured, make, shape, half=False, steps=7):
     optimiser, scale = SGD(net.named_parameters(), lr=0.01), LossScale(4.0, patience=None)
     images, labels = normal(*shape).astype(np.float32 if half else np.float64), np.arange(len(normal(*shape)))
     take_step = CapturedStep(net, optimiser, loss_scale=scale) if captured else None
-    told, losses, forward = [], [], net.forward
-    net.forward = lambda x: told.append(len(losses)) or forward(x)
+    eager, losses, forward = [], [], net.forward
+    net.forward = lambda x: eager.append(len(losses)) or forward(x)
     for step in range(steps):
         x, y = (images * (1 + step / 10), (labels + step) % 10) if step != 3 else (images[:1], labels[:1])
         optimiser.lr = 0.01 if step < 5 else 0.001
@@ -184,28 +184,28 @@ def train(captured, make, shape, half=False, steps=7):
         losses.append(loss)
         assert logits.shape == (len(x), 10)
     assert not violations
-    return {"losses": np.array(losses), **gradients(net), **{f"new {n}": w for n, w in net.state_dict().items()}}, told
+    return {"losses": np.array(losses), **gradients(net), **{f"new {n}": w for n, w in net.state_dict().items()}}, eager
 
 
 def test_steps_done_again_are_the_steps_that_were_told():
-    (found, told), (right, all_told) = (train(captured, small, (3, 3, 7, 7)) for captured in (True, False))
-    assert told == [0, 1, 3], "told at first, then recorded, and again only for the smaller batch"
-    assert all_told == list(range(7))
+    (found, eager), (right, all_eager) = (train(captured, small, (3, 3, 7, 7)) for captured in (True, False))
+    assert eager == [0, 1, 3], "eager at first, then captured, and eager again only for the smaller batch"
+    assert all_eager == list(range(7))
     assert found.keys() == right.keys()
     for name, value in right.items():
         agree(found[name], value, name, 1e-12)
 
 
 def test_three_steps_of_alexnet_of_which_the_third_is_done_again():
-    (found, told), (right, _) = (train(captured, large, (1, 3, 224, 224), steps=3) for captured in (True, False))
-    assert told == [0, 1]
+    (found, eager), (right, _) = (train(captured, large, (1, 3, 224, 224), steps=3) for captured in (True, False))
+    assert eager == [0, 1]
     for name, value in right.items():
         agree(found[name], value, name, 1e-12)
 
 
 def test_also_in_half_precision():
-    (found, told), (right, _) = (train(captured, large, (1, 3, 224, 224), True, 3) for captured in (True, False))
-    assert told == [0, 1]
+    (found, eager), (right, _) = (train(captured, large, (1, 3, 224, 224), True, 3) for captured in (True, False))
+    assert eager == [0, 1]
     agree(found["losses"], right["losses"], tolerance=2e-3)
 
 

@@ -78,7 +78,7 @@ def walk_back(start: Node | Tensor, seed: Array) -> list[tuple[Tensor, Array]]:
 
 
 class GradientShapeError(ValueError):
-    """What an op carried back has not the shape of the tensor that it reached."""
+    """What a pullback returned has not the shape of the tensor that it reached."""
 
     def __init__(self, gradient: Array, tensor: Node | Tensor):
         super().__init__(f"backward: a gradient of shape {gradient.shape} reached a tensor of shape {tensor.shape}, "

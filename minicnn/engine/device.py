@@ -3,8 +3,8 @@
 ``cpu(0)`` and ``cpu(1)`` are two devices though the memory is one, so that whatever is said of two GPUs (what lives
 where, what crosses, what may not be mixed) is said, and tested, on any laptop.
 
-A GPU works through what it is told, in a queue of its own (CUDA's stream), while Python goes on. Within a queue all is
-done in order; what goes from one GPU to another has to wait in both, and only ``copy_to`` lets it.
+A GPU works through what was launched, in a queue of its own (CUDA's stream), while Python goes on. Within a queue all
+is done in order; what goes from one GPU to another has to wait in both, and only ``copy_to`` lets it.
 """
 
 from __future__ import annotations

@@ -14,14 +14,14 @@ __all__ = ["Observer", "observe", "observers"]
 
 
 class Observer:
-    """Is told what is computed in its thread, inside of ``with observe(observer):``. Methods that are not written do
-    nothing. None of them may write into a tensor."""
+    """Its methods are called with what is computed in its thread, inside of ``with observe(observer):``. Those that are
+    not written do nothing. None of them may write into a tensor."""
 
     def op_done(self, op: str, output: Tensor, inputs: list[Tensor]) -> None:
         """An op of this name computed ``output`` from ``inputs``."""
 
     def gradient_done(self, node: Node | Tensor, source: Node | Tensor, gradient: Array) -> None:
-        """backward() carried the gradient of what ``node`` stands for to one of its inputs, ``source``."""
+        """A pullback took the gradient of what ``node`` stands for to one of its inputs, ``source``."""
 
     def graph_freed(self, node: Node | Tensor) -> None:
         """backward() let go of all that the gradients of ``node`` needed."""
@@ -49,7 +49,7 @@ observers = _Observers()
 
 
 class observe:
-    """``with observe(observer):`` it is told of all that this thread computes."""
+    """``with observe(observer):`` its methods are called with all that this thread computes."""
 
     def __init__(self, observer: Observer):
         self.observer = observer

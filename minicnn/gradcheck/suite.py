@@ -46,10 +46,10 @@ class Case:
     run: Callable[[], Report]
 
 
-def case(function: Callable[..., object], *inputs: np.ndarray | None, op: str = "", told: str = "",
+def case(function: Callable[..., object], *inputs: np.ndarray | None, op: str = "", note: str = "",
          **settings: object) -> Case:  # fmt: skip
     written = ", ".join(f"{k}={v}" for k, v in settings.items())
-    return Case(op or function.__name__, told or written, " ".join(str(np.shape(x)) for x in inputs if x is not None),
+    return Case(op or function.__name__, note or written, " ".join(str(np.shape(x)) for x in inputs if x is not None),
                 lambda: gradcheck(_set(function, settings), *inputs))  # fmt: skip
 
 
@@ -64,9 +64,9 @@ def _set(function: Callable[..., object], settings: dict[str, object]) -> Callab
     return with_settings
 
 
-def layer(make: Callable[[], nn.Module], x: np.ndarray, told: str = "") -> Case:
+def layer(make: Callable[[], nn.Module], x: np.ndarray, note: str = "") -> Case:
     module = make()
-    return Case(f"nn.{type(module).__name__}", told, str(x.shape), lambda: gradcheck(make(), x))
+    return Case(f"nn.{type(module).__name__}", note, str(x.shape), lambda: gradcheck(make(), x))
 
 
 def network(variant: str, width: float, devices: tuple[Device, Device], classes: int) -> Case:
@@ -92,11 +92,11 @@ def _cases() -> Iterable[Case]:
     op: Callable[..., Tensor]
     for op in (ops.add, ops.subtract, ops.multiply, ops.divide):
         yield case(op, normal(2, 3, 4), positive(2, 3, 4))
-        yield case(op, normal(3, 4), positive(2, 3, 1), told="broadcast")
-        yield case(op, normal(2, 1, 4), positive(4), told="broadcast")
+        yield case(op, normal(3, 4), positive(2, 3, 1), note="broadcast")
+        yield case(op, normal(2, 1, 4), positive(4), note="broadcast")
     yield case(ops.power, positive(2, 3), normal(2, 3))
-    yield case(ops.power, positive(3), normal(2, 1), told="broadcast")
-    yield case(ops.power, np.array([0.0, 0.0, 1.5]), np.array([2.0, 3.0, 0.5]), told="0 to a power")
+    yield case(ops.power, positive(3), normal(2, 1), note="broadcast")
+    yield case(ops.power, np.array([0.0, 0.0, 1.5]), np.array([2.0, 3.0, 0.5]), note="0 to a power")
     for op in (ops.negative, ops.exp, ops.tanh, ops.sigmoid):
         yield case(op, normal(3, 4))
     yield case(ops.log, positive(3, 4))
@@ -106,7 +106,7 @@ def _cases() -> Iterable[Case]:
         yield case(op, distinct(2, 3, 4), axis=1)
         yield case(op, distinct(3, 3, 3), axis=0)
         yield case(op, distinct(2, 3, 4), axis=(0, 2), keepdims=True)
-    yield case(ops.max, np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]]), axis=1, told="axis=1, ties")
+    yield case(ops.max, np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]]), axis=1, note="axis=1, ties")
     yield case(ops.reshape, normal(2, 3, 4), shape=(4, 6))
     yield case(ops.flatten, normal(2, 3, 4))
     yield case(ops.transpose, normal(2, 3, 4), axes=(1, 2, 0))
@@ -118,7 +118,7 @@ def _cases() -> Iterable[Case]:
     yield case(ops.linear, normal(4, 4), normal(4, 4), None)
     yield case(ops.matmul, normal(2, 3), normal(3, 4))
     yield case(ops.matmul, normal(4, 4), normal(4, 4) + 1)
-    yield case(ops.matmul, normal(3), normal(5, 3, 2), told="stacks")
+    yield case(ops.matmul, normal(3), normal(5, 3, 2), note="stacks")
     yield case(ops.conv2d, normal(2, 3, 6, 5), normal(4, 3, 3, 2), normal(4))
     yield case(ops.conv2d, normal(2, 3, 6, 5), normal(4, 3, 3, 3), None, padding=1)
     yield case(ops.conv2d, normal(2, 3, 7, 7), normal(4, 3, 3, 3), normal(4), stride=2, padding=((0, 1), (0, 1)))
@@ -127,21 +127,21 @@ def _cases() -> Iterable[Case]:
     yield case(ops.max_pool2d, distinct(2, 3, 7, 7), size=3, stride=2)
     yield case(ops.max_pool2d, distinct(2, 2, 7, 8) - 2, size=3, stride=1, padding=1)
     yield case(ops.max_pool2d, distinct(2, 2, 6, 6), size=2, stride=2)
-    yield case(ops.max_pool2d, np.repeat(distinct(1, 2, 4, 2), 2, 3), size=2, stride=2, told="size=2, stride=2, ties")
+    yield case(ops.max_pool2d, np.repeat(distinct(1, 2, 4, 2), 2, 3), size=2, stride=2, note="size=2, stride=2, ties")
     for beta in (0.75, 0.6):
         yield case(ops.local_response_norm, normal(2, 7, 2, 2), alpha=1.0, beta=beta)
         yield case(ops.local_response_norm, 20 * normal(2, 4, 2, 1), size=3, alpha=0.5, beta=beta, k=1.0)
     yield case(ops.local_response_norm, normal(1, 3, 1, 2), size=7, alpha=0.9)
-    yield case(ops.local_response_norm, 50 * normal(2, 9, 2, 2), told="the paper's, x up to 100")
+    yield case(ops.local_response_norm, 50 * normal(2, 9, 2, 2), note="the paper's, x up to 100")
     yield case(ops.dropout, normal(5, 6), np.array([1, 2]), p=0.5)
     yield case(ops.dropout, normal(5, 6), np.array([1, 2]), p=0.3, inverted=False)
     yield case(ops.softmax, normal(3, 4))
     yield case(ops.softmax, normal(3, 4), axis=0)
     yield case(ops.log_softmax, normal(3, 4))
     yield case(ops.cross_entropy, normal(3, 4), np.array([0, 3, 1]))
-    yield case(lambda x: (x.to(cpu(1)) * 2.0).to(x.device) * x, normal(3, 4), op="to_device", told="there and back")
-    yield case(lambda x: x * x.sum() + x.exp() + x, normal(3, 4), op="tensor", told="one input, four uses")
-    yield case(lambda x: (lambda z: z * z.tanh() + z)(x * 2.0), normal(3, 4), op="tensor", told="a result used thrice")
+    yield case(lambda x: (x.to(cpu(1)) * 2.0).to(x.device) * x, normal(3, 4), op="to_device", note="there and back")
+    yield case(lambda x: x * x.sum() + x.exp() + x, normal(3, 4), op="tensor", note="one input, four uses")
+    yield case(lambda x: (lambda z: z * z.tanh() + z)(x * 2.0), normal(3, 4), op="tensor", note="a result used thrice")
     yield layer(lambda: nn.Linear(4, 5), normal(3, 4))
     yield layer(lambda: nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2), normal(2, 4, 5, 5), "stride=2, groups=2")
     yield layer(lambda: nn.LocalResponseNorm(5, 1.0), normal(2, 6, 2, 2), "alpha=1.0")

@@ -20,7 +20,7 @@ class forward_hook(observe):
     """``with forward_hook(hook):`` calls hook(layer, output) after every call of a layer in this thread, the inner ones
     first. A tensor that it returns takes the place of the output.
 
-    Of a layer whose output is no tensor but, say, a tuple of them, nothing is told.
+    It is not called for a layer whose output is no tensor but, say, a tuple of them.
     """
 
     def __init__(self, hook: Hook):

@@ -17,10 +17,10 @@ from ..nn import Module, eval_mode
 from ..ops import cross_entropy
 from .bars import on_terminal
 
-__all__ = ["Loader", "Scores", "as_loader", "evaluate"]
+__all__ = ["LoaderLike", "Scores", "as_loader", "evaluate"]
 
 
-class Loader(Protocol):
+class LoaderLike(Protocol):
     """What a trainer asks of its data: ``len()`` batches an epoch, each (inputs, labels), the same ones every time.
 
     epoch(number, start, device): what is left of an epoch of which ``start`` is behind: pictures where the loader has a
@@ -44,7 +44,7 @@ class _Listed:
         return ((inputs, np.asarray(labels)) for inputs, labels in self.batches[start:])
 
 
-def as_loader(data: Loader | Sequence[tuple[Any, Any]], who: str) -> Loader:
+def as_loader(data: LoaderLike | Sequence[tuple[Any, Any]], who: str) -> LoaderLike:
     """A loader as it is, a list of batches as one. Raises TypeError for what is neither, ValueError where it is empty,
     in the name of ``who``."""
     way = "give a loader, as minicnn.data.Loader, or a list of batches (inputs, labels)"
@@ -98,7 +98,7 @@ class Scores:
         return {name: getattr(self, name) / self.seen if self.seen else math.nan for name in ("loss", "top1", "top5")}
 
 
-def evaluate(model: Module, loader: Loader | Sequence[tuple[Any, Any]],
+def evaluate(model: Module, loader: LoaderLike | Sequence[tuple[Any, Any]],
              stop: Callable[[], bool] = lambda: False) -> Scores:
     """The model's scores on all of the loader's pictures, with every layer in eval mode; its modes stay.
 

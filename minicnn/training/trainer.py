@@ -21,7 +21,7 @@ from .diagnosis import Diverged, Plateau, advice
 from .interrupt import Stop, Stopped, say
 from .keeping import Checkpoints, Progress
 from .log import Log
-from .scores import Loader, Scores, as_loader, evaluate
+from .scores import LoaderLike, Scores, as_loader, evaluate
 from .step import Step
 
 __all__ = ["Diverged", "Progress", "Stopped", "Trainer"]
@@ -39,7 +39,7 @@ class Trainer:
     """
 
     def __init__(self, step: Step, schedule: StepSchedule | PlateauSchedule,
-                 training: Loader | Sequence[tuple[Any, Any]], validation: Loader | Sequence[tuple[Any, Any]],
+                 training: LoaderLike | Sequence[tuple[Any, Any]], validation: LoaderLike | Sequence[tuple[Any, Any]],
                  folder: str | os.PathLike[str], *,
                  extras: tuple[dict[str, np.ndarray], dict[str, Any]] = ({}, {}),
                  keep: int = 1, save_minutes: float = 10.0, print_every: int = 10):
