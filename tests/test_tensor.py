@@ -320,13 +320,49 @@ def test_memory_is_freed_as_backward_goes():
     assert not any(array() is not None for array in arrays)
 
 
-def test_detach_remembers_nothing_and_owns_its_memory():
+@pytest.mark.parametrize("way", [Tensor.detach, Tensor.copy])
+def test_detach_and_copy_have_no_graph(way):
     x = parameter(3)
-    y = (x * 2).detach()
-    assert not y.requires_grad
-    assert not np.shares_memory(x.detach().numpy(), x.numpy())
+    y = way(x * 2)
+    assert (y.requires_grad, y.made_by) == (False, "")
     (x * y).sum().backward()
     assert (x.grad.numpy() == y.numpy()).all()
+
+
+def test_a_copy_owns_its_memory():
+    x = parameter(4, 3, 2)
+    y = x.copy()
+    assert batch_last(y.numpy()).flags.c_contiguous
+    before = x.numpy().copy()
+    y[...] = 7
+    assert (x.numpy() == before).all()
+    z = (x * 2).copy()
+    z[...] = 1  # also of what an op made
+
+
+@pytest.mark.processor
+def test_what_is_written_into_a_detached_leaf_is_written_into_both():
+    x = parameter(3)
+    y, again = x.detach(), x.detach().detach()
+    y[0] = 7
+    assert x.numpy()[0] == again.numpy()[0] == 7
+    loss = (x * x).sum()
+    for detached in (y, again):
+        with pytest.raises(RuntimeError, match=r"multiply needs its values.*\(\.copy\(\)\)"):
+            detached[0] = 1
+    loss.backward()
+    y[0] = 1
+    with no_grad():
+        x[1] = 2
+    assert y.numpy()[:2].tolist() == [1, 2]
+
+
+def test_a_detached_result_cannot_be_written_to():
+    """Its graph may need the values, and knows nothing of this tensor."""
+    y = parameter(3).relu()
+    for detached in (y.detach(), y.detach().detach()):
+        with pytest.raises(RuntimeError, match=r"it was made by relu: .* write to a copy \(\.copy\(\)\)"):
+            detached[0] = 1
 
 
 # -- no_grad -----------------------------------------------------------------------------------------------------------

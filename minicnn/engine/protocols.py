@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Protocols"]
 
 ELSEWHERE = {  # what PyTorch and NumPy call otherwise
-    "astype": "Tensor(t, dtype=...) copies, t.float() and t.half() pass gradients on", "clone": "copy.copy(leaf), or "
-    "t.detach()", "copy": "copy.copy(leaf), or t.detach()", "cpu": "t.to(minicnn.cpu())",
+    "astype": "Tensor(t, dtype=...) copies, t.float() and t.half() pass gradients on", "clone": "t.copy()",
+    "cpu": "t.to(minicnn.cpu())",
     "cuda": "t.to(minicnn.cuda())", "dim": "t.ndim", "min": "-(-t).max()",
     "permute": "t.transpose(...)", "view": "t.reshape(...)",
 }  # fmt: skip
@@ -152,7 +152,7 @@ class Protocols:
     def _refuse_graph(self, what: str) -> None:
         if self.made_by:
             raise TypeError(f"{what}: this tensor was made by {self.made_by}, and its graph cannot be copied: only "
-                            "leaves are; .detach() gives a copy of the values")
+                            "leaves are; .copy() gives a copy of the values")
 
     @classmethod
     def _leaf(cls, array: Array, device: Device, requires_grad: bool) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -42,10 +42,14 @@ class Tensor(Methods):
     """
 
     __slots__ = {
-        "__weakref__": None, "_array": None, "_grad": None, "_made": None, "_requires_grad": None, "_users": None,
+        "__weakref__": None, "_array": None, "_grad": None, "_made": None, "_requires_grad": None, "_source": None,
+        "_users": None,
         "age": "When it was made: a number of which no other tensor has the same, and younger tensors a higher one.",
         "device": "Where it lives, as cpu(0).",
     }  # fmt: skip
+
+    inputs: ClassVar[tuple[Node | Tensor, ...]] = ()  # of a leaf as a node of the graph
+    gradients: ClassVar[tuple[Pullback, ...]] = ()
 
     def __init__(self, data: Any, *, requires_grad: bool = False, dtype: Any = None, device: Device | None = None):
         if not isinstance(device, (Device, type(None))):
@@ -64,6 +68,7 @@ class Tensor(Methods):
         self._grad: Tensor | None = None
         self.age = next(_ages)
         self._made: Node | None = None  # how; a leaf was not made
+        self._source = ""  # the op that made what this shares its memory with, see detach()
         self._users: weakref.WeakSet[Node] = weakref.WeakSet()  # of a leaf: what was computed from it, and remembered
 
     # -- what it is ------------------------------------------------------------------------------------------------
@@ -108,16 +113,6 @@ class Tensor(Methods):
         return self._made or self
 
     @property
-    def inputs(self) -> tuple[Node | Tensor, ...]:
-        """Of a leaf as a node of the graph: none."""
-        return ()
-
-    @property
-    def gradients(self) -> tuple[Pullback, ...]:
-        """Of a leaf as a node of the graph: none."""
-        return ()
-
-    @property
     def requires_grad(self) -> bool:
         """Whether ``backward()`` brings a gradient here. Of a leaf it may be set; whole numbers take none."""
         return self._requires_grad
@@ -130,7 +125,7 @@ class Tensor(Methods):
                             "type, as by Tensor(t, dtype=np.float32)")
         if self._made and not wanted:
             raise RuntimeError(f"Tensor: requires_grad of what {self.made_by} made cannot be taken away: .detach() "
-                               "gives a copy that remembers nothing")
+                               "gives the values without the graph")
         self._requires_grad = wanted
 
     @property
@@ -180,7 +175,13 @@ class Tensor(Methods):
         self.grad = None
 
     def detach(self) -> Tensor:
-        """A copy that remembers nothing."""
+        """The same values in the same memory, without the graph: what is written into a leaf's is written into both."""
+        tensor = wrap(self._array, self.device)
+        tensor._users, tensor._source = self._users, self.made_by or self._source
+        return tensor
+
+    def copy(self) -> Tensor:
+        """A copy of the values, in memory of its own and without the graph."""
         return wrap(copy_to(self._array, self.device), self.device)
 
     def move(self, device: Device) -> None:
@@ -192,10 +193,10 @@ class Tensor(Methods):
 
         Raises RuntimeError while a graph that has yet to go backward needs the present values.
         """
-        user = next((user for user in self._users if user.inputs), None)
-        if user is not None or self.made_by:
-            what = f"it was made by {self.made_by}" if user is None else f"{user.made_by} needs its values"
-            raise RuntimeError(f"writing in place: {what}: call backward() first, or write to a copy (.detach())")
+        user, source = next((user for user in self._users if user.inputs), None), self.made_by or self._source
+        if user is not None or source:
+            what = f"it was made by {source}" if user is None else f"{user.made_by} needs its values"
+            raise RuntimeError(f"writing in place: {what}: call backward() first, or write to a copy (.copy())")
         return self._array
 
     def __setitem__(self, index: Any, value: Any) -> None:

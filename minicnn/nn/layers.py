@@ -220,7 +220,7 @@ class Dropout(Module):
         x = x if isinstance(x, Tensor) else Tensor(x, device=self.counter.device)
         if not self.training:
             return x if self.inverted else x * (1 - real("Dropout", "p", self.p, least=0, below=1))
-        now = self.counter.detach()
+        now = self.counter.copy()
         with self.counter.device:
             step = self.counter.writable()[1:]
             step += 1

@@ -73,7 +73,7 @@ class Step:
     @contextmanager
     def _undone_where_it_fails(self) -> Iterator[None]:
         """Puts back what a forward pass changes besides gradients: the counters of dropout."""
-        state = [(t, t.detach()) for _, t in self.model._named(Tensor) if not t.requires_grad]
+        state = [(t, t.copy()) for _, t in self.model._named(Tensor) if not t.requires_grad]
         try:
             yield
         except BaseException:
