@@ -12,7 +12,7 @@ from ..engine.op import Computed, Operand, op
 from ..engine.settings import axis as axis_of
 from .reduce import total
 
-__all__ = ["cross_entropy", "log_softmax", "softmax"]
+__all__ = ["check_labels", "cross_entropy", "log_softmax", "softmax"]
 
 
 def less_its_maximum(op: str, x: Array, axis: int) -> tuple[Array, int]:
@@ -43,6 +43,16 @@ def log_softmax(x: Operand, *, axis: int = -1) -> Computed:
     return y, lambda gy: gy - np.exp(y) * total(gy, axis, keepdims=True)
 
 
+def check_labels(labels: Array, logits: tuple[int, ...]) -> None:
+    """Raises ValueError unless the labels are (N,), whole numbers from 0 to classes − 1, for logits (N, classes)."""
+    if len(logits) != 2 or np.shape(labels) != logits[:1] or labels.dtype.kind not in "iu" or not logits[0]:
+        raise ValueError(f"cross_entropy: x {logits} and labels {np.shape(labels)}, {getattr(labels, 'dtype', '')}, do "
+                         "not fit: give x (N, classes) and N ≥ 1 labels, whole numbers")
+    if outside(labels, logits[1]):
+        raise ValueError(f"cross_entropy: labels go from {labels.min()} to {labels.max()}, but x {logits} has classes "
+                         f"0 to {logits[1] - 1}")
+
+
 @op(whole="labels")
 def cross_entropy(x: Operand, labels: Operand) -> Computed:
     """The mean over the images of −ln softmax(x)[label]. Its gradient is (softmax(x) − one-hot labels) / N.
@@ -53,12 +63,7 @@ def cross_entropy(x: Operand, labels: Operand) -> Computed:
     Raises ValueError for an empty batch, shapes that do not fit, and a label that is no class; the last not while a
     CUDA graph is captured, which can ask nothing.
     """
-    if x.ndim != 2 or np.shape(labels) != x.shape[:1] or labels.dtype.kind not in "iu" or not len(x):
-        raise ValueError(f"cross_entropy: x {x.shape} and labels {np.shape(labels)}, {getattr(labels, 'dtype', '')}, "
-                         "do not fit: give x (N, classes) and N ≥ 1 labels, whole numbers")
-    if outside(labels, x.shape[1]):
-        raise ValueError(f"cross_entropy: labels go from {labels.min()} to {labels.max()}, but x {x.shape} has classes "
-                         f"0 to {x.shape[1] - 1}")
+    check_labels(labels, x.shape)
     y, each = np.empty_like(x), np.empty_like(x, shape=len(x))
     labels = labels.astype(np.int64, copy=False)
     kernel(rows(y), each, rows(x), labels)

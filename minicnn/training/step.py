@@ -15,7 +15,7 @@ from ..engine.device import Device
 from ..engine.memory import array_of
 from ..engine.tensor import Tensor, no_grad
 from ..nn.module import Module
-from ..ops import cross_entropy
+from ..ops.cross_entropy import check_labels, cross_entropy
 from ..optim import SGD, LossScale
 from .diagnosis import Diverged, advice, first_not_finite
 
@@ -103,12 +103,7 @@ def checked(labels: Any, logits: tuple[int, ...]) -> Any:
     if isinstance(labels, Tensor):
         return labels
     labels = array_of(labels, name="cross_entropy")
-    if len(logits) != 2 or labels.shape != logits[:1] or labels.dtype.kind not in "iu" or not len(labels):
-        raise ValueError(f"cross_entropy: x {logits} and labels {labels.shape}, {labels.dtype}, do not fit: give x "
-                         "(N, classes) and N ≥ 1 labels, whole numbers")
-    if labels.min() < 0 or labels.max() >= logits[1]:
-        raise ValueError(f"cross_entropy: labels go from {labels.min()} to {labels.max()}, but x {logits} has classes "
-                         f"0 to {logits[1] - 1}")
+    check_labels(labels, logits)
     return labels
 
 
