@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from importlib.util import resolve_name
@@ -132,8 +133,43 @@ def test_every_op_has_its_test_and_is_listed(op):
     assert f"from .{op} import" in (HOUSE / "minicnn/ops/__init__.py").read_text(encoding="utf-8")
 
 
+HOLDERS = {"Counter", "ContextVar", "Lock", "count", "default_rng", "deque"}
+
+
+def state(path):
+    """The names of what a process holds in a file besides objects: globals, caches, thread-locals, locks, counters."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    own = {node.name for node in tree.body if isinstance(node, ast.ClassDef) and
+           any(ast.unparse(base) == "threading.local" for base in node.bases)}  # fmt: skip
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and any(ast.unparse(d) == "functools.cache" for d in node.decorator_list):
+            yield node.name
+        elif isinstance(node, ast.Global):
+            yield from node.names
+    for node in tree.body:
+        value = getattr(node, "value", None)
+        if isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] in own | HOLDERS:
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            yield target.id
+
+
+def test_what_a_process_holds_is_listed_with_its_reason():
+    text = (HOUSE / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## What a process holds")[2]
+    listed = re.findall(r"^\| `(\S+)` \| `(\w+)` \| \S.* \|$", text, re.M)
+    found = {(place(path).removeprefix("minicnn/"), name) for path in files() for name in state(path)}
+    assert ("engine/mode.py", "_mode") in found
+    assert set(listed) == found
+    assert len(listed) == len(set(listed))
+
+
+def test_no_environment_variable_is_written_by_the_engine():
+    for path in files():
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"os\.environ\[[^]]*\] *=[^=]|os\.putenv|environ\.(update|setdefault)", text), place(path)
+
+
 def test_no_file_grows_beyond_what_one_reads_at_once():
-    assert not {place(p): n for p in files() if (n := len(p.read_text(encoding="utf-8").splitlines())) > 400}
+    assert not {place(p): n for p in files() if (n := len(p.read_text(encoding="utf-8").splitlines())) > 250}
 
 
 def test_importing_minicnn_is_light():
