@@ -87,8 +87,8 @@ def weight_gradient(gy: Any, image: Any, shape: tuple[int, ...], geometry: Geome
             total[:, own] += product(columns, sent[own, start * N : stop * N].T, shared=len(blocks) == 1)
         return total
 
-    gw = np.zeros_like(image, shape=(C * R * S, K), order="C")
-    for part in parallel_for(len(blocks), some, parts):
+    gw, *others = parallel_for(len(blocks), some, parts)
+    for part in others:
         gw += part
     return gw.reshape(shape)
 
