@@ -136,6 +136,8 @@ class Stream:
         return event
 
     def wait_event(self, event):
+        if not isinstance(event, Event):
+            raise TypeError(f"wait_event: {event!r} is no event")
         with _lock:
             self._next()
             _merge(self.clock, event.clock)

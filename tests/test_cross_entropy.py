@@ -97,8 +97,11 @@ def test_a_cross_entropy_inside_a_larger_loss():
 
 
 def test_methods():
-    x = Tensor(normal(2, 3))
-    assert (x.softmax().numpy() == ops.softmax(x).numpy()).all()
+    x = Tensor(normal(2, 3, 4))
+    assert (x.softmax().numpy() == ops.softmax(x, axis=2).numpy()).all()
+    assert (x.log_softmax().numpy() == ops.log_softmax(x, axis=2).numpy()).all()
+    assert (ops.softmax(x).numpy() == x.softmax().numpy()).all()
+    assert (ops.log_softmax(x).numpy() == x.log_softmax().numpy()).all()
     assert (x.log_softmax(0).numpy() == ops.log_softmax(x, axis=0).numpy()).all()
 
 

@@ -48,6 +48,8 @@ def test_what_is_on_a_device_stays_there(device):
     y = ops.max_pool2d(ops.local_response_norm(x).relu(), size=2)
     y.mean().backward()
     assert device_of(x.data) == device_of(y.data) == device_of(x.grad.data) == y.device == device
+    for answer in (x > 0, abs(x), (x > 0).any(), x.argmax(1)):
+        assert device_of(answer.data) == answer.device == device
     assert isinstance(y.numpy(), np.ndarray)
     assert f"Tensor({np.float64(1.5)}, (), {device!r}" in repr(Tensor(1.5, device=device))
     assert Tensor(1.5, device=device).item() == float(Tensor(1.5, device=device)) == 1.5

@@ -187,7 +187,7 @@ def train(captured, make, shape, half=False, steps=7):
     return {"losses": np.array(losses), **gradients(net), **{f"new {n}": w for n, w in net.state_dict().items()}}, eager
 
 
-def test_steps_done_again_are_the_steps_that_were_told():
+def test_replayed_steps_are_the_steps_that_eager_ones_would_be():
     (found, eager), (right, all_eager) = (train(captured, small, (3, 3, 7, 7)) for captured in (True, False))
     assert eager == [0, 1, 3], "eager at first, then captured, and eager again only for the smaller batch"
     assert all_eager == list(range(7))
@@ -196,7 +196,7 @@ def test_steps_done_again_are_the_steps_that_were_told():
         agree(found[name], value, name, 1e-12)
 
 
-def test_three_steps_of_alexnet_of_which_the_third_is_done_again():
+def test_three_steps_of_alexnet_of_which_the_third_is_replayed():
     (found, eager), (right, _) = (train(captured, large, (1, 3, 224, 224), steps=3) for captured in (True, False))
     assert eager == [0, 1]
     for name, value in right.items():
@@ -269,6 +269,6 @@ def test_a_trainer_handed_a_captured_step_trains_as_with_one_that_is_not(tmp_pat
 
 
 @pytest.mark.processor
-def test_on_the_processor_there_is_nothing_to_record(tmp_path):
+def test_on_the_processor_there_is_nothing_to_capture(tmp_path):
     with cpu(0), pytest.raises(ValueError, match=r"CapturedStep: a CUDA graph is of one GPU, the model .* cpu\(0\)"):
         trainer(tmp_path / "run", step=CapturedStep)

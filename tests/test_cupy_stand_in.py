@@ -225,6 +225,8 @@ def test_an_event_tells_what_came_before_it_only(cupy, streams):
         x = cupy.ones(3)
         early = one.record()
         x += 1
+    with pytest.raises(TypeError, match="is no event"):
+        two.wait_event(one)
     two.wait_event(early)
     with two, pytest.raises(Unordered, match="reads"):
         x.sum()

@@ -297,9 +297,10 @@ def test_in_place_into_an_array():
         with pytest.raises(TypeError, match=r"gradient of a tensor does not go through|cannot be its out="):
             write(here)
     np.testing.assert_array_equal(here, [[2, 3], [4, 5]])
-    for name in ("dtype", "out"):
-        with pytest.raises(TypeError, match="sum: dtype= and out= are not for tensors"):
-            np.sum(MANY, **{name: np.float64})
+    for reduce, name in ((np.sum, "dtype"), (np.sum, "out"), (np.mean, "dtype"), (np.mean, "out"), (np.max, "out"),
+                         (np.any, "out"), (np.argmax, "out")):  # fmt: skip
+        with pytest.raises(TypeError, match=f"{reduce.__name__}: dtype= and out= are not for tensors"):
+            reduce(MANY, **{name: np.float64})
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------

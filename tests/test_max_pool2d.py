@@ -142,6 +142,7 @@ def test_one_tensor_pooled_twice():
     ((1, 1, 4, 4), {"size": 5}, "a window of 5 does not fit into 4 pixels with 0 of padding"),
     ((1, 1, 4, 4), {"size": 2, "padding": 2}, "padding 2 must be smaller than the window, 2 × 2"),
     ((1, 1, 4, 4), {"size": 2, "padding": (0, 2)}, r"padding \(0, 2\) must be smaller than the window, 2 × 2"),
+    ((1, 1, 4, 4), {"size": 2, "padding": (2, 0)}, r"padding \(2, 0\) must be smaller than the window, 2 × 2"),
     ((1, 1, 4, 4), {"padding": -1}, "padding is -1: it must be at least 0"),
     ((1, 1, 4, 4), {"stride": 0}, "stride is 0: it must be at least 1"),
 ])  # fmt: skip

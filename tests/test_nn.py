@@ -367,6 +367,10 @@ def test_the_same_seed_builds_the_same_model():
     assert (one["y"] != one["again"]).any()  # a new mask at each call
 
 
+def test_no_two_layers_of_dropout_drop_alike():
+    assert len({int(nn.Dropout().counter[0]) for _ in range(1000)}) == 1000
+
+
 @given(p=st.sampled_from([0.0, 0.25, 0.5, 0.9]), inverted=st.booleans())
 def test_dropout_in_training_and_at_test(p, inverted):
     layer, x = nn.Dropout(p, inverted=inverted), distinct(40, 250) + 2  # no 0
