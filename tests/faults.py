@@ -271,8 +271,8 @@ FAULTS = [
     engine("memory: batch_first turns all round", "array.transpose(-1, *range(array.ndim - 1))", "array.transpose()"),
     ops("__init__")("the list: mean is the sum", "from .reduce import max, mean, sum",
                     "from .reduce import max, sum, sum as mean", "test_reduce.py"),
-    slips("kernels/add_at.py", "test_shape.py", case="getitem")("add_at: = for +=", "        np.add.at(x, index, values)",
-          "        x[index] += values", verdict="= for +="),
+    slips("kernels/add_at.py", "test_shape.py", case="getitem")(
+        "add_at: = for +=", "        np.add.at(x, index, values)", "        x[index] += values", verdict="= for +="),
     engine("observers: all threads'", "class _Observers(threading.local)", "class _Observers", "test_guests.py"),
     modules("modules in tuples are not found", "not isinstance(value, (str, bytes)",
                                        "not isinstance(value, (str, tuple)"),
