@@ -99,29 +99,11 @@ def op(function: Callable[..., Any] | None = None, *, whole: str = "") -> Any:
     if function is None:
         return functools.partial(op, whole=whole)
     name, signature = function.__name__, inspect.signature(function)
-    values_of = [p for p in signature.parameters.values() if p.kind is not p.KEYWORD_ONLY]
-    known = signature.parameters.keys() - {p.name for p in values_of}
-    left_out = tuple(p.default for p in values_of)  # what stands for a value that is left out, where one may be
-    needed = left_out.count(inspect.Parameter.empty)
-    many = any(p.kind is p.VAR_POSITIONAL for p in values_of)
-    real = [i for i, p in enumerate(values_of) if p.name not in whole.split() and not many]
-
-    def arranged(values: tuple[Any, ...], settings: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Each value in its place: it may have been given by its name, or left out where it may be None."""
-        if many and values and isinstance(values[0], (list, tuple)):
-            if len(values) > 1:
-                raise TypeError(f"{name}: a list and {len(values) - 1} more: give all in the list, settings by name")
-            values = tuple(values[0])
-        if (needed <= len(values) <= len(values_of) or many) and settings.keys() <= known:
-            return values if many else values + left_out[len(values):], settings
-        try:
-            given = signature.bind(*values, **settings)
-        except TypeError as error:
-            plain = signature.replace(return_annotation=signature.empty, parameters=[
-                p.replace(annotation=p.empty) for p in signature.parameters.values()])  # fmt: skip
-            raise TypeError(f"{name}: {error}: write {name}{plain}") from None
-        given.apply_defaults()
-        return given.args, given.kwargs
+    operands = [p for p in signature.parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    many = any(p.kind is p.VAR_POSITIONAL for p in operands)
+    real = [i for i, p in enumerate(operands) if p.name not in whole.split() and not many]
+    optional = [p.default is None for p in operands]
+    arranged = _arranger(name, signature, operands, many)
 
     @functools.wraps(function)
     def lifted(*values: Any, **settings: Any) -> Tensor:
@@ -135,14 +117,14 @@ def op(function: Callable[..., Any] | None = None, *, whole: str = "") -> Any:
                     raise ValueError(f"{name}: inputs live on {places}: bring them together with .to(device)")
             with np.errstate(all="ignore"), place as device:
                 inputs = values if len(tensors) == len(values) else [
-                    x if isinstance(x, Tensor) or (x is None and not many and left_out[i] is None) else
+                    x if isinstance(x, Tensor) or (x is None and not many and optional[i]) else
                     _input(name, x, device) for i, x in enumerate(values)]
                 if not (tensors or any(isinstance(x, Tensor) for x in inputs)):
                     inputs = [x if x is None else Tensor(array_of(x, name=name), device=device) for x in inputs]
                 arrays = [x._array if isinstance(x, Tensor) else _exact(x) for x in inputs]
                 given = [i for i in real if arrays[i] is not None]
                 if len([i for i in given if getattr(arrays[i], "dtype", None) == _SINGLE]) < len(given):
-                    same = one_type(name, **{values_of[i].name: arrays[i] for i in given})
+                    same = one_type(name, **{operands[i].name: arrays[i] for i in given})
                     for i, array in zip(given, same, strict=True):
                         arrays[i] = array
                 y, *gradients = function(*arrays, **settings)
@@ -150,12 +132,47 @@ def op(function: Callable[..., Any] | None = None, *, whole: str = "") -> Any:
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             if str(error).startswith(f"{name}: "):
                 raise
-            kind = OutOfRange if isinstance(error, LookupError) else (
-                TypeError if isinstance(error, (AttributeError, TypeError)) else ValueError)  # fmt: skip
-            raise kind(f"{name}: {error}") from error
+            raise _kind_of(error)(f"{name}: {error}") from error
 
     lifted.__signature__ = signature.replace(return_annotation="Tensor")  # type: ignore[attr-defined]
     return lifted
+
+
+Settings: TypeAlias = dict[str, Any]
+
+
+def _arranger(name: str, signature: inspect.Signature, operands: list[inspect.Parameter], many: bool
+              ) -> Callable[[tuple[Any, ...], Settings], tuple[tuple[Any, ...], Settings]]:
+    """A function that puts each operand of op ``name`` in its place: it may have been given by its name, in a list with
+    all the others, or left out where it may be None."""
+    known = signature.parameters.keys() - {p.name for p in operands}
+    left_out = tuple(p.default for p in operands)  # what stands for an operand that is left out, where one may be
+    needed = left_out.count(inspect.Parameter.empty)
+
+    def arranged(values: tuple[Any, ...], settings: Settings) -> tuple[tuple[Any, ...], Settings]:
+        if many and values and isinstance(values[0], (list, tuple)):
+            if len(values) > 1:
+                raise TypeError(f"{name}: a list and {len(values) - 1} more: give all in the list, settings by name")
+            values = tuple(values[0])
+        if (needed <= len(values) <= len(operands) or many) and settings.keys() <= known:
+            return values if many else values + left_out[len(values):], settings
+        try:
+            given = signature.bind(*values, **settings)
+        except TypeError as error:
+            plain = signature.replace(return_annotation=signature.empty, parameters=[
+                p.replace(annotation=p.empty) for p in signature.parameters.values()])  # fmt: skip
+            raise TypeError(f"{name}: {error}: write {name}{plain}") from None
+        given.apply_defaults()
+        return given.args, given.kwargs
+
+    return arranged
+
+
+def _kind_of(error: Exception) -> type[Exception]:
+    """What an error inside of an op is to whoever called it."""
+    if isinstance(error, LookupError):
+        return OutOfRange
+    return TypeError if isinstance(error, (AttributeError, TypeError)) else ValueError
 
 
 def _input(name: str, x: Any, device: Device) -> Any:
