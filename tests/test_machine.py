@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from pictures import make_folder
 
 from minicnn import kernels
 from minicnn.kernels import machine
+from minicnn.kernels.compiled import Forgiving
 from minicnn.kernels.relu import relu
 
 # -- how many cores ----------------------------------------------------------------------------------------------------
@@ -98,6 +100,7 @@ def cache(tmp_path, monkeypatch):
 ELSEWHERE = """
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 import minicnn.console
 minicnn.console.prepare()
 from minicnn import ops, plots
@@ -137,6 +140,15 @@ def test_a_damaged_file_is_replaced(cache, monkeypatch, suffix, harm):
     works()
     monkeypatch.setattr(caching.IndexDataCacheFile, "save", lambda *given: pytest.fail("it was not replaced"))
     works()
+
+
+def test_a_cache_that_can_do_nothing_at_all_finds_nothing():
+    def fails(*given):
+        raise OSError(5, "Input/output error")
+
+    cache = Forgiving(SimpleNamespace(load_overload=fails, save_overload=fails, flush=fails))
+    assert cache.load_overload("signature", "target") is None
+    cache.save_overload("signature", "code")
 
 
 def test_without_a_place_it_compiles_at_each_start(monkeypatch):

@@ -378,7 +378,7 @@ def _():
     say("""
         ## What minicnn has beyond this
 
-        `minicnn/engine/tensor.py` has the same loop, the same dictionary and the same heap. Around them:
+        `minicnn/engine/backward.py` has the same loop, the same dictionary and the same heap. Around them:
 
         - **Arrays.** What an array sends back must have the shape of what it reaches (chapter 3), and an error says
           where it has not.

@@ -114,7 +114,7 @@ def _(batch_slider, width_choice, widths):
 @app.cell
 def _():
     class Crossings(Observer):
-        """Is told what each op made and carried back, and keeps what crossed: (row, phase, from, to, bytes)."""
+        """Looks on at what each op made and sent back, and keeps what crossed: (row, phase, from, to, bytes)."""
 
         def __init__(self, net):
             self.names = {row: name for tower in (net.a, net.b) for name, row in tower.children()} | {net.fc8: "fc8"}

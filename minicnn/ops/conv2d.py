@@ -39,7 +39,7 @@ def conv2d(x: Operand, w: Operand, b: Operand | None = None, *, stride: Pair = 1
                          f"w {w.shape}, groups {groups}")
     if b is not None and b.shape != w.shape[:1]:
         raise ValueError(f"conv2d: b {b.shape} does not fit w {w.shape}: it needs the shape ({w.shape[0]},)")
-    windows = Windows.over("conv2d", x.shape[2:], w.shape[2:], stride, padding)
+    windows = Windows.on("conv2d", x.shape[2:], w.shape[2:], stride, padding)
     geometry = convolution.Geometry(groups, windows.P, windows.Q, *windows.steps)
     image, weights = batch_last(x), batch_last(w)  # (C · groups, H, W, N), (C, R, S, K · groups)
     image_shape, weights_shape, K = image.shape, weights.shape, len(w)  # no more than these is kept where it suffices

@@ -25,7 +25,7 @@ def max_pool2d(x: Operand, *, size: Pair = 3, stride: Pair = 2, padding: Padding
     """
     if x.ndim != 4 or 0 in x.shape[2:]:
         raise ValueError(f"max_pool2d: x {x.shape} must have the shape (N, C, H, W), with H and W at least 1")
-    windows = Windows.over("max_pool2d", x.shape[2:], size, stride, padding)
+    windows = Windows.on("max_pool2d", x.shape[2:], size, stride, padding)
     R, S, P, Q = windows.R, windows.S, windows.P, windows.Q
     if max(windows.around[0]) >= R or max(windows.around[1]) >= S:
         raise ValueError(f"max_pool2d: padding {padding} must be smaller than the window, {R} × {S}")

@@ -34,8 +34,8 @@ class Windows(NamedTuple):
         return self.down, self.right, self.around[0][0], self.around[1][0]
 
     @classmethod
-    def over(cls, op: str, image: tuple[int, ...], size: Any, stride: Any, padding: Any) -> Windows:
-        """The windows over an image (H, W): P = ⌊(H + above + below − R) / down⌋ + 1, and Q likewise.
+    def on(cls, op: str, image: tuple[int, ...], size: Any, stride: Any, padding: Any) -> Windows:
+        """The windows on an image (H, W): P = ⌊(H + above + below − R) / down⌋ + 1, and Q likewise.
 
         Raises TypeError where a setting is no whole number, and ValueError where a window does not fit or there is more
         padding than image and window.
