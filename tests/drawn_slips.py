@@ -45,6 +45,7 @@ NOBODY_SEES = [  # slips after which nothing is otherwise, or nothing that count
     (r"argument left out: zip\(.*, strict=True\) → ", "a guard against mistakes: the lengths are the same"),
     (r"flag turned: strict=True", "likewise"),
     (r"device\.py .*ensure_on: always so: .* → .*False", "a copy more, of the same numbers"),
+    (r"kernels/__init__\.py .*kernel\.launch: .*WORTH_A_CORE", "how many parts the work is split into: only its time"),
     (r"device\.py .*view: call left out: array\.view\(\) → array", "CuPy writes to the one as to the other"),
     (r"layers\.py .*normal: its counterpart: np.float32", "the last bit of a random number"),
     (r"state_dict: .*order=\"C\"", "the same numbers; how they lie in a file, checkpoint.py sees to"),

@@ -124,7 +124,8 @@ FAULTS = [
     reduce("max: NaN does not win", "x.max(axes, keepdims=keepdims), gx",
            "np.fmax.reduce(x, axes, keepdims=keepdims), gx"),
     # -- the border ----------------------------------------------------------------------------------------------------
-    border("border: errors of others without the op's name", "raise kind(f\"{name}: {error}\") from error", "raise"),
+    border("border: errors of others without the op's name", "raise _kind_of(error)(f\"{name}: {error}\") from error",
+           "raise"),
     arrays("border: big-endian double becomes single", "x.dtype.itemsize > 4 else", "x.dtype == np.dtype('=f8') and "
            "x.dtype.isnative else"),
     # -- shapes --------------------------------------------------------------------------------------------------------
