@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,10 +12,11 @@ import pytest
 from alexnet_twins import CONVOLUTIONS, NORMALISED, POOLED, batch, double, gradients, joined, masks
 
 from minicnn import Tensor, cpu, manual_seed, nn, no_grad, ops
-from minicnn.models import alexnet
+from minicnn.models import VARIANTS, alexnet
 from minicnn.optim import SGD
 
 TOWERS = (cpu(0), cpu(1))
+NORMALISED_AFTER = {"blueprint": "125", "paper": "12"}
 OUTPUTS = {  # of one tower, after each row
     "conv1": "48 × 27 × 27", "conv2": "128 × 13 × 13", "conv3": "192 × 13 × 13", "conv4": "192 × 13 × 13",
     "conv5": "4608", "fc6": "2048", "fc7": "2048",
@@ -79,9 +81,15 @@ def test_the_summary_is_the_table_of_the_paper():
     assert sum(p.size for p in net.parameters()) == 60_965_224
 
 
-@pytest.mark.parametrize(("variant", "blocks"), [("blueprint", "125"), ("paper", "12")])
-def test_responses_are_normalised_between_relu_and_pooling(variant, blocks):
-    net = alexnet(variant, width=1 / 16)
+def test_every_variant_is_described():
+    assert set(NORMALISED_AFTER) == set(VARIANTS)
+    for text in ((Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8"), alexnet.__doc__):
+        assert all(variant in text for variant in VARIANTS)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_responses_are_normalised_between_relu_and_pooling(variant):
+    net, blocks = alexnet(variant, width=1 / 16), NORMALISED_AFTER[variant]
     for tower in (net.a, net.b):
         kinds = {name: [type(layer).__name__ for layer in row.layers] for name, row in tower.children()}
         assert [name[-1] for name, layers in kinds.items() if "LocalResponseNorm" in layers] == list(blocks)
@@ -267,7 +275,7 @@ def test_gradient_of_the_whole_along_a_line():
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="no variant 'caffe': choose blueprint or paper"):
+    with pytest.raises(ValueError, match="no variant 'caffe': choose one of blueprint, paper"):
         alexnet("caffe")
     with pytest.raises(ValueError, match="1 classes"):
         alexnet(classes=1)

@@ -361,7 +361,7 @@ def test_a_detached_result_cannot_be_written_to():
     """Its graph may need the values, and knows nothing of this tensor."""
     y = parameter(3).relu()
     for detached in (y.detach(), y.detach().detach()):
-        with pytest.raises(RuntimeError, match=r"it was made by relu: .* write to a copy \(\.copy\(\)\)"):
+        with pytest.raises(RuntimeError, match=r"it was made by relu: write to a copy \(\.copy\(\)\)"):
             detached[0] = 1
 
 

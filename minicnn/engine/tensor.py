@@ -195,8 +195,8 @@ class Tensor(Methods):
         """
         user, source = next((user for user in self._users if user.inputs), None), self.made_by or self._source
         if user is not None or source:
-            what = f"it was made by {source}" if user is None else f"{user.made_by} needs its values"
-            raise RuntimeError(f"writing in place: {what}: call backward() first, or write to a copy (.copy())")
+            why = f"{user.made_by} needs its values: call backward() first, or" if user else f"it was made by {source}:"
+            raise RuntimeError(f"writing in place: {why} write to a copy (.copy())")
         return self._array
 
     def __setitem__(self, index: Any, value: Any) -> None:

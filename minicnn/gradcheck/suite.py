@@ -15,7 +15,7 @@ import numpy as np
 from .. import nn, ops
 from ..engine.device import Device, cpu
 from ..engine.tensor import Tensor
-from ..models import alexnet
+from ..models import VARIANTS, alexnet
 from . import GradientError, Report, gradcheck
 from .evidence import Floats
 
@@ -150,7 +150,7 @@ def _cases() -> Iterable[Case]:
     yield layer(nn.Flatten, normal(2, 3, 2, 2))
     yield layer(lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(), nn.Flatten(), nn.Linear(4, 5)),
                 normal(2, 3, 5, 5), "from Conv2d to Linear")  # fmt: skip
-    for variant in ("blueprint", "paper"):
+    for variant in VARIANTS:
         yield network(variant, 1 / 16, (cpu(0), cpu(1)), 10)
 
 

@@ -31,7 +31,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "blueprint": {"norm_after": ("conv1", "conv2", "conv5")},
     "paper": {"norm_after": ("conv1", "conv2")},
 }
-"""What tells one published AlexNet from another: the rows after which responses are normalised."""
+"""What differs from one AlexNet to another: the rows after which responses are normalised."""
 
 
 class Row(NamedTuple):
@@ -64,7 +64,7 @@ class AlexNet(nn.Module):
     def __init__(self, variant: str, classes: int, devices: tuple[Device, Device], width: float, inverted: bool,
                  half: bool, generator: np.random.Generator | None):
         if not isinstance(variant, str) or variant not in VARIANTS:
-            raise ValueError(f"alexnet: there is no variant {variant!r}: choose {' or '.join(VARIANTS)}")
+            raise ValueError(f"alexnet: there is no variant {variant!r}: choose one of {', '.join(VARIANTS)}")
         classes, width = whole("alexnet", "classes", classes), real("alexnet", "width", width, above=0)
         pair = isinstance(devices, (tuple, list)) and len(devices) == 2
         if not (pair and all(isinstance(device, Device) for device in devices)):
