@@ -48,6 +48,8 @@ NOBODY_SEES = [  # slips after which nothing is otherwise, or nothing that count
     (r"kernels/__init__\.py .*kernel\.launch: .*WORTH_A_CORE", "how many parts the work is split into: only its time"),
     (r"convolution\.py .*_blocks: .*count", "how many blocks there are: only time and memory"),
     (r"convolution\.py .*_blocks: .*bytes_", "likewise"),
+    (r"convolution\.py .*room: ", "how large a block is: only time and memory"),
+    (r"cores\.py .*parallel_for: or for and: _here\.inside", "the same parts, of which an idle core may take some"),
     (r"__init__\.py .*_module: argument left out: .*options", "C++17 is what NVRTC takes by itself"),
     (r"device\.py .*view: call left out: array\.view\(\) → array", "CuPy writes to the one as to the other"),
     (r"layers\.py .*normal: its counterpart: np.float32", "the last bit of a random number"),

@@ -102,8 +102,8 @@ def one(fault, folder, machine_code):
     if fault.file.startswith("kernels") and fault.file.endswith(".py"):
         # else Numba would take the healthy machine code for the faulty, or keep this
         os.environ["NUMBA_CACHE_DIR"] = str(folder / "machine code")
-        if "@kernel\n" in fault.source():  # else it may be what compiles all kernels
-            stem = Path(fault.file).stem
+        stem = Path(fault.file).stem
+        if stem not in ("__init__", "compiled"):  # which decide how all kernels are compiled
             not_these = shutil.ignore_patterns(f"{stem}.*", "*.tmp.*")
             shutil.copytree(machine_code, folder / "machine code", ignore=not_these)
     if "numba" in sys.modules:
@@ -176,12 +176,12 @@ def end_group(process):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", metavar="WORD", help="faults with this word in name or file")
+    parser.add_argument("--only", nargs="+", default=[""], metavar="WORD", help="faults with one in name or file")
     parser.add_argument("--seed", type=int, default=SEED, help="draw other slips")
     parser.add_argument("--all", action="store_true", help="plant every slip, which takes hours")
     given = parser.parse_args()
     faults = BY_HAND + drawn_slips(given.seed, given.all)
-    chosen = [fault for fault in faults if given.only in f"{fault.name} {fault.file}"]
+    chosen = [fault for fault in faults if any(word in f"{fault.name} {fault.file}" for word in given.only)]
     common = tempfile.TemporaryDirectory()  # what Numba compiles, and what runs CUDA on the processor, once for all
     os.environ["CUDA_ON_CPU"] = common.name
     machine_code = Path(common.name) / "machine code"

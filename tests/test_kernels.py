@@ -10,17 +10,18 @@ from minicnn import Tensor, kernels, no_grad, ops
 from minicnn.kernels import cores
 from minicnn.kernels.product import WORTH_A_CORE, product
 
-WINNERS = np.random.default_rng(0).integers(0, 4, (2, 2, 2, 3)).astype(np.uint8)
+WINNERS = np.random.default_rng(0).integers(0, 6, (2, 2, 3, 3)).astype(np.uint8)  # of windows 2 × 3
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 4, 5, 2)).astype(np.uint8)  # 4 pictures, 4 × 5, 2 colours
 PLACES = np.array([[0, 2, 1, 2], [0, 2, 1, 0], [0, 1, 1, 0]], np.uint8)  # top, left, mirrored
 LRN = (1, 0.9, 0.75, 2.0)  # half, α, β, k
 KERNELS = {  # (kernel, items, arguments): outputs, inputs, sizes, factors
-    "im2col": (kernels.im2col.im2col, 4, (normal(2, 2, 2, 6, 3), normal(2, 3, 3, 3), 1, 3, 1, 1, 1, 1)),
-    "col2im": (kernels.im2col.col2im, 2, (normal(2, 3, 3, 3), normal(2, 2, 2, 6, 3), 1, 3, 1, 1, 1, 1)),
+    # no two sizes, steps or borders alike: else rows exchanged with columns are not seen
+    "im2col": (kernels.im2col.im2col, 4, (normal(2, 2, 3, 5, 3), normal(2, 4, 3, 3), 1, 2, 2, 1, 1, 0)),
+    "col2im": (kernels.im2col.col2im, 2, (normal(2, 4, 3, 3), normal(2, 2, 3, 5, 3), 1, 2, 2, 1, 1, 0)),
     "max_pool2d": (kernels.max_pool2d.max_pool2d, 4,
-                   (normal(2, 2, 2, 3), WINNERS, distinct(2, 4, 4, 3), 3, 3, 2, 2, 1, 1)),
+                   (normal(2, 2, 3, 3), np.zeros_like(WINNERS), distinct(2, 3, 5, 3), 2, 3, 2, 1, 1, 0)),
     "max_pool2d_backward": (kernels.max_pool2d.max_pool2d_backward, 2,
-                            (np.zeros((2, 4, 4, 3)), normal(2, 2, 2, 3), WINNERS, 2, 2, 2, 2, 0, 0)),
+                            (np.zeros((2, 4, 5, 3)), normal(2, 2, 3, 3), WINNERS, 2, 3, 2, 1, 0, 0)),
     "local_response_norm": (kernels.local_response_norm.local_response_norm, 150,
                             (normal(4, 150), normal(4, 150), *LRN)),
     "local_response_norm, another β": (kernels.local_response_norm.local_response_norm, 50,
@@ -264,6 +265,12 @@ def test_who_has_not_begun_when_all_is_done_is_not_waited_for(threads):
     finally:
         held.set()
     assert other.result(), "parallel_for waited for it"
+
+
+@pytest.mark.parametrize("count", ["2", 2.0, None])
+def test_threads_are_a_whole_number(count):
+    with pytest.raises(TypeError, match=f"set_num_threads: {count!r} is no whole number: give 1 or more"):
+        kernels.set_num_threads(count)
 
 
 @pytest.mark.parametrize("count", [0, -1])

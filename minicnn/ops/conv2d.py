@@ -1,6 +1,5 @@
 """Convolution as a matrix product (im2col)."""
 
-
 from minicnn.kernels import convolution
 
 from ..engine.memory import batch_first, batch_last

@@ -1,6 +1,5 @@
 """Softmax and the loss of classification (Krizhevsky et al. 2012, §3.5: multinomial logistic regression)."""
 
-
 import numpy as np
 
 from minicnn.kernels.cross_entropy import cross_entropy as kernel

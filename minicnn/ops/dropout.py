@@ -1,6 +1,5 @@
 """Dropout (Krizhevsky et al. 2012, §4.2)."""
 
-
 import numpy as np
 
 from minicnn.kernels.dropout import dropout as kernel

@@ -1,6 +1,5 @@
 """Matrix products."""
 
-
 import numpy as np
 
 from minicnn.kernels.product import product

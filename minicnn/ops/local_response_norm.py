@@ -1,6 +1,5 @@
 """Local response normalisation (Krizhevsky et al. 2012, §3.3)."""
 
-
 import numpy as np
 
 from minicnn.kernels.local_response_norm import local_response_norm as kernel

@@ -1,6 +1,5 @@
 """Overlapping max-pooling (Krizhevsky et al. 2012, §3.4)."""
 
-
 import numpy as np
 
 from minicnn.kernels.max_pool2d import max_pool2d as kernel

@@ -1,6 +1,5 @@
 """Between half and single precision. Sums and weights want single; activations may be half."""
 
-
 import numpy as np
 
 from ..engine.op import Computed, Operand, op

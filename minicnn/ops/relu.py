@@ -1,6 +1,5 @@
 """The rectified linear unit (Krizhevsky et al. 2012, §3.1)."""
 
-
 import numpy as np
 
 from minicnn.kernels.relu import relu as kernel
