@@ -1,5 +1,6 @@
 import functools
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -170,6 +171,16 @@ def test_parallel_for_inside_of_another_does_the_same_parts_on_one_core(threads)
     assert cores.parallel_for(10, lambda first, last: cores.parallel_for(0, lambda a, b: None)) == [[]] * 10
 
 
+def test_parallel_for_inside_of_another_leaves_idle_cores_alone(threads):
+    threads(4)
+
+    def inner(first, last):
+        return threading.get_ident(), cores.parallel_for(8, lambda a, b: time.sleep(0.001) or threading.get_ident())
+
+    for thread, others in cores.parallel_for(2, inner):
+        assert set(others) == {thread}
+
+
 class Blas:
     """As threadpoolctl shows one: with a number of threads for the process, which only that thread may set which called
     it first, until told otherwise; or with one for each thread."""
@@ -194,7 +205,7 @@ class Blas:
 def blas_threads(request, monkeypatch, threads):
     """Asks how many threads the BLAS takes in this thread of Python."""
     if request.param != "this machine's":
-        blas = [Blas(request.param)]
+        blas = [Blas(request.param), Blas(request.param)]  # as where NumPy has one and SciPy another
         monkeypatch.setattr(cores, "_blas", lambda: blas)
         monkeypatch.setattr(cores, "_pool", functools.cache(cores._pool.__wrapped__))
     threads(2)
