@@ -1070,7 +1070,7 @@ class _Cublas(types.ModuleType):
 
     def gemm_ex(self, handle, turn_a, turn_b, m, n, k, alpha, a, a_type, lda, b, b_type, ldb, beta, c, c_type, ldc,
                 compute, algorithm):  # fmt: skip
-        assert handle == _here.device + 1 and self.stream == _current().ptr
+        assert handle == _here.device + 1 and self.stream == _current().ptr and algorithm == -1
         assert a_type == b_type == c_type and compute in {0: (68, 77), 1: (70,), 2: (68,)}[a_type]
         real = {0: np.float32, 1: np.float64, 2: np.float16}[a_type]
         wide = np.result_type(real, np.float32).type

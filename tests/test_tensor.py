@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import array_shapes
 from minicnn import Tensor, cpu, device, gradcheck, no_grad, ops
 from minicnn.engine.device import current_device
 from minicnn.engine.memory import batch_first, batch_last, in_engine_order, rows
+from minicnn.engine.observers import Observer, observe
 from minicnn.engine.op import on_each, op
 
 
@@ -363,6 +364,38 @@ def test_a_detached_result_cannot_be_written_to():
     for detached in (y.detach(), y.detach().detach()):
         with pytest.raises(RuntimeError, match=r"it was made by relu: write to a copy \(\.copy\(\)\)"):
             detached[0] = 1
+
+
+# -- observers ---------------------------------------------------------------------------------------------------------
+
+
+class Seen(Observer):
+    """Notes what it is called with, by name."""
+
+    def __init__(self):
+        self.calls = []
+
+    def op_done(self, op, output, inputs):
+        self.calls.append(("op", op, output.shape, len(inputs)))
+
+    def gradient_done(self, node, source, gradient):
+        self.calls.append(("gradient", node.made_by, source.made_by, gradient.shape))
+
+    def graph_freed(self, node):
+        self.calls.append(("freed", node.made_by))
+
+
+def test_an_observer_sees_what_is_computed_inside_of_its_with_and_no_more():
+    x, seen = parameter(3), Seen()
+    with pytest.raises(ZeroDivisionError), observe(seen):
+        (x * 2.0).sum().backward()
+        raise ZeroDivisionError
+    (x * 2.0).sum().backward()
+    assert seen.calls == [
+        ("op", "multiply", (3,), 1), ("op", "sum", (), 1), ("gradient", "sum", "multiply", (3,)), ("freed", "sum"),
+        ("gradient", "multiply", "", (3,)), ("freed", "multiply")]  # fmt: skip
+    with observe(Observer()):  # which looks at nothing
+        (x * 2.0).sum().backward()
 
 
 # -- no_grad -----------------------------------------------------------------------------------------------------------

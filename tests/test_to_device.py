@@ -1,11 +1,13 @@
+import sys
+
 import numpy as np
 import pytest
 from helpers import check_op, normal
 from hypothesis import given
 from hypothesis.extra.numpy import array_shapes
 
-from minicnn import Tensor, cpu, gradcheck, ops
-from minicnn.engine.device import CudaDevice, Device, current_device
+from minicnn import Tensor, cpu, cuda, gradcheck, ops
+from minicnn.engine.device import CudaDevice, Device, current_device, ensure_on
 from minicnn.engine.op import on_each
 
 
@@ -81,3 +83,16 @@ def test_mixing_devices_names_both():
 def test_a_device_that_is_none_cannot_be_made(make):
     with pytest.raises(ValueError, match=r"^Device: there is no device .*: say cpu\(0\) or cuda\(0\)"):
         make()
+
+
+@pytest.mark.processor
+def test_main_memory_is_one_whatever_the_number_of_its_device():
+    x = normal(3)
+    assert all(ensure_on(x, cpu(i)) is x for i in range(3))
+
+
+@pytest.mark.processor
+def test_a_gpu_that_cannot_be_used_is_named_with_the_reason(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)  # as if it could not be found
+    with pytest.raises(RuntimeError, match=r"^cuda\(1\): CuPy is not installed: `python -m minicnn doctor` says what"):
+        cuda(1)
