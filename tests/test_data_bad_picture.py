@@ -5,9 +5,11 @@ import resource
 
 import numpy as np
 import pytest
+from pictures import make_folder
 from PIL import Image
 
 from minicnn.data import BadPicture, read_picture
+from minicnn.data.reading import Reading
 
 
 def memory():
@@ -105,3 +107,12 @@ def test_no_permission(tmp_path, monkeypatch):
     Image.new("RGB", (300, 300), (200, 30, 40)).save(tmp_path / "a.png")
     monkeypatch.setattr("builtins.open", refuse)  # the superuser is refused nothing
     check_bad(tmp_path / "a.png", "Permission denied")
+
+
+def test_what_the_machine_could_not_read_stays_known(tmp_path):
+    """So statistics that lack it are not kept, wherever among the parts it was."""
+    folder, reading = make_folder(tmp_path, 2), Reading()
+    for part in (Reading({"a": "gone"}, unread=1), Reading({"b": "broken"}), Reading(seen=folder.samples[0][0])):
+        reading.add(part, folder)
+    assert (reading.bad, reading.unread) == ({"a": "gone", "b": "broken"}, 1)
+    assert reading.seen == folder.samples[0][0]

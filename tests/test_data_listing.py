@@ -18,11 +18,20 @@ def replace(root):
     os.utime(path, ns=(1, 1))
 
 
+def lengthen(root):
+    """A larger file, whose time was put back."""
+    path = root / "cat" / "1.png"
+    time = path.stat().st_mtime_ns
+    path.write_bytes(path.read_bytes() + b"more")
+    os.utime(path, ns=(time, time))
+
+
 CHANGES = {
     "nothing": (lambda root: None, "", True),
     "one more": (lambda root: (root / "cat" / "a.png").write_bytes(b"1"), "1 new", False),
     "one less": (lambda root: (root / "dog" / "5.png").unlink(), "1 gone", False),
     "of another size": (lambda root: (root / "dog" / "5.png").write_bytes(b"1"), "1 changed", True),
+    "of another size, at the same time": (lengthen, "1 changed", True),
     "of the same size": (replace, "1 changed", True),
     "another name": (lambda root: (root / "dog" / "5.png").rename(root / "dog" / "05.png"), "1 new, 1 gone", False),
     "another class": (lambda root: (root / "dog" / "5.png").rename(root / "cat" / "9.png"), "1 new, 1 gone", False),

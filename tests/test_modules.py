@@ -281,7 +281,8 @@ def test_a_move_that_cannot_be_moves_nothing():
                        (lambda: net.summary(3), "summary: shape is 3"), (lambda: net.summary((2.5,)), "summary: shape"),
                        (lambda: net.load_state_dict(None), "load_state_dict: NoneType is no state"),
                        (lambda: net.load_state_dict([1]), "load_state_dict: list"),
-                       (lambda: nn.initialise(net, 0.1, 0), "initialise: deviation is 0.1")):  # fmt: skip
+                       (lambda: nn.initialise(net, 0.1, lambda name: 0), "initialise: deviation is 0.1"),
+                       (lambda: nn.initialise(net, lambda name, weight: 0.1, 0), "initialise: .* and bias 0: give")):  # fmt: skip
         with pytest.raises(TypeError, match=words):
             ask()
 
