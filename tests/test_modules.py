@@ -282,7 +282,7 @@ def test_a_move_that_cannot_be_moves_nothing():
                        (lambda: net.load_state_dict(None), "load_state_dict: NoneType is no state"),
                        (lambda: net.load_state_dict([1]), "load_state_dict: list"),
                        (lambda: nn.initialise(net, 0.1, lambda name: 0), "initialise: deviation is 0.1"),
-                       (lambda: nn.initialise(net, lambda name, weight: 0.1, 0), "initialise: .* and bias 0: give")):  # fmt: skip
+                       (lambda: nn.initialise(net, lambda name, w: 1, 0), "initialise: .* and bias 0:")):  # fmt: skip
         with pytest.raises(TypeError, match=words):
             ask()
 
