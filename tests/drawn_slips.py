@@ -40,6 +40,7 @@ PLACES = [
     ("minicnn/checkpoint.py", 0.08, "test_trainer.py"),
     ("minicnn/training/interrupt.py", 0.05, "test_trainer.py test_train_alexnet.py"),
     ("minicnn/training/pictures.py", 0.05, "test_train_script.py test_train_alexnet.py"),
+    ("minicnn/training/step.py", 0.05, "test_step.py test_cuda_graph.py test_trainer.py"),
     ("minicnn/training/*.py", 0.05, "test_trainer.py test_train_script.py"),
     ("minicnn/trace.py", 0.05, "test_trace.py test_trace_page.py"),
     ("examples/train_alexnet.py", 0.04, "test_train_script.py test_train_alexnet.py"),

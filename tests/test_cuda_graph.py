@@ -196,6 +196,19 @@ def test_replayed_steps_are_the_steps_that_eager_ones_would_be():
         agree(found[name], value, name, 1e-12)
 
 
+def test_a_scale_that_grows_is_that_of_the_next_step():
+    found = {}
+    for kind in (Step, CapturedStep):
+        manual_seed(0)
+        net = double(small(half=False))
+        step = kind(net, SGD(net.named_parameters()), loss_scale=LossScale(4.0, patience=3))
+        factors = [step(normal(3, 3, 7, 7), np.arange(3)) and step.loss_scale.factor for _ in range(7)]
+        assert factors == [4, 4, 8, 8, 8, 16, 16]
+        found[kind] = net.state_dict()
+    for name, value in found[Step].items():
+        agree(found[CapturedStep][name], value, name, 1e-12)
+
+
 def test_three_steps_of_alexnet_of_which_the_third_is_replayed():
     (found, eager), (right, _) = (train(captured, large, (1, 3, 224, 224), steps=3) for captured in (True, False))
     assert eager == [0, 1]

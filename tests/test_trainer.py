@@ -18,7 +18,7 @@ from minicnn.optim import SGD, LossScale, PlateauSchedule, StepSchedule
 from minicnn.training.diagnosis import first_not_finite
 from minicnn.training.keeping import Checkpoints
 from minicnn.training.log import Log
-from minicnn.training.scores import Scores, evaluate
+from minicnn.training.scores import Scores, as_loader, evaluate
 from minicnn.training.step import Step
 from minicnn.training.trainer import Diverged, Stopped, Trainer
 
@@ -838,3 +838,10 @@ def test_a_best_that_is_damaged_is_no_best_and_that_is_said(tmp_path, capsys):
         again = resumed(tmp_path / "run")
         assert again.progress.best == -1
         assert "is not in" in capsys.readouterr().out
+
+
+def test_a_list_of_batches_is_gone_through_from_where_one_likes():
+    loader = as_loader([(np.full(2, i), [i, i]) for i in range(3)], "a test")
+    for start, left in ((0, [0, 1, 2]), (1, [1, 2]), (3, [])):
+        assert [inputs[0] for inputs, _ in loader.epoch(0, start)] == left
+    assert [labels.tolist() for _, labels in loader.epoch(0)] == [[0, 0], [1, 1], [2, 2]]
