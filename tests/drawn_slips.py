@@ -68,6 +68,7 @@ NOBODY_SEES = [  # slips after which nothing is otherwise, or nothing that count
     (r"interrupt\.py .*_note: always so: not self.asked", "the same note once more"),
     (r"run_folder\.py .*Claim.__init__: sign turned: -1", "a number that stands for none until the file is opened"),
     (r"pictures\.py .*check_classes: off by one: :5", "how many names are shown"),
+    (r"trace\.py .*to_html: flag turned: allow_nan", "a guard: what is no number was replaced before"),
     (r"state_dict: .*order=\"C\"", "the same numbers; how they lie in a file, checkpoint.py sees to"),
     (r"max_pool2d: always so: N < FEW", "both ways give the same, one of them sooner"),
     (r"settings\.py .*whole: always so: type\(value\) is not int → True", "the long way gives the same"),
