@@ -304,6 +304,7 @@ def test_a_generator_that_is_passed_draws_what_manual_seed_would():
     assert drawn() == expected, "the default one has not moved"
 
 
+@pytest.mark.processor  # the stand-in for GPUs knows one thread
 def test_two_threads_that_build_and_train_at_once_have_each_the_bits_of_a_run_alone():
     def run(seed):
         generator = np.random.default_rng(seed)
