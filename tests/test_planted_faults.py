@@ -59,7 +59,7 @@ def test_slips_change_their_files_and_have_names_and_tests_of_their_own(drawn):
 
 
 def test_there_are_many_and_every_op_and_kernel_and_place_on_the_road_has_one(drawn):
-    assert 180 <= len(drawn) <= 450  # beside those by hand, what CI has time for
+    assert 140 <= len(drawn) <= 450  # beside those by hand, what CI has time for
     assert {slip.slip.kind for slip in drawn} == {name for name, _, _ in KINDS}
     assert len([fault for fault in BY_HAND + drawn if fault.verdict]) >= 46
     assert set(FILES) <= {fault.file for fault in BY_HAND + drawn}
