@@ -25,9 +25,8 @@ import numpy as np
 
 from .compiled import kept
 from .cores import PARTS, get_num_threads, inside, parallel_for, set_num_threads
-from .machine import usable_cores
 
-__all__ = ["Kernel", "get_num_threads", "kernel", "set_num_threads", "usable_cores"]
+__all__ = ["Kernel", "get_num_threads", "kernel", "set_num_threads"]
 
 WORTH_A_CORE = 1 << 16  # elements: work that one core has done before a second one has woken up
 FEW = 8  # numbers side by side, such as a pixel of so many images: less are taken one by one, as no vector gains
@@ -38,7 +37,6 @@ class Kernel(Protocol):
 
     __name__: str
     plain: Callable[..., None]
-    axes: tuple[int, ...]
 
     def __call__(self, *arguments: Any) -> None: ...
 
@@ -85,7 +83,7 @@ def kernel(function: Callable[..., None] | None = None, *, axes: tuple[int, ...]
             parallel_for(items, lambda first, last: run(first, last, *arguments), parts)
 
     launched = cast(Kernel, launch)
-    launched.plain, launched.axes = function, axes
+    launched.plain = function
     return launched
 
 

@@ -222,15 +222,22 @@ def test_also_in_half_precision():
     agree(found["losses"], right["losses"], tolerance=2e-3)
 
 
-@pytest.mark.parametrize("steps", range(4))
-def test_a_label_that_is_no_class_is_refused_before_anything_has_changed(steps):
-    """In a step that is eager, captured or replayed, and also as a tensor."""
+@pytest.fixture(params=range(4))
+def after_some(request):
+    """(net, its captured step, images, labels): the next step is eager, captured or replayed."""
     with cuda(0):
         net = Sequential(Dropout(0.5), Linear(4, 10))
-        take_step = CapturedStep(net, SGD(net.named_parameters()))
-        images, labels = normal(2, 4).astype(np.float32), np.array([3, 5])
-        for _ in range(steps):
-            take_step(images, labels)
+    take_step = CapturedStep(net, SGD(net.named_parameters()))
+    images, labels = normal(2, 4).astype(np.float32), np.array([3, 5])
+    for _ in range(request.param):
+        take_step(images, labels)
+    return net, take_step, images, labels
+
+
+def test_a_label_that_is_no_class_is_refused_before_anything_has_changed(after_some):
+    """Also as a tensor."""
+    net, take_step, images, labels = after_some
+    with cuda(0):
         before = net.state_dict()
         for wrong in (labels + 10, labels - 10, Tensor(labels - 10)):
             with pytest.raises(ValueError, match="cross_entropy: labels go from"):
@@ -243,14 +250,8 @@ def test_a_label_that_is_no_class_is_refused_before_anything_has_changed(steps):
         assert np.isfinite(take_step(images, Tensor(labels))[0])
 
 
-@pytest.mark.parametrize("steps", range(4))
-def test_a_loss_that_is_not_finite_is_found_before_anything_has_changed(steps):
-    with cuda(0):
-        net = Sequential(Dropout(0.5), Linear(4, 10))
-    take_step = CapturedStep(net, SGD(net.named_parameters()))
-    images, labels = normal(2, 4).astype(np.float32), np.array([3, 5])
-    for _ in range(steps):
-        take_step(images, labels)
+def test_a_loss_that_is_not_finite_is_found_before_anything_has_changed(after_some):
+    net, take_step, images, labels = after_some
     before = net.state_dict()
     with pytest.raises(Diverged, match="the loss is nan; the first output that is not finite is that of 0; the learn"):
         take_step(images * np.float32(np.inf), labels)
