@@ -9,7 +9,8 @@ __version__ = "0.1.0"
 from . import models, nn, ops, optim
 from .engine.device import cpu, cuda, device
 from .engine.memory import keep_memory
-from .engine.tensor import Tensor, no_grad
+from .engine.mode import no_grad
+from .engine.tensor import Tensor
 from .gradcheck import GradientError, gradcheck
 from .nn import manual_seed
 from .ops import dispatch  # noqa: F401 - tensors as Python's operators and NumPy's functions meet them

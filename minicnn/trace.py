@@ -25,9 +25,10 @@ from typing import Any
 import numpy as np
 
 from . import ops
+from .engine.backward import Node
 from .engine.memory import Array
 from .engine.observers import Observer, observers
-from .engine.tensor import Node, Tensor
+from .engine.tensor import Tensor
 from .layout import table, tiled
 from .nn.module import Module
 

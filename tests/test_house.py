@@ -120,7 +120,7 @@ def test_the_check_sees_what_is_there():
     """Else all of the above might hold since nothing was read."""
     assert wings(HOUSE / "minicnn/optim.py") == {"engine", "kernels"}
     assert {"engine", "kernels"} <= wings(HOUSE / "minicnn/ops/conv2d.py")
-    assert "minicnn.engine.mode.no_grad" in set(imports(HOUSE / "minicnn/engine/tensor.py"))
+    assert "minicnn.engine.mode.grad_enabled" in set(imports(HOUSE / "minicnn/engine/tensor.py"))
     assert "numba" in set(imports(HOUSE / "kernels/__init__.py"))
     assert "minicnn.kernels.kernel" in set(imports(HOUSE / "kernels/relu.py"))
     assert {"relu", "im2col", "sgd"} <= KERNELS

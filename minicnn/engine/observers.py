@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .backward import Node
     from .memory import Array
-    from .tensor import Node, Tensor
+    from .tensor import Tensor
 
 __all__ = ["Observer", "observe", "observers"]
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .backward import GradientShapeError, Node, Pullback, walk_back
+from .backward import Node, Pullback, walk_back
 from .device import Device, copy_to, current_device, ensure_on
 from .memory import Array, array_of, in_engine_order
-from .mode import grad_enabled, grad_mode, no_grad
+from .mode import grad_enabled
 from .settings import flag
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 else:
     from .comparison import Comparison as Methods
 
-__all__ = ["GradientShapeError", "Node", "Pullback", "Tensor", "grad_enabled", "grad_mode", "no_grad", "wrap"]
+__all__ = ["Tensor", "wrap"]
 
 _ages = itertools.count()
 _adding = threading.Lock()  # two threads that go backward to one leaf both add to its gradient

@@ -13,7 +13,8 @@ import numpy as np
 from ..engine.backward import GradientShapeError, Node
 from ..engine.device import Device, copy_to, cpu
 from ..engine.memory import Array, in_engine_order
-from ..engine.tensor import Tensor, no_grad
+from ..engine.mode import no_grad
+from ..engine.tensor import Tensor
 from ..nn.module import Module
 from .evidence import Floats
 

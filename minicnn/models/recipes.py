@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..engine.tensor import Tensor, no_grad
+from ..engine.mode import no_grad
+from ..engine.tensor import Tensor
 from ..nn import Conv2d, Linear, Module, eval_mode, forward_hook, initialise
 from ..nn.layers import he
 from ..optim import SGD, PlateauSchedule, StepSchedule

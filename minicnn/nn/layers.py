@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..engine.mode import no_grad
 from ..engine.settings import flag, real, whole
-from ..engine.tensor import Tensor, no_grad
+from ..engine.tensor import Tensor
 from ..ops.window import Padding, Pair, own, pair, sides
 from .module import Module
 

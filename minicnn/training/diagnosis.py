@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.tensor import Tensor, no_grad
+from ..engine.mode import no_grad
+from ..engine.tensor import Tensor
 from ..nn import Module, forward_hook
 from .interrupt import note
 

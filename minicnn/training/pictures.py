@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data import BadPicture, DataError, Loader, central_crops, read_picture
 from ..data.listing import changes
-from ..engine.tensor import no_grad
+from ..engine.mode import no_grad
 from ..nn.module import Module
 from .interrupt import note, say
 

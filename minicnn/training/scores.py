@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..engine.device import Device
-from ..engine.tensor import no_grad
+from ..engine.mode import no_grad
 from ..nn import Module, eval_mode
 from ..ops import cross_entropy
 from .bars import on_terminal

@@ -13,7 +13,8 @@ from minicnn.kernels.cuda_graph import capture
 
 from ..engine.device import Device
 from ..engine.memory import array_of
-from ..engine.tensor import Tensor, no_grad
+from ..engine.mode import no_grad
+from ..engine.tensor import Tensor
 from ..nn.module import Module
 from ..ops.cross_entropy import check_labels, cross_entropy
 from ..optim import SGD, LossScale
