@@ -138,7 +138,7 @@ def ways_of_torch(work: Work, N: int) -> Ways:
     given = [torch.from_numpy(a).requires_grad_(not (work.images and i == 0)) for i, a in enumerate(arrays(work, N))]
     if work.op == "sgd":
         parameter = given[0]
-        parameter.grad = given[1].copy()
+        parameter.grad = given[1].clone()
         optimiser = torch.optim.SGD([parameter], lr=0.01, momentum=0.9, weight_decay=0.0005)
         return lambda: optimiser.step(), lambda y: None
     settings = dict(work.settings)
