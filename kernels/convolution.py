@@ -1,10 +1,9 @@
-"""Convolution by columns (im2col): forward, and the gradients of image and weights.
+"""Convolution, forward, and the gradients of image and weights, by one of two algorithms: by columns or by Fourier.
 
     image (C · groups, H, W, N)    w (C, R, S, K · groups)    y (K · groups, P, Q, N), as they lie in memory
 
-The pixels seen by one kernel at one place are a column; with all columns side by side a convolution is one product of
-matrices, (K × C·R·S) · (C·R·S × P·Q·N). They are made, used and forgotten a block of places at a time, small enough to
-stay in cache; backwards they are made again.
+Fourier multiplies less, moves more, and makes many small products. So it is for batches: the spectrum of the weights,
+which serves all images, is larger than the weights. Both round, each in its own way.
 """
 
 from __future__ import annotations
@@ -14,17 +13,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import MOST_ELEMENTS
-from .cores import PARTS, parallel_for, split_range
-from .im2col import col2im, im2col
-from .product import product
+from . import columns, fourier
+from .product import capturing
 
-__all__ = ["Geometry", "forward", "image_gradient", "room", "weight_gradient"]
+__all__ = ["ALGORITHMS", "Geometry", "chosen", "forward", "image_gradient", "weight_gradient"]
 
-LEAST_BLOCKS = 8  # so that every core gets some
+ALGORITHMS = ("columns", "fourier")
+Shape = tuple[int, ...]
+TILES = (1, 2, 3, 4, 6, 8, 12, 16)  # along the longer axis
 
-Block = tuple[int, int, int]
-"""(group, first place, end): places are counted row by row, p · Q + q."""
+# The time of so many multiplications: fitted to 68 convolutions of AlexNet, VGG and nets for CIFAR at batches
+# of 1 to 512. The choice costs 1 % more than the best one, at most 23 %: see benchmarks/convolutions.py.
+MOVED = 40  # a number from one array to another
+CALLED = 80_000  # one small product
 
 
 class Geometry(NamedTuple):
@@ -40,91 +41,77 @@ class Geometry(NamedTuple):
     left: int
 
 
-def forward(image: Any, w: Any, b: Any, geometry: Geometry) -> Any:
-    """y[k, p, q, n] = b[k] + Σ w[c, r, s, k] · image[c, p · down + r − top, q · right + s − left, n]."""
-    (C, R, S, K), (*_, N), (groups, P, Q, *_) = w.shape, image.shape, geometry
-    matrix, y = w.reshape(C * R * S, K), np.empty_like(image, shape=(K, P * Q * N), order="C")
-    bytes_, _, parts = room(image)
-    blocks = _blocks(image, w.shape, geometry, bytes_, LEAST_BLOCKS)
+def forward(image: Any, w: Any, b: Any, geometry: Geometry, algorithm: str | None = None) -> Any:
+    """y[k, p, q, n] = b[k] + Σ w[c, r, s, k] · image[c, p · down + r − top, q · right + s − left, n].
 
-    def some(first: int, last: int) -> None:
-        for g, start, stop in blocks[first:last]:
-            own = _of_group(g, K // groups)
-            part = y[own, start * N : stop * N]
-            product(matrix[:, own].T, _columns(image, w.shape, geometry, (g, start, stop)), part, len(blocks) == 1)
-            if b is not None:
-                part += b[own, None]
+    algorithm: one of ALGORITHMS; None: the one that seems to be faster.
 
-    parallel_for(len(blocks), some, parts)
-    return y.reshape(K, P, Q, N)
-
-
-def image_gradient(gy: Any, w: Any, shape: tuple[int, ...], geometry: Geometry) -> Any:
-    """∂L/∂image, of this shape, from gy = ∂L/∂y: every place sends its gradient back to all that its kernel saw."""
-    (C, R, S, K), (*_, N), (groups, P, Q, *steps) = w.shape, shape, geometry
-    matrix, sent = w.reshape(C * R * S, K), gy.reshape(K, P * Q * N)
-    gx = np.zeros_like(gy, shape=shape, order="C")
-    _, bytes_, _ = room(gy)
-    for g, start, stop in _blocks(gy, w.shape, geometry, bytes_, 1):  # one after the other, as windows overlap
-        own = _of_group(g, K // groups)
-        columns = product(matrix[:, own], sent[own, start * N : stop * N])
-        col2im(gx[_of_group(g, C)], columns.reshape(C, R, S, stop - start, N), start, Q, *steps)
-    return gx
-
-
-def weight_gradient(gy: Any, image: Any, shape: tuple[int, ...], geometry: Geometry) -> Any:
-    """∂L/∂w, of this shape, from gy = ∂L/∂y: what each weight saw, times the gradient at the place where it saw it."""
-    (C, R, S, K), (*_, N), (groups, P, Q, *_) = shape, image.shape, geometry
-    sent = gy.reshape(K, P * Q * N)
-    bytes_, _, parts = room(image)
-    blocks = _blocks(image, shape, geometry, bytes_, LEAST_BLOCKS)
-
-    def some(first: int, last: int) -> Any:
-        total = np.zeros_like(image, shape=(C * R * S, K), order="C")
-        for g, start, stop in blocks[first:last]:
-            own = _of_group(g, K // groups)
-            columns = _columns(image, shape, geometry, (g, start, stop))
-            total[:, own] += product(columns, sent[own, start * N : stop * N].T, shared=len(blocks) == 1)
-        return total
-
-    gw, *others = parallel_for(len(blocks), some, parts)
-    for part in others:
-        gw += part
-    return gw.reshape(shape)
-
-
-def _of_group(g: int, size: int) -> slice:
-    return slice(g * size, (g + 1) * size)
-
-
-def _blocks(like: Any, shape: tuple[int, ...], geometry: Geometry, bytes_: int, least: int) -> list[Block]:
-    """Blocks whose columns fit into so many bytes: one for each group, or at least so many. shape: of w; like: an array
-    of the batch."""
-    (C, R, S, _), (*_, N), (groups, P, Q, *_) = shape, like.shape, geometry
-    count = -(-C * R * S * P * Q * N * like.itemsize // bytes_)
-    return [(g, *places) for g in range(groups) for places in split_range(P * Q, max(count, least) if count > 1 else 1)]
-
-
-def _columns(image: Any, shape: tuple[int, ...], geometry: Geometry, block: Block) -> Any:
-    """(C · R · S, places · N): what the kernels of a group see at the places of a block. shape: of w."""
-    (C, R, S, _), (g, start, stop), (_, _, Q, *steps) = shape, block, geometry
-    columns = np.empty_like(image, shape=(C, R, S, stop - start, image.shape[-1]), order="C")
-    im2col(columns, image[_of_group(g, C)], start, Q, *steps)
-    return columns.reshape(C * R * S, -1)
-
-
-def room(like: Any) -> tuple[int, int, int]:
-    """(bytes of columns for a core, for all cores together, how many parts of the work go on side by side).
-
-    On the processor, what stays in caches. A GPU divides its work itself: a sixteenth of its memory, for products as
-    large as it can use, but no more than a kernel can count.
+    Raises ValueError where Fourier is asked for and the stride is not 1, the numbers are of half precision, or a CUDA
+    graph is captured.
     """
-    if isinstance(like, np.ndarray):
-        return 4 << 20, 16 << 20, PARTS
-    bytes_ = min(_memory(like.device) // 16, MOST_ELEMENTS * like.itemsize)
-    return bytes_, bytes_, 1
+    tile = _asked(algorithm, image, image.shape, w.shape, geometry)
+    return fourier.forward(image, w, b, geometry, tile) if tile else columns.forward(image, w, b, geometry)
 
 
-@functools.cache
-def _memory(gpu: Any) -> int:
-    return int(gpu.mem_info[1])  # bytes in all, asked once: the driver need not answer while a graph is captured
+def image_gradient(gy: Any, w: Any, shape: tuple[int, ...], geometry: Geometry, algorithm: str | None = None) -> Any:
+    """∂L/∂image, of this shape, from gy = ∂L/∂y: every place sends its gradient back to all that its kernel saw."""
+    if tile := _asked(algorithm, gy, shape, w.shape, geometry, backwards=True):
+        return fourier.image_gradient(gy, w, _turned(shape, w.shape, geometry)[2], tile)
+    return columns.image_gradient(gy, w, shape, geometry)
+
+
+def weight_gradient(gy: Any, image: Any, shape: tuple[int, ...], geometry: Geometry, algorithm: str | None = None
+                    ) -> Any:
+    """∂L/∂w, of this shape, from gy = ∂L/∂y: what each weight saw, times the gradient at the place where it saw it."""
+    if tile := _asked(algorithm, gy, image.shape, shape, geometry):
+        return fourier.weight_gradient(gy, image, shape, geometry, tile)
+    return columns.weight_gradient(gy, image, shape, geometry)
+
+
+# -- the choice --------------------------------------------------------------------------------------------------------
+
+
+def _asked(algorithm: str | None, like: Any, image: Shape, w: Shape, geometry: Geometry, backwards: bool = False
+           ) -> int | None:
+    """Places along a side of the tiles that Fourier takes; None: by columns."""
+    if algorithm is None:
+        return chosen(image, w, geometry, backwards) if isinstance(like, np.ndarray) else None  # no GPU was ever timed
+    if algorithm == "columns":
+        return None
+    if (geometry.down, geometry.right) != (1, 1):
+        raise ValueError(f"Fourier needs a stride of 1, and it is ({geometry.down}, {geometry.right}): leave algorithm "
+                         "out")
+    if like.dtype.itemsize < 4:
+        raise ValueError(f"Fourier needs single or double precision, and x is {like.dtype}: leave algorithm out")
+    if capturing():
+        raise ValueError("Fourier was not made to be captured in a CUDA graph: leave algorithm out")
+    return _best_tile(*(_turned(image, w, geometry) if backwards else (image, w, geometry)))[1]
+
+
+@functools.lru_cache
+def chosen(image: Shape, w: Shape, geometry: Geometry, backwards: bool = False) -> int | None:
+    """Places along a side of a tile, where Fourier takes less time than columns, as shapes alone tell; else None.
+
+    backwards: to the gradient of the image.
+    """
+    if (geometry.down, geometry.right) != (1, 1) or not image[-1]:
+        return None
+    time, tile = _best_tile(*(_turned(image, w, geometry) if backwards else (image, w, geometry)))
+    return tile if time < _time(*columns.work(image, w, geometry)) else None
+
+
+def _turned(image: Shape, w: Shape, geometry: Geometry) -> tuple[Shape, Shape, Geometry]:
+    """The convolution, of ∂L/∂y with the kernels turned round, that is ∂L/∂image: its own image, w and geometry."""
+    (_, H, W, N), (C, R, S, K), groups = image, w, geometry.groups
+    there = geometry._replace(P=H, Q=W, top=R - 1 - geometry.top, left=S - 1 - geometry.left)
+    return (K, geometry.P, geometry.Q, N), (K // groups, R, S, C * groups), there
+
+
+def _best_tile(image: Shape, w: Shape, geometry: Geometry) -> tuple[float, int]:
+    """(time, places along a side) of the tiles that take the least."""
+    tiles = [-(-max(geometry.P, geometry.Q) // n) for n in TILES]
+    return min((_time(*fourier.work(image, w, geometry, tile)), tile) for tile in tiles)
+
+
+def _time(multiplications: float, moved: float, calls: float) -> float:
+    return multiplications + MOVED * moved + CALLED * calls

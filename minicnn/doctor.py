@@ -16,7 +16,7 @@ import numpy as np
 
 from .engine.device import copy_to, cuda, cupy
 from .kernels import cuda_source, get_num_threads
-from .kernels.convolution import room
+from .kernels.columns import room
 from .kernels.relu import relu
 from .models import alexnet
 

@@ -84,6 +84,7 @@ lrn, relu, dropout = ops("local_response_norm"), ops("relu"), ops("dropout")
 conv2d = slips("minicnn/ops kernels", "test_conv2d.py", case="conv2d")
 window = slips("minicnn/ops/window.py", "test_conv2d.py::test_conv2d test_max_pool2d.py", case="conv2d")
 im2col = slips("kernels", "test_conv2d.py::test_conv2d", case="conv2d")
+fourier = slips("kernels", "test_fourier.py", case="conv2d")
 pool_kernel, lrn_kernel, relu_kernel = kernel("max_pool2d"), kernel("local_response_norm"), kernel("relu")
 loss_kernel, sgd_kernel = kernel("cross_entropy"), slips("kernels/sgd.py", "test_optim.py")
 crop_kernel = slips("kernels/crop.py", "test_data_augment.py")
@@ -157,6 +158,20 @@ FAULTS = [
            "im2col(columns, image[g * C - (g > 0) : (g + 1) * C - (g > 0)],", verdict="group boundary"),
     conv2d("conv2d: = for += over blocks in gw", "gw += part", "gw = part",
            verdict=("= for +=", "group boundary")),
+    fourier("Fourier: kernels exchanged, not turned round", "w[:, ::-1, ::-1].reshape(C, R, S, groups, -1)",
+            "w.reshape(C, R, S, groups, -1)"),
+    fourier("Fourier: a group's gradient from all kernels of the first", "G[:, k].swapaxes(1, 2)",
+            "G[:, : K // geometry.groups].swapaxes(1, 2)", verdict="group boundary"),
+    fourier("Fourier: = for += over the images of a batch", "back[:, f] += product(", "back[:, f] = product("),
+    fourier("Fourier: the conjugates left out", "np.where(angles, 2, 1)[:, None, None] / T", "1 / T"),
+    fourier("Fourier: angle 0 counted twice", "np.where(angles, 2, 1)[:, None, None]", "2"),
+    fourier("Fourier: the weights themselves and not their conjugate", '"weights": [[1, 0], [1, 1], [1, -1]]',
+            '"weights": [[1, 0], [1, -1], [1, 1]]'),
+    fourier("Fourier: angles of even tiles on the real axis", "(0.5 if T % 2 == 0 else 0)", "0"),
+    fourier("Fourier: tiles overlap by a pixel too few", "min(last + kernel - 1 - padding, image)",
+            "min(last + kernel - 2 - padding, image)"),
+    fourier("Fourier: padding taken for pixels", "start - first + padding))", "0))"),
+    fourier("convolution: Fourier for one image, too", "tile if time < _time", "tile if time < 1e9 * _time"),
     window("windows: a step of 8 bits", 'pair(op, "stride", stride, 1)', "several(stride) or (stride, stride)",
            "test_conv2d.py::test_numbers_of_numpy_are_settings_too"),
     im2col("im2col: the first row seen as padding", "if not 0 <= h < H", "if not 0 < h < H", verdict=BORDER),

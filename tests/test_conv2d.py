@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minicnn import Tensor, gradcheck, ops
-from minicnn.kernels import convolution as by_columns
+from minicnn.kernels import columns as by_columns
 
 
 def around(padding):

@@ -15,7 +15,7 @@ from minicnn import Tensor, cpu, cuda, gradcheck, manual_seed, ops
 from minicnn.data import Loader, Statistics
 from minicnn.engine.device import copy_to, current_device, device_of
 from minicnn.engine.memory import batch_last
-from minicnn.kernels import convolution, relu
+from minicnn.kernels import columns, convolution, relu
 from minicnn.models import alexnet
 from minicnn.nn import forward_hook
 from minicnn.optim import SGD
@@ -90,7 +90,7 @@ def test_what_crosses_is_not_freed_before_it_has_crossed():
 @two_gpus
 def test_a_convolution_in_blocks(monkeypatch):
     """The host's other threads know nothing of the device that this one has entered."""
-    monkeypatch.setattr(convolution, "room", lambda like: (500, 500, 1))
+    monkeypatch.setattr(columns, "room", lambda like: (500, 500, 1))
     x, w = normal(2, 3, 6, 6), normal(4, 3, 3, 3)
     found = [Tensor(a, requires_grad=True, device=cuda(1)) for a in (x, w)]
     right = [Tensor(a, requires_grad=True, device=cpu(0)) for a in (x, w)]
@@ -98,6 +98,25 @@ def test_a_convolution_in_blocks(monkeypatch):
         (ops.conv2d(*pair) * 2).sum().backward()
     for got, expected in zip(found, right, strict=True):
         agree(got.grad.numpy(), expected.grad.numpy())
+
+
+@two_gpus
+def test_a_convolution_by_fourier():
+    """By the same products; nobody has timed them on a GPU, so they are not chosen there."""
+    x, w, b = normal(3, 4, 9, 8), normal(6, 2, 3, 2, seed=1), normal(6, seed=2)
+    found = [Tensor(a, requires_grad=True, device=cuda(1)) for a in (x, w, b)]
+    right = [Tensor(a, requires_grad=True, device=cpu(0)) for a in (x, w, b)]
+    for given in (found, right):
+        y = ops.conv2d(*given, padding=(1, 2), groups=2, algorithm="fourier")
+        (y * y).sum().backward()
+    for got, expected in zip(found, right, strict=True):
+        agree(got.grad.numpy(), expected.grad.numpy())
+    image, kernels, geometry = (48, 27, 27, 128), (48, 5, 5, 128), convolution.Geometry(1, 27, 27, 1, 1, 2, 2)
+    assert convolution.chosen(image, kernels, geometry)
+    assert not convolution._asked(None, found[0]._array, image, kernels, geometry)
+    with pytest.raises(ValueError, match="conv2d: Fourier needs single or double precision, and x is float16: leave"):
+        ops.conv2d(ops.half(found[0]), ops.half(found[1]), groups=2, algorithm="fourier")
+    assert not violations
 
 
 @two_gpus

@@ -123,6 +123,13 @@ def test_products_that_cublas_cannot_take():
                 capture(lambda a=a, b=b, out=out: product.product(a, b, out))
 
 
+def test_a_convolution_by_fourier_is_not_captured():
+    with cuda(0):
+        x, w = (Tensor(normal(1, 1, 4, 4), device=cuda(0)) for _ in range(2))
+        with pytest.raises(ValueError, match="conv2d: Fourier was not made to be captured in a CUDA graph: leave"):
+            capture(lambda: ops.conv2d(x, w, algorithm="fourier"))
+
+
 def test_without_nvidias_bindings_it_says_what_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "nvmath.bindings", None)
     with cuda(0), pytest.raises(RuntimeError, match=r"a CUDA graph needs nvmath-python .*pip install nvmath-python"):

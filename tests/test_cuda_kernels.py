@@ -16,7 +16,7 @@ from nvrtc import ARCHITECTURES, compiles, needs_nvrtc
 from test_kernels import KERNELS
 
 from minicnn import kernels
-from minicnn.kernels import convolution
+from minicnn.kernels import columns
 
 HOUSE = Path(kernels.__file__).parent
 ROOMS = [room for room in vars(kernels).values() if getattr(room, "__package__", "") == "minicnn.kernels"]
@@ -238,9 +238,9 @@ def test_a_workspace_is_a_share_of_the_memory_that_a_kernel_can_count():
         gpu = type("Gpu", (), {"mem_info": (0, total)})()  # with a hash, as CuPy's
         return SimpleNamespace(device=gpu, itemsize=itemsize)
 
-    assert convolution.room(np.zeros(1))[:2] == (4 << 20, 16 << 20)
-    assert convolution.room(like(8 << 30, 4)) == (1 << 29, 1 << 29, 1)
-    assert convolution.room(like(192 << 30, 4))[0] == 4 * kernels.MOST_ELEMENTS
+    assert columns.room(np.zeros(1))[:2] == (4 << 20, 16 << 20)
+    assert columns.room(like(8 << 30, 4)) == (1 << 29, 1 << 29, 1)
+    assert columns.room(like(192 << 30, 4))[0] == 4 * kernels.MOST_ELEMENTS
 
 
 @needs_compiler

@@ -619,3 +619,20 @@ def test_every_threshold_stands_in_the_table(file):
     """Other files hold whole numbers, as of axes, and these."""
     tree = ast.walk(ast.parse((FOLDER / f"{file}.py").read_text("utf-8")))
     assert {n.value for n in tree if isinstance(n, ast.Constant) and isinstance(n.value, float)} <= {0.0, 0.5, 1.0}
+
+
+def test_rounding_that_reaches_every_output_is_no_kink():
+    """By Fourier an output moves a little with inputs that it does not depend on, and more than its own rounding."""
+    spectrum = np.fft.rfft([1.0, 2.0, *[0.0] * 62])
+
+    def convolution(x):
+        return np.fft.irfft(np.fft.rfft(x) * spectrum, n=64)
+
+    def backward(gy, x):
+        return 3 * np.fft.irfft(np.fft.rfft(gy) * spectrum, n=64)
+
+    x = normal(64)
+    x[10:12] = 0  # and so is what comes of them
+    with pytest.raises(GradientError) as caught:
+        gradcheck(convolution, x, backward=backward)
+    assert "kink" not in str(caught.value)

@@ -142,7 +142,8 @@ def state(path):
     own = {node.name for node in tree.body if isinstance(node, ast.ClassDef) and
            any(ast.unparse(base) == "threading.local" for base in node.bases)}  # fmt: skip
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and any(ast.unparse(d) == "functools.cache" for d in node.decorator_list):
+        if isinstance(node, ast.FunctionDef) and any(
+                ast.unparse(d).startswith(("functools.cache", "functools.lru_cache")) for d in node.decorator_list):
             yield node.name
         elif isinstance(node, ast.Global):
             yield from node.names

@@ -299,6 +299,9 @@ def net(x, w, b):
 SAME = {  # shapes of what goes in: of products that are shared out and of such that are not, blocks and slices
     "net": (net, (9, 12, 21, 21), (16, 6, 5, 5), (16,)),
     "conv2d, many blocks": (lambda x, w: ops.conv2d(x, w, padding=1), (40, 32, 31, 31), (24, 32, 3, 3)),
+    "conv2d, by Fourier": (lambda x, w, b: ops.conv2d(x, w, b, padding=2, groups=2, algorithm="fourier"),
+                           (131, 6, 17, 12), (10, 3, 5, 4), (10,)),
+    "conv2d, Fourier's own choice": (lambda x, w: ops.conv2d(x, w, padding=1), (64, 128, 13, 13), (96, 128, 3, 3)),
     "conv2d, one picture": (lambda x, w: ops.conv2d(x, w, padding=1), (1, 48, 27, 27), (64, 48, 3, 3)),
     "conv2d, one channel": (lambda x, w: ops.conv2d(x, w, stride=2), (3, 1, 40, 40), (5, 1, 7, 7)),
     "linear": (ops.linear, (33, 301), (257, 301), (257,)),

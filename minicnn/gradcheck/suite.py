@@ -124,6 +124,8 @@ def _cases() -> Iterable[Case]:
     yield case(ops.conv2d, normal(2, 3, 7, 7), normal(4, 3, 3, 3), normal(4), stride=2, padding=((0, 1), (0, 1)))
     yield case(ops.conv2d, normal(2, 6, 5, 5), normal(4, 3, 3, 3), normal(4), padding=1, groups=2)
     yield case(ops.conv2d, normal(1, 6, 4, 4), normal(9, 2, 2, 2), normal(9), stride=2, groups=3)
+    yield case(ops.conv2d, normal(2, 4, 7, 6), normal(4, 2, 3, 2), normal(4), padding=(1, 2), groups=2,
+               algorithm="fourier")  # fmt: skip
     yield case(ops.max_pool2d, distinct(2, 3, 7, 7), size=3, stride=2)
     yield case(ops.max_pool2d, distinct(2, 2, 7, 8) - 2, size=3, stride=1, padding=1)
     yield case(ops.max_pool2d, distinct(2, 2, 6, 6), size=2, stride=2)

@@ -25,7 +25,7 @@ TELLS = 10 * CLOSE  # a part of a sum that is to be told from the rest is at lea
 # -- kinks -------------------------------------------------------------------------------------------------------------
 
 BEND = 0.01  # the slopes on both sides differ by this share of the larger: far more than a smooth curve in one step
-ROUNDING = 16 * float(np.finfo(np.float64).eps)  # of the value, divided by the step: what two slopes differ by anyway
+ROUNDING = 16 * float(np.finfo(np.float64).eps)  # of the largest value, by the step: what two slopes differ by anyway
 SLACK = 1e-5  # a slope may leave those on both sides by this share: a curve bends within a step
 FAR = 1e-2  # an error this large at a step without a kink is no kink's
 PATIENCE = 20  # so many wrong elements must be wrong at every step before the others are taken to be

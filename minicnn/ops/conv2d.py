@@ -1,4 +1,4 @@
-"""Convolution as a matrix product (im2col)."""
+"""Convolution of images with kernels."""
 
 from minicnn.kernels import convolution
 
@@ -12,7 +12,7 @@ __all__ = ["conv2d"]
 
 @op
 def conv2d(x: Operand, w: Operand, b: Operand | None = None, *, stride: Pair = 1, padding: Padding = 0,
-           groups: int = 1) -> Computed:
+           groups: int = 1, algorithm: str | None = None) -> Computed:
     """Every kernel at every place of the image:
 
     y[n, k, p, q] = b[k] + Σ w[k, c, r, s] · x[n, c, p·stride + r − padding, q·stride + s − padding]
@@ -23,9 +23,10 @@ def conv2d(x: Operand, w: Operand, b: Operand | None = None, *, stride: Pair = 1
     groups: the channels and the kernels are split into so many equal parts, and each part of the kernels sees only its
     own part of the channels.
 
-    How it is computed, ``kernels/convolution.py`` says.
+    algorithm: "columns", im2col; "fourier", which multiplies less, for stride 1; None: on the processor the one that
+    takes less time by a count of what both do, on a GPU columns. ``kernels/convolution.py`` says how.
 
-    Raises ValueError where the shapes do not fit, and TypeError where a setting is no whole number.
+    Raises ValueError where the shapes or settings do not fit, and TypeError where a number among these is not whole.
     """
     if x.ndim != 4 or w.ndim != 4:
         raise ValueError(f"conv2d: x {x.shape} must have the shape (N, C, H, W), w {w.shape} the shape (K, C, R, S)")
@@ -38,14 +39,17 @@ def conv2d(x: Operand, w: Operand, b: Operand | None = None, *, stride: Pair = 1
                          f"w {w.shape}, groups {groups}")
     if b is not None and b.shape != w.shape[:1]:
         raise ValueError(f"conv2d: b {b.shape} does not fit w {w.shape}: it needs the shape ({w.shape[0]},)")
+    if algorithm not in (None, *convolution.ALGORITHMS):
+        raise ValueError(f"conv2d: algorithm is {algorithm!r}: give {', '.join(convolution.ALGORITHMS)}, or "
+                         "None for the faster one")
     windows = Windows.on("conv2d", x.shape[2:], w.shape[2:], stride, padding)
     geometry = convolution.Geometry(groups, windows.P, windows.Q, *windows.steps)
     image, weights = batch_last(x), batch_last(w)  # (C · groups, H, W, N), (C, R, S, K · groups)
     image_shape, weights_shape, K = image.shape, weights.shape, len(w)  # no more than these is kept where it suffices
-    y = convolution.forward(image, weights, b, geometry)
+    y = convolution.forward(image, weights, b, geometry, algorithm)
     return (
         batch_first(y),
-        lambda gy: batch_first(convolution.image_gradient(batch_last(gy), weights, image_shape, geometry)),
-        lambda gy: batch_first(convolution.weight_gradient(batch_last(gy), image, weights_shape, geometry)),
+        lambda gy: batch_first(convolution.image_gradient(batch_last(gy), weights, image_shape, geometry, algorithm)),
+        lambda gy: batch_first(convolution.weight_gradient(batch_last(gy), image, weights_shape, geometry, algorithm)),
         lambda gy: batch_last(gy).reshape(K, -1).sum(axis=1),  # one bias served every image and place
     )
