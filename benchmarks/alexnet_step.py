@@ -9,7 +9,8 @@ Each rival works in a process of its own, so that its peak of memory is its own.
 matrices and a copy in between: whatever else the machine does meets all alike, so trust the ratios most. On the
 processor a turn is one step, or as many as take 0.3 s, on a GPU ten, timed by the GPU's own events. PyTorch takes part
 as pip installs it, and where the library jemalloc is installed once more with it, tuned to keep its pages: what an
-expert gets.
+expert gets. What holds a rival's BLAS below the processor (OPENBLAS_CORETYPE, OPENBLAS_L2_SIZE and their like) is unset
+for all of them, unless --keep-blas-variables is given, and the kernels that multiply are named.
 
 The limit is what a step would take that multiplied at the rate of that product and then moved what it must at the rate
 of that copy: every activation once an op, ReLU and bias together with their neighbours, and each parameter eight times.
@@ -29,11 +30,13 @@ import numpy as np
 from turns import (
     COPIED,
     MATRIX,
+    blas,
     copy,
     jemalloc,
     matrix_product,
     processor,
     take_turns,
+    unset_blas_variables,
     use,
     write,
 )
@@ -278,8 +281,12 @@ def main() -> None:
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write all figures there")
     parser.add_argument("--no-torch", action="store_true", help="time minicnn alone")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="default: cpu")
+    parser.add_argument("--keep-blas-variables", action="store_true",
+                        help="do not unset OPENBLAS_CORETYPE and its like for the rivals")
     asked = parser.parse_args()
+    unset_blas_variables(asked.keep_blas_variables)
     machine, what = processor(), "forward" if asked.forward else "step"
+    multiplies = blas() if asked.device == "cpu" else "cuBLAS"
     if asked.device == "cuda":
         from minicnn import cuda
 
@@ -291,8 +298,8 @@ def main() -> None:
     rivals = taking_part(asked.device, not asked.no_torch)
     results: list[dict[str, Any]] = []
     machines: list[dict[str, float]] = []
-    print(f"{machine}. {'A step of AlexNet' if what == 'step' else 'AlexNet forward'}, median of {asked.repeat} turns "
-          "(least – most):\n")
+    print(f"{machine}, {multiplies}. {'A step of AlexNet' if what == 'step' else 'AlexNet forward'}, median of "
+          f"{asked.repeat} turns (least – most):\n")
     print("threads  batch  rival                  images/s                        ms/turn  peak memory  of the product"
           "  of the limit  ratio")
     for threads in asked.threads:
@@ -317,8 +324,8 @@ def main() -> None:
           f"and written (medians). An image is {gflop:.4f} GFLOP: nothing else would make "
           f"{rates['gflop_per_s'] / gflop:.1f} images/s.")
     write(asked.json, ["numpy", "numba", *(["torch"] if "torch" in rivals else [])], machine=machine,
-          gflop_per_image=gflop, bytes_per_turn=passes, bytes_per_image=TRAFFIC[what], rates=machines,
-          results=results)
+          blas=multiplies, gflop_per_image=gflop, bytes_per_turn=passes, bytes_per_image=TRAFFIC[what],
+          rates=machines, results=results)
 
 
 if __name__ == "__main__":

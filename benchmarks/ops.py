@@ -6,6 +6,7 @@
 Rivals take turns in processes of their own, with a product of matrices and a copy in between (see turns.py). What
 multiplies is given in GFLOP/s, and as a share of that product; what only moves in GB/s, of what it must read and
 write once, and as a share of that copy. Backward is all gradients that AlexNet needs: for the images there is none.
+Variables that hold a BLAS below the processor are unset for all, unless --keep-blas-variables is given.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ import numpy as np
 from turns import (
     COPIED,
     MATRIX,
+    blas,
     copy,
     jemalloc,
     matrix_product,
     processor,
     take_turns,
+    unset_blas_variables,
     use,
     write,
 )
@@ -219,11 +222,14 @@ def main() -> None:
     parser.add_argument("--threads", type=positive, default=cores, metavar="N", help=f"default: all cores ({cores})")
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write all figures there")
     parser.add_argument("--no-torch", action="store_true", help="time minicnn alone")
+    parser.add_argument("--keep-blas-variables", action="store_true",
+                        help="do not unset OPENBLAS_CORETYPE and its like for the rivals")
     asked = parser.parse_args()
     names = [n for n in WORK if not asked.only or any(word in n for word in asked.only)]
     if not names:
         parser.error(f"--only: no row has {' or '.join(asked.only)} in it: there are {', '.join(WORK)}")
-    N, threads = asked.batch_size, asked.threads
+    unset_blas_variables(asked.keep_blas_variables)
+    N, threads, multiplies = asked.batch_size, asked.threads, blas()
     rivals: dict[str, Any] = {"minicnn": functools.partial(prepared, ways_of_minicnn, N, threads)}
     if not asked.no_torch and importlib.util.find_spec("torch"):
         rivals["torch"] = functools.partial(prepared, ways_of_torch, N, threads)
@@ -238,8 +244,8 @@ def main() -> None:
         took = [t for t, n in zip(turns[rival], schedule, strict=True) if n == name]
         return statistics.median(t[way] for t in took[WARM_UP:])
 
-    print(f"{processor()}, {threads} threads. AlexNet's ops in one tower, batch {N}, median of {asked.repeat} turns"
-          f"{', torch with jemalloc' if keeps and 'torch' in rivals else ''}:\n")
+    print(f"{processor()}, {threads} threads, {multiplies}. AlexNet's ops in one tower, batch {N}, median of "
+          f"{asked.repeat} turns{', torch with jemalloc' if keeps and 'torch' in rivals else ''}:\n")
     print("op                  way             ms     work done  share of    share  torch ms  ratio")
     results = []
     for name in names:
@@ -265,7 +271,8 @@ def main() -> None:
     print(f"\nThe ratio is torch's time by minicnn's. In the same run a product of {MATRIX['cpu']}³ made {product:.0f} "
           f"GFLOP/s, a copy moved {moved:.1f} GB/s, read and written.")
     write(asked.json, ["numpy", "numba", *(["torch"] if "torch" in rivals else [])], machine=processor(),
-          threads=threads, batch_size=N, jemalloc=bool(keeps), gflop_per_s=product, gb_per_s=moved, results=results)
+          blas=multiplies, threads=threads, batch_size=N, jemalloc=bool(keeps), gflop_per_s=product, gb_per_s=moved,
+          results=results)
 
 
 if __name__ == "__main__":

@@ -75,6 +75,31 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
+def unset_blas_variables(keep: bool) -> None:
+    """Unset, for this process and so for its rivals, what can hold NumPy's BLAS or PyTorch below the processor, and say
+    so on stderr. keep: say so alone."""
+    from minicnn.kernels.blas import VARIABLES
+
+    of_torch = ["ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"]
+    there = [name for name in [*sum(VARIABLES.values(), ()), *of_torch] if name in os.environ]
+    if there:
+        said = ", ".join(f"{name}={os.environ[name]}" for name in there)
+        print(f"{said}: {'kept' if keep else 'unset for all rivals; --keep-blas-variables keeps it'}", file=sys.stderr)
+    for name in [] if keep else there:
+        del os.environ[name]
+
+
+def blas() -> str:
+    """The BLAS and the kernels that NumPy multiplies with in a rival's process: here they may be others."""
+    return take_turns({"BLAS": _blas}, [None])["BLAS"][0]
+
+
+def _blas() -> Turn:
+    from minicnn.kernels.blas import in_use
+
+    return lambda asked: in_use()
+
+
 def jemalloc() -> dict[str, str] | None:
     """What lets a process take its memory from jemalloc, tuned to keep its pages as PyTorch's guide to tuning advises,
     where that is installed."""

@@ -27,6 +27,7 @@ from minicnn.command_line import Parser, location, number
 from minicnn.data import DataError, ImageFolder, Loader, Statistics, built_in_set, image_folders
 from minicnn.data.listing import listing
 from minicnn.doctor import choose
+from minicnn.kernels import blas
 from minicnn.kernels.machine import usable_cores
 from minicnn.kernels.product import allow_tf32
 from minicnn.models import RECIPES, VARIANTS, AlexNet, alexnet, recipe_for
@@ -207,7 +208,8 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
                     trainer.optimiser.lr = trainer.schedule.lr = given.lr
                 say(f"resumed after {trainer.progress.step} steps, in epoch {done + 1} of {config['epochs']}")
                 say_what_changed(trainer, arrays, saved)
-            write_config(run, config | {"parameters": sum(p.size for p in model.parameters()), "devices": chosen})
+            write_config(run, config | {"parameters": sum(p.size for p in model.parameters()), "devices": chosen,
+                                        "blas": blas.in_use()})
             finish(trainer, config["epochs"])
 
 

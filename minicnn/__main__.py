@@ -1,5 +1,5 @@
 """``python -m minicnn gradcheck``: hold every gradient of minicnn against differences, and print a table.
-``python -m minicnn doctor``: can a GPU be used here, and if not, what is to be done?
+``python -m minicnn doctor``: can a GPU be used here, and all of the processor, and if not, what is to be done?
 ``python -m minicnn walkthrough``: the chapters; with a number, one of them as a page."""
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     check = commands.add_parser("gradcheck", help="check the gradients of every op, every layer, and AlexNet")
     check.add_argument("names", nargs="*", metavar="OP", help="check only these, as conv2d or nn.Linear")
     check.add_argument("--full", action="store_true", help="AlexNet as in the paper, in its full size: 3 GB, minutes")
-    doctor = commands.add_parser("doctor", help="look for GPUs, and say what keeps them from being used")
+    doctor = commands.add_parser("doctor", help="look at GPUs and the BLAS, and say what keeps them back")
     doctor.add_argument("--batch-size", type=number(int, 1), default=128, metavar="N",
                         help="is there memory for these?")
     walk = commands.add_parser("walkthrough", help="list the chapters of the walkthrough, or open one as a page")

@@ -1,4 +1,4 @@
-"""``python -m minicnn doctor``: can a GPU be used here, and if not, what is to be done?
+"""``python -m minicnn doctor``: can a GPU be used here, and all of the processor, and if not, what is to be done?
 
 Every check does what the engine would do, and says what it found; where it fails it says the remedy. What stands behind
 a check that failed is not looked at.
@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from .engine.device import copy_to, cuda, cupy
-from .kernels import cuda_source, get_num_threads
+from .kernels import blas, cuda_source, get_num_threads
 from .kernels.columns import room
 from .kernels.relu import relu
 from .models import alexnet
@@ -27,7 +27,7 @@ DRIVERS = {12: 525, 13: 580}  # the oldest driver for a CUDA of that major versi
 
 @dataclass
 class Finding:
-    """state: "ok", "NO" for what is there and does not work, "no" for what is not there, "-" for what was left out."""
+    """state: "ok"; "!" works, and is held back; "NO" is there, and does not work; "no" is not there; "-" left out."""
 
     name: str
     state: str
@@ -60,6 +60,8 @@ def examine(batch_size: int = 128) -> list[Finding]:
         return findings[-1].state == "ok"
 
     look("processor", processor)
+    held = blas.held_below()
+    findings.append(Finding("BLAS", "!" if held else "ok", blas.in_use(), held))
     look("CuPy", installed)
     look("driver", driver)
     gpus = range(cupy().cuda.runtime.getDeviceCount() if look("devices", devices) else 0)

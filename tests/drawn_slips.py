@@ -16,6 +16,7 @@ SEED = 1
 PLACES = [
     ("kernels/compiled.py", 0.03, "test_machine.py"),
     ("kernels/machine.py", 0.03, ""),
+    ("kernels/blas.py", 0.03, ""),
     ("kernels/__init__.py", 0.024, "test_kernels.py test_cuda_devices.py test_machine.py"),
     ("kernels/cores.py", 0.03, "test_kernels.py test_machine.py"),
     ("kernels/product.py", 0.03, "test_kernels.py test_cuda_graph.py"),

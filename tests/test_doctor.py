@@ -1,5 +1,7 @@
 """python -m minicnn doctor, on machines of every kind: those that are not at hand are made up."""
 
+import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -76,6 +78,31 @@ def test_a_processor_that_computes_something_else(no_cupy, monkeypatch):
 def test_the_processor_says_how_many_cores_may_be_used(no_cupy, threads):
     threads(7)
     assert the("processor").text.startswith("7 cores, Numba 0.")
+
+
+@pytest.mark.parametrize("held, state", [("", "ok"), ("these are for AVX2: unset A", "!")])
+def test_the_blas_is_named_and_what_holds_it_back(no_cupy, monkeypatch, capsys, held, state):
+    """As a remark: all works, so the status is 0, and devices are chosen for another reason."""
+    monkeypatch.setattr(doctor.blas, "in_use", lambda: "OpenBLAS 0.3.31, kernels Haswell (A=1)")
+    monkeypatch.setattr(doctor.blas, "held_below", lambda: held)
+    assert main(["doctor"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == f"{state:2}  BLAS       OpenBLAS 0.3.31, kernels Haswell (A=1)"
+    assert lines[2].startswith(f"               → {held}" if held else "no  CuPy ")
+    assert lines[-1] == "--device auto is cpu:0,cpu:1 here (CuPy: not installed)"
+
+
+def test_a_variable_that_holds_the_blas_back():
+    """Nehalem's kernels are below what nearly every x86 has."""
+    around = {name: value for name, value in os.environ.items() if name != "OPENBLAS_L2_SIZE"}
+    run = subprocess.run([sys.executable, "-m", "minicnn", "doctor"], capture_output=True, text=True, check=False,
+                         env=around | {"OPENBLAS_CORETYPE": "Nehalem"})  # fmt: skip
+    line, remedy = run.stdout.splitlines()[1:3]
+    if not line.endswith(", kernels Nehalem (OPENBLAS_CORETYPE=Nehalem)") or not doctor.blas._processor():
+        pytest.skip(f"it cannot be held back: {line}")
+    assert line.split()[:2] == ["!", "BLAS"]
+    assert "→ these are for SSE, the processor has AVX" in remedy
+    assert remedy.endswith(": unset OPENBLAS_CORETYPE, as in env -u OPENBLAS_CORETYPE python ...")
 
 
 def test_without_cupy_it_says_how_to_get_it(no_cupy, capsys):

@@ -28,7 +28,7 @@ MAY_IMPORT = {  # downwards only; a wing that is not named stands on the top flo
     "data": {"console", "engine", "files", "kernels"},
     "models": {"checkpoint", "engine", "kernels", "ops", "nn", "optim"},
 }
-ONLY_IN = {"numba": {"kernels/__init__.py"}, "nvmath": {"kernels/product.py"},
+ONLY_IN = {"numba": {"kernels/__init__.py"}, "llvmlite": {"kernels/blas.py"}, "nvmath": {"kernels/product.py"},
            "cupy": {"kernels/__init__.py", "kernels/product.py", "kernels/cuda_graph.py", "kernels/add_at.py",
                     "minicnn/engine/device.py"}}
 KERNELS = {path.stem for path in (HOUSE / "kernels").glob("*.py") if "\n@kernel" in path.read_text(encoding="utf-8")}

@@ -20,6 +20,7 @@ from PIL import Image
 
 from minicnn import checkpoint
 from minicnn.data import BadPicture, built_in_set
+from minicnn.kernels import blas
 from minicnn.training.log import Log
 from minicnn.training.pictures import first_pictures
 from minicnn.training.run_folder import Claim
@@ -125,6 +126,7 @@ def test_a_run_says_and_keeps_what_it_should(whole):
     assert config["recipe"] == "small"
     assert config["device"] == "auto", "resumed elsewhere, it chooses anew"
     assert config["devices"] == lines[0].split()[1]
+    assert config["blas"] == blas.in_use()
 
 
 def test_without_a_seed_one_is_drawn_and_printed(pictures, tmp_path):
