@@ -28,7 +28,9 @@ from .cores import PARTS, get_num_threads, inside, parallel_for, set_num_threads
 
 __all__ = ["Kernel", "get_num_threads", "kernel", "set_num_threads"]
 
-WORTH_A_CORE = 1 << 16  # elements: work that one core has done before a second one has woken up
+WORTH_A_CORE = 1 << 18  # elements that one core has copied before a second one has woken up
+HALF, SINGLE_OR_DOUBLE = {np.dtype(np.float16)}, {np.dtype(np.float32), np.dtype(np.float64)}
+ON_GPUS = HALF | SINGLE_OR_DOUBLE
 FEW = 8  # numbers side by side, such as a pixel of so many images: less are taken one by one, as no vector gains
 
 
@@ -44,11 +46,12 @@ class Kernel(Protocol):
 @overload
 def kernel(function: Callable[..., None]) -> Kernel: ...
 @overload
-def kernel(*, axes: tuple[int, ...]) -> Callable[[Callable[..., None]], Kernel]: ...
-def kernel(function: Callable[..., None] | None = None, *, axes: tuple[int, ...] = (0,)) -> Any:
+def kernel(*, axes: tuple[int, ...] = (0,), weight: int = 1) -> Callable[[Callable[..., None]], Kernel]: ...
+def kernel(function: Callable[..., None] | None = None, *, axes: tuple[int, ...] = (0,), weight: int = 1) -> Any:
     """The launcher of a kernel: checks its arrays, compiles it at the first call, runs it where they live.
 
     axes: those of the first array that the outermost loop goes over, an item for each place on them.
+    weight: how many times the work of a copy it is, for each element: where it is worth a second core.
 
     Python's whole numbers arrive as int, NumPy's as they are, factors in the type of the arrays, or as float32 where
     these are half, as they may be on a GPU.
@@ -57,7 +60,7 @@ def kernel(function: Callable[..., None] | None = None, *, axes: tuple[int, ...]
     differ in type, and where arrays do not all live on the one device that is current.
     """
     if function is None:
-        return functools.partial(kernel, axes=axes)
+        return functools.partial(kernel, axes=axes, weight=weight)
     name, code = function.__name__, function.__code__
 
     @functools.cache
@@ -69,41 +72,39 @@ def kernel(function: Callable[..., None] | None = None, *, axes: tuple[int, ...]
     @functools.wraps(function)
     def launch(*arguments: Any) -> None:
         arrays = [a for a in arguments if not isinstance(a, (int, float, np.generic))]
-        _refuse_what_it_would_misread(name, arrays)
-        real = _computed_in(arrays)
-        arguments = tuple(real(a) if isinstance(a, float) else a for a in arguments)  # else sums would run in double
+        real = _computed_in(name, arrays)
+        arguments = tuple([real(a) if type(a) is float else a for a in arguments])  # else sums would run in double
         if not isinstance(arrays[0], np.ndarray):
             _on_gpu(name, code.co_filename, arrays, arguments)
             return
-        run, items, size = compiled(), math.prod([arrays[0].shape[a] for a in axes]), max(a.size for a in arrays)
-        if inside() or size < WORTH_A_CORE:
+        run, items = compiled(), math.prod([arrays[0].shape[a] for a in axes])
+        work = weight * max([a.size for a in arrays]) // WORTH_A_CORE
+        if inside() or work < 2:
             run(0, items, *arguments)
         else:
-            parts = min(size // WORTH_A_CORE * 2, PARTS)  # what is worth waking a core for
-            parallel_for(items, lambda first, last: run(first, last, *arguments), parts)
+            parallel_for(items, lambda first, last: run(first, last, *arguments), min(work, PARTS), products=False)
 
     launched = cast(Kernel, launch)
     launched.plain = function
     return launched
 
 
-def _refuse_what_it_would_misread(name: str, arrays: list[Any]) -> None:
+def _computed_in(name: str, arrays: list[Any]) -> Any:
+    """The type of factors and sums: that of the arrays of real numbers, and single precision for half. Raises
+    ValueError where a kernel would misread what it is given."""
     for a in arrays:
         if not a.flags.c_contiguous:
             raise ValueError(f"{name}: an array {a.shape} has strides {a.strides}: a kernel needs contiguous arrays")
-    types = {a.dtype.name for a in arrays if a.dtype.kind == "f"}
-    known = {"float32", "float64"} if isinstance(arrays[0], np.ndarray) else {"float16", "float32", "float64"}
-    if len(types) != 1 or not types <= known:
-        given = sorted(types or {a.dtype.name for a in arrays})
+    types, on_processor = {a.dtype for a in arrays if a.dtype.kind == "f"}, isinstance(arrays[0], np.ndarray)
+    if len(types) != 1 or not types <= (SINGLE_OR_DOUBLE if on_processor else ON_GPUS):
+        given = sorted({a.dtype.name for a in arrays if a.dtype.kind == "f" or not types})
         raise ValueError(f"{name}: arrays of {' and '.join(given)}: give all of one type, float32 or float64, or on a "
                          "GPU float16")
-    if len(places := {str(a.device) for a in arrays}) > 1:  # NumPy says "cpu", CuPy "<CUDA Device 0>"
-        raise ValueError(f"{name}: arrays live on {' and '.join(sorted(places))}: bring them to one device")
-
-
-def _computed_in(arrays: list[Any]) -> Any:
-    """The type of factors and sums: that of the arrays, and single precision for half."""
-    return np.result_type(np.float32, *(a.dtype for a in arrays if a.dtype.kind == "f")).type
+    if not (on_processor and all(type(a) is np.ndarray for a in arrays)):
+        places = {str(a.device) for a in arrays}  # NumPy says "cpu", CuPy "<CUDA Device 0>"
+        if len(places) > 1:
+            raise ValueError(f"{name}: arrays live on {' and '.join(sorted(places))}: bring them to one device")
+    return np.float32 if types <= HALF else types.pop().type
 
 
 # -- on a GPU ----------------------------------------------------------------------------------------------------------

@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import columns, fourier
+from .cores import PARTS, parallel_for
 from .product import capturing
 
-__all__ = ["ALGORITHMS", "Geometry", "chosen", "forward", "image_gradient", "weight_gradient"]
+__all__ = ["ALGORITHMS", "Geometry", "bias_gradient", "chosen", "forward", "image_gradient", "weight_gradient"]
 
 ALGORITHMS = ("columns", "fourier")
+LARGE = 1 << 20  # numbers, which one core adds up before a second one has woken up
 Shape = tuple[int, ...]
 TILES = (1, 2, 3, 4, 6, 8, 12, 16)  # along the longer axis
 
@@ -66,6 +68,17 @@ def weight_gradient(gy: Any, image: Any, shape: tuple[int, ...], geometry: Geome
     if tile := _asked(algorithm, gy, image.shape, shape, geometry):
         return fourier.weight_gradient(gy, image, shape, geometry, tile)
     return columns.weight_gradient(gy, image, shape, geometry)
+
+
+def bias_gradient(gy: Any) -> Any:
+    """∂L/∂b, (K,): one bias served every image and place."""
+    rows, gb = gy.reshape(len(gy), -1), np.empty_like(gy, shape=len(gy))
+
+    def some(first: int, last: int) -> None:
+        rows[first:last].sum(axis=1, out=gb[first:last])
+
+    parallel_for(len(gy), some, PARTS if isinstance(gy, np.ndarray) and gy.size > LARGE else 1, products=False)
+    return gb
 
 
 # -- the choice --------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ or, mirrored, at j = left + W − 1 − w. places (3, N): top, left, and whether
 from . import kernel
 
 
-@kernel(axes=(0, 1))
+@kernel(axes=(0, 1), weight=4)
 def crop(first, last, y, pictures, places, mean, noise, scale):
     _, H, W, N = y.shape
     for row in range(first, last):  # one item is one row (c, h) of all images

@@ -17,7 +17,7 @@ def outside(labels: Any, classes: int) -> bool:
     return not capturing() and bool(((labels < 0) | (labels >= classes)).any())  # a GPU is asked once
 
 
-@kernel(axes=(1,))
+@kernel(axes=(1,), weight=8)
 def cross_entropy(first, last, y, loss, x, labels):
     K = x.shape[0]
     top = x[0, first:last].copy()

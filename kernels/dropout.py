@@ -11,7 +11,7 @@ import numpy as np
 from . import kernel
 
 
-@kernel
+@kernel(weight=8)
 def dropout(first, last, y, x, counter, first_unit, threshold, scale):
     N = x.shape[1]
     key, step = np.uint64(counter[0]), np.uint64(counter[1])

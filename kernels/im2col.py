@@ -9,7 +9,7 @@ at once.
 from . import FEW, kernel
 
 
-@kernel(axes=(0, 1))
+@kernel(axes=(0, 1), weight=2)
 def im2col(first, last, columns, x, start, Q, down, right, top, left):
     _, R, S, positions, N = columns.shape
     _, H, W, _ = x.shape
@@ -44,7 +44,7 @@ def im2col(first, last, columns, x, start, Q, down, right, top, left):
                 t, p, q = t + row, p + 1, 0
 
 
-@kernel
+@kernel(weight=2)
 def col2im(first, last, x, columns, start, Q, down, right, top, left):
     _, R, S, positions, N = columns.shape
     _, H, W, _ = x.shape

@@ -14,7 +14,7 @@ from . import kernel
 RUN = 512
 
 
-@kernel(axes=(1,))
+@kernel(axes=(1,), weight=8)
 def local_response_norm(first, last, y, x, half, alpha, beta, k):
     C = x.shape[0]
     d = np.empty(RUN, x.dtype)
@@ -35,7 +35,7 @@ def local_response_norm(first, last, y, x, half, alpha, beta, k):
                     result[i] = here[i] * d[i] ** -beta
 
 
-@kernel(axes=(1,))
+@kernel(axes=(1,), weight=8)
 def local_response_norm_backward(first, last, gx, gy, x, half, alpha, beta, k, twice_alpha_beta):
     # gx[c] = gy[c] / d[c]^β − 2αβ x[c] Σ gy[j] y[j] / d[j]    over the channels j whose window holds c
     C = x.shape[0]

@@ -45,7 +45,7 @@ KERNEL max_pool2d_backward(Element *gx, int C, int H, int W, int N,
         int first_p = h < R ? 0 : (h - R) / down + 1;
         int first_q = w < S ? 0 : (w - S) / right + 1;
         for (int n = lane(); n < N; n += WARP) {
-            Real sum = gx[row * N + n];
+            Real sum = 0;
             for (int p = first_p; p < P && p * down <= h; p++)
                 for (int q = first_q; q < Q && q * right <= w; q++) {
                     int window = ((c * P + p) * Q + q) * N + n;

@@ -9,7 +9,7 @@ import numpy as np
 from . import FEW, kernel
 
 
-@kernel(axes=(0, 1))
+@kernel(axes=(0, 1), weight=2)
 def max_pool2d(first, last, y, winner, x, R, S, down, right, top, left):
     H, W, N = x.shape[1], x.shape[2], x.shape[3]
     P, Q = y.shape[1], y.shape[2]
@@ -43,18 +43,20 @@ def max_pool2d(first, last, y, winner, x, R, S, down, right, top, left):
                             place_of_best[n] = here if wins else place_of_best[n]
 
 
-@kernel
+@kernel(axes=(0, 1), weight=2)
 def max_pool2d_backward(first, last, gx, gy, winner, R, S, down, right, top, left):
-    W = gx.shape[2]
-    P, Q, N = gy.shape[1], gy.shape[2], gy.shape[3]
-    offset = np.empty(R * S, np.int64)  # in memory, from the window's first pixel to each of its places
-    for place in range(R * S):
-        offset[place] = (place // S * W + place % S) * N
-    for c in range(first, last):  # one item is one channel: windows overlap inside it, so they are added in turn
-        image = gx[c].reshape(-1)
-        for p in range(P):
-            for q in range(Q):
-                sent, place = gy[c, p, q], winner[c, p, q]
-                window = ((p * down - top) * W + q * right - left) * N
-                for n in range(N):
-                    image[window + offset[place[n]] + n] += sent[n]
+    H, W, N = gx.shape[1], gx.shape[2], gx.shape[3]
+    P, Q = gy.shape[1], gy.shape[2]
+    zero = gx.dtype.type(0)
+    for i in range(first, last):  # one item is one row (c, h) of the image
+        c, h = i // H, i % H
+        p_first, p_last = max(0, (h + top - R) // down + 1), min(P, (h + top) // down + 1)  # windows that hold it
+        for w in range(W):
+            q_first, q_last = max(0, (w + left - S) // right + 1), min(Q, (w + left) // right + 1)
+            here = gx[c, h, w]
+            here[:] = zero
+            for p in range(p_first, p_last):
+                for q in range(q_first, q_last):
+                    sent, won, place = gy[c, p, q], winner[c, p, q], (h + top - p * down) * S + w + left - q * right
+                    for n in range(N):
+                        here[n] += sent[n] if won[n] == place else zero

@@ -6,7 +6,7 @@ v ← momentum · v − decay · ε · w − ε · g;  w ← w + v
 from . import kernel
 
 
-@kernel
+@kernel(weight=2)
 def sgd(first, last, w, v, g, rate, momentum, decay):
     for i in range(first, last):
         v[i] = momentum * v[i] - decay * rate * w[i] - rate * g[i]

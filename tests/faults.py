@@ -148,7 +148,7 @@ FAULTS = [
            "np.matmul(B, full(gy).swapaxes(-1, -2))", "test_linear.py::test_a_tensor_times_itself",
            verdict="transposed", case="matmul"),
     # -- convolution ---------------------------------------------------------------------------------------------------
-    conv2d("conv2d: mean for sum in gb", "reshape(K, -1).sum(axis=1)", "reshape(K, -1).mean(axis=1)",
+    conv2d("conv2d: mean for sum in gb", "rows[first:last].sum(axis=1, out=", "rows[first:last].mean(axis=1, out=",
            verdict="constant factor"),
     conv2d("conv2d: gx of a group shifted by a channel", "col2im(gx[_of_group(g, C)],",
            "col2im(gx[g * C - (g > 0) : (g + 1) * C - (g > 0)],", verdict="group boundary"),
@@ -186,9 +186,10 @@ FAULTS = [
                "test_max_pool2d.py::test_padding_on_one_side"),
     pool_kernel("max_pool2d: zeros for −∞ in the padding", "largest, place = -x.dtype.type(np.inf), ",
                 "largest, place = x.dtype.type(0 if r_first or s_first else -np.inf), ", verdict=BORDER),
-    pool_kernel("max_pool2d_backward: = for +=", "[n]] + n] += sent", "[n]] + n] = sent", verdict=COLLISION),
-    pool_kernel("max_pool2d_backward: rows and columns of a window exchanged", "(place // S * W + place % S)",
-                "(place % S * W + place // S)"),
+    pool_kernel("max_pool2d_backward: = for +=", "here[n] += sent[n] if won[n] == place else zero",
+                "here[n] = sent[n] if won[n] == place else here[n]", verdict=COLLISION),
+    pool_kernel("max_pool2d_backward: rows and columns of a window exchanged",
+                "(h + top - p * down) * S + w + left - q * right", "(w + left - q * right) * S + h + top - p * down"),
     # -- local response normalisation ----------------------------------------------------------------------------------
     lrn("LRN: α / n, alike", "    y = np.empty_like(x)\n", "    y = np.empty_like(x)\n    alpha /= size\n"),
     lrn("LRN: α / n in the gradient", "rows(x), *settings, 2.0 * alpha * beta)",
@@ -273,7 +274,7 @@ FAULTS = [
     # -- the engine ----------------------------------------------------------------------------------------------------
     engine("backward: = for += where a tensor is used twice", "flow[x] = flow[x] + part", "flow[x] = part",
            verdict="= for +=", case="tensor"),
-    max_pool2d("max_pool2d: what was pooled is kept", "np.zeros_like(gy, shape=(C, H, W, N), order", "np.zeros_like("
+    max_pool2d("max_pool2d: what was pooled is kept", "np.empty_like(gy, shape=(C, H, W, N), order", "np.zeros_like("
                "batch_last(x), order", KEPT),
     engine("op: the graph keeps every tensor", "        tensor._made = Node(",
        "        tensor.grad = sources\n        tensor._made = Node(", KEPT),
@@ -302,7 +303,7 @@ FAULTS = [
           "    if _here.inside:\n        return [work(0, items)]\n    if len(ranges) < 2:\n",
           "test_kernels.py::test_parallel_for_inside_of_another_does_the_same_parts_on_one_core"),
     cores("towers at once: the graph is remembered by one core and not by the other",
-          "contextvars.copy_context().run, worker", "contextvars.Context().run, worker",
+          "contextvars.copy_context(), self.help", "contextvars.Context(), self.help",
           "test_alexnet.py::test_where_no_graph_grows_every_core_takes_a_tower"),
     # -- layers --------------------------------------------------------------------------------------------------------
     nn("Linear without its bias", "alike(self.weight, x), alike(self.bias, x))",

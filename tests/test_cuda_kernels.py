@@ -71,7 +71,7 @@ def on_gpu(kernel, arguments, order, blocks=None):
     """The arrays after a launch as the launcher would do it, or with so many blocks, of the kernel's CUDA text."""
     copies = [guarded(a) if isinstance(a, np.ndarray) else (a, None) for a in arguments]
     arrays = [a for a, memory in copies if memory is not None]
-    real = kernels._computed_in(arrays)
+    real = np.result_type(np.float32, *(a.dtype for a in arrays if a.dtype.kind == "f")).type
     given = tuple(real(a) if isinstance(a, float) else a for a, _ in copies)
     name = kernel.__name__
     grid, block, values = kernels.launch_of(name, given)

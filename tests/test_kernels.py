@@ -1,4 +1,4 @@
-import functools
+import contextvars
 import threading
 import time
 
@@ -21,8 +21,8 @@ KERNELS = {  # (kernel, items, arguments): outputs, inputs, sizes, factors
     "col2im": (kernels.im2col.col2im, 2, (normal(2, 4, 3, 3), normal(2, 2, 3, 5, 3), 1, 2, 2, 1, 1, 0)),
     "max_pool2d": (kernels.max_pool2d.max_pool2d, 4,
                    (normal(2, 2, 3, 3), np.zeros_like(WINNERS), distinct(2, 3, 5, 3), 2, 3, 2, 1, 1, 0)),
-    "max_pool2d_backward": (kernels.max_pool2d.max_pool2d_backward, 2,
-                            (np.zeros((2, 4, 5, 3)), normal(2, 2, 3, 3), WINNERS, 2, 3, 2, 1, 0, 0)),
+    "max_pool2d_backward": (kernels.max_pool2d.max_pool2d_backward, 8,
+                            (normal(2, 4, 5, 3), normal(2, 2, 3, 3), WINNERS, 2, 3, 2, 1, 0, 0)),
     "local_response_norm": (kernels.local_response_norm.local_response_norm, 150,
                             (normal(4, 150), normal(4, 150), *LRN)),
     "local_response_norm, another β": (kernels.local_response_norm.local_response_norm, 50,
@@ -207,7 +207,7 @@ def blas_threads(request, monkeypatch, threads):
     if request.param != "this machine's":
         blas = [Blas(request.param), Blas(request.param)]  # as where NumPy has one and SciPy another
         monkeypatch.setattr(cores, "_blas", lambda: blas)
-        monkeypatch.setattr(cores, "_pool", functools.cache(cores._pool.__wrapped__))
+        monkeypatch.setattr(cores, "_team", cores._Team())  # whose threads know this BLAS
     threads(2)
     before = [each.get_num_threads() for each in cores._blas()]
     cores.one_thread._set([3] * len(before))
@@ -260,22 +260,22 @@ def test_a_product_is_spread_over_the_cores(m, k, n, count, threads):
     assert product(a, b).dtype == np.float32
 
 
-def test_who_has_not_begun_when_all_is_done_is_not_waited_for(threads):
+def test_who_has_not_begun_when_all_is_done_is_not_waited_for(threads, monkeypatch):
     threads(2)
-    held, begun = threading.Event(), threading.Event()
+    monkeypatch.setattr(cores, "_team", cores._Team())
+    held, begun, waited = threading.Event(), threading.Event(), []
 
     def occupied():
         begun.set()
-        return held.wait(5)
+        waited.append(held.wait(5))
 
-    pool = cores._pool(1)
-    other = pool.submit(occupied)
+    cores._team.ask(1, contextvars.copy_context(), occupied)
     begun.wait(60)
     try:
         assert len(cores.parallel_for(100, lambda first, last: None)) == cores.PARTS
+        assert not waited, "parallel_for waited for it"
     finally:
         held.set()
-    assert other.result(), "parallel_for waited for it"
 
 
 @pytest.mark.parametrize("count", ["2", 2.0, None])

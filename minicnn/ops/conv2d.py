@@ -45,11 +45,11 @@ def conv2d(x: Operand, w: Operand, b: Operand | None = None, *, stride: Pair = 1
     windows = Windows.on("conv2d", x.shape[2:], w.shape[2:], stride, padding)
     geometry = convolution.Geometry(groups, windows.P, windows.Q, *windows.steps)
     image, weights = batch_last(x), batch_last(w)  # (C · groups, H, W, N), (C, R, S, K · groups)
-    image_shape, weights_shape, K = image.shape, weights.shape, len(w)  # no more than these is kept where it suffices
+    image_shape, weights_shape = image.shape, weights.shape  # no more than these is kept where it suffices
     y = convolution.forward(image, weights, b, geometry, algorithm)
     return (
         batch_first(y),
         lambda gy: batch_first(convolution.image_gradient(batch_last(gy), weights, image_shape, geometry, algorithm)),
         lambda gy: batch_first(convolution.weight_gradient(batch_last(gy), image, weights_shape, geometry, algorithm)),
-        lambda gy: batch_last(gy).reshape(K, -1).sum(axis=1),  # one bias served every image and place
+        lambda gy: convolution.bias_gradient(batch_last(gy)),
     )

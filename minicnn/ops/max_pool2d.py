@@ -35,7 +35,7 @@ def max_pool2d(x: Operand, *, size: Pair = 3, stride: Pair = 2, padding: Padding
     kernel(y, winner, batch_last(x), *geometry)
 
     def gx(gy: Array) -> Array:
-        g = np.zeros_like(gy, shape=(C, H, W, N), order="C")
+        g = np.empty_like(gy, shape=(C, H, W, N), order="C")
         kernel_backward(g, batch_last(gy), winner, *geometry)
         return batch_first(g)
 
