@@ -17,8 +17,8 @@ from .cores import PARTS, one_thread, parallel_for
 __all__ = ["allow_tf32", "capturing", "past_cupy", "product"]
 
 FEW_PRODUCTS = 1 << 13  # multiplications: for so few no BLAS wakes a second core
-WORTH_A_CORE = 1 << 20  # multiplications: what is worth waking a core for
-LEAST_SHARE = 128  # rows or columns: with less, a BLAS moves more than it multiplies
+WORTH_A_CORE = 1 << 22  # multiplications: what is worth waking a core for
+LEAST_SHARE = 256  # rows or columns: with less, a BLAS moves more than it multiplies
 WORKSPACE = 32 << 20  # bytes: what NVIDIA advises for cuBLAS on its larger GPUs
 
 
@@ -33,9 +33,9 @@ _tf32 = False
 def product(a: Any, b: Any, out: Any = None, shared: bool = True) -> Any:
     """a @ b of two matrices, wherever they live; in main memory of stacks of matrices, too.
 
-    Every core does a share of the rows, or of the columns where there are more of these; the one that asks does all
-    where it is not ``shared``. The shares depend on the shapes alone, so the bits do too. The threads of a BLAS would
-    do as well, but cut by their number, and go on waiting for more, awake, in the way of all that is not a product.
+    Every core does a share of the rows, or of the columns where there are many more of these; the one that asks does
+    all where it is not ``shared``. The shares depend on the shapes alone, so the bits do too. The threads of a BLAS
+    would do as well, but cut by their number, and go on waiting for more, awake, in the way of all that is no product.
     """
     if _here.capturing:
         return _gemm(a, b, out)
@@ -43,10 +43,10 @@ def product(a: Any, b: Any, out: Any = None, shared: bool = True) -> Any:
         return np.matmul(a, b, out=out)
     stack = a.shape[:-2] if a.ndim == b.ndim == 2 else np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     (M, K), N = a.shape[-2:], b.shape[-1]
-    by_rows = N <= M
-    parts = min(math.prod((*stack, M, K, N)) // WORTH_A_CORE, max(M, N) // LEAST_SHARE, PARTS) if shared else 1
+    by_rows = N <= 4 * M  # whose results lie in one piece
+    most = min(math.prod((*stack, M, K, N)) // WORTH_A_CORE, (M if by_rows else N) // LEAST_SHARE, PARTS)
     with one_thread:
-        if parts < 2:
+        if most < 2 or not shared:
             return np.matmul(a, b, out=out)
         y = np.empty((*stack, M, N), np.result_type(a, b)) if out is None else out
 
@@ -54,7 +54,7 @@ def product(a: Any, b: Any, out: Any = None, shared: bool = True) -> Any:
             rows, columns = (slice(first, last), slice(None)) if by_rows else (slice(None), slice(first, last))
             np.matmul(a[..., rows, :], b[..., columns], out=y[..., rows, columns])
 
-        parallel_for(M if by_rows else N, share, parts)
+        parallel_for(M if by_rows else N, share, 1 << most.bit_length() - 1)  # as many as cores share evenly
     return y
 
 

@@ -61,7 +61,7 @@ NOBODY_SEES = [  # slips after which nothing is otherwise, or nothing that count
     (r"columns\.py .*_blocks: (?!.*(range|places|groups))", "how many blocks there are: only time and memory"),
     (r"cuda_graph\.py .*capture: call left out: .*free_all_blocks", "memory that is free is given back, or is not"),
     (r"cuda_graph\.py .*capture: with left out: contextlib.suppress", "only a GPU's own end of a broken capture fails"),
-    (r"product\.py .*product: .*max\(M, N\)", "how many shares there are: only time"),
+    (r"product\.py .*product: .*(LEAST_SHARE|bit_length|4 \* M)", "how many shares there are: only time"),
     (r"columns\.py .*room: ", "how large a block is: only time and memory"),
     (r"cores\.py .*concurrently: comparison loosened: 1 < _threads", "one core does one after the other either way"),
     (r"__init__\.py .*_module: argument left out: .*options", "C++17 is what NVRTC takes by itself"),
