@@ -20,6 +20,7 @@ with app.setup:
     from PIL import Image
 
     from minicnn import GradientError, Tensor, gradcheck, kernels, ops
+    from minicnn.kernels import convolution, fourier
     from minicnn.kernels.im2col import col2im, im2col
 
     def seconds(spelling, times, *arguments):
@@ -652,6 +653,70 @@ def _(by_fourier, by_python, by_threads, columns_in_numpy, face, filled, loops, 
         So small a picture says little about blocks. On one tower of AlexNet's second layer, x {large[0].shape} and w
         {large[1].shape}, the columns are {large[1][0].size * 4 * 27 * 27 * 8 / 1e6:.0f} million bytes if they are made
         at once. There NumPy took {ratio:.1f} times as long as `ops.conv2d`.
+    """)
+    return
+
+
+@app.cell
+def _():
+    LAYERS = {  # one tower: channels, kernels, pixels along a side, of a kernel, padding
+        "conv2": (48, 128, 27, 5, 2), "conv3": (256, 192, 13, 3, 1),
+        "conv4": (192, 192, 13, 3, 1), "conv5": (192, 128, 13, 3, 1),
+    }  # fmt: skip
+
+    def as_in_memory(layer, N):
+        C, K, H, R, padding = LAYERS[layer]
+        return (C, H, H, N), (C, R, R, K), convolution.Geometry(1, H, H, 1, 1, padding, padding)
+
+    def multiplications(layer, N=128):
+        """(places along a side of a tile, direct, the products by Fourier, its transforms) for each of N images."""
+        C, K, H, R, _ = LAYERS[layer]
+        along = convolution.chosen(*as_in_memory(layer, N))
+        T = along + R - 1
+        products = 3 * T * -(-T // 2) * (-(-H // along)) ** 2 * C * K
+        return along, K * C * R * R * H * H, products, fourier.work(*as_in_memory(layer, N), along)[0] / N - products
+
+    def choice(layer, N):
+        return "Fourier" if convolution.chosen(*as_in_memory(layer, N)) else "columns"
+
+    counted = {layer: multiplications(layer) for layer in LAYERS}
+    assert all(along == LAYERS[layer][2] for layer, (along, *_) in counted.items()), "one tile covers the image"
+    choices = [[layer, *(choice(layer, N) for N in (1, 32, 128))] for layer in LAYERS]
+    assert {row[1] for row in choices} == {"columns"}
+
+    random_2 = np.random.default_rng(5)
+    x_2, w_2 = random_2.normal(size=(32, 48, 27, 27)), random_2.normal(size=(128, 48, 5, 5))
+    took_by = {name: seconds(lambda name=name: ops.conv2d(x_2, w_2, padding=2, algorithm=name), 3)
+               for name in convolution.ALGORITHMS}  # fmt: skip
+
+    def spoilt(algorithm):
+        x = np.zeros((1, 1, 27, 27))
+        x[0, 0, 13, 13] = np.nan
+        return int(np.isnan(ops.conv2d(x, np.ones((1, 1, 5, 5)), padding=2, algorithm=algorithm).numpy()).sum())
+
+    assert spoilt("columns") == 25 < spoilt("fourier")
+    spectrum_2 = counted["conv2"][2]  # each of its numbers is multiplied once an image, as one tile covers it
+    say("""
+        ## What Fourier saves
+
+        Millions of multiplications for one image, in one tower of AlexNet. Direct, as loops and columns do it, they are
+        K · C · R · S · P · Q. By Fourier there are three for each of T · ⌈T / 2⌉ waves, each k and each c, with
+        T = P + R − 1; and the transforms, as the engine makes them, that of the weights shared by a batch of 128:
+    """, table(["layer", "T", "direct", "products", "transforms", "sum", "direct / sum"], [
+        [layer, along + LAYERS[layer][3] - 1, *(round(n / 1e6, 1) for n in (direct, *parts, sum(parts))),
+         f"{direct / sum(parts):.1f} ×"] for layer, (along, direct, *parts) in counted.items()
+    ]), """
+        But it moves more numbers, and makes many small products. From counts of all three, by shapes alone, minicnn
+        chooses for each layer (`kernels/convolution.py`):
+    """, table(["layer", "1 image", "32", "128"], choices), f"""
+        Why not for one picture? The spectrum of conv2's {w_2.size:,} weights, three numbers for each wave, is
+        {spectrum_2:,} numbers: it is made for each batch, and pays where it serves many images. For 32, just now,
+        conv2 took {1000 * took_by["columns"]:.0f} ms by columns and {1000 * took_by["fourier"]:.0f} ms by Fourier.
+
+        `ops.conv2d(..., algorithm="fourier")` asks for it, for stride 1: at a larger one most of the places would be
+        thrown away. On a GPU minicnn takes columns unless asked. And as each wave goes through a whole tile, one pixel
+        that is NaN spoils every tile that sees it: here, with 5 × 5 on 27 × 27, {spoilt("fourier")} places, where by
+        columns it spoils {spoilt("columns")}.
     """)
     return
 
