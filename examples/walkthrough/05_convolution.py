@@ -589,7 +589,9 @@ def _(T, W_here, f, four, g, tile, with_i):
 
         A product of complex numbers takes four real ones. Gauss found that three do. With W = a + ib and X = u + iv:
 
-        m₁ = a (u + v),  m₂ = (a + b) u,  m₃ = (a − b) v,  conj(W) · X = m₁ − m₃ + i (m₁ − m₂)
+        m₁ = a (u + v),  m₂ = (a + b) u,  m₃ = (a − b) v
+
+        conj(W) · X = m₁ − m₃ + i (m₁ − m₂)
 
         At the wave chosen above, W = {with_i(W_here)}. The face in {T} × {T} pixels holds X = {with_i(X_here)} of it.
         So m₁ = {four(three[0])}, m₂ = {four(three[1])}, m₃ = {four(three[2])}, and **Y = {with_i(Y_here)}**, which is
