@@ -1,4 +1,4 @@
-"""Chapter 5: convolution. Loops, columns, Numba and CUDA give the same numbers; why col2im adds; groups."""
+"""Chapter 5: convolution. Loops, columns, Numba, CUDA and Fourier give the same numbers; why col2im adds; groups."""
 
 import marimo
 
@@ -20,7 +20,16 @@ with app.setup:
     from PIL import Image
 
     from minicnn import GradientError, Tensor, gradcheck, kernels, ops
+    from minicnn.kernels import convolution, fourier
     from minicnn.kernels.im2col import col2im, im2col
+
+    def seconds(spelling, times, *arguments):
+        """The median of so many runs."""
+        def once():
+            start = perf_counter()
+            spelling(*arguments)
+            return perf_counter() - start
+        return median(once() for _ in range(times))
 
 
 @app.cell
@@ -206,7 +215,7 @@ def _():
         ## First spelling: seven loops
 
         The formula as it stands, one loop for each letter. Nothing is hidden, and Python takes its time for each
-        product. What the next three spellings give will be compared with this.
+        product. What the next four spellings give will be compared with this.
     """, f"```python\n{dedent(inspect.getsource(loops))}```")
     return (loops,)
 
@@ -361,9 +370,244 @@ def _(WARP, batch, expected, filled, launched, padding, stride, thread_slider):
 
 
 @app.cell
-def _(by_python, by_threads, columns_in_numpy, face, filled, loops, product):
+def _():
+    say(r"""
+        ## Fifth spelling: by Fourier
+
+        A picture of T × U pixels is a sum of **waves**: stripes that make f whole turns down the picture and g across
+        it. With the angles θ = 2πf / T and φ = 2πg / U, the wave (f, g) at pixel (p, q) is
+
+        $$e^{i(\theta p + \varphi q)} = \cos(\theta p + \varphi q) + i \sin(\theta p + \varphi q)$$
+
+        Lay a kernel on it at place (p, q):
+
+        $$\sum_{r,s} w[r, s]\; e^{i(\theta (p + r) + \varphi (q + s))}$$
+
+        $$= e^{i(\theta p + \varphi q)} \sum_{r,s} w[r, s]\; e^{i(\theta r + \varphi s)}$$
+
+        The last sum knows nothing of the place. So out comes the wave that went in, times one complex number: **a
+        kernel changes the size and the phase of a wave, and nothing else**. This number is conj(W), where conj turns
+        a + ib into a − ib, and W is the **spectrum** of the kernel:
+
+        $$W[f, g] = \sum_{r,s} w[r, s]\; e^{-i(\theta r + \varphi s)}$$
+
+        The spectrum of the picture, X, is made in the same way, and says how much of each wave is in it: x is the sum
+        of all waves, each times X[f, g] / (T · U). So the spectrum of the output is
+
+        $$Y[f, g] = \mathrm{conj}(W[f, g]) \cdot X[f, g]$$
+
+        summed over the channels, as ever. That is one complex multiplication for each wave, however large the kernel
+        is. (Where the kernel is turned round first, as mathematicians do, it is W · X.)
+
+        Below is a kernel, and how much of each wave it lets through. Choose a wave.
+    """)
+    return
+
+
+@app.cell
+def _(KERNELS, face):
+    T = 18  # pixels along a side of the tile
+    tile = face(180 // T).mean(axis=0) / 255  # (T, T)
+
+    def gabor():
+        r, s = np.mgrid[-5:6, -5:6]
+        return np.exp(-(r**2 + s**2) / 10) * np.cos(2 * np.pi / T * (2 * r + 3 * s) - 1) / 16
+
+    SEEN = {**KERNELS, "random, 5 × 5": np.random.default_rng(6).normal(size=(5, 5)) / 5, "Gabor, 11 × 11": gabor()}
+
+    def spectrum(w):
+        """W at f and g from −T/2 to T/2 − 1; rows and columns of w are counted from its middle."""
+        down, across = (np.outer(np.arange(-T // 2, T // 2), np.arange(size) - size // 2) for size in w.shape)
+        return np.exp(-2j * np.pi / T * down) @ w @ np.exp(-2j * np.pi / T * across).T
+
+    def strongest(w):
+        return [int(i) - T // 2 for i in np.unravel_index(np.abs(spectrum(w)).argmax(), (T, T))]
+
+    assert strongest(SEEN["blur"]) == [0, 0]
+    assert np.abs(spectrum(SEEN["blur"])[0]).max() < 1e-12  # f = −T/2, the highest
+    assert all(np.abs(spectrum(SEEN[name]).real).max() < 1e-12 for name in ("vertical edges", "horizontal edges"))
+    assert strongest(SEEN["Gabor, 11 × 11"]) in ([2, 3], [-2, -3])
+    return SEEN, T, spectrum, tile
+
+
+@app.cell
+def _(SEEN):
+    seen_choice = mo.ui.dropdown([*SEEN], value="Gabor, 11 × 11", label="kernel")
+    seen_choice
+    return (seen_choice,)
+
+
+@app.cell
+def _(T):
+    f_slider = mo.ui.slider(-T // 2, T // 2 - 1, value=2, label="f, turns down", show_value=True)
+    f_slider
+    return (f_slider,)
+
+
+@app.cell
+def _(T):
+    g_slider = mo.ui.slider(-T // 2, T // 2 - 1, value=3, label="g, turns across", show_value=True)
+    g_slider
+    return (g_slider,)
+
+
+@app.cell
+def _(SEEN, T, f_slider, g_slider, seen_choice, spectrum):
+    f, g, w_seen = int(f_slider.value), int(g_slider.value), SEEN[seen_choice.value]
+    W_all = spectrum(w_seen)
+    W_here = complex(W_all[f + T // 2, g + T // 2])
+    size_here = abs(W_here)
+    degrees = 180 - (180 + round(np.degrees(np.angle(W_here)))) % 360 if size_here > 1e-12 else 0  # of conj(W)
+
+    def four(number):
+        return f"{round(number, 4) + 0.0:.4f}"  # never −0
+
+    def with_i(number):
+        return f"{four(number.real)} {'−' if round(number.imag, 4) < 0 else '+'} {four(abs(number.imag))} i"
+
+    def wave(more=0, amount=1.0):
+        """The real part of a wave, and more pixels on each side."""
+        h, v = np.mgrid[-more : T + more, -more : T + more]
+        return (amount * np.exp(2j * np.pi / T * (f * h + g * v))).real
+
+    waved = ops.conv2d(wave(len(w_seen) // 2)[None, None], w_seen[None, None]).numpy()[0, 0]  # (T, T)
+    assert np.abs(waved - wave(amount=W_here.conjugate())).max() < 1e-12
+    say(f"""
+        At f = {f}, g = {g} the spectrum of "{seen_choice.value}" is **W = {with_i(W_here)}**.
+        {f"So the wave comes out {size_here:.4f} times as large, its phase changed by {degrees}°."
+         if size_here > 1e-12 else "So nothing of this wave comes out."}
+        `conv2d`, given the wave, says the same at all {T} × {T} places, to within 10⁻¹². (Here r and s are counted from
+        the middle of the kernel, as with padding: counted from its corner, W would be as large, with another phase.)
+
+        In the picture the dashed line is a crest of the wave, the solid one the same crest in what comes out. In the
+        spectrum (−f, −g) is as large as (f, g), as they are the same stripes. A blur lets low frequencies through, in
+        the middle, and stops high ones. A kernel for edges stops f = g = 0, which is plain grey, and changes phases by
+        90°: it makes sines of cosines, as a derivative does. A Gabor kernel, like many that AlexNet learns in its first
+        layer, lets through stripes of about one direction and one width.
+    """)
+    return W_all, W_here, degrees, f, four, g, size_here, w_seen, wave, waved, with_i
+
+
+@app.cell
+def _(T, W_all, degrees, f, g, seen_choice, size_here, w_seen, wave, waved):
+    def draw_wave():
+        drawing = figure(4.4, 4.6)
+        (of_w, of_W), (before, after) = drawing.subplots(2, 2)
+        label = f"× {size_here:.3f}, {degrees:+d}°" if size_here > 1e-12 else "× 0"
+        most = np.abs(w_seen).max()
+        of_w.imshow(w_seen, cmap="PuOr", vmin=-most, vmax=most)
+        of_w.set(title="the kernel", xlabel="s", ylabel="r", xticks=[], yticks=[])
+        first, end = -T / 2 - 0.5, T / 2 - 0.5
+        of_W.imshow(np.abs(W_all), cmap="cividis", vmin=0, extent=(first, end, end, first))
+        of_W.add_patch(Rectangle((g - 0.5, f - 0.5), 1, 1, fill=False, color="#FF800E", linewidth=2.5,
+                                 clip_on=False))
+        of_W.set(title="|W|", xlabel="g", ylabel="f", xticks=(-8, 0, 8), yticks=(-8, 0, 8))
+        for axes, image, title in ((before, wave(), "the wave"), (after, waved, label)):
+            axes.imshow(image, cmap="gray", vmin=-max(1, size_here), vmax=max(1, size_here))
+            axes.set(title=title, xticks=[], yticks=[])
+            shifts = [(0, "#FF800E", "--")] + [(degrees, "#5F9ED1", "-")] * (axes is after and size_here > 1e-12)
+            for shift, color, style in shifts if f or g else []:  # a crest: f p + g q is a whole number of T
+                past = (round((f + g) / 2) - (f + g) / 2 - shift / 360) * T  # beyond the middle
+                on_it = T / 2 + np.array([g, f]) * past / (f * f + g * g)
+                axes.axline(on_it, on_it + np.array([f, -g]), color=color, linestyle=style, linewidth=2)
+            axes.set(xlim=(-0.5, T - 0.5), ylim=(T - 0.5, -0.5))
+        return drawing
+
+    _made = (f"the same wave, {size_here:.4f} times as large, its phase changed by {degrees}°, which moves a crest "
+             "from the dashed line to the other" if size_here > 1e-12 else "nothing")
+    picture(draw_wave(), f"The kernel {seen_choice.value}, and the sizes of its spectrum, {T} × {T} numbers from "
+                         f"{np.abs(W_all).min():.4f} to {np.abs(W_all).max():.4f}, with f = {f}, g = {g} framed. Below "
+                         f"the wave, and what the kernel makes of it: {_made}.")
+    return
+
+
+@app.cell
+def _(KERNELS, x):
+    def waves(T, pixels):
+        """cos θt − i sin θt: a row for each angle θ, a column for each pixel t."""
+        return np.exp(-2j * np.pi / T * np.outer(np.arange(T), np.arange(pixels)))
+
+    def by_fourier(x, w, stride, padding):
+        x = np.pad(x, ((0, 0), (0, 0), (padding,) * 2, (padding,) * 2))
+        (T, U), (R, S) = x.shape[2:], w.shape[2:]
+        P, Q = T - R + 1, U - S + 1
+        X = waves(T, T) @ x @ waves(U, U).T  # (N, C, T, U)
+        W = waves(T, R) @ w @ waves(U, S).T  # (K, C, T, U)
+        Y = np.einsum("kcfg,ncfg->nkfg", W.conj(), X)
+        y = waves(T, P).conj().T @ Y @ waves(U, Q).conj() / (T * U)
+        return y.real[:, :, ::stride, ::stride]
+
+    def by_one_line(x, w):
+        return np.fft.ifft2(np.fft.fft2(w, x.shape).conj() * np.fft.fft2(x)).real
+
+    def off_by_fourier():
+        for kernel in KERNELS.values():
+            for stride, padding in ((1, 0), (1, 1), (2, 1), (3, 2)):
+                arguments = x[None, None], kernel[None, None]
+                expected = ops.conv2d(*arguments, stride=stride, padding=padding, algorithm="columns").numpy()
+                yield np.abs(by_fourier(*arguments, stride, padding) - expected).max()
+                if stride == 1:
+                    engine = ops.conv2d(*arguments, padding=padding, algorithm="fourier").numpy()
+                    yield np.abs(engine - expected).max()
+
+    off_most = max(off_by_fourier())
+    assert off_most < 1e-12
+    wrapped = np.pad(x, (0, 2), mode="wrap")[None, None]  # below and beside the last pixel comes the first again
+    in_circles = ops.conv2d(wrapped, KERNELS["blur"][None, None]).numpy()[0, 0]
+    assert np.abs(by_one_line(x, KERNELS["blur"]) - in_circles).max() < 1e-12
+    one_line = inspect.getsource(by_one_line).split("return ")[1].strip()
+    say("""
+        ### A tile in which nothing wraps around
+
+        All these waves begin again after T pixels. So a kernel that sticks out at the bottom of the tile sees its top.
+        P places, with kernels of R rows, see P + R − 1 rows: with **T ≥ P + R − 1** nothing wraps around, and likewise
+        across. At stride 1 that is just the picture with its padding. Its transform is a product with matrices, and so
+        is the way back:
+    """, f"```python\n{dedent(inspect.getsource(waves))}\n{dedent(inspect.getsource(by_fourier))}```", f"""
+        On the face, with three kernels and four pairs of stride and padding, this and minicnn's own differed from the
+        columns by {off_most:.0e} at most. NumPy's fast transform does it in one line, for one channel:
+    """, f"```python\n{one_line}\n```", """
+        Of its 6 × 6 numbers the first 4 × 4 are the convolution without padding. The others wrapped around.
+
+        The engine (`kernels/fourier.py`) has constant matrices, too, but real ones, cosines above sines: so BLAS does
+        all of it, transforms as well as products. And as x is real, X[−f, −g] = conj(X[f, g]), so half of the angles θ
+        are enough.
+    """)
+    return (by_fourier,)
+
+
+@app.cell
+def _(T, W_here, f, four, g, tile, with_i):
+    X_here = complex(np.fft.fft2(tile)[f, g])  # −1 is the last, here and there
+    a, b, u, v = W_here.real, W_here.imag, X_here.real, X_here.imag
+    three = a * (u + v), (a + b) * u, (a - b) * v
+    Y_here = complex(three[0] - three[2], three[0] - three[1])
+    assert abs(Y_here - W_here.conjugate() * X_here) < 1e-12 * max(1, abs(X_here))
+
+    say(f"""
+        ### Three products in place of four
+
+        A product of complex numbers takes four real ones. Gauss found that three do. With W = a + ib and X = u + iv:
+
+        m₁ = a (u + v),  m₂ = (a + b) u,  m₃ = (a − b) v
+
+        conj(W) · X = m₁ − m₃ + i (m₁ − m₂)
+
+        At the wave chosen above, W = {with_i(W_here)}. The face in {T} × {T} pixels holds X = {with_i(X_here)} of it.
+        So m₁ = {four(three[0])}, m₂ = {four(three[1])}, m₃ = {four(three[2])}, and **Y = {with_i(Y_here)}**, which is
+        conj(W) · X. The sums a + b, a − b and u + v cost nothing, as the constant matrices contain them. What remains,
+        at every wave, is three real products of a matrix (kernels, channels) by one (channels, images).
+    """)
+    return
+
+
+@app.cell
+def _(by_fourier, by_python, by_threads, columns_in_numpy, face, filled, loops, product):
     def engine(x, w, stride, padding):
-        return ops.conv2d(x, w, stride=stride, padding=padding).numpy()
+        return ops.conv2d(x, w, stride=stride, padding=padding, algorithm="columns").numpy()
+
+    def engine_by_fourier(x, w, stride, padding):
+        return ops.conv2d(x, w, padding=padding, algorithm="fourier").numpy()[:, :, ::stride, ::stride]
 
     def with_columns(make, *how):
         return lambda x, w, stride, padding: product(make(*how, x, *w.shape[2:], stride, padding), w)
@@ -374,19 +618,14 @@ def _(by_python, by_threads, columns_in_numpy, face, filled, loops, product):
         "3 `ops.conv2d`, Numba": (engine, 9),
         "3 its loop as Python": (with_columns(filled, by_python), 3),
         "4 `im2col.cu`, followed by Python": (with_columns(filled, by_threads), 1),
+        "5 cosines and sines, NumPy": (by_fourier, 9),
+        "5 `ops.conv2d`, by Fourier": (engine_by_fourier, 9),
     }
     random = np.random.default_rng(4)
 
     def agree(x, w, stride, padding):
         found = [spelling(x, w, stride, padding) for spelling, _ in SPELLINGS.values()]
         return all(np.abs(y - found[0]).max() < 1e-12 for y in found)
-
-    def seconds(spelling, times, *arguments):
-        def once():
-            start = perf_counter()
-            spelling(*arguments)
-            return perf_counter() - start
-        return median(once() for _ in range(times))
 
     for size, by, around in ((3, 1, 0), (3, 2, 1), (2, 3, 2)):
         assert agree(random.normal(size=(2, 2, 7, 6)), random.normal(size=(3, 2, size, size)), by, around)
@@ -408,13 +647,78 @@ def _(by_python, by_threads, columns_in_numpy, face, filled, loops, product):
         [name, round(1e6 * t), round(products / t / 1e6, 1), round(took["1 seven loops, Python"] / t, 1)]
         for name, t in took.items()
     ]), f"""
-        These are medians of a few runs (of the last, one run) on the machine that made this page, just now, with
-        whatever else it was doing. Elsewhere, and tomorrow, they are others. The last line says nothing about a GPU:
-        there the threads run at once, here one after the other, and in Python.
+        These are medians of a few runs (of `im2col.cu`, one run) on the machine that made this page, just now, with
+        whatever else it was doing. Elsewhere, and tomorrow, they are others. The line of `im2col.cu` says nothing about
+        a GPU: there the threads run at once, here one after the other, and in Python. Products are those of the
+        formula; Fourier makes others.
 
         So small a picture says little about blocks. On one tower of AlexNet's second layer, x {large[0].shape} and w
         {large[1].shape}, the columns are {large[1][0].size * 4 * 27 * 27 * 8 / 1e6:.0f} million bytes if they are made
         at once. There NumPy took {ratio:.1f} times as long as `ops.conv2d`.
+    """)
+    return
+
+
+@app.cell
+def _():
+    LAYERS = {  # one tower: channels, kernels, pixels along a side, of a kernel, padding
+        "conv2": (48, 128, 27, 5, 2), "conv3": (256, 192, 13, 3, 1),
+        "conv4": (192, 192, 13, 3, 1), "conv5": (192, 128, 13, 3, 1),
+    }  # fmt: skip
+
+    def as_in_memory(layer, N):
+        C, K, H, R, padding = LAYERS[layer]
+        return (C, H, H, N), (C, R, R, K), convolution.Geometry(1, H, H, 1, 1, padding, padding)
+
+    def multiplications(layer, N=128):
+        """(places along a side of a tile, direct, the products by Fourier, its transforms) for each of N images."""
+        C, K, H, R, _ = LAYERS[layer]
+        along = convolution.chosen(*as_in_memory(layer, N))
+        T = along + R - 1
+        products = 3 * T * -(-T // 2) * (-(-H // along)) ** 2 * C * K
+        return along, K * C * R * R * H * H, products, fourier.work(*as_in_memory(layer, N), along)[0] / N - products
+
+    def choice(layer, N):
+        return "Fourier" if convolution.chosen(*as_in_memory(layer, N)) else "columns"
+
+    counted = {layer: multiplications(layer) for layer in LAYERS}
+    assert all(along == LAYERS[layer][2] for layer, (along, *_) in counted.items()), "one tile covers the image"
+    choices = [[layer, *(choice(layer, N) for N in (1, 32, 128))] for layer in LAYERS]
+    assert {row[1] for row in choices} == {"columns"}
+
+    random_2 = np.random.default_rng(5)
+    x_2, w_2 = random_2.normal(size=(32, 48, 27, 27)), random_2.normal(size=(128, 48, 5, 5))
+    took_by = {name: seconds(lambda name=name: ops.conv2d(x_2, w_2, padding=2, algorithm=name), 3)
+               for name in convolution.ALGORITHMS}  # fmt: skip
+
+    def spoilt(algorithm):
+        x = np.zeros((1, 1, 27, 27))
+        x[0, 0, 13, 13] = np.nan
+        return int(np.isnan(ops.conv2d(x, np.ones((1, 1, 5, 5)), padding=2, algorithm=algorithm).numpy()).sum())
+
+    assert spoilt("columns") == 25 < spoilt("fourier")
+    spectrum_2 = counted["conv2"][2]  # each of its numbers is multiplied once an image, as one tile covers it
+    say("""
+        ## What Fourier saves
+
+        Millions of multiplications for one image, in one tower of AlexNet. Direct, as loops and columns do it, they are
+        K · C · R · S · P · Q. By Fourier there are three for each of T · ⌈T / 2⌉ waves, each k and each c, with
+        T = P + R − 1; and the transforms, as the engine makes them, that of the weights shared by a batch of 128:
+    """, table(["layer", "T", "direct", "products", "transforms", "sum", "direct / sum"], [
+        [layer, along + LAYERS[layer][3] - 1, *(round(n / 1e6, 1) for n in (direct, *parts, sum(parts))),
+         f"{direct / sum(parts):.1f} ×"] for layer, (along, direct, *parts) in counted.items()
+    ]), """
+        But it moves more numbers, and makes many small products. From counts of all three, by shapes alone, minicnn
+        chooses for each layer (`kernels/convolution.py`):
+    """, table(["layer", "1 image", "32", "128"], choices), f"""
+        Why not for one picture? The spectrum of conv2's {w_2.size:,} weights, three numbers for each wave, is
+        {spectrum_2:,} numbers: it is made for each batch, and pays where it serves many images. For 32, just now,
+        conv2 took {1000 * took_by["columns"]:.0f} ms by columns and {1000 * took_by["fourier"]:.0f} ms by Fourier.
+
+        `ops.conv2d(..., algorithm="fourier")` asks for it, for stride 1: at a larger one most of the places would be
+        thrown away. On a GPU minicnn takes columns unless asked. And as each wave goes through a whole tile, one pixel
+        that is NaN spoils every tile that sees it: here, with 5 × 5 on 27 × 27, {spoilt("fourier")} places, where by
+        columns it spoils {spoilt("columns")}.
     """)
     return
 
@@ -448,6 +752,41 @@ def _(M, P, Q, padding, stride, w, x):
     ]), """
         Done by hand with a random gy, with `col2im.plain` for the last line, this gave the gradients of `conv2d`'s
         `backward()`, to within 10⁻¹².
+    """)
+    return
+
+
+@app.cell
+def _(by_fourier):
+    def backward_by_fourier(gy, x, w, padding):
+        turned = w[:, :, ::-1, ::-1].swapaxes(0, 1)  # (C, K, R, S)
+        gx = by_fourier(gy, turned, 1, w.shape[2] - 1 - padding)
+        gw = by_fourier(x.swapaxes(0, 1), gy.swapaxes(0, 1), 1, padding)  # (C, K, R, S): images are summed over
+        return gx, gw.swapaxes(0, 1)
+
+    def off_backward():
+        random = np.random.default_rng(7)
+        x, w, gy = (random.normal(size=shape) for shape in ((4, 2, 6, 6), (3, 2, 3, 3), (4, 3, 6, 6)))
+        tensors = Tensor(x, requires_grad=True), Tensor(w, requires_grad=True)
+        ops.conv2d(*tensors, padding=1).backward(gy)
+        for by_hand, tensor in zip(backward_by_fourier(gy, x, w, 1), tensors, strict=True):
+            yield np.abs(by_hand - tensor.grad.numpy()).max()
+
+    off_back = max(off_backward())
+    assert off_back < 1e-12
+    say("""
+        ### The way back, by Fourier
+
+        Y = conj(W) · X is linear in W and in X. So each gradient is, again, one product for each wave. With G, the
+        spectrum of gy:
+    """, table(["gradient", "its spectrum", "is"], [
+        ["of w", "conj(G) · X", "the picture under gy, as if gy were the kernel"],
+        ["of x", "W · G", "gy under the kernel turned round: no conj"],
+    ]), """
+        At stride 1 both are convolutions, and the function above does them. For w, images and channels change places:
+    """, f"```python\n{dedent(inspect.getsource(backward_by_fourier))}```", f"""
+        For 4 images, 2 channels and 3 kernels this gave `backward()`'s gradients, to within {off_back:.0e}. The engine
+        takes the gradient of x from its own forward, too, in just this way.
     """)
     return
 
