@@ -45,7 +45,7 @@ def test_they_are_kept_where_that_is_asked_for_and_the_rivals_blas_is_named():
     assert kept.endswith(", kernels Nehalem (OPENBLAS_CORETYPE=Nehalem, OPENBLAS_L2_SIZE=512)")
 
 
-@pytest.mark.parametrize("name", ["alexnet_step.py", "ops.py"])
+@pytest.mark.parametrize("name", ["alexnet_step.py", "convolutions.py", "ops.py"])
 def test_each_benchmark_has_the_option(name):
     run = subprocess.run([sys.executable, str(BENCHMARKS / name), "--help"], capture_output=True, text=True, check=True)
     assert "--keep-blas-variables" in run.stdout

@@ -115,7 +115,8 @@ class AlexNet(nn.Module):
             a, b = a.half(), b.half()
         for row in ROWS:
             if row.sees == "both":
-                a, b = (concatenate(a.to(device), b.to(device), axis=1) for device in self.devices)
+                both = {d: concatenate(a.to(d), b.to(d), axis=1) for d in dict.fromkeys(self.devices)}  # on one, once
+                a, b = (both[device] for device in self.devices)
             a, b = self._side_by_side(partial(getattr(self.a, row.name), a), partial(getattr(self.b, row.name), b))
         y = self.fc8(concatenate(a, b.to(self.devices[0]), axis=1))
         return y.float() if self.half else y
