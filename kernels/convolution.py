@@ -24,8 +24,8 @@ LARGE = 1 << 20  # numbers, which one core adds up before a second one has woken
 Shape = tuple[int, ...]
 TILES = (1, 2, 3, 4, 6, 8, 12, 16)  # along the longer axis
 
-# The time of so many multiplications: fitted to 68 convolutions of AlexNet, VGG and nets for CIFAR at batches
-# of 1 to 512. The choice costs 1 % more than the best one, at most 23 %: see benchmarks/convolutions.py.
+# The time of so many multiplications, fitted to 68 convolutions of AlexNet, VGG and nets for CIFAR at batches of 1 to
+# 512: the choice takes 1.002 times as long as the better of both, at most 1.13. See benchmarks/convolutions.py.
 MOVED = 40  # a number from one array to another
 CALLED = 80_000  # one small product
 CUT = 1.1  # times as long, where an image is cut into tiles

@@ -633,7 +633,7 @@ def _(by_fourier, by_python, by_threads, columns_in_numpy, face, filled, loops, 
     assert agree(*small)  # now Numba has compiled
     took = {name: seconds(*way, *small) for name, way in SPELLINGS.items()}
     products = small[1].size * 36 * 36
-    large = random.normal(size=(4, 48, 27, 27)), random.normal(size=(128, 48, 5, 5)), 1, 2
+    large = random.normal(size=(16, 48, 27, 27)), random.normal(size=(128, 48, 5, 5)), 1, 2
     way_of_numpy, way_of_engine = (SPELLINGS[name][0] for name in list(SPELLINGS)[1:3])
     assert np.allclose(way_of_numpy(*large), way_of_engine(*large), rtol=0, atol=1e-10)
     ratio = seconds(way_of_numpy, 3, *large) / seconds(way_of_engine, 3, *large)
@@ -653,7 +653,7 @@ def _(by_fourier, by_python, by_threads, columns_in_numpy, face, filled, loops, 
         formula; Fourier makes others.
 
         So small a picture says little about blocks. On one tower of AlexNet's second layer, x {large[0].shape} and w
-        {large[1].shape}, the columns are {large[1][0].size * 4 * 27 * 27 * 8 / 1e6:.0f} million bytes if they are made
+        {large[1].shape}, the columns are {large[1][0].size * 16 * 27 * 27 * 8 / 1e6:.0f} million bytes if they are made
         at once. There NumPy took {ratio:.1f} times as long as `ops.conv2d`.
     """)
     return
