@@ -108,7 +108,7 @@ def chosen(image: Shape, w: Shape, geometry: Geometry, backwards: bool = False) 
 
     backwards: to the gradient of the image.
     """
-    if (geometry.down, geometry.right) != (1, 1) or not image[-1]:
+    if (geometry.down, geometry.right) != (1, 1):
         return None
     time, tile = _best_tile(*(_turned(image, w, geometry) if backwards else (image, w, geometry)))
     return tile if time < _time(*columns.work(image, w, geometry)) else None

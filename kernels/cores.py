@@ -12,7 +12,7 @@ import operator
 import os
 import threading
 from collections.abc import Callable, Iterator
-from queue import SimpleQueue
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 from .machine import usable_cores
@@ -68,14 +68,25 @@ def parallel_for(items: int, work: Callable[[int, int], Result], parts: int = PA
     ranges = split_range(items, parts)
     if _here.inside or len(ranges) < 2:
         return [work(first, last) for first, last in ranges]
-    job = _Job(ranges, work)
+    queue = iter(enumerate(ranges))
+    results: list[Any] = [None] * len(ranges)
+
+    def worker() -> None:
+        with _inside():
+            for i, (first, last) in queue:
+                results[i] = work(first, last)
+
     with one_thread if products else contextlib.nullcontext():
-        job.share(min(_threads, len(ranges)) - 1)
+        others = [_pool(_threads - 1).submit(contextvars.copy_context().run, worker)
+                  for _ in range(min(_threads, len(ranges)) - 1)]
         try:
-            job.do()
+            worker()
         finally:
-            job.wait()
-    return job.results
+            others = [other for other in others if not other.cancel()]  # who has not yet begun need not
+            wait(others)
+    for other in others:
+        other.result()
+    return results
 
 
 def concurrently(*tasks: Callable[[], Result]) -> list[Result]:
@@ -100,70 +111,9 @@ def _inside() -> Iterator[None]:
         _here.inside = before
 
 
-class _Job:
-    """Parts of work, and the threads that do them."""
-
-    def __init__(self, ranges: list[tuple[int, int]], work: Callable[[int, int], Any]):
-        self.work, self.queue = work, iter(enumerate(ranges))
-        self.results: list[Any] = [None] * len(ranges)
-        self.lock, self.over, self.begun = threading.Lock(), False, 0
-        self.ends: SimpleQueue[BaseException | None] = SimpleQueue()
-
-    def do(self) -> None:
-        with _inside():
-            for i, (first, last) in self.queue:
-                self.results[i] = self.work(first, last)
-
-    def share(self, others: int) -> None:
-        for _ in range(others):
-            _team.ask(others, contextvars.copy_context(), self.help)
-
-    def help(self) -> None:
-        with self.lock:
-            if self.over:
-                return
-            self.begun += 1
-        try:
-            self.do()
-            self.ends.put(None)
-        except BaseException as error:
-            self.ends.put(error)
-
-    def wait(self) -> None:
-        """Until all who have begun are done; who has not yet begun need not."""
-        with self.lock:
-            self.over = True
-        errors = [error for _ in range(self.begun) if (error := self.ends.get())]
-        if errors:
-            raise errors[0]
-
-
-class _Team:
-    """The threads of the other cores. They wait for work in a queue written in C, which wakes one in microseconds."""
-
-    def __init__(self) -> None:
-        self.begin()
-
-    def begin(self) -> None:
-        """With no threads, as in a process that was forked."""
-        self.queue: SimpleQueue[tuple[contextvars.Context, Callable[[], None]]] = SimpleQueue()
-        self.lock, self.threads = threading.Lock(), 0
-
-    def ask(self, threads: int, context: contextvars.Context, work: Callable[[], None]) -> None:
-        """Let one of so many threads do this."""
-        if self.threads < threads:
-            with self.lock:
-                for _ in range(self.threads, threads):
-                    threading.Thread(target=self._wait, args=(self.queue,), name="minicnn", daemon=True).start()
-                    self.threads += 1
-        self.queue.put((context, work))
-
-    @staticmethod
-    def _wait(queue: SimpleQueue[tuple[contextvars.Context, Callable[[], None]]]) -> None:
-        one_thread._set([1] * len(_blas()))
-        while True:
-            context, work = queue.get()
-            context.run(work)
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "minicnn", initializer=one_thread._set, initargs=([1] * len(_blas()),))
 
 
 @functools.cache
@@ -222,7 +172,6 @@ def _has_own(blas: Any) -> bool:
 
 
 one_thread = _OneThread()
-_team = _Team()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _team.begin())
+    os.register_at_fork(after_in_child=_pool.cache_clear)
     os.register_at_fork(after_in_child=one_thread._forked)

@@ -48,6 +48,7 @@ __all__ = ["forward", "image_gradient", "weight_gradient", "work"]
 AT_ONCE = 128  # images, whose numbers at one angle stay in cache
 ROOM = 1 << 28  # bytes that have come down the height: some tiles after the others, where all of them need more
 
+
 def forward(image: Any, w: Any, b: Any, geometry: Geometry, tile: int) -> Any:
     """y[k, p, q, n] = b[k] + Σ w[c, r, s, k] · image[c, p + r − top, q + s − left, n]. tile: places along its sides."""
     (_, R, S, K), N, (_, P, Q, *_) = w.shape, image.shape[-1], geometry

@@ -303,7 +303,7 @@ FAULTS = [
           "    if _here.inside:\n        return [work(0, items)]\n    if len(ranges) < 2:\n",
           "test_kernels.py::test_parallel_for_inside_of_another_does_the_same_parts_on_one_core"),
     cores("towers at once: the graph is remembered by one core and not by the other",
-          "contextvars.copy_context(), self.help", "contextvars.Context(), self.help",
+          "contextvars.copy_context().run, worker", "contextvars.Context().run, worker",
           "test_alexnet.py::test_where_no_graph_grows_every_core_takes_a_tower"),
     # -- layers --------------------------------------------------------------------------------------------------------
     nn("Linear without its bias", "alike(self.weight, x), alike(self.bias, x))",

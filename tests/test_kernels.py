@@ -1,4 +1,4 @@
-import contextvars
+import functools
 import threading
 import time
 
@@ -115,6 +115,14 @@ def test_the_parts_do_not_depend_on_the_threads(threads):
     assert slices(1) == slices(2) == slices(7)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_no_more_cores_work_than_may(count, threads):
+    threads(count)
+    workers = cores.parallel_for(100, lambda first, last: time.sleep(0.005) or threading.get_ident())
+    assert len(set(workers)) <= count
+    assert threading.get_ident() in workers
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_an_exception_comes_out_of_parallel_for_and_the_next_one_works(count, threads):
     threads(count)
@@ -207,7 +215,7 @@ def blas_threads(request, monkeypatch, threads):
     if request.param != "this machine's":
         blas = [Blas(request.param), Blas(request.param)]  # as where NumPy has one and SciPy another
         monkeypatch.setattr(cores, "_blas", lambda: blas)
-        monkeypatch.setattr(cores, "_team", cores._Team())  # whose threads know this BLAS
+        monkeypatch.setattr(cores, "_pool", functools.cache(cores._pool.__wrapped__))
     threads(2)
     before = [each.get_num_threads() for each in cores._blas()]
     cores.one_thread._set([3] * len(before))
@@ -260,22 +268,22 @@ def test_a_product_is_spread_over_the_cores(m, k, n, count, threads):
     assert product(a, b).dtype == np.float32
 
 
-def test_who_has_not_begun_when_all_is_done_is_not_waited_for(threads, monkeypatch):
+def test_who_has_not_begun_when_all_is_done_is_not_waited_for(threads):
     threads(2)
-    monkeypatch.setattr(cores, "_team", cores._Team())
-    held, begun, waited = threading.Event(), threading.Event(), []
+    held, begun = threading.Event(), threading.Event()
 
     def occupied():
         begun.set()
-        waited.append(held.wait(5))
+        return held.wait(5)
 
-    cores._team.ask(1, contextvars.copy_context(), occupied)
+    pool = cores._pool(1)
+    other = pool.submit(occupied)
     begun.wait(60)
     try:
         assert len(cores.parallel_for(100, lambda first, last: None)) == cores.PARTS
-        assert not waited, "parallel_for waited for it"
     finally:
         held.set()
+    assert other.result(), "parallel_for waited for it"
 
 
 @pytest.mark.parametrize("count", ["2", 2.0, None])
