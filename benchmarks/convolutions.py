@@ -1,7 +1,7 @@
 """Time every convolution of AlexNet, VGG and a network for CIFAR by columns and by Fourier: is the choice right?
 
     python benchmarks/convolutions.py
-    python benchmarks/convolutions.py --only conv vgg --batch-size 1 32 128 --json result.json
+    python benchmarks/convolutions.py --only AlexNet VGG --batch-size 1 32 128 --json result.json
 
 For each layer and batch the mean of the three ways: forward, the gradient of the image, that of the weights; in turns.
 "products" are Fourier's multiplications by the direct sum's, then with its transforms. A layer is left out where
@@ -71,6 +71,7 @@ def measure(name: str, N: int, repeat: int) -> dict[str, Any]:
     """Seconds of both, what is chosen, what Fourier multiplies, and the time of the choice by that of the better one.
     """
     from minicnn.kernels import convolution, fourier
+    from minicnn.kernels.spectrum import angles
 
     C, K, H, R, padding = LAYERS[name]
     P = H + 2 * padding - R + 1
@@ -88,7 +89,7 @@ def measure(name: str, N: int, repeat: int) -> dict[str, Any]:
     T, direct = min(tile, P) + R - 1, C * K * R * R * P * P * N
     chosen = "fourier" if convolution.chosen(*shapes) else "columns"
     return {"layer": name, "batch_size": N, "seconds": medians, "chosen": chosen, "tile": tile,
-            "products": 3 * T * ((T + 1) // 2) * math.ceil(P / tile) ** 2 * C * K * N / direct,
+            "products": 3 * T * angles(T) * math.ceil(P / tile) ** 2 * C * K * N / direct,
             "multiplications": fourier.work(*shapes, tile)[0] / direct,
             "by_the_better": medians[chosen] / min(medians.values())}  # fmt: skip
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import columns, fourier
-from .cores import PARTS, parallel_for
+from .cores import parallel_for, parts_on
 from .product import capturing
 
 __all__ = ["ALGORITHMS", "Geometry", "bias_gradient", "chosen", "forward", "image_gradient", "weight_gradient"]
@@ -24,8 +24,8 @@ LARGE = 1 << 20  # numbers, which one core adds up before a second one has woken
 Shape = tuple[int, ...]
 TILES = (1, 2, 3, 4, 6, 8, 12, 16)  # along the longer axis
 
-# The time of so many multiplications, fitted to 68 convolutions of AlexNet, VGG and nets for CIFAR at batches of 1 to
-# 512: the choice takes 1.002 times as long as the better of both, at most 1.13. See benchmarks/convolutions.py.
+# The time of so many multiplications, fitted to convolutions of AlexNet, VGG and nets for CIFAR at batches of 1 to 512:
+# of 71 the choice takes 1.002 times as long as the better of both, at most 1.13. See benchmarks/convolutions.py.
 MOVED = 40  # a number from one array to another
 CALLED = 80_000  # one small product
 CUT = 1.1  # times as long, where an image is cut into tiles
@@ -78,7 +78,7 @@ def bias_gradient(gy: Any) -> Any:
     def some(first: int, last: int) -> None:
         rows[first:last].sum(axis=1, out=gb[first:last])
 
-    parallel_for(len(gy), some, PARTS if isinstance(gy, np.ndarray) and gy.size > LARGE else 1, products=False)
+    parallel_for(len(gy), some, parts_on(gy) if gy.size > LARGE else 1, products=False)
     return gb
 
 

@@ -15,9 +15,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
+import numpy as np
+
 from .machine import usable_cores
 
-__all__ = ["concurrently", "get_num_threads", "inside", "one_thread", "parallel_for", "set_num_threads", "split_range"]
+__all__ = ["concurrently", "get_num_threads", "inside", "one_thread", "parallel_for", "parts_on",
+           "set_num_threads", "split_range"]
 
 Result = TypeVar("Result")
 PARTS = 16  # so that cores which start late, or are slower, do not leave the others waiting
@@ -54,6 +57,11 @@ def split_range(items: int, parts: int = PARTS) -> list[tuple[int, int]]:
     """range(items) as so many ranges (first, last) of nearly one length; as fewer where there are fewer items."""
     parts = min(items, parts)
     return [(items * i // parts, items * (i + 1) // parts) for i in range(parts)]
+
+
+def parts_on(like: Any, parts: int = PARTS) -> int:
+    """So many parts where this array is NumPy's; one on a GPU, which divides its work itself."""
+    return parts if isinstance(like, np.ndarray) else 1
 
 
 def parallel_for(items: int, work: Callable[[int, int], Result], parts: int = PARTS, products: bool = True

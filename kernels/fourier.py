@@ -38,7 +38,7 @@ import numpy as np
 
 from .cores import split_range
 from .product import product
-from .spectrum import Part, Tiles, across, down, each_angle, up, width
+from .spectrum import Part, Tiles, across, angles, down, each_angle, up, width
 
 if TYPE_CHECKING:
     from .convolution import Geometry
@@ -117,14 +117,14 @@ def work(image: tuple[int, ...], w: tuple[int, ...], geometry: Geometry, tile: i
     """Of one of the three ways, for these shapes: (multiplications, numbers moved, small products)."""
     (C, R, S, K), (_, H, W, N), (groups, P, Q, *_) = w, image, geometry
     p, q = min(tile, P), min(tile, Q)
-    count, some, T, U = -(-P // p) * -(-Q // q), Tiles(p + R - 1, q + S - 1, [], []), p + R - 1, q + S - 1
-    h, v, angles, points = min(T, H), min(U, W), some.angles, 3 * U * some.angles
-    of_image, of_places = angles * (2 * h * v + 6 * U * v), angles * (2 * p * q + 6 * U * q)
+    count, T, U = -(-P // p) * -(-Q // q), p + R - 1, q + S - 1
+    h, v, F, points = min(T, H), min(U, W), angles(T), 3 * U * angles(T)
+    of_image, of_places = F * (2 * h * v + 6 * U * v), F * (2 * p * q + 6 * U * q)
     return (float(count * N) * (C * groups * of_image + K * of_places + points * C * K)
-            + float(C * K) * angles * (2 * R * S + 6 * U * S),
-            float(count * N) * (2 * angles * (v * C * groups + q * K) + points * (C * groups + K))
+            + float(C * K) * F * (2 * R * S + 6 * U * S),
+            float(count * N) * (2 * F * (v * C * groups + q * K) + points * (C * groups + K))
             + float(points * C * K),
-            float(angles * (count + 1) * (C * groups + K) + points * groups))  # fmt: skip
+            float(F * (count + 1) * (C * groups + K) + points * groups))  # fmt: skip
 
 
 def _tiles(image: Any, shape: tuple[int, ...], geometry: Geometry, tile: int) -> list[Tiles]:

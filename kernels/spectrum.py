@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .cores import PARTS, parallel_for
+from .cores import parallel_for, parts_on
 from .product import product
 
-__all__ = ["Part", "Tiles", "across", "down", "each_angle", "up", "width"]
+__all__ = ["Part", "Tiles", "across", "angles", "down", "each_angle", "up", "width"]
 
 # What of real and imaginary part is taken at the three points of an angle, and of m₁, m₂, m₃ to get back.
 POINTS = {"image": [[1, 1], [1, 0], [0, 1]], "weights": [[1, 0], [1, 1], [1, -1]], "places": [[1, 1], [0, -1], [-1, 0]]}
@@ -42,8 +42,12 @@ class Tiles(NamedTuple):
 
     @property
     def angles(self) -> int:
-        """Those of the height: half of them, and 0 where it is its own conjugate."""
-        return (self.T + 1) // 2
+        return angles(self.T)
+
+
+def angles(T: int) -> int:
+    """How many angles down a height of T pixels there are: half of T, and 0 where it is its own conjugate."""
+    return (T + 1) // 2
 
 
 def down(x: Any, kind: str, tiles: Tiles, parts: list[Part]) -> list[Any]:
@@ -57,7 +61,7 @@ def down(x: Any, kind: str, tiles: Tiles, parts: list[Part]) -> list[Any]:
             product(A, seen.reshape(last - first, A.shape[1], part.width * N),
                     numbers[first:last].reshape(last - first, len(A), part.width * N), shared=False)
 
-    parallel_for(C, channels, PARTS if isinstance(x, np.ndarray) else 1)
+    parallel_for(C, channels, parts_on(x))
     return some
 
 
@@ -71,7 +75,7 @@ def up(numbers: Any, kind: str, tiles: Tiles, part: Part, y: Any, b: Any = None)
         if b is not None:
             rows += b[first:last, None, None]
 
-    parallel_for(len(y), channels, PARTS if isinstance(y, np.ndarray) else 1)
+    parallel_for(len(y), channels, parts_on(y))
 
 
 def across(numbers: list[Any], kind: str, tiles: Tiles, parts: list[Part], f: int, some: slice) -> Any:
@@ -89,7 +93,7 @@ def each_angle(at_angle: Callable[[int], None], tiles: Tiles, like: Any) -> None
         for f in range(first, last):
             at_angle(f)
 
-    parallel_for(tiles.angles, some, tiles.angles if isinstance(like, np.ndarray) else 1)
+    parallel_for(tiles.angles, some, parts_on(like, tiles.angles))
 
 
 # -- the matrices ------------------------------------------------------------------------------------------------------
@@ -106,12 +110,12 @@ def width(kind: str, U: int, part: Part, like: Any) -> Any:
 @functools.lru_cache
 def _height_of(kind: str, T: int, pixels: int, start: int, dtype: str) -> np.ndarray:
     """(2 · angles, pixels): cos θt and −sin θt, from t = start; of places times the share of θ in 1/T Σ."""
-    angles = (np.arange((T + 1) // 2) + (0.5 if T % 2 == 0 else 0)) * (2 * math.pi / T)
-    turns = angles[:, None] * (np.arange(pixels) + start)
+    theta = (np.arange(angles(T)) + (0.5 if T % 2 == 0 else 0)) * (2 * math.pi / T)
+    turns = theta[:, None] * (np.arange(pixels) + start)
     numbers = np.stack([np.cos(turns), -np.sin(turns)], axis=1)
     if kind == "places":
-        numbers *= np.where(angles, 2, 1)[:, None, None] / T  # twice, for the conjugate that is left out
-    return numbers.reshape(2 * len(angles), pixels).astype(dtype)
+        numbers *= np.where(theta, 2, 1)[:, None, None] / T  # twice, for the conjugate that is left out
+    return numbers.reshape(2 * len(theta), pixels).astype(dtype)
 
 
 @functools.lru_cache

@@ -30,16 +30,17 @@ def convolution(x, w, b=None, stride=1, padding=0, groups=1):
 
 
 @st.composite
-def geometries(draw):
-    """Shapes of x and w, whether there is a bias, and settings, where the kernel fits into the image."""
+def geometries(draw, strides=(1, 2, 3), kernel=3, more=3):
+    """Shapes of x and w, whether there is a bias, and settings, where the kernel fits into the image: its largest side,
+    and by how many pixels an image is larger."""
     N, groups = draw(st.sampled_from([0, 1, 2, 9])), draw(st.integers(1, 3))  # 9: pieces that are copied one by one
     C, K = draw(st.integers(1, 3)), draw(st.integers(1, 2))
-    R, S = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    R, S = draw(st.integers(1, kernel)), draw(st.integers(1, kernel))
     two = st.tuples(st.integers(0, 2), st.integers(0, 3))
     padding = draw(st.integers(0, 2) | two | st.tuples(two, two))
-    H, W = (max(1, size - sum(both)) + draw(st.integers(0, 3)) for size, both in
+    H, W = (max(1, size - sum(both), max(both) - size) + draw(st.integers(0, more)) for size, both in
             zip((R, S), around(padding), strict=True))  # fmt: skip
-    stride = draw(st.integers(1, 3) | st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    stride = draw(st.sampled_from(strides) | st.tuples(st.sampled_from(strides), st.sampled_from(strides)))
     settings = {"stride": stride, "padding": padding, "groups": groups}
     return (N, C * groups, H, W), (K * groups, C, R, S), draw(st.booleans()), settings
 
