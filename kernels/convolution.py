@@ -111,7 +111,7 @@ def chosen(image: Shape, w: Shape, geometry: Geometry, backwards: bool = False) 
     if (geometry.down, geometry.right) != (1, 1):
         return None
     time, tile = _best_tile(*(_turned(image, w, geometry) if backwards else (image, w, geometry)))
-    return tile if time < _time(*columns.work(image, w, geometry)) else None
+    return tile if time < _time(*columns.work(image, w, geometry, backwards)) else None
 
 
 def _turned(image: Shape, w: Shape, geometry: Geometry) -> tuple[Shape, Shape, Geometry]:

@@ -1,3 +1,4 @@
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from minicnn import Tensor, gradcheck, ops
 from minicnn.kernels import columns as by_columns
+from minicnn.kernels import convolution as convolution_kernels
 
 
 def around(padding):
@@ -14,7 +16,7 @@ def around(padding):
     return np.broadcast_to(np.reshape(padding, (-1, 1)) if np.ndim(padding) < 2 else padding, (2, 2)).tolist()
 
 
-def convolution(x, w, b=None, stride=1, padding=0, groups=1):
+def convolution(x, w, b=None, stride=1, padding=0, groups=1, algorithm=None):
     """y[n, k, p, q] = b[k] + Σ w[k, c, r, s] · x[n, c, p·down + r − above, q·right + s − left]"""
     (above, below), (left, right_side) = around(padding)
     down, right = np.broadcast_to(stride, 2)
@@ -70,10 +72,36 @@ def test_the_convolutions_of_alexnet(x, w, settings):
 
 @pytest.mark.parametrize("bytes", [8, 500, 3000])
 def test_the_size_of_a_block_of_columns_does_not_matter(bytes, monkeypatch):
-    monkeypatch.setattr(by_columns, "room", lambda like, room=by_columns.room: (bytes, bytes, room(like)[2]))
+    monkeypatch.setattr(by_columns, "room", lambda like: (bytes, bytes))
     inputs = normal(2, 6, 5, 4), normal(4, 3, 3, 2, seed=1), normal(4, seed=2)
     check_op(ops.conv2d, convolution, *inputs, stride=1, padding=(1, 2), groups=2)
     check_op(ops.conv2d, convolution, *inputs, stride=2, padding=1, groups=2)
+
+
+@given(geometries(), st.integers(1, 3000), st.integers(1, 8))
+@example(((2, 2, 9, 7), (2, 1, 5, 4), True, {"stride": (2, 3), "padding": 2, "groups": 2}), 500, 3)
+def test_columns_that_serve_on_for_the_next_row(geometry, bytes, blocks):
+    x, w, bias, settings = geometry
+    b = normal(w[0], seed=2) if bias else None
+    with (patch.object(by_columns, "LEAST_ROW", 1), patch.object(by_columns, "RING", bytes),
+          patch.object(by_columns, "LEAST_BLOCKS", blocks)):  # fmt: skip
+        check_op(ops.conv2d, convolution, normal(*x), normal(*w, seed=1), b, **settings, algorithm="columns")
+
+
+@pytest.mark.processor
+@pytest.mark.parametrize("N, kernel", [(3, "im2col"), (by_columns.LEAST_ROW, "row2col")])
+def test_the_numbers_moved_into_columns_are_counted(N, kernel, monkeypatch):
+    """By which the faster algorithm is chosen."""
+    made, real = [], getattr(by_columns, kernel)
+    monkeypatch.setattr(by_columns, kernel, lambda columns, *rest: (made.append(columns.size), real(columns, *rest)))
+    monkeypatch.setattr(by_columns, "LEAST_BLOCKS", 1)
+    geometry = convolution_kernels.Geometry(2, 3, 4, 2, 1, 1, 0)
+    image, w = normal(6, 6, 5, N), normal(3, 3, 2, 4)
+    by_columns.forward(image, w, None, geometry)
+    multiplications, moved, _ = by_columns.work(image.shape, w.shape, geometry)
+    assert moved == sum(made)
+    assert multiplications == 4 * 3 * 4 * N * w.size / 4
+    assert by_columns.work(image.shape, w.shape, geometry, backwards=True)[1] == 2 * 3 * 4 * N * w.size / 4
 
 
 def test_one_array_with_one_output_channel():

@@ -90,7 +90,7 @@ def test_what_crosses_is_not_freed_before_it_has_crossed():
 @two_gpus
 def test_a_convolution_in_blocks(monkeypatch):
     """The host's other threads know nothing of the device that this one has entered."""
-    monkeypatch.setattr(columns, "room", lambda like: (500, 500, 1))
+    monkeypatch.setattr(columns, "room", lambda like: (500, 500))
     x, w = normal(2, 3, 6, 6), normal(4, 3, 3, 3)
     found = [Tensor(a, requires_grad=True, device=cuda(1)) for a in (x, w)]
     right = [Tensor(a, requires_grad=True, device=cpu(0)) for a in (x, w)]

@@ -18,6 +18,7 @@ LRN = (1, 0.9, 0.75, 2.0)  # half, α, β, k
 KERNELS = {  # (kernel, items, arguments): outputs, inputs, sizes, factors
     # no two sizes, steps or borders alike: else rows exchanged with columns are not seen
     "im2col": (kernels.im2col.im2col, 4, (normal(2, 2, 3, 5, 3), normal(2, 4, 3, 3), 1, 2, 2, 1, 1, 0)),
+    "row2col": (kernels.row2col.row2col, 6, (normal(2, 3, 3, 4, 3), normal(3, 4, 5, 3), 1, 0, 1, 1, 2)),
     "col2im": (kernels.im2col.col2im, 2, (normal(2, 4, 3, 3), normal(2, 2, 3, 5, 3), 1, 2, 2, 1, 1, 0)),
     "max_pool2d": (kernels.max_pool2d.max_pool2d, 4,
                    (normal(2, 2, 3, 3), np.zeros_like(WINNERS), distinct(2, 3, 5, 3), 2, 3, 2, 1, 1, 0)),
