@@ -139,6 +139,7 @@ def test_images_may_be_what_a_tensor_is_made_of_and_are_not_copied():
     ({"images": IMAGES * 1j}, TypeError, "images: complex"),
     ({"images": "a.npy"}, TypeError, "images: "),
     ({"images": np.where(IMAGES == 60, np.nan, IMAGES)}, ValueError, r"images\[2\] has numbers that are not finite"),
+    ({"images": np.where(IMAGES == 3, -np.inf, IMAGES)}, ValueError, r"images\[0\] has numbers that are not finite"),
     ({"images": np.where(IMAGES >= 240, 1e300, IMAGES.astype(float))}, ValueError, r"images\[10\] has numbers"),
     ({"batch_size": 0}, ValueError, "batch_size is 0"), ({"batch_size": 2.0}, TypeError, "batch_size is 2.0"),
     ({"train": 1}, TypeError, "train is 1"), ({"seed": -1}, ValueError, "seed is -1"),
