@@ -32,7 +32,8 @@ PLACES = [
      "test_cross_entropy.py test_habits.py test_op.py test_cuda_devices.py"),
     ("minicnn/ops/*.py", 0.024, "test_tensor.py test_arithmetic.py test_guests.py test_border.py test_op.py "
      "test_habits.py test_conv2d.py test_max_pool2d.py test_nn.py test_kernels.py"),
-    ("minicnn/engine/protocols.py", 0.024, "test_guests.py test_habits.py test_tensor.py test_border.py"),
+    ("minicnn/engine/protocols.py", 0.024, "test_guests.py test_habits.py test_tensor.py test_border.py "
+     "test_dlpack.py"),
     ("minicnn/engine/*.py", 0.024, "test_tensor.py test_op.py test_guests.py test_habits.py test_border.py "
      "test_memory.py test_modules.py test_to_device.py test_trace.py test_cuda_devices.py"),
     ("minicnn/nn/*.py", 0.024, "test_nn.py test_modules.py test_habits.py test_border.py test_guests.py "

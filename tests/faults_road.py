@@ -9,6 +9,7 @@ def of_data(name: str):
 
 augment, picture, folder, loader = (of_data(name) for name in ("augment", "picture", "folder", "loader"))
 statistics, listing, shapes = (of_data(name) for name in ("statistics", "listing", "shapes"))
+arrays, order = (of_data(name) for name in ("arrays", "order"))
 cores = slips("kernels", "test_machine.py")
 checkpoint, run_folder = slips("minicnn", "test_checkpoint.py"), slips("minicnn", "test_run_folder.py")
 trainer, plots = slips("minicnn/training", "test_trainer.py"), slips("minicnn", "test_plots.py")
@@ -56,17 +57,22 @@ ROAD = [  # those of files whose tests take long name the one that sees them
            "if len(train.classes) != len(val.classes):"),
     folder("folder: two forms of one name are two classes", 'unicodedata.normalize("NFC", folder)', "folder"),
     # -- batches -------------------------------------------------------------------------------------------------------
-    loader("loader: the same order for every seed", "default_rng(self._seed(number))", "default_rng(number)",
+    order("loader: the same order for every seed", "default_rng(seed_of(seed, epoch))", "default_rng(epoch)",
            f"{LOADER}the_order_depends_on_the_seed"),
-    loader("loader: a view by the place in the batch", "self._seed(epoch, index) if self.train else None for index in "
-           "batch", "self._seed(epoch, index) if self.train else None for index in range(len(batch))",
+    loader("loader: a view by the place in the batch", "seed_of(self.seed, epoch, index) if self.train else None for "
+           "index in batch", "seed_of(self.seed, epoch, index) if self.train else None for index in range(len(batch))",
            f"{LOADER}an_epoch_goes_on_at_any_picture_in_batches_of_any_size"),
-    loader("loader: the last batch is dropped", "len(order), self.batch_size)",
-           "len(order) - self.batch_size + 1, self.batch_size)", f"{LOADER}shapes_and_memory_order"),
+    loader("loader: the last batch is dropped", "starts = range(start, len(order), self.batch_size)",
+           "starts = range(start, len(order) - self.batch_size + 1, self.batch_size)",
+           f"{LOADER}shapes_and_memory_order"),
     loader("loader: labels of bad pictures stay", "np.array(labels, np.int64)",
            "np.array([label for _, label in samples], np.int64)", f"{LOADER}bad_pictures_leave_the_others_as_they_are"),
     loader("loader: views of bad pictures stay", "seed, (_, label) = seeds[i],",
            "seed, (_, label) = seeds[len(labels)],", f"{LOADER}bad_pictures_leave_the_others_as_they_are"),
+    arrays("arrays: labels stay where they are", "self.labels[some])", "self.labels[:len(some)])"),
+    arrays("arrays: every image draws the same", "seed_of(self.seed, epoch, i)", "seed_of(self.seed, epoch)"),
+    arrays("arrays: the batch lies as it was given", "in_engine_order(given.astype(np.float32) * ",
+           "(given.astype(np.float32) * "),
     # -- statistics ----------------------------------------------------------------------------------------------------
     statistics("statistics: pictures of the same size are the same",
                '{found.st_size} {found.st_mtime_ns} {found.st_ino} {found.st_ctime_ns}', "{found.st_size}",

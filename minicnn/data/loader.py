@@ -15,6 +15,7 @@ from ..engine.memory import Array
 from ..engine.settings import whole
 from .augment import CENTRE, draw, views
 from .folder import ImageFolder
+from .order import order_of, seed_of
 from .picture import SIDE
 from .reading import Reading
 from .statistics import Statistics
@@ -68,9 +69,7 @@ class Loader:
         Raises DataError where that is so for a whole epoch, or once the storage of the pictures has gone away; and
         WorkerDied where a worker process is killed.
         """
-        order = np.arange(len(self.folder))
-        if self.train:
-            order = np.random.default_rng(self._seed(number)).permutation(order)
+        order = order_of(len(self.folder), self.train, self.seed, number)
         starts = range(start, len(order), self.batch_size)
         tasks = (self._task(number, order[first:first + self.batch_size].tolist()) for first in starts)
         found, device = False, device or cpu(0)
@@ -96,11 +95,8 @@ class Loader:
 
     def _task(self, epoch: int, batch: list[int]) -> tuple[object, ...]:
         samples = [self.folder.samples[index] for index in batch]
-        seeds = [self._seed(epoch, index) if self.train else None for index in batch]
+        seeds = [seed_of(self.seed, epoch, index) if self.train else None for index in batch]
         return samples, seeds, self.statistics.sigma, self.statistics.axes
-
-    def _seed(self, *key: int) -> np.random.SeedSequence:
-        return np.random.SeedSequence(self.seed, spawn_key=key)
 
 
 def _prepare(samples: list[tuple[Path, int]], seeds: list[np.random.SeedSequence | None], sigma: NDArray[np.float32],

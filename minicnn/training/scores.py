@@ -47,7 +47,7 @@ class _Listed:
 def as_loader(data: LoaderLike | Sequence[tuple[Any, Any]], who: str) -> LoaderLike:
     """A loader as it is, a list of batches as one. Raises TypeError for what is neither, ValueError where it is empty,
     in the name of ``who``."""
-    way = "give a loader, as minicnn.data.Loader, or a list of batches (inputs, labels)"
+    way = "give a loader, as minicnn.data.ArrayLoader or Loader, or a list of batches (inputs, labels)"
     if not hasattr(data, "epoch"):
         if not isinstance(data, (list, tuple)):
             raise TypeError(f"{who}: {type(data).__name__} is no data that can be gone through more than once: {way}")
