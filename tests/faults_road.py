@@ -30,10 +30,10 @@ ROAD = [  # those of files whose tests take long name the one that sees them
             f"{VIEWS}colour_noise_lies_along_the_axes_in_units_of_sigma"),
     augment("views: noise of the paper's number on another scale", "NOISE = 0.1", "NOISE = 0.01",
             f"{VIEWS}colour_noise_lies_along_the_axes_in_units_of_sigma"),
-    augment("views: noise brightens", "rng.normal(0, NOISE", "rng.normal(NOISE, NOISE",
+    augment("views: noise brightens", "rng.normal(0, noise", "rng.normal(noise, noise",
             f"{VIEWS}colour_noise_lies_along_the_axes_in_units_of_sigma"),
-    augment("views: the mean is turned round", "ascontiguousarray(statistics.mean))",
-            "ascontiguousarray(statistics.mean.swapaxes(1, 2)))", f"{VIEWS}the_mean_is_that_of_the_same_place"),
+    augment("views: the mean is turned round", "ascontiguousarray(statistics.mean),",
+            "ascontiguousarray(statistics.mean.swapaxes(1, 2)),", f"{VIEWS}the_mean_is_that_of_the_same_place"),
     # -- pictures ------------------------------------------------------------------------------------------------------
     picture("picture: blue for red", "np.array(_square(image))", "np.array(_square(image))[..., ::-1]"),
     picture("picture: the nearest pixel for all of those seen", "Resampling.BICUBIC", "Resampling.NEAREST"),
