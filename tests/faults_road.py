@@ -148,12 +148,12 @@ ROAD = [  # those of files whose tests take long name the one that sees them
            "say_unreadable(loader)",
            f"{SCRIPT}a_bad_picture_is_named_and_ends_nothing"),
     # -- recipes -------------------------------------------------------------------------------------------------------
-    recipes("recipes: biases of 1 in conv1 too", 'ones=("conv2",', 'ones=("conv1", "conv2",'),
+    recipes("recipes: biases of 1 in conv1 too", 'BIASED = ("conv2",', 'BIASED = ("conv1", "conv2",'),
     recipes("recipes: only convolutions are scaled", "isinstance(module, (Conv2d, Linear))]",
             "isinstance(module, Conv2d)]"),
     # -- AlexNet -------------------------------------------------------------------------------------------------------
-    alexnet("AlexNet: fully connected rows without ReLU", "            yield nn.ReLU()\n            yield nn.Dropout(",
-            "            yield nn.Dropout("),
+    alexnet("AlexNet: fully connected rows without ReLU", '"fc6", "both", "linear relu dropout"',
+            '"fc6", "both", "linear dropout"'),
     # -- plots ---------------------------------------------------------------------------------------------------------
     plots("plots: training for validation", '(("train", "tab:blue"), ("val", "tab:orange"))',
           '(("val", "tab:blue"), ("train", "tab:orange"))'),

@@ -76,7 +76,7 @@ def network(variant: str, width: float, devices: tuple[Device, Device], classes:
         nn.manual_seed(0)
         net = alexnet(variant, classes, devices, width)
         dropouts = [module for module in net.modules() if isinstance(module, nn.Dropout)]
-        images, labels = normal(2, 3, 224, 224), np.array([1, classes - 1])
+        images, labels = normal(2, 3, net.pixels, net.pixels), np.array([1, classes - 1])
 
         def loss(images: Tensor) -> Tensor:
             for dropout in dropouts:
@@ -85,7 +85,8 @@ def network(variant: str, width: float, devices: tuple[Device, Device], classes:
 
         return gradcheck(loss, images, parameters=net.named_parameters())
 
-    return Case("alexnet", f"{variant}, width {width:g}, {devices[0]} {devices[1]}", "(2, 3, 224, 224)", run)
+    pixels = VARIANTS[variant].pixels
+    return Case("alexnet", f"{variant}, width {width:g}, {devices[0]} {devices[1]}", f"(2, 3, {pixels}, {pixels})", run)
 
 
 def _cases() -> Iterable[Case]:
