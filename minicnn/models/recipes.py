@@ -10,7 +10,8 @@ from ..engine.mode import no_grad
 from ..engine.tensor import Tensor
 from ..nn import Conv2d, Linear, Module, eval_mode, forward_hook, initialise
 from ..nn.layers import he
-from ..optim import SGD, PlateauSchedule, StepSchedule
+from ..optim import SGD
+from ..schedule import PlateauSchedule, StepSchedule
 
 __all__ = ["RECIPES", "Recipe", "recipe_for"]
 

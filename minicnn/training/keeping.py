@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import checkpoint
-from ..optim import PlateauSchedule, StepSchedule
+from ..schedule import PlateauSchedule, StepSchedule
 from .diagnosis import Diverged, advice
 from .interrupt import say
 from .run_folder import Busy, Claim

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ..checkpoint import CheckpointError
 from ..engine.settings import whole
-from ..optim import PlateauSchedule, StepSchedule
+from ..schedule import PlateauSchedule, StepSchedule
 from .bars import on_terminal
 from .diagnosis import Diverged, Plateau, advice
 from .interrupt import Stop, Stopped, say
