@@ -33,6 +33,7 @@ from minicnn.kernels.product import allow_tf32
 from minicnn.models import RECIPES, VARIANTS, AlexNet, alexnet, recipe_for
 from minicnn.models.saved import OWN, read
 from minicnn.optim import LossScale
+from minicnn.schedule import SCHEDULES
 from minicnn.training.bars import picture_bar
 from minicnn.training.interrupt import end_as_ctrl_c, ended, note, say
 from minicnn.training.log import Log
@@ -71,6 +72,9 @@ def arguments() -> argparse.Namespace:
     add("--epochs", type=number(int, 1), help="in all, also when resumed (default: the recipe's, paper 90, small 3)")
     add("-b", "--batch-size", type=number(int, 1), help="(default: the recipe's, paper 128, small 32)")
     add("--lr", type=number(float, 0), help="learning rate (default: the recipe's, paper 0.01, small 0.001)")
+    add("--schedule", choices=SCHEDULES,
+        help="of the learning rate: plateau, a tenth where validation stops improving; step, a tenth after each third "
+             "of --epochs; cosine, to 0 over --epochs; constant (default: the recipe's, paper plateau, small constant)")
     add("--momentum", type=number(float, 0, 0.9999), help="(default: the recipe's, 0.9)")
     add("--weight-decay", type=number(float, 0), help="(default: the recipe's, 0.0005)")
     add("--seed", type=number(int, 0, 2**63 - 1), help="of weights, order, crops, dropout (default: drawn and printed)")
@@ -114,8 +118,11 @@ def configuration(given: argparse.Namespace,
     config["data"] = config["data"] and str(root)
     config.setdefault("recipe", recipe_for(len(training or ())))
     recipe = RECIPES[config["recipe"]]
-    for name in ("epochs", "batch_size", "lr", "momentum", "weight_decay"):
+    for name in ("epochs", "batch_size", "lr", "schedule", "momentum", "weight_decay"):
         config.setdefault(name, getattr(recipe, name))
+    if saved and config["schedule"] != (own := saved.get("schedule", recipe.schedule)):
+        raise DataError(f"--schedule {config['schedule']}: the run has --schedule {own}, by which its learning rate "
+                        "goes on: leave it out, or start a new run")
     config.setdefault("seed", secrets.randbelow(2**31))
     return config | {"version": minicnn.__version__}, training, validation
 
@@ -205,9 +212,10 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
             if facts:
                 trainer.resume(arrays, facts)
                 if "lr" in given:
-                    trainer.optimiser.lr = trainer.schedule.lr = given.lr
+                    trainer.schedule.lr = given.lr
+                    trainer.optimiser.lr = trainer.schedule.lr
                 say(f"resumed after {trainer.progress.step} steps, in epoch {done + 1} of {config['epochs']}")
-                say_what_changed(trainer, arrays, saved)
+                say_what_changed(trainer, arrays, facts)
             write_config(run, config | {"parameters": sum(p.size for p in model.parameters()), "devices": chosen,
                                         "blas": blas.in_use()})
             finish(trainer, config["epochs"])
@@ -237,11 +245,10 @@ def introduce(model: AlexNet, config: dict[str, Any], training: ImageFolder | No
 
 
 def made_trainer(model: AlexNet, config: dict[str, Any], training: Loader, validation: Loader, run: Path) -> Trainer:
-    """What trains the model, with the recipe's rule and schedule and the settings of this run."""
+    """What trains the model, with the recipe's rule and the settings of this run."""
     recipe = RECIPES[config["recipe"]]
-    optimiser, schedule = recipe.optimiser(model), recipe.schedule()
+    optimiser, schedule = recipe.optimiser(model), SCHEDULES[config["schedule"]](config["lr"], config["epochs"])
     optimiser.momentum, optimiser.weight_decay = config["momentum"], config["weight_decay"]
-    schedule.lr = config["lr"]
     kind = CapturedStep if config["graph"] else Step
     step = kind(model, optimiser, loss_scale=LossScale() if config["half"] else None)
     kept = training.statistics.arrays() | {"pictures.training": listing(training.folder),
@@ -283,11 +290,13 @@ def measure(model: AlexNet, loader: Loader, arrays: dict[str, np.ndarray], path:
     say(f"top-1 {scores['top1']:.1%}, top-5 {scores['top5']:.1%}, loss {scores['loss']:.3f}: {path}")
 
 
-def say_what_changed(trainer: Trainer, arrays: dict[str, np.ndarray], saved: dict[str, Any]) -> None:
+def say_what_changed(trainer: Trainer, arrays: dict[str, np.ndarray], then: dict[str, Any]) -> None:
     """A line for what is another than when the checkpoint was written. Where that changes which pictures were seen, the
     epoch starts anew, so that none is left out."""
     kept, facts = trainer.checkpoints.extras
-    config = facts["config"]
+    config, saved = facts["config"], then["config"]
+    if trainer.schedule.lr != then["schedule"]["lr"]:
+        say(f"the learning rate was {then['schedule']['lr']:g} and is {trainer.schedule.lr:g}")
     order = saved["seed"] != config["seed"]
     if order:
         say(f"the seed was {saved['seed']} and is {config['seed']}")

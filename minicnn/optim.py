@@ -14,9 +14,9 @@ from .engine.device import Device
 from .engine.memory import batch_last, fitting
 from .engine.settings import flag, real, whole
 from .engine.tensor import Tensor
-from .schedule import PlateauSchedule, StepSchedule
+from .schedule import CosineSchedule, PlateauSchedule, StepSchedule
 
-__all__ = ["SGD", "LossScale", "PlateauSchedule", "StepSchedule"]
+__all__ = ["SGD", "CosineSchedule", "LossScale", "PlateauSchedule", "StepSchedule"]
 
 
 class SGD:

@@ -130,6 +130,49 @@ def test_what_was_given_is_what_counts(built, data, tmp_path):
     assert trainer.model.devices == (cpu(0), cpu(1))
 
 
+@pytest.mark.parametrize(("name", "right"), [("plateau", [8] * 5), ("step", [8, 0.8, 0.8, 0.08, 0.08]),
+                                             ("cosine", [8, 6, 2, 0]), ("constant", [8] * 5)])
+def test_the_schedule_is_the_one_asked_for_and_knows_the_epochs(built, data, tmp_path, name, right):
+    trainer, _ = built(data, "--lr", "8", "--epochs", "3" if name == "cosine" else "5", "--schedule", name, "-o",
+                       tmp_path / "run", *NARROW)
+    rates = []
+    for error in np.linspace(1, 0, len(right)):
+        rates.append(trainer.schedule.lr)
+        trainer.schedule.epoch_ended(error)
+    assert rates == pytest.approx(right)
+
+
+@pytest.mark.parametrize(("recipe", "name"), [("paper", "plateau"), ("small", "constant")])
+def test_without_a_schedule_it_is_the_recipe_s(built, data, tmp_path, recipe, name):
+    trainer, _ = built(data, "--recipe", recipe, "-o", tmp_path / "run", *NARROW)
+    assert trainer.checkpoints.extras[1]["config"]["schedule"] == name
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_run_keeps_its_schedule(built, run_with, run, older):
+    arrays, facts = checkpoint.load(run / "last.safetensors")
+    if older:
+        del facts["config"]["schedule"], facts["schedule"]["start"]
+        checkpoint.save(run / "last.safetensors", arrays, facts)
+    for more in ((), ("--evaluate",)):
+        with pytest.raises(ValueError, match=r"--schedule cosine: the run has --schedule constant, .*: leave it out"):
+            run_with("--resume", run, "--epochs", "4", "--schedule", "cosine", *more)
+    trainer, _ = built("--resume", run, "--epochs", "4", "--schedule", "constant")
+    assert trainer.optimiser.lr == trainer.schedule.lr == facts["config"]["lr"]
+
+
+def test_a_cosine_goes_on_to_the_end_that_was_asked_for(run_with, built, data, tmp_path, capsys):
+    run_with(data, "--epochs", "1", "--seed", "5", "-b", "8", "--lr", "1e-9", "--schedule", "cosine", "-o",
+             tmp_path / "run", *NARROW)
+    trainer, _ = built("--resume", tmp_path / "run", "--epochs", "3")
+    assert trainer.schedule.lr == trainer.optimiser.lr == pytest.approx(0.75e-9)
+    assert "the learning rate was 0 and is 7.5e-10" in capsys.readouterr().out
+    trainer, _ = built("--resume", tmp_path / "run", "--epochs", "3", "--lr", "0.25")
+    assert trainer.schedule.lr == trainer.optimiser.lr == pytest.approx(0.25)
+    trainer.schedule.epoch_ended(0.5)
+    assert trainer.schedule.lr == pytest.approx(0.25 / 3)
+
+
 def test_a_run_goes_on_from_its_last_checkpoint_with_its_own_settings(built, run, data):
     arrays, facts = checkpoint.load(run / "last.safetensors")
     facts["progress"]["step"] = 1

@@ -11,7 +11,6 @@ from ..engine.tensor import Tensor
 from ..nn import Conv2d, Linear, Module, eval_mode, forward_hook, initialise
 from ..nn.layers import he
 from ..optim import SGD
-from ..schedule import PlateauSchedule, StepSchedule
 
 __all__ = ["RECIPES", "Recipe", "recipe_for"]
 
@@ -22,8 +21,7 @@ class Recipe:
     ones: the layers whose biases start at 1; all others start at 0.
     from_data: then, on a first batch, the outputs of every layer are given mean 0 and deviation 1, see ``standardise``.
     unit_input: pixels are divided by their deviation over the training set, or else stay 0–255 less the mean.
-    drops: the epochs at whose start the rate is divided by 10; none of them, and it stays; None: whenever validation
-        stops improving.
+    schedule: of the learning rate, its name in ``SCHEDULES``.
     Rates and batch size as in ``SGD``; inverted_dropout as in ``Dropout``.
     """
 
@@ -35,7 +33,7 @@ class Recipe:
     batch_size: int
     epochs: int
     lr: float
-    drops: tuple[int, ...] | None
+    schedule: str
     momentum: float = 0.9
     weight_decay: float = 0.0005
     bias_lr: float = 1.0
@@ -59,10 +57,6 @@ class Recipe:
     def scale(self, deviation: float) -> float:
         """The factor of the pixels, less their mean; deviation: theirs over the training set."""
         return 1 / deviation if self.unit_input else 1.0
-
-    def schedule(self) -> StepSchedule | PlateauSchedule:
-        """The recipe's schedule of the learning rate."""
-        return PlateauSchedule(self.lr) if self.drops is None else StepSchedule(self.lr, self.drops)
 
 
 def standardise(model: Module, images: np.ndarray) -> None:
@@ -97,12 +91,12 @@ def standardise(model: Module, images: np.ndarray) -> None:
 RECIPES = {
     # Krizhevsky et al. 2012, §4.2 and §5, to the letter. On a small set this sits at ln(classes) for a long time.
     "paper": Recipe(deviation=0.01, ones=("conv2", "conv4", "conv5", "fc6", "fc7"), from_data=False, unit_input=False,
-                    inverted_dropout=False, batch_size=128, epochs=90, lr=0.01, drops=None),
+                    inverted_dropout=False, batch_size=128, epochs=90, lr=0.01, schedule="plateau"),
     # Learns from the first steps: a signal of the same size in every layer, for lack of a million pictures. The rate
     # stays: an epoch of a small set is a few dozen steps, and its few validation pictures tie or go up and down by
     # chance, so that waiting for an improvement cuts the rate to nothing long before anything is learned.
     "small": Recipe(deviation=None, ones=(), from_data=True, unit_input=True, inverted_dropout=True, batch_size=32,
-                    epochs=3, lr=0.001, drops=()),
+                    epochs=3, lr=0.001, schedule="constant"),
 }  # fmt: skip
 
 
