@@ -32,12 +32,20 @@ from minicnn.kernels.machine import usable_cores
 from minicnn.kernels.product import allow_tf32
 from minicnn.models import RECIPES, VARIANTS, AlexNet, alexnet, recipe_for
 from minicnn.models.saved import OWN, read
+from minicnn.ops import cross_entropy
 from minicnn.optim import LossScale
 from minicnn.schedule import SCHEDULES
 from minicnn.training.bars import picture_bar
 from minicnn.training.interrupt import end_as_ctrl_c, ended, note, say
 from minicnn.training.log import Log
-from minicnn.training.pictures import check_classes, first_pictures, predictions, say_changes, say_unreadable
+from minicnn.training.pictures import (
+    balanced_loss,
+    check_classes,
+    first_pictures,
+    predictions,
+    say_changes,
+    say_unreadable,
+)
 from minicnn.training.run_folder import Claim, checkpoint_in, new_run, write_config
 from minicnn.training.scores import evaluate
 from minicnn.training.step import CapturedStep, Step
@@ -75,6 +83,9 @@ def arguments() -> argparse.Namespace:
     add("--schedule", choices=SCHEDULES,
         help="of the learning rate: plateau, a tenth where validation stops improving; step, a tenth after each third "
              "of --epochs; cosine, to 0 over --epochs; constant (default: the recipe's, paper plateau, small constant)")
+    add("--class-weights", choices=("none", "balanced"),
+        help="balanced: the fewer pictures a class has, the more one counts in the training loss; scores and the "
+             "validation loss count all alike (default: none)")
     add("--momentum", type=number(float, 0, 0.9999), help="(default: the recipe's, 0.9)")
     add("--weight-decay", type=number(float, 0), help="(default: the recipe's, 0.0005)")
     add("--seed", type=number(int, 0, 2**63 - 1), help="of weights, order, crops, dropout (default: drawn and printed)")
@@ -99,7 +110,7 @@ def arguments() -> argparse.Namespace:
 
 
 DEFAULTS: dict[str, Any] = {"data": None, "variant": "blueprint", "width": 1.0, "device": "auto", "tf32": False,
-                            "half": False, "graph": False, "keep": 1, "save_minutes": 10.0,
+                            "half": False, "graph": False, "class_weights": "none", "keep": 1, "save_minutes": 10.0,
                             "workers": max(1, usable_cores() // 2)}
 
 
@@ -249,8 +260,10 @@ def made_trainer(model: AlexNet, config: dict[str, Any], training: Loader, valid
     recipe = RECIPES[config["recipe"]]
     optimiser, schedule = recipe.optimiser(model), SCHEDULES[config["schedule"]](config["lr"], config["epochs"])
     optimiser.momentum, optimiser.weight_decay = config["momentum"], config["weight_decay"]
+    balanced = config["class_weights"] == "balanced"
+    loss = balanced_loss(training.folder, model.devices[0]) if balanced else cross_entropy
     kind = CapturedStep if config["graph"] else Step
-    step = kind(model, optimiser, loss_scale=LossScale() if config["half"] else None)
+    step = kind(model, optimiser, loss, LossScale() if config["half"] else None)
     kept = training.statistics.arrays() | {"pictures.training": listing(training.folder),
                                            "pictures.validation": listing(validation.folder)}
     return Trainer(step, schedule, training, validation, run, keep=config["keep"], save_minutes=config["save_minutes"],
@@ -297,6 +310,8 @@ def say_what_changed(trainer: Trainer, arrays: dict[str, np.ndarray], then: dict
     config, saved = facts["config"], then["config"]
     if trainer.schedule.lr != then["schedule"]["lr"]:
         say(f"the learning rate was {then['schedule']['lr']:g} and is {trainer.schedule.lr:g}")
+    if (before := saved.get("class_weights", "none")) != config["class_weights"]:
+        say(f"--class-weights was {before} and is {config['class_weights']}")
     order = saved["seed"] != config["seed"]
     if order:
         say(f"the seed was {saved['seed']} and is {config['seed']}")

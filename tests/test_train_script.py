@@ -15,6 +15,7 @@ from minicnn import checkpoint, cpu, manual_seed, no_grad
 from minicnn.data import Loader, Statistics, central_crop, image_folders, read_picture
 from minicnn.models import RECIPES, alexnet
 from minicnn.nn import Dropout
+from minicnn.training.pictures import balanced_weights
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NARROW = ["--width", "0.05", "--workers", "0"]
@@ -146,6 +147,35 @@ def test_the_schedule_is_the_one_asked_for_and_knows_the_epochs(built, data, tmp
 def test_without_a_schedule_it_is_the_recipe_s(built, data, tmp_path, recipe, name):
     trainer, _ = built(data, "--recipe", recipe, "-o", tmp_path / "run", *NARROW)
     assert trainer.checkpoints.extras[1]["config"]["schedule"] == name
+
+
+def test_rare_classes_count_more_where_that_is_asked_for(built, run_with, tmp_path, capsys):
+    make_folder(tmp_path / "train", 2, ("cat", "dog", "eel"))
+    make_folder(tmp_path / "val", 1, ("cat", "dog", "eel"))
+    for i in range(2, 6):
+        shutil.copy(tmp_path / "train" / "dog" / "1.png", tmp_path / "train" / "dog" / f"{i}.png")
+    plain, _ = built(tmp_path, "-o", tmp_path / "plain", *NARROW)
+    assert "counts from" not in capsys.readouterr().out
+    trainer, _ = built(tmp_path, "--class-weights", "balanced", "-o", tmp_path / "run", *NARROW)
+    said = "in the training loss a picture counts from 0.556 (dog) to 1.67 (cat); in scores and the validation loss all"
+    assert said in capsys.readouterr().out
+    x, labels = np.eye(3, dtype=np.float32)[[1, 1, 0]] * 2, np.array([0, 1, 2])
+    each = np.array([plain.step.loss(x[i:i + 1], labels[i:i + 1]).item() for i in range(3)])
+    weight = np.array([10 / 6, 10 / 18, 10 / 6])
+    assert trainer.step.loss(x, labels).item() == pytest.approx((weight * each).sum() / weight.sum())
+    assert plain.step.loss(x, labels).item() == pytest.approx(each.mean())
+    assert balanced_weights(trainer.training.folder) == pytest.approx(weight)
+
+
+def test_class_weights_stay_with_a_run_unless_asked_otherwise(built, run, capsys):
+    trainer, _ = built("--resume", run, "--epochs", "4", "--class-weights", "balanced")
+    assert "--class-weights was none and is balanced\n" in capsys.readouterr().out
+    assert trainer.checkpoints.extras[1]["config"]["class_weights"] == "balanced"
+    trainer.save()
+    built("--resume", run, "--epochs", "4")
+    said = capsys.readouterr().out
+    assert "counts from 1 (cat) to 1 (cat)" in said
+    assert "--class-weights was" not in said
 
 
 @pytest.mark.parametrize("older", [False, True])

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import unicodedata
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from ..data import BadPicture, DataError, Loader, central_crops, read_picture
+from ..data import BadPicture, DataError, ImageFolder, Loader, central_crops, read_picture
 from ..data.listing import changes
+from ..engine.device import Device
 from ..engine.mode import no_grad
+from ..engine.tensor import Tensor
 from ..nn.module import Module
+from ..ops import cross_entropy
 from .interrupt import note, say
 
-__all__ = ["check_classes", "first_pictures", "predictions", "say_changes", "say_unreadable"]
+__all__ = ["balanced_loss", "balanced_weights", "check_classes", "first_pictures", "predictions", "say_changes",
+           "say_unreadable"]
 
 
 def first_pictures(loader: Loader, enough: int) -> np.ndarray:
@@ -26,6 +32,23 @@ def first_pictures(loader: Loader, enough: int) -> np.ndarray:
         if count >= enough:
             break
     return np.concatenate(batches)
+
+
+def balanced_weights(folder: ImageFolder) -> np.ndarray:
+    """How much a picture of each class counts so that all classes count alike, (classes,): of N pictures,
+    N / (classes · pictures of the class), as in scikit-learn, class_weight="balanced"."""
+    counts = np.bincount([label for _, label in folder.samples], minlength=len(folder.classes))
+    return (len(folder) / (len(folder.classes) * np.maximum(counts, 1))).astype(np.float32)
+
+
+def balanced_loss(folder: ImageFolder, device: Device) -> Callable[..., Tensor]:
+    """``cross_entropy`` with the balanced weights of a folder's classes, for logits that live on the device; and a line
+    that says how much these are."""
+    weights = balanced_weights(folder)
+    least, most = weights.argmin(), weights.argmax()
+    say(f"in the training loss a picture counts from {weights[least]:.3g} ({folder.classes[least]}) to "
+        f"{weights[most]:.3g} ({folder.classes[most]}); in scores and the validation loss all count alike")
+    return functools.partial(cross_entropy, weight=Tensor(weights, device=device))
 
 
 def check_classes(known: list[str], classes: list[str]) -> None:
