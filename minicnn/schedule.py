@@ -105,6 +105,11 @@ class CosineSchedule(_Planned):
         """The rate of the epoch that comes, as a share of the first."""
         return (1 + math.cos(math.pi * min(self.epoch / self.epochs, 1))) / 2
 
+    @property
+    def reason(self) -> str:
+        """Why the rate is another, when it is."""
+        return f"along a cosine to 0 after {self.epochs} epochs"
+
 
 class PlateauSchedule:
     """The rate is multiplied by ``factor`` when the validation error has not improved for more than ``patience``

@@ -119,6 +119,7 @@ def test_the_state_of_another_schedule(new, state):
 def test_a_resumed_schedule_goes_on_as_if_never_stopped(new, stop):
     errors = [0.9, 0.9, 0.9, 0.8, 0.8, 0.8, 0.8]
     whole, first, second = new(), new(), new()
+    whole.lr = first.lr = 0.7
     expected = list(rates(whole, errors))
     list(rates(first, errors[:stop]))
     second.load_state(json.loads(json.dumps(first.state())))

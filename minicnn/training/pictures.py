@@ -6,11 +6,14 @@ import functools
 import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..data import BadPicture, DataError, ImageFolder, Loader, central_crops, read_picture
+from ..data.division import Division, in_both
+from ..data.folder import some
 from ..data.listing import changes
 from ..engine.device import Device
 from ..engine.mode import no_grad
@@ -19,8 +22,26 @@ from ..nn.module import Module
 from ..ops import cross_entropy
 from .interrupt import note, say
 
-__all__ = ["balanced_loss", "balanced_weights", "check_classes", "first_pictures", "predictions", "say_changes",
-           "say_unreadable"]
+__all__ = ["balanced_loss", "balanced_weights", "check_classes", "divided", "first_pictures", "predictions",
+           "say_changes", "say_unreadable"]
+
+
+def divided(root: Path, share: float, seed: int, kept: Path | None) -> tuple[ImageFolder, ImageFolder, Division]:
+    """The training and the validation pictures of a folder of class folders, divided as the file ``kept`` says, or else
+    anew; and lines on what is good to know of that."""
+    folder = ImageFolder(root)
+    division = Division.read(kept) if kept else Division.of(folder, share, seed)
+    training, validation = division.parts(folder)
+    if kept:
+        say(f"{root} is divided as {kept} says")
+        return training, validation, division
+    there = {label for _, label in validation.samples}
+    if lone := [name for label, name in enumerate(folder.classes) if label not in there]:
+        say(f"classes of one picture, which is for training: {some(lone)}")
+    if both := in_both(training, validation):
+        names = some([path.relative_to(root).as_posix() for path in both])
+        say(f"{len(both)} validation pictures are for training too, byte for byte: {names}: scores are better for it")
+    return training, validation, division
 
 
 def first_pictures(loader: Loader, enough: int) -> np.ndarray:
