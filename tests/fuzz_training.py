@@ -89,6 +89,20 @@ def without(*names):
     return build
 
 
+def class_folders(root, draw):
+    fill(root, draw)
+    shutil.rmtree(root / "val")
+    for path in sorted((root / "train").iterdir()):
+        path.rename(root / path.name)
+    (root / "train").rmdir()
+
+
+def another_name(root, draw):
+    fill(root, draw)
+    (root / "val").rename(root / draw.choice(["valid", "validation", "test"]))
+    return set()
+
+
 def one_class(root, draw):
     fill(root, draw, ("cat",))
 
@@ -121,7 +135,8 @@ FOLDERS = {
     "upper case": lambda root, draw: fill(root, draw, suffix=".PNG"),
     "JPEG": lambda root, draw: fill(root, draw, suffix=".JPEG"),
     "no val": without("val"), "no train": without("train"), "empty": without("train", "val"),
-    "one class": one_class, "an empty class": an_empty_class,
+    "class folders": class_folders, "another name for val": another_name, "one class": one_class,
+    "an empty class": an_empty_class,
     "classes differ": classes_differ, "nowhere": lambda root, draw: None,
     "a file": lambda root, draw: root.write_bytes(b"x") and None, "all bad in train": all_bad("train"),
     "all bad in val": all_bad("val"),

@@ -14,7 +14,7 @@ import pytest
 
 from minicnn import checkpoint, manual_seed, no_grad
 from minicnn.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential
-from minicnn.optim import SGD, LossScale, PlateauSchedule, StepSchedule
+from minicnn.optim import SGD, CosineSchedule, LossScale, PlateauSchedule, StepSchedule
 from minicnn.training.diagnosis import first_not_finite
 from minicnn.training.keeping import Checkpoints
 from minicnn.training.log import Log
@@ -91,7 +91,8 @@ def test_it_learns_and_keeps_everything(tmp_path, capsys):
     assert "\r" not in printed
 
 
-@pytest.mark.parametrize("schedule", [lambda: StepSchedule(0.02, (1, 3)), lambda: PlateauSchedule(0.02, patience=1)])
+@pytest.mark.parametrize("schedule", [lambda: StepSchedule(0.02, (1, 3)), lambda: PlateauSchedule(0.02, patience=0),
+                                      lambda: CosineSchedule(0.02, 4)])
 def test_two_and_two_epochs_are_four(tmp_path, schedule):
     whole = trainer(tmp_path / "whole", schedule=schedule())
     whole.fit(4)
@@ -634,7 +635,8 @@ def test_a_run_that_goes_on_from_an_older_epoch_or_elsewhere_knows_what_best_is_
 
 @pytest.mark.parametrize(("schedule", "reason"), [
     (lambda: StepSchedule(0.02, (1, 3)), "as planned for epoch 2"),
-    (lambda: PlateauSchedule(0.02, patience=1), "since the validation error has not improved for 1 epochs")])
+    (lambda: CosineSchedule(0.02, 2), "along a cosine to 0 after 2 epochs"),
+    (lambda: PlateauSchedule(0.02, patience=0), "since the validation error has not improved for 1 epochs")])
 def test_every_drop_of_the_rate_is_said_and_logged(tmp_path, capsys, schedule, reason):
     run = trainer(tmp_path / "run", schedule=schedule())
     run.fit(8)
@@ -645,7 +647,7 @@ def test_every_drop_of_the_rate_is_said_and_logged(tmp_path, capsys, schedule, r
     assert [(a, b) for a, b in itertools.pairwise(rates) if a != b] == [(d["lr_before"], d["lr_after"]) for d in drops]
     said = capsys.readouterr().out
     assert said.count("the learning rate goes from") == len(drops) > 1
-    assert f"the learning rate goes from 0.02 to 0.002, {reason}\n" in said
+    assert re.search(rf"the learning rate goes from 0\.02 to 0\.\d+, {reason}\n", said)
 
 
 LISTED = [(Batches().inputs[0], Batches().labels[0]), (Batches().inputs[1], Batches().labels[1].tolist())]

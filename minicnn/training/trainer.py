@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ..checkpoint import CheckpointError
 from ..engine.settings import whole
-from ..optim import PlateauSchedule, StepSchedule
+from ..schedule import Schedule
 from .bars import on_terminal
 from .diagnosis import Diverged, Plateau, advice
 from .interrupt import Stop, Stopped, say
@@ -38,7 +38,7 @@ class Trainer:
     Raises TypeError and ValueError where data or numbers are not of that kind.
     """
 
-    def __init__(self, step: Step, schedule: StepSchedule | PlateauSchedule,
+    def __init__(self, step: Step, schedule: Schedule,
                  training: LoaderLike | Sequence[tuple[Any, Any]], validation: LoaderLike | Sequence[tuple[Any, Any]],
                  folder: str | os.PathLike[str], *,
                  extras: tuple[dict[str, np.ndarray], dict[str, Any]] = ({}, {}),
