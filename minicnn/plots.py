@@ -31,7 +31,7 @@ LONGEST = 40  # letters of a name that is drawn
 
 
 @contextmanager
-def _drawn_alike() -> Iterator[None]:
+def drawn_alike() -> Iterator[None]:
     """Figures look the same whatever the user's matplotlibrc says, and what a font lacks is a box, not a warning."""
     with matplotlib.rc_context(matplotlib.rcParamsDefault), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .*missing")
@@ -44,7 +44,7 @@ def _label(name: object) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST - 1]}…"
 
 
-@_drawn_alike()
+@drawn_alike()
 def draw_curves(log: Log, path: Path) -> None:
     """Loss and top-1 accuracy over the steps, from a run's log.jsonl: every step pale, epochs in full colour."""
     lines = log.read()
@@ -61,10 +61,10 @@ def draw_curves(log: Log, path: Path) -> None:
         axes.set_ylim(0, 1 if name == "top1" else None)
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, format="png")
 
 
-@_drawn_alike()
+@drawn_alike()
 def draw_kernels(towers: Sequence[np.ndarray], path: Path) -> None:
     """The kernels (K, 3, R, S) of the first layer, one tower above the other, as in Figure 3 of the paper.
 
@@ -79,10 +79,10 @@ def draw_kernels(towers: Sequence[np.ndarray], path: Path) -> None:
     picture = np.concatenate(blocks[:-1]).repeat(zoom, 0).repeat(zoom, 1)
     figure = Figure(figsize=(picture.shape[1] / 100, picture.shape[0] / 100))
     figure.figimage(picture)
-    figure.savefig(path, dpi=100)
+    figure.savefig(path, dpi=100, format="png")
 
 
-@_drawn_alike()
+@drawn_alike()
 def draw_predictions(pictures: Sequence[np.ndarray], labels: Sequence[int], probabilities: np.ndarray,
                      classes: Sequence[str], path: Path) -> None:
     """Pictures (H, W, 3) with their five most probable classes, as in Figure 4 of the paper; the right one orange."""
@@ -102,10 +102,10 @@ def draw_predictions(pictures: Sequence[np.ndarray], labels: Sequence[int], prob
         for row, c in enumerate(best):
             bars.text(0.02, row, _label(classes[c]), va="center", fontsize=7, parse_math=False)
         bars.set(xlim=(0, 1), ylim=(4.6, -0.6))
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, format="png")
 
 
-@_drawn_alike()
+@drawn_alike()
 def draw_gradcheck(title: str, inputs: Sequence[tuple[str, np.ndarray, Sequence[tuple[float, float]]]],
                    path: Path) -> None:
     """For each input (name, relative error of every element, (step, relative error) along a line): a map of the errors,

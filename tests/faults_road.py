@@ -123,8 +123,8 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     # -- training ------------------------------------------------------------------------------------------------------
     trainer("trainer: the oldest epochs are kept", 'if n <= epoch)[: -self.keep or None]',
             'if n <= epoch)[self.keep :]', f"{TRAINER}it_learns_and_keeps_everything"),
-    trainer("trainer: validation on the training pictures", "evaluate(self.model, self.validation, lambda",
-            "evaluate(self.model, self.training, lambda", f"{TRAINER}one_is_saved_every_few_minutes"),
+    trainer("trainer: validation on the training pictures", "evaluate(self.model, self.validation, stop",
+            "evaluate(self.model, self.training, stop", f"{TRAINER}one_is_saved_every_few_minutes"),
     trainer("trainer: what is saved is not known", "self.saved, self.saved_at = progress.step, time",
             "self.saved_at = time",
             f"{TRAINER}a_crash_loses_only_what_was_not_saved"),
