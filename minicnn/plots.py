@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,13 +22,14 @@ try:
     import matplotlib
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 finally:
     _says.setLevel(_level)
 
-__all__ = ["draw_curves", "draw_gradcheck", "draw_kernels", "draw_predictions"]
-
+__all__ = ["draw_comparison", "draw_curves", "draw_gradcheck", "draw_kernels", "draw_predictions", "drawn_alike"]
 
 LONGEST = 40  # letters of a name that is drawn
+EACH_ITS_OWN = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "black"]  # that all eyes tell apart
 
 
 @contextmanager
@@ -62,6 +64,30 @@ def draw_curves(log: Log, path: Path) -> None:
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path, dpi=120, format="png")
+
+
+@drawn_alike()
+def draw_comparison(runs: Sequence[tuple[str, Sequence[dict[str, Any]]]], path: Path, kind: str = "png") -> None:
+    """Loss and top-1 accuracy of several runs over their epochs: validation as lines, training dashed and pale.
+
+    runs: a name, and the lines of the log that end an epoch. kind: of the file, as png or svg.
+    """
+    figure = Figure(figsize=(10, 4 + 0.2 * len(runs)), layout="constrained")
+    panels = figure.subplots(1, 2)
+    for axes, name, title in zip(panels, ("loss", "top1"), ("loss", "top-1 accuracy"), strict=True):
+        for i, (run, lines) in enumerate(runs):
+            epochs, look = [line.get("epoch") for line in lines], {"color": EACH_ITS_OWN[i % len(EACH_ITS_OWN)]}
+            axes.plot(epochs, [line.get(f"train_{name}") for line in lines], "--", alpha=0.5, **look)
+            mark = "osD^vP*"[i // len(EACH_ITS_OWN) % 7]
+            axes.plot(epochs, [line.get(f"val_{name}") for line in lines], "-", marker=mark, label=run, **look)
+        axes.set(xlabel="epoch", title=f"{title}: validation, training dashed")
+        axes.set_ylim(0, 1 if name == "top1" else None)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+    legend = figure.legend(panels[0].get_lines()[1::2], [_label(run) for run, _ in runs], loc="outside lower center")
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    figure.savefig(path, dpi=120, format=kind)
 
 
 @drawn_alike()

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..console import printable
 from ..data import Loader
 from ..files import written_aside
 from .classes import Predictions, advice_on, class_table, of_classes, write_classes, write_wrong
@@ -28,7 +27,7 @@ def made(path: Path, make: Callable[[Path], None]) -> str:
         with written_aside(path) as aside:
             make(aside)
     except Exception as error:
-        return f"{path} is not made: {getattr(error, 'strerror', None) or error or type(error).__name__}"
+        return f"{path} is not made: {getattr(error, 'strerror', None) or str(error) or type(error).__name__}"
     return ""
 
 
@@ -87,6 +86,6 @@ def keep_classes(predictions: Predictions, loader: Loader, what: str, folder: Pa
     for name, make in (("wrong.csv", lambda path: write_wrong(predictions, names, paths, path)),
                        ("classes.csv", lambda path: write_classes(classes, path)), ("confusions.png", confusions)):
         if why := made(folder / name, make):
-            note(printable(why))
+            note(why)
             return False
     return True
