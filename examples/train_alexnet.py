@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 import minicnn
-from minicnn import checkpoint, plots
+from minicnn import checkpoint
 from minicnn.command_line import Parser, location, number
 from minicnn.data import DataError, ImageFolder, Loader, Statistics, built_in_set, image_folders
 from minicnn.data.division import Division
@@ -39,8 +39,8 @@ from minicnn.ops import cross_entropy
 from minicnn.optim import LossScale
 from minicnn.schedule import SCHEDULES
 from minicnn.training.bars import picture_bar
+from minicnn.training.classes import Predictions
 from minicnn.training.interrupt import end_as_ctrl_c, ended, note, say
-from minicnn.training.log import Log
 from minicnn.training.pictures import (
     balanced_loss,
     check_classes,
@@ -51,7 +51,8 @@ from minicnn.training.pictures import (
     say_unreadable,
 )
 from minicnn.training.run_folder import SPLIT, Claim, checkpoint_in, new_run, write_config
-from minicnn.training.scores import evaluate
+from minicnn.training.scores import evaluate, in_words
+from minicnn.training.showing import Curves, keep_classes, made, say_classes
 from minicnn.training.step import CapturedStep, Step
 from minicnn.training.trainer import Trainer
 
@@ -102,7 +103,8 @@ def arguments() -> argparse.Namespace:
     add("--tf32", action="store_true", help="on GPUs, products of 10 bits after the point: meant for speed, less exact")
     add("--half", action="store_true", help="on GPUs, activations of half precision, a scaled loss: half the memory")
     add("--graph", action="store_true", help="on one GPU, capture a step as a CUDA graph and replay it for each batch")
-    add("-o", "--output", type=location, help="folder of the run (default: runs/<date and time>)")
+    add("-o", "--output", type=location,
+        help="folder of the run (default: runs/<date and time>), or of what --evaluate finds (default: the run's)")
     add("--resume", type=location, metavar="RUN",
         help="go on with the run in this folder, or from this checkpoint; its variant, width, recipe, schedule and "
              "split are its own")
@@ -114,8 +116,6 @@ def arguments() -> argparse.Namespace:
         parser.error("--evaluate measures a checkpoint: name it with --resume")
     if "split" in given and not ("data" in given or "resume" in given):
         parser.error("--split divides a folder of class folders: name it")
-    if "evaluate" in given and "output" in given:
-        parser.error("--evaluate writes nothing: leave --output out")
     return given
 
 
@@ -202,12 +202,22 @@ def where(config: dict[str, Any], given: argparse.Namespace) -> str:
 
 
 def show_what_it_learned(model: AlexNet, loader: Loader, run: Path) -> None:
-    """curves.png, kernels.png and, of pictures that can be read, predictions.png."""
-    plots.draw_curves(Log(run / "log.jsonl"), run / "curves.png")
-    plots.draw_kernels([tower.conv1.layers[0].weight.numpy() for tower in model.towers()], run / "kernels.png")
+    """kernels.png and, of pictures that can be read, predictions.png. What cannot be drawn is said."""
     pictures, labels, probabilities = predictions(model, loader)
-    if pictures:
-        plots.draw_predictions(pictures, labels, probabilities, loader.folder.classes, run / "predictions.png")
+
+    def kernels(path: Path) -> None:
+        from minicnn.plots import draw_kernels  # needs matplotlib
+
+        draw_kernels([tower.conv1.layers[0].weight.numpy() for tower in model.towers()], path)
+
+    def predicted(path: Path) -> None:
+        from minicnn.plots import draw_predictions
+
+        draw_predictions(pictures, labels, probabilities, loader.folder.classes, path)
+
+    why = made(run / "kernels.png", kernels) or (pictures and made(run / "predictions.png", predicted))
+    if why:
+        note(why)
 
 
 def train(given: argparse.Namespace, claims: ExitStack) -> None:
@@ -244,7 +254,7 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
               "scale": recipe.scale(statistics.deviation), "crop": model.pixels, "noise": recipe.noise}
     with Loader(validation, statistics, config["batch_size"], train=False, **common) as val_loader:
         if training is None or run is None:
-            measure(model, val_loader, arrays, path)
+            measure(model, val_loader, arrays, path, getattr(given, "output", None))
             return
         with Loader(training, statistics, config["batch_size"], train=True, **common) as train_loader:
             if not facts:
@@ -307,33 +317,46 @@ def finish(trainer: Trainer, epochs: int) -> None:
     """Train to the end, show what was learned, and name the best."""
     begun = time.monotonic()
     loader: Any = trainer.validation
+    curves = Curves(trainer.folder)
+    trainer.epoch_ended = curves.epoch_ended
     try:
         scores = trainer.fit(epochs).means()
         try:
             show_what_it_learned(trainer.model, loader, trainer.folder)
+            say_classes(trainer.predictions, loader.folder.classes)
+            keep_classes(trainer.predictions, loader, f"after epoch {epochs}", trainer.folder)
         except BaseException as error:
             error.add_note("what was learned is saved")
             raise
     finally:
         say_unreadable(trainer.training, loader)
+        curves.draw()
         progress = trainer.progress
         if progress.best >= 0:
             with suppress(OSError):  # what was raised before is more to the point
-                say(f"best top-1 so far: {progress.best:.1%}, after epoch {progress.best_epoch}: "
+                say(f"best epoch: {progress.best_epoch}, top-1 {progress.best:.1%}, kept in "
                     f"{trainer.folder / 'best.safetensors'}")
-    best = f", less than the best, {progress.best:.1%} after epoch {progress.best_epoch}"
-    say(f"top-1 {scores['top1']:.1%}{best if scores['top1'] < progress.best else ''}, top-5 {scores['top5']:.1%} after "
-        f"{epochs} epochs, {time.monotonic() - begun:.0f} s; everything is in {trainer.folder}")
+    best = f" (best: {progress.best:.1%} after epoch {progress.best_epoch})" if scores["top1"] < progress.best else ""
+    say(f"{in_words(scores)} after {epochs} epochs{best}, {time.monotonic() - begun:.0f} s; everything is in "
+        f"{trainer.folder}")
 
 
-def measure(model: AlexNet, loader: Loader, arrays: dict[str, np.ndarray], path: Path) -> None:
-    """The scores of a checkpoint on the validation pictures."""
+def measure(model: AlexNet, loader: Loader, arrays: dict[str, np.ndarray], path: Path, output: Path | None) -> None:
+    """The scores of a checkpoint on the validation pictures, and of each class. output: the folder in which these are
+    kept, by default that of the run; a checkpoint outside of one leaves nothing behind."""
     model.load_state_dict(checkpoint.part(arrays, "model."))
-    scores = evaluate(model, loader).means()
+    said = Predictions()
+    scores = evaluate(model, loader, predictions=said).means()
     say_unreadable(loader)
     if not math.isfinite(scores["loss"]):
         raise DataError(f"{path}: the loss over the validation pictures is {scores['loss']}: its weights diverged")
-    say(f"top-1 {scores['top1']:.1%}, top-5 {scores['top5']:.1%}, loss {scores['loss']:.3f}: {path}")
+    say_classes(said, loader.folder.classes)
+    folder = output or (path.parent if (path.parent / "log.jsonl").exists() else None)
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        if keep_classes(said, loader, path.name, folder):
+            say(f"wrong.csv names every picture that is wrong, beside confusions.png and classes.csv in {folder}")
+    say(f"{in_words(scores)}, loss {scores['loss']:.3f}: {path}")
 
 
 def say_what_changed(trainer: Trainer, arrays: dict[str, np.ndarray], then: dict[str, Any]) -> None:

@@ -46,6 +46,8 @@ PLACES = [
     ("minicnn/checkpoint.py", 0.024, "test_trainer.py"),
     ("minicnn/training/interrupt.py", 0.015, "test_trainer.py test_train_alexnet.py"),
     ("minicnn/training/pictures.py", 0.015, "test_train_script.py test_train_alexnet.py"),
+    ("minicnn/training/classes.py", 0.015, "test_plots_of_classes.py test_train_alexnet.py"),
+    ("minicnn/training/showing.py", 0.015, "test_train_alexnet.py test_train_script.py"),
     ("minicnn/training/step.py", 0.015, "test_step.py test_cuda_graph.py test_trainer.py"),
     ("minicnn/training/*.py", 0.015, "test_trainer.py test_train_script.py"),
     ("minicnn/trace.py", 0.015, "test_trace.py test_trace_page.py"),

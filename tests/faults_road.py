@@ -13,6 +13,8 @@ arrays, order = (of_data(name) for name in ("arrays", "order"))
 cores = slips("kernels", "test_machine.py")
 checkpoint, run_folder = slips("minicnn", "test_checkpoint.py"), slips("minicnn", "test_run_folder.py")
 trainer, plots = slips("minicnn/training", "test_trainer.py"), slips("minicnn", "test_plots.py")
+classes, showing = slips("minicnn/training", "test_classes.py"), slips("minicnn/training", "test_showing.py")
+compare = slips("minicnn/compare.py", "test_compare.py")
 recipes, alexnet = slips("minicnn/models", "test_recipes.py"), slips("minicnn/models", "test_alexnet.py")
 script = slips("examples/train_alexnet.py", "test_train_script.py")
 files, saved = slips("minicnn/files.py", "test_files.py"), slips("minicnn/models", "test_saved.py")
@@ -105,6 +107,20 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     # -- scores --------------------------------------------------------------------------------------------------------
     trainer("scores: batches counted for pictures", "self.seen += len(labels)", "self.seen += 1",
            f"{TRAINER}what_is_no_number_is_no_hit"),
+    classes("classes: what they are taken for turned round", "taken[label].append((names[said], count))",
+            "taken[said].append((names[label], count))"),
+    classes("classes: a NaN is an answer", 'np.where(np.isnan(part["probability"]), -1, said)', "said"),
+    classes("classes: the least sure first", 'np.argsort(-wrong["probability"]', 'np.argsort(wrong["probability"]'),
+    loader("loader: bad pictures are shown, too", "str(self.folder.samples[i][0]) not in reading.bad]", "True]",
+           f"{LOADER}what_is_shown_is_known_by_its_place"),
+    showing("curves: drawn after every epoch, whatever it takes", ">= self.took / SHARE", ">= 0"),
+    showing("curves: in a folder that may be taken anew", 'if not (self.folder / "last.safetensors").exists():',
+            "if False:"),
+    plots("confusions: rows for columns", "axes.text(j, i, text", "axes.text(i, j, text", "test_plots_of_classes.py"),
+    compare("compare: the last of the best", "key=lambda line: float(line[\"val_top1\"]), default={})",
+            "key=lambda line: (float(line[\"val_top1\"]), line[\"step\"]), default={})"),
+    plots("compare: training for validation", 'line.get(f"val_{name}") for line in lines], "-", marker',
+          'line.get(f"train_{name}") for line in lines], "-", marker', "test_compare.py"),
     # -- checkpoints ---------------------------------------------------------------------------------------------------
     checkpoint("checkpoint: the checksum sees the first MiB alone", "range(0, data.size, BLOCK)",
                "range(0, min(data.size, BLOCK), BLOCK)"),
@@ -129,8 +145,8 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     # -- training ------------------------------------------------------------------------------------------------------
     trainer("trainer: the oldest epochs are kept", 'if n <= epoch)[: -self.keep or None]',
             'if n <= epoch)[self.keep :]', f"{TRAINER}it_learns_and_keeps_everything"),
-    trainer("trainer: validation on the training pictures", "evaluate(self.model, self.validation, lambda",
-            "evaluate(self.model, self.training, lambda", f"{TRAINER}one_is_saved_every_few_minutes"),
+    trainer("trainer: validation on the training pictures", "evaluate(self.model, self.validation, stop",
+            "evaluate(self.model, self.training, stop", f"{TRAINER}one_is_saved_every_few_minutes"),
     trainer("trainer: what is saved is not known", "self.saved, self.saved_at = progress.step, time",
             "self.saved_at = time",
             f"{TRAINER}a_crash_loses_only_what_was_not_saved"),

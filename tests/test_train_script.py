@@ -368,7 +368,8 @@ def test_the_best_is_evaluated(script, run_with, run, monkeypatch):
                     facts)
     monkeypatch.setattr(script, "measure", lambda *given: seen.append(given))
     run_with("--resume", run, "--evaluate")
-    (_, loader, measured, path), = seen
+    (_, loader, measured, path, output), = seen
+    assert output is None
     assert not loader.train
     assert path == run / "best.safetensors"
     np.testing.assert_array_equal(measured["model.fc8.weight"], 2 * arrays["model.fc8.weight"])
@@ -386,12 +387,17 @@ def test_what_belongs_to_the_weights_stays(run_with, run, option, evaluate):
 def test_pictures_are_predicted_as_in_validation(script, built, data, tmp_path, monkeypatch):
     trainer, _ = built(data, "-o", tmp_path / "run", *NARROW)
     seen = {}
-    for name in ("draw_curves", "draw_kernels", "draw_predictions"):
-        monkeypatch.setattr(script.plots, name, lambda *given, name=name: seen.update({name: given}))
+
+    def drawn(*given):
+        seen["draw_predictions"] = given
+        given[-1].write_text("")
+
+    monkeypatch.setattr("minicnn.plots.draw_predictions", drawn)
     model, loader = trainer.model, trainer.validation
     model.train()
     script.show_what_it_learned(model, loader, tmp_path / "run")
     pictures, labels, probabilities, classes, _ = seen["draw_predictions"]
+    assert {path.name for path in (tmp_path / "run").glob("*.png")} == {"kernels.png", "predictions.png"}
     assert classes == ["cat", "dog"]
     by_hand = [read_picture(path) for path, _ in loader.folder.samples]
     assert labels == [label for path, label in loader.folder.samples for picture in pictures

@@ -33,6 +33,7 @@ class Loader:
     workers: processes that prefetch batches; with 0 each batch is prepared when it is asked for.
     scale: the factor of the images, which without it are on the scale of 0 to 255, less the mean.
     crop: the side of the images, in pixels. noise: of the colours, see ``augment.draw``.
+    shown: the places, in the folder's samples, of the pictures in the batch that was yielded last.
 
     Raises TypeError and ValueError where ``batch_size``, ``workers`` or ``crop`` is no such number.
     """
@@ -47,6 +48,7 @@ class Loader:
         self.scale = scale
         self.crop = whole("Loader", "crop", crop, least=1, most=SIDE)
         self.noise = noise
+        self.shown: list[int] = []
         self._reading = Reading()
         self._workers = Workers(workers)
 
@@ -77,8 +79,11 @@ class Loader:
         tasks = (self._task(number, order[first:first + self.batch_size].tolist()) for first in starts)
         found, device = False, device or cpu(0)
         mean = ensure_on(np.ascontiguousarray(self.statistics.mean), device)
-        for pictures, (places, noise, labels, reading) in device.prefetch(self._workers.starmap(_prepare, tasks)):
+        prepared = device.prefetch(self._workers.starmap(_prepare, tasks))
+        for (pictures, (places, noise, labels, reading)), first in zip(prepared, starts, strict=True):
             self._reading.add(reading, self.folder)
+            batch = order[first:first + self.batch_size].tolist()
+            self.shown = [i for i in batch if str(self.folder.samples[i][0]) not in reading.bad]
             found |= len(labels) > 0
             with device:
                 images = views(pictures, ensure_on(places, device), ensure_on(noise, device), mean, self.scale,
