@@ -112,7 +112,7 @@ def configuration(given: argparse.Namespace,
     root = Path(config["data"]).absolute() if config["data"] else drawn_set(config["workers"])
     training, validation = (None, ImageFolder(root / "val")) if "evaluate" in given else image_folders(root)
     config["data"] = config["data"] and str(root)
-    config.setdefault("recipe", recipe_for(len(training or ())))
+    config.setdefault("recipe", recipe_for(len(training or ()), config["variant"]))
     recipe = RECIPES[config["recipe"]]
     for name in ("epochs", "batch_size", "lr", "momentum", "weight_decay"):
         config.setdefault(name, getattr(recipe, name))
@@ -155,7 +155,7 @@ def where(config: dict[str, Any], given: argparse.Namespace) -> str:
 def show_what_it_learned(model: AlexNet, loader: Loader, run: Path) -> None:
     """curves.png, kernels.png and, of pictures that can be read, predictions.png."""
     plots.draw_curves(Log(run / "log.jsonl"), run / "curves.png")
-    plots.draw_kernels([tower.conv1.layers[0].weight.numpy() for tower in (model.a, model.b)], run / "kernels.png")
+    plots.draw_kernels([tower.conv1.layers[0].weight.numpy() for tower in model.towers()], run / "kernels.png")
     pictures, labels, probabilities = predictions(model, loader)
     if pictures:
         plots.draw_predictions(pictures, labels, probabilities, loader.folder.classes, run / "predictions.png")
@@ -193,7 +193,7 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
         say("measuring the mean and the colours of the training pictures")
         statistics = Statistics.of(training, workers=config["workers"] + 1, progress=picture_bar("measuring"))
     common = {"seed": config["seed"], "workers": config["workers"],
-              "scale": recipe.scale(statistics.deviation)}
+              "scale": recipe.scale(statistics.deviation), "crop": model.pixels, "noise": recipe.noise}
     with Loader(validation, statistics, config["batch_size"], train=False, **common) as val_loader:
         if training is None or run is None:
             measure(model, val_loader, arrays, path)
@@ -227,9 +227,9 @@ def introduce(model: AlexNet, config: dict[str, Any], training: ImageFolder | No
     """Say what is going to work on what."""
     counts = " and ".join(f"{len(folder):,} {name}" for folder, name in
                           ((training, "training"), (validation, "validation")) if folder)
-    parameters = sum(p.size for p in model.parameters())
+    parameters, devices = sum(p.size for p in model.parameters()), model.devices[:len(model.towers())]
     say(f"minicnn {minicnn.__version__}: AlexNet ({config['variant']}), {parameters:,} parameters on "
-        f"{' and '.join(map(repr, model.devices))}, {counts} pictures of {len(validation.classes)} classes")
+        f"{' and '.join(map(repr, devices))}, {counts} pictures of {len(validation.classes)} classes")
     for folder in filter(None, (training, validation)):
         if words := folder.left_out_in_words():
             say(f"{folder.root}: {words}")

@@ -1,5 +1,6 @@
 """``python -m minicnn gradcheck``: hold every gradient of minicnn against differences, and print a table.
 ``python -m minicnn doctor``: can a GPU be used here, and all of the processor, and if not, what is to be done?
+``python -m minicnn variants``: what tells one AlexNet from another, and where it stands.
 ``python -m minicnn walkthrough``: the chapters; with a number, one of them as a page."""
 
 from __future__ import annotations
@@ -25,11 +26,18 @@ def main(arguments: list[str] | None = None) -> int:
     doctor = commands.add_parser("doctor", help="look at GPUs and the BLAS, and say what keeps them back")
     doctor.add_argument("--batch-size", type=number(int, 1), default=128, metavar="N",
                         help="is there memory for these?")
+    commands.add_parser("variants", help="what tells one AlexNet from another, each number with its source")
     walk = commands.add_parser("walkthrough", help="list the chapters of the walkthrough, or open one as a page")
     walk.add_argument("chapter", nargs="?", type=number(int, 1), metavar="N", help="the number of a chapter")
     options = parser.parse_args(arguments)
     if options.command == "walkthrough":
         return walkthrough(walk, options.chapter)
+
+    if options.command == "variants":
+        from .models.differences import described
+
+        print(described())
+        return 0
 
     if options.command == "doctor":
         from .doctor import report

@@ -100,6 +100,7 @@ EMPTY = "            copy = cupy().empty(array.shape, array.dtype)\n"
 KEPT = "test_tensor.py::test_the_graph_keeps_what_gradients_need_and_nothing_else"
 BITS = "test_kernels.py::test_results_are_the_same_to_the_last_bit_for_any_number_of_threads"
 TWINS = "test_alexnet.py::test_two_towers_are_one_network_with_groups"
+ORDER = "test_alexnet.py::test_layers_follow_each_other_as_published"
 
 CONTROLS = [  # no faults: whatever turns red here, the runner made red
     relu("control: words in an op", "The slope at 0 is taken as 0", "At 0 the slope is taken as 0"),
@@ -237,6 +238,7 @@ FAULTS = [
     cuda_columns("CUDA im2col: half precision cut to whole numbers", "inside ? Real(x[", "inside ? int(x["),
     cuda_prelude("CUDA: half precision written as its bits", "bits = narrowed(x);", "bits = (unsigned short)x;"),
     cuda_columns("CUDA im2col: one column too many", "0 <= w && w < W", "0 <= w && w <= W"),
+    cuda("row2col.cu", "columns_of_rows")("CUDA row2col: a row below the image seen", "row < H &&", "row <= H &&"),
     cuda_columns("CUDA im2col: start ignored", "int t = start + row % positions;", "int t = row % positions;"),
     cuda_columns("CUDA im2col: rows and columns of the kernel exchanged", "int s = row / positions % S;",
                  "int s = row / positions % R;"),
@@ -317,15 +319,14 @@ FAULTS = [
                "decay * w[i] - g[i]\n        w[i] += rate * v[i]"),
     # -- AlexNet -------------------------------------------------------------------------------------------------------
     alexnet("AlexNet: conv3 sees its own tower alone", '"conv3", "both"', '"conv3", "own"'),
-    alexnet("AlexNet: conv4 sees both towers", '"conv4", "own"', '"conv4", "both"'),
-    alexnet("AlexNet: normalised after block 4 for 5", '("conv1", "conv2", "conv5")', '("conv1", "conv2", "conv4")',
-            "test_alexnet.py::test_responses_are_normalised_between_relu_and_pooling"),
-    alexnet("AlexNet: normalised before ReLU",
-            "            yield nn.ReLU()\n            if row.name in VARIANTS[self.variant][\"norm_after\"]:\n"
-            "                yield nn.LocalResponseNorm()\n",
-            "            if row.name in VARIANTS[self.variant][\"norm_after\"]:\n"
-            "                yield nn.LocalResponseNorm()\n            yield nn.ReLU()\n",
-            "test_alexnet.py::test_responses_are_normalised_between_relu_and_pooling"),
-    alexnet("AlexNet: tower b before tower a", "concatenate(a, b.to(self.devices[0]), axis=1)",
-            "concatenate(b.to(self.devices[0]), a, axis=1)", TWINS),
+    alexnet("AlexNet: conv4 sees both towers", 'CONV4 = Row("conv4", "own"', 'CONV4 = Row("conv4", "both"'),
+    alexnet("AlexNet: blueprint not normalised after block 5", 'layers="conv relu norm pool flatten"',
+            'layers="conv relu pool flatten"', ORDER),
+    alexnet("AlexNet: normalised before ReLU", '"conv1", "own", "conv relu norm pool"',
+            '"conv1", "own", "conv norm relu pool"', ORDER),
+    alexnet("AlexNet: tower b before tower a", "concatenate(*(x.to(device) for x in xs), axis=1)",
+            "concatenate(*(x.to(device) for x in xs[::-1]), axis=1)", TWINS),
+    alexnet("AlexNet: a tower sees no neighbour of the other in a window", "far = xs, norm.size // 2",
+            "far = xs, 1", TWINS),
+    alexnet("AlexNet: Caffe's α not divided", "IN_CAFFE = Norm(5, 1e-4 / 5, ", "IN_CAFFE = Norm(5, 1e-4, ", TWINS),
 ]  # fmt: skip

@@ -30,10 +30,10 @@ ROAD = [  # those of files whose tests take long name the one that sees them
             f"{VIEWS}colour_noise_lies_along_the_axes_in_units_of_sigma"),
     augment("views: noise of the paper's number on another scale", "NOISE = 0.1", "NOISE = 0.01",
             f"{VIEWS}colour_noise_lies_along_the_axes_in_units_of_sigma"),
-    augment("views: noise brightens", "rng.normal(0, NOISE", "rng.normal(NOISE, NOISE",
+    augment("views: noise brightens", "rng.normal(0, noise", "rng.normal(noise, noise",
             f"{VIEWS}colour_noise_lies_along_the_axes_in_units_of_sigma"),
-    augment("views: the mean is turned round", "ascontiguousarray(statistics.mean))",
-            "ascontiguousarray(statistics.mean.swapaxes(1, 2)))", f"{VIEWS}the_mean_is_that_of_the_same_place"),
+    augment("views: the mean is turned round", "ascontiguousarray(statistics.mean),",
+            "ascontiguousarray(statistics.mean.swapaxes(1, 2)),", f"{VIEWS}the_mean_is_that_of_the_same_place"),
     # -- pictures ------------------------------------------------------------------------------------------------------
     picture("picture: blue for red", "np.array(_square(image))", "np.array(_square(image))[..., ::-1]"),
     picture("picture: the nearest pixel for all of those seen", "Resampling.BICUBIC", "Resampling.NEAREST"),
@@ -148,12 +148,12 @@ ROAD = [  # those of files whose tests take long name the one that sees them
            "say_unreadable(loader)",
            f"{SCRIPT}a_bad_picture_is_named_and_ends_nothing"),
     # -- recipes -------------------------------------------------------------------------------------------------------
-    recipes("recipes: biases of 1 in conv1 too", 'ones=("conv2",', 'ones=("conv1", "conv2",'),
+    recipes("recipes: biases of 1 in conv1 too", 'BIASED = ("conv2",', 'BIASED = ("conv1", "conv2",'),
     recipes("recipes: only convolutions are scaled", "isinstance(module, (Conv2d, Linear))]",
             "isinstance(module, Conv2d)]"),
     # -- AlexNet -------------------------------------------------------------------------------------------------------
-    alexnet("AlexNet: fully connected rows without ReLU", "            yield nn.ReLU()\n            yield nn.Dropout(",
-            "            yield nn.Dropout("),
+    alexnet("AlexNet: fully connected rows without ReLU", '"fc6", "both", "linear relu dropout"',
+            '"fc6", "both", "linear dropout"'),
     # -- plots ---------------------------------------------------------------------------------------------------------
     plots("plots: training for validation", '(("train", "tab:blue"), ("val", "tab:orange"))',
           '(("val", "tab:blue"), ("train", "tab:orange"))'),

@@ -18,6 +18,7 @@ from hypothesis.extra.numpy import array_shapes, mutually_broadcastable_shapes
 from test_conv2d import convolution
 from test_dropout import dropped
 from test_local_response_norm import normalised
+from test_map_response_norm import normalised_within
 from test_max_pool2d import maxima
 
 from minicnn import Tensor, cpu, nn, ops
@@ -224,6 +225,11 @@ def normed(x, size=5, alpha=1e-4, beta=0.75, k=2.0):
     return normalised(x, size, alpha, beta, k)
 
 
+def normed_within(x, size=5, alpha=4e-5, beta=0.75, k=1.0):
+    assert x.ndim == 4
+    return normalised_within(x, size, alpha, beta, k)
+
+
 def masked(x, counter, p=0.5, first_unit=0, inverted=True):
     assert counter.dtype == object
     assert x.ndim
@@ -298,6 +304,8 @@ CALLS = {  # name: (values, settings, what is right)
                                           "padding": MARGIN}, real(pooled)),
     "local_response_norm": (one(PICTURES), {"size": [*plain(1, 3, 5), (np.int8(3), 3), *refused(2, 0, -1), *NO_NUMBER],
                                             "alpha": FACTOR, "beta": FACTOR, "k": FACTOR}, real(normed)),
+    "map_response_norm": (one(PICTURES), {"size": [*plain(1, 3, 9), (np.int8(3), 3), *refused(2, 0, -1), *NO_NUMBER],
+                                          "alpha": FACTOR, "beta": FACTOR, "k": FACTOR}, real(normed_within)),
     "dropout": (COUNTED, {"p": [*FACTOR[:2], *refused(1, -0.5), *FACTOR[4:]], "inverted": KEEPDIMS, "first_unit": [
         *plain(0, 7), (np.uint8(3), 3), *refused(-1, 2**32), *NO_NUMBER]}, masked),
     "to_device": (one().map(of_tensors), {"device": [*plain(cpu(0), cpu(1)), *refused("cpu", None, 0, "cuda")]},
@@ -388,6 +396,7 @@ LAYERS = {  # name: (a layer, what it is given, the op that it is, and with what
     "Conv2d": (nn.Conv2d(2, 3, 3, padding=1), one(PICTURES, **FEW), "conv2d", {"padding": 1}),
     "MaxPool2d": (nn.MaxPool2d(2, 1), one(PICTURES, **FEW), "max_pool2d", {"size": 2, "stride": 1}),
     "LocalResponseNorm": (nn.LocalResponseNorm(3), one(PICTURES), "local_response_norm", {"size": 3}),
+    "MapResponseNorm": (nn.MapResponseNorm(3), one(PICTURES), "map_response_norm", {"size": 3}),
     "ReLU": (nn.ReLU(), one(), "relu", {}),
     "Flatten": (nn.Flatten(), one(), "flatten", {}),
     "Dropout": (nn.Dropout(0.25, inverted=False).eval(), one(), "multiply", {}),

@@ -45,6 +45,16 @@ def test_the_mean_is_that_of_the_same_place():
     assert (central_crop(PLACES, own) == 0).all()
 
 
+def test_another_crop_has_other_places():
+    own, rng = statistics(), np.random.default_rng(0)
+    views = [training_crop(PLACES, own, rng, 227) for _ in range(400)]
+    assert {view.shape for view in views} == {(3, 227, 227)}
+    for channel in (0, 1):
+        assert {int(view[channel].min()) for view in views} == set(range(30))
+    np.testing.assert_array_equal(central_crop(PLACES, own, 227), PLACES[14:241, 14:241].transpose(2, 0, 1))
+    assert central_crops([PLACES], own, crop=227).shape == (1, 3, 227, 227)
+
+
 def test_the_central_crop():
     view = central_crop(PLACES, statistics(mean=5))
     assert view.dtype == np.float32

@@ -37,6 +37,32 @@ def test_shapes_and_memory_order(root, statistics):
     assert len(last) == 2
 
 
+@pytest.mark.parametrize("train", [True, False])
+def test_a_network_may_see_another_crop(root, statistics, train):
+    folder = ImageFolder(root)
+    loader = Loader(folder, statistics, 20, train=train, crop=227, noise=0.0)
+    (x, _), = loader.epoch(0)
+    assert x.shape == (20, 3, 227, 227)
+    if not train:
+        for view, (path, _) in zip(x, folder.samples, strict=True):
+            picture = read_picture(path)[14:241, 14:241].transpose(2, 0, 1)  # 14 above and left, 15 below and right
+            np.testing.assert_array_equal(view, picture - statistics.mean[:, 14:241, 14:241])
+
+
+def test_without_noise_colours_stay(tmp_path):
+    make_folder(tmp_path, 3)
+    flat = Statistics(np.zeros((3, 256, 256), np.float32), np.float32([10, 20, 90]), np.eye(3, dtype=np.float32), {})
+    for noise in (0.0, 0.1):
+        (x, _), = Loader(ImageFolder(tmp_path), flat, 6, train=True, noise=noise).epoch(0)
+        assert (x == x.round()).all() == (noise == 0)
+
+
+@pytest.mark.parametrize("crop, error", [(0, ValueError), (257, ValueError), (224.0, TypeError)])
+def test_a_crop_that_is_none_is_refused(root, statistics, crop, error):
+    with pytest.raises(error, match=r"^Loader: crop is "):
+        Loader(ImageFolder(root), statistics, 20, train=True, crop=crop)
+
+
 def test_validation_is_the_central_crops_in_order(root, statistics):
     folder = ImageFolder(root)
     batches = list(Loader(folder, statistics, 17, train=False, scale=0.25).epoch(5))

@@ -1,6 +1,7 @@
 """python -m minicnn gradcheck: one line for each op, layer and network, and a status that a script can rely on."""
 
 import importlib.util
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from minicnn import ops
 from minicnn.__main__ import main
 from minicnn.engine.op import op
 from minicnn.gradcheck.suite import CASES, case
+from minicnn.models import VARIANTS
+from minicnn.models.differences import FACTS
 
 
 @op
@@ -59,6 +62,14 @@ def test_an_op_that_is_not_there_is_named_in_one_line(capsys):
     said = capsys.readouterr().err
     assert f"there is no case for conv3d: choose from {', '.join(sorted({case.op for case in CASES}))}" in said
     assert said.count("\n") == 1
+
+
+def test_variants_are_told_apart_fact_by_fact(capsys):
+    assert main(["variants"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in VARIANTS)
+    assert all(f"\n{fact}\n" in f"\n{said}" for fact in FACTS)
+    assert re.search("^  torchvision +61,100,840  PyTorch docs", said, re.MULTILINE)
 
 
 def test_the_walkthrough_lists_its_chapters(capsys):

@@ -392,6 +392,7 @@ def test_numbers_of_numpy_are_settings():
     (nn.Linear(4, 2), "Linear(4, 2)"), (nn.ReLU(), "ReLU()"), (nn.Flatten(), "Flatten()"),
     (nn.Dropout(0.25), "Dropout(p=0.25, inverted=True, first_unit=0)"),
     (nn.LocalResponseNorm(), "LocalResponseNorm(size=5, alpha=0.0001, beta=0.75, k=2.0)"),
+    (nn.MapResponseNorm(3), "MapResponseNorm(size=3, alpha=4e-05, beta=0.75, k=1.0)"),
     (nn.MaxPool2d(), "MaxPool2d(size=3, stride=2, padding=0)"),
 ])
 def test_repr_is_what_one_would_type(layer, words):

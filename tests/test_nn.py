@@ -45,6 +45,12 @@ def local_response_norm(n):
             lambda x: ops.local_response_norm(x, **settings))
 
 
+def map_response_norm(n):
+    settings = {"size": 2 * n(0, 3) + 1, "alpha": n(0, 3) / 2, "beta": n(1, 4) / 4, "k": n(1, 3)}
+    return (nn.MapResponseNorm(**settings), (n(1, 3), n(1, 3), n(1, 4), n(1, 4)),
+            lambda x: ops.map_response_norm(x, **settings))
+
+
 def max_pool2d(n):
     size = n(2, 3)
     settings = {"size": size, "stride": n(1, 3), "padding": (n(0, 1), n(0, 1))}
@@ -70,7 +76,8 @@ def row(n):
     return layer, (n(1, 3), 2, n(3, 4), n(3, 4)), composed
 
 
-@pytest.mark.parametrize("build", [conv2d, linear, local_response_norm, max_pool2d, relu, flatten, row])
+@pytest.mark.parametrize("build", [conv2d, linear, local_response_norm, map_response_norm, max_pool2d, relu,
+                                   flatten, row])
 @given(st.data())
 def test_a_layer_is_its_op_with_parameters(build, data):
     layer, shape, op = build(lambda low, high: data.draw(st.integers(low, high)))
@@ -85,8 +92,9 @@ def test_a_layer_is_its_op_with_parameters(build, data):
 
 ONE_OF_EACH = [
     (nn.Conv2d(4, 6, 3, padding=1, groups=2), (4, 3, 3)), (nn.Linear(4, 3), (4,)), (nn.ReLU(), (4,)),
-    (nn.LocalResponseNorm(), (7, 2, 2)), (nn.MaxPool2d(), (2, 5, 5)), (nn.Flatten(), (2, 3, 2)),
-    (nn.Dropout(inverted=False), (4,)), (nn.Sequential(nn.Conv2d(1, 2, 2), nn.ReLU(), nn.Flatten()), (1, 3, 3)),
+    (nn.LocalResponseNorm(), (7, 2, 2)), (nn.MapResponseNorm(), (2, 3, 4)), (nn.MaxPool2d(), (2, 5, 5)),
+    (nn.Flatten(), (2, 3, 2)), (nn.Dropout(inverted=False), (4,)),
+    (nn.Sequential(nn.Conv2d(1, 2, 2), nn.ReLU(), nn.Flatten()), (1, 3, 3)),
 ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minicnn import manual_seed, models, nn, no_grad, ops
-from minicnn.models import RECIPES, recipe_for
+from minicnn.models import RECIPES, VARIANTS, recipe_for
 from minicnn.optim import PlateauSchedule, StepSchedule
 
 IMAGES = np.random.default_rng(0).standard_normal((16, 3, 224, 224), np.float32)
@@ -74,6 +74,47 @@ def test_the_small_recipe_wants_pixels_of_deviation_1_and_dropout_that_does_noth
     assert (recipe.batch_size, recipe.momentum, recipe.weight_decay) == (32, 0.9, 5e-4)
 
 
+def started(name, variant):
+    """(the deviation of every layer's weights, its bias) in tower a and fc8."""
+    manual_seed(0)
+    net = models.alexnet(variant, classes=7, width=1 / 8)
+    RECIPES[name].start(net, IMAGES)
+    found = {}
+    for parameter, tensor in net.named_parameters():
+        layer, values = parameter.removeprefix("a.").partition(".")[0], tensor.numpy()
+        if not parameter.startswith("b."):
+            deviation, _ = found.get(layer, (None, None))
+            found[layer] = (values.std(), None) if values.ndim > 1 else (deviation, set(values.tolist()))
+    return found
+
+
+@pytest.mark.parametrize("name, deviations, bias", [
+    ("paper", {}, 1.0), ("source2012", {"conv3": 0.03, "conv4": 0.03, "conv5": 0.03}, 1.0),
+    ("caffe", {"fc6": 0.005, "fc7": 0.005}, 0.1), ("caffenet", {"fc6": 0.005, "fc7": 0.005}, 1.0)])
+def test_every_layer_starts_as_was_published(name, deviations, bias):
+    for layer, (deviation, biases) in started(name, name).items():
+        assert deviation == pytest.approx(deviations.get(layer, 0.01), rel=0.1), layer
+        expected = bias if layer in ("conv2", "conv4", "conv5", "fc6", "fc7") else 0
+        assert biases == {np.float32(expected)}, layer
+
+
+def test_biases_of_the_programs_learn_twice_as_fast_and_do_not_decay(net):
+    for name in ("source2012", "caffe", "caffenet"):
+        optimiser = RECIPES[name].optimiser(net)
+        assert (optimiser.lr, optimiser.momentum, optimiser.weight_decay) == (0.01, 0.9, 5e-4)
+        assert (optimiser.bias_lr, optimiser.decay_biases) == (2, False)
+
+
+def test_how_long_and_in_which_form_the_programs_were_trained():
+    program, caffe = RECIPES["source2012"], RECIPES["caffe"]
+    assert (program.batch_size, program.epochs, program.drops) == (128, 91, (25, 51, 79))
+    steps = 1_281_167 / 256  # of an epoch
+    assert (caffe.batch_size, caffe.epochs) == (256, round(450_000 / steps))
+    assert caffe.drops == tuple(round(i * 100_000 / steps) for i in (1, 2, 3, 4))
+    assert (program.inverted_dropout, caffe.inverted_dropout) == (False, True)
+    assert (program.noise, caffe.noise, RECIPES["caffenet"].noise) == (0.1, 0, 0)
+
+
 def test_drops_make_a_schedule_of_steps():
     schedule = replace(RECIPES["small"], drops=(5, 8)).schedule()
     assert isinstance(schedule, StepSchedule)
@@ -84,3 +125,6 @@ def test_the_recipe_fits_the_size_of_the_set():
     assert recipe_for(3000) == recipe_for(99_999) == "small"
     assert recipe_for(100_000) == "paper"
     assert recipe_for(1_281_167) == "paper"
+    assert recipe_for(99_999, "caffe") == "small"
+    assert [recipe_for(100_000, variant) for variant in VARIANTS] == [
+        "paper", "paper", "source2012", "caffe", "caffenet", "paper"]  # of torchvision's there is none

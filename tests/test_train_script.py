@@ -13,7 +13,8 @@ from pictures import make_folder
 
 from minicnn import checkpoint, cpu, manual_seed, no_grad
 from minicnn.data import Loader, Statistics, central_crop, image_folders, read_picture
-from minicnn.models import RECIPES, alexnet
+from minicnn.models import RECIPES, VARIANTS, alexnet
+from minicnn.models.saved import load
 from minicnn.nn import Dropout
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -105,7 +106,27 @@ def test_who_learns_from_what(built, data, tmp_path, recipe):
         assert loader.scale == pytest.approx(1 / own.deviation if recipe == "small" else 1)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_is_shown_what_it_takes(run_with, data, tmp_path, capsys, variant):
+    recipe = VARIANTS[variant].recipe or "small"
+    run_with(data, "--variant", variant, "--recipe", recipe, "--epochs", "1", "-b", "16", "-o", tmp_path / "run",
+             *NARROW)
+    towers = "cpu(0) and" if VARIANTS[variant].towers == 2 else "cpu(0), 16 training"
+    assert f"AlexNet ({variant})" in (said := capsys.readouterr().out)
+    assert towers in said
+    assert (tmp_path / "run" / "predictions.png").stat().st_size
+    assert load(tmp_path / "run").model.variant == variant
+
+
+@pytest.mark.parametrize("variant, crop, noise", [("caffe", 227, 0.0), ("source2012", 224, 0.1)])
+def test_crop_and_noise_are_those_of_variant_and_recipe(built, data, tmp_path, variant, crop, noise):
+    trainer, epochs = built(data, "--variant", variant, "--recipe", variant, "-o", tmp_path / "run", *NARROW)
+    for loader in (trainer.training, trainer.validation):
+        assert (loader.crop, loader.noise) == (crop, noise)
+    assert epochs == RECIPES[variant].epochs
+
+
+@pytest.mark.parametrize("recipe", ["small", "paper"])
 @pytest.mark.parametrize("batch_size", [9, 64])
 def test_the_network_starts_as_the_recipe_says(built, data, tmp_path, recipe, batch_size):
     trainer, _ = built(data, "--recipe", recipe, "-b", batch_size, "--seed", "3", "-o", tmp_path / "run", *NARROW)

@@ -15,8 +15,7 @@ with app.setup:
 
     from minicnn import Tensor, gradcheck, keep_memory, manual_seed, no_grad, ops
     from minicnn.data import Statistics, central_crops, read_picture
-    from minicnn.models import RECIPES, alexnet
-    from minicnn.models.alexnet import ROWS
+    from minicnn.models import RECIPES, VARIANTS, alexnet
     from minicnn.models.saved import load
     from minicnn.ops.window import sides
 
@@ -55,6 +54,8 @@ def _(checkpoint_file):
 
     def trained(path):
         saved = load(path)
+        if (variant := saved.model.variant) not in ("blueprint", "paper"):
+            raise ValueError(f"{saved.path} is of the variant {variant}, and this page takes blueprint and paper apart")
         return ready(saved.model, saved.recipe, saved.classes, Statistics.from_arrays(saved.arrays))
 
     def untrained():
@@ -77,7 +78,7 @@ def _(hopper, label, model, picture_file):
     def program(net):
         """(place, op, the layers of its outputs by tower), step by step; what the towers share stands under a."""
         yield "picture", "split", {"a": None, "b": None}
-        for place, sees, *_ in ROWS:
+        for place, sees, *_ in VARIANTS[net.variant].rows:
             if sees == "both":
                 yield place, "join", {"a": None, "b": None}
             for a, b in zip(getattr(net.a, place), getattr(net.b, place), strict=True):

@@ -61,7 +61,7 @@ def _():
         "original program": lambda row, fan_in: 0.03 if row in ("conv3", "conv4", "conv5") else 0.01,
         "He": lambda row, fan_in: math.sqrt(2 / fan_in),
     }
-    ONES = RECIPES["paper"].ones  # the rows whose biases start at 1
+    ONES = RECIPES["paper"].biased  # the rows whose biases start at 1
 
     def photographs():
         """Four parts (4, 3, 224, 224) of one photograph, and what is done to them before a network sees them."""
@@ -217,7 +217,7 @@ def _(bias, chosen, signal, small, which_input):
         axes.legend(loc="upper center", ncols=2, bbox_to_anchor=(0.5, 1.28), fontsize=9)
         return drawing
 
-    biases = f"biases of {bias:g} in {', '.join(RECIPES['paper'].ones)}, others 0" if bias else "all biases 0"
+    biases = f"biases of {bias:g} in {', '.join(RECIPES['paper'].biased)}, others 0" if bias else "all biases 0"
     apart, common, _ = zip(*signal[chosen].values(), strict=True)
     mo.vstack([say(f"""
         ## What tells one picture from another

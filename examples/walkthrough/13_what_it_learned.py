@@ -37,27 +37,29 @@ def _():
 
 @app.cell
 def _():
-    def views(paths, statistics, scale):
-        """Pictures (256, 256, 3), and the middle of each as a network sees it (N, 3, 224, 224)."""
+    def views(paths, statistics, scale, pixels):
+        """Pictures (256, 256, 3), and the middle of each as a network sees it (N, 3, pixels, pixels)."""
         pictures = [read_picture(path) for path in paths]
-        return pictures, central_crops(pictures, statistics, scale)
+        return pictures, central_crops(pictures, statistics, scale, pixels)
 
     def some(folder, count):
         """That many samples of a folder, spread over the classes."""
         return [folder.samples[i] for i in np.unique(np.linspace(0, len(folder) - 1, count).astype(int))]
 
-    def shown(folders, statistics, scale):
+    def shown(folders, statistics, scale, pixels=224):
         """60 training pictures and 20 others: what is shown of them, what the network sees, and their labels."""
         parts = []
         for folder, count in zip(folders, (60, 20), strict=True):
             paths, labels = zip(*some(folder, count), strict=True)
             parts.append(SimpleNamespace(labels=np.array(labels), **dict(zip(
-                ("pictures", "views"), views(paths, statistics, scale), strict=True))))  # fmt: skip
+                ("pictures", "views"), views(paths, statistics, scale, pixels), strict=True))))  # fmt: skip
         return parts
 
     def from_run(path):
         """The network of a run, and the kernels that it started from. Raises ValueError, OSError or LookupError."""
         saved = load(path)
+        if len(saved.model.towers()) < 2:
+            raise ValueError(f"{saved.path} is of the variant {saved.model.variant}, which has one tower: give another")
         config, classes, recipe = saved.facts["config"], saved.classes, saved.recipe
         statistics = Statistics.from_arrays(saved.arrays)
         with TemporaryDirectory() as cache:
@@ -70,7 +72,7 @@ def _():
             net = alexnet(config["variant"], len(classes), width=config["width"],
                           inverted_dropout=recipe.inverted_dropout)
             replace(recipe, from_data=False).start(net, np.zeros(0))
-            parts = shown(folders, statistics, recipe.scale(statistics.deviation))
+            parts = shown(folders, statistics, recipe.scale(statistics.deviation), net.pixels)
         return SimpleNamespace(net=saved.model, first=first_kernels(net), classes=classes, parts=parts,
                                steps=saved.facts["progress"]["step"], name=str(saved.path))
 

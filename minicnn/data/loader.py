@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..engine.device import Device, cpu, ensure_on
 from ..engine.memory import Array
 from ..engine.settings import whole
-from .augment import CENTRE, draw, views
+from .augment import CROP, NOISE, centre, draw, views
 from .folder import ImageFolder
 from .picture import SIDE
 from .reading import Reading
@@ -31,18 +31,21 @@ class Loader:
         bit for bit the same for any number of workers and from wherever an epoch is taken up again.
     workers: processes that prefetch batches; with 0 each batch is prepared when it is asked for.
     scale: the factor of the images, which without it are on the scale of 0 to 255, less the mean.
+    crop: the side of the images, in pixels. noise: of the colours, see ``augment.draw``.
 
-    Raises TypeError and ValueError where ``batch_size`` or ``workers`` is no such number.
+    Raises TypeError and ValueError where ``batch_size``, ``workers`` or ``crop`` is no such number.
     """
 
     def __init__(self, folder: ImageFolder, statistics: Statistics, batch_size: int, *, train: bool, seed: int = 0,
-                 workers: int = 0, scale: float = 1.0):
+                 workers: int = 0, scale: float = 1.0, crop: int = CROP, noise: float = NOISE):
         self.folder = folder
         self.statistics = statistics
         self.batch_size = whole("Loader", "batch_size", batch_size, least=1)
         self.train = train
         self.seed = seed
         self.scale = scale
+        self.crop = whole("Loader", "crop", crop, least=1, most=SIDE)
+        self.noise = noise
         self._reading = Reading()
         self._workers = Workers(workers)
 
@@ -62,7 +65,7 @@ class Loader:
 
         device: where the images are to be, by default main memory. A GPU is sent the pictures as they are read, 8 bits
             a number, prefetched by a batch, and cuts its views itself.
-        images: (N, 3, 224, 224), in memory with the batch fastest: images.transpose(1, 2, 3, 0) is contiguous.
+        images: (N, 3, crop, crop), in memory with the batch fastest: images.transpose(1, 2, 3, 0) is contiguous.
         labels: (N,). A batch of which no picture can be read comes empty, so that the number of batches, each of
         ``batch_size`` pictures read or not, tells the place in the epoch.
         Raises DataError where that is so for a whole epoch, or once the storage of the pictures has gone away; and
@@ -79,7 +82,8 @@ class Loader:
             self._reading.add(reading, self.folder)
             found |= len(labels) > 0
             with device:
-                images = views(pictures, ensure_on(places, device), ensure_on(noise, device), mean, self.scale)
+                images = views(pictures, ensure_on(places, device), ensure_on(noise, device), mean, self.scale,
+                               self.crop)
             yield images, labels
         if not found and start == 0:
             raise self._reading.nothing(self.folder)
@@ -97,24 +101,25 @@ class Loader:
     def _task(self, epoch: int, batch: list[int]) -> tuple[object, ...]:
         samples = [self.folder.samples[index] for index in batch]
         seeds = [self._seed(epoch, index) if self.train else None for index in batch]
-        return samples, seeds, self.statistics.sigma, self.statistics.axes
+        return samples, seeds, self.statistics.sigma, self.statistics.axes, self.crop, self.noise
 
     def _seed(self, *key: int) -> np.random.SeedSequence:
         return np.random.SeedSequence(self.seed, spawn_key=key)
 
 
 def _prepare(samples: list[tuple[Path, int]], seeds: list[np.random.SeedSequence | None], sigma: NDArray[np.float32],
-             axes: NDArray[np.float32]) -> tuple[NDArray[np.uint8], tuple[Any, ...]]:
+             axes: NDArray[np.float32], crop: int, noise: float) -> tuple[NDArray[np.uint8], tuple[Any, ...]]:
     """A batch: pictures (N, 256, 256, 3), their places and noise (3, N), labels (N,); and what became of its files: the
     bad pictures are in none of these."""
     reading = Reading()
     pictures, places, noises, labels = [], [], [], []
     for i, picture in reading.pictures(path for path, _ in samples):
         seed, (_, label) = seeds[i], samples[i]
-        place, noise = CENTRE if seed is None else draw(sigma, axes, np.random.default_rng(seed))
+        place, colour = (centre(crop) if seed is None else
+                         draw(sigma, axes, np.random.default_rng(seed), crop, noise))
         pictures.append(picture)
         places.append(place)
-        noises.append(noise)
+        noises.append(colour)
         labels.append(label)
     return (np.array(pictures, np.uint8).reshape(-1, SIDE, SIDE, 3),
             (np.array(places, np.uint8).reshape(-1, 3).T.copy(), np.array(noises, np.float32).reshape(-1, 3).T.copy(),

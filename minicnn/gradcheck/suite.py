@@ -76,7 +76,7 @@ def network(variant: str, width: float, devices: tuple[Device, Device], classes:
         nn.manual_seed(0)
         net = alexnet(variant, classes, devices, width)
         dropouts = [module for module in net.modules() if isinstance(module, nn.Dropout)]
-        images, labels = normal(2, 3, 224, 224), np.array([1, classes - 1])
+        images, labels = normal(2, 3, net.pixels, net.pixels), np.array([1, classes - 1])
 
         def loss(images: Tensor) -> Tensor:
             for dropout in dropouts:
@@ -85,7 +85,8 @@ def network(variant: str, width: float, devices: tuple[Device, Device], classes:
 
         return gradcheck(loss, images, parameters=net.named_parameters())
 
-    return Case("alexnet", f"{variant}, width {width:g}, {devices[0]} {devices[1]}", "(2, 3, 224, 224)", run)
+    pixels = VARIANTS[variant].pixels
+    return Case("alexnet", f"{variant}, width {width:g}, {devices[0]} {devices[1]}", f"(2, 3, {pixels}, {pixels})", run)
 
 
 def _cases() -> Iterable[Case]:
@@ -135,6 +136,9 @@ def _cases() -> Iterable[Case]:
         yield case(ops.local_response_norm, 20 * normal(2, 4, 2, 1), size=3, alpha=0.5, beta=beta, k=1.0)
     yield case(ops.local_response_norm, normal(1, 3, 1, 2), size=7, alpha=0.9)
     yield case(ops.local_response_norm, 50 * normal(2, 9, 2, 2), note="the paper's, x up to 100")
+    for beta in (0.75, 0.6):
+        yield case(ops.map_response_norm, normal(2, 3, 5, 7), alpha=1.0, beta=beta)
+    yield case(ops.map_response_norm, 20 * normal(1, 2, 3, 4), size=7, alpha=0.5, k=2.0)
     yield case(ops.dropout, normal(5, 6), np.array([1, 2]), p=0.5)
     yield case(ops.dropout, normal(5, 6), np.array([1, 2]), p=0.3, inverted=False)
     yield case(ops.softmax, normal(3, 4))
@@ -147,6 +151,7 @@ def _cases() -> Iterable[Case]:
     yield layer(lambda: nn.Linear(4, 5), normal(3, 4))
     yield layer(lambda: nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2), normal(2, 4, 5, 5), "stride=2, groups=2")
     yield layer(lambda: nn.LocalResponseNorm(5, 1.0), normal(2, 6, 2, 2), "alpha=1.0")
+    yield layer(lambda: nn.MapResponseNorm(3, 1.0), normal(2, 2, 4, 5), "alpha=1.0")
     yield layer(nn.MaxPool2d, distinct(2, 2, 7, 7))
     yield layer(nn.ReLU, distinct(3, 4))
     yield layer(nn.Flatten, normal(2, 3, 2, 2))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,23 +12,25 @@ from ..engine.tensor import Tensor
 from ..nn import Conv2d, Linear, Module, eval_mode, forward_hook, initialise
 from ..nn.layers import he
 from ..optim import SGD, PlateauSchedule, StepSchedule
+from .variants import VARIANTS
 
 __all__ = ["RECIPES", "Recipe", "recipe_for"]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """deviation: σ of the weights, N(0, σ²); None for He's σ² = 2 / fan-in.
-    ones: the layers whose biases start at 1; all others start at 0.
+    """deviation: σ of the weights, N(0, σ²); None for He's σ² = 2 / fan-in. deviations: of layers that have another.
+    biased: the layers whose biases start at ``bias``; all others start at 0.
     from_data: then, on a first batch, the outputs of every layer are given mean 0 and deviation 1, see ``standardise``.
     unit_input: pixels are divided by their deviation over the training set, or else stay 0–255 less the mean.
     drops: the epochs at whose start the rate is divided by 10; none of them, and it stays; None: whenever validation
         stops improving.
+    noise: the deviation of the colour noise, in units of the pictures' own along each axis.
     Rates and batch size as in ``SGD``; inverted_dropout as in ``Dropout``.
     """
 
     deviation: float | None
-    ones: tuple[str, ...]
+    biased: tuple[str, ...]
     from_data: bool
     unit_input: bool
     inverted_dropout: bool
@@ -39,15 +42,22 @@ class Recipe:
     weight_decay: float = 0.0005
     bias_lr: float = 1.0
     decay_biases: bool = True
+    bias: float = 1.0
+    deviations: Mapping[str, float] = field(default_factory=dict)
+    noise: float = 0.1
 
     def start(self, model: Module, images: np.ndarray, generator: np.random.Generator | None = None) -> None:
         """Draw the model's weights and set its biases. images: a batch of what it is going to learn from. generator: as
         for layers."""
 
         def deviation(name: str, weight: Tensor) -> float:
-            return he(weight.shape) if self.deviation is None else self.deviation
+            own = [σ for layer, σ in self.deviations.items() if layer in name]
+            return own[0] if own else he(weight.shape) if self.deviation is None else self.deviation
 
-        initialise(model, deviation, lambda name: float(any(layer in name for layer in self.ones)), generator)
+        def bias(name: str) -> float:
+            return self.bias if any(layer in name for layer in self.biased) else 0.0
+
+        initialise(model, deviation, bias, generator)
         if self.from_data:
             standardise(model, images)
 
@@ -93,18 +103,33 @@ def standardise(model: Module, images: np.ndarray) -> None:
         model(images)
 
 
+BIASED = ("conv2", "conv4", "conv5", "fc6", "fc7")
 RECIPES = {
     # Krizhevsky et al. 2012, §4.2 and §5, to the letter. On a small set this sits at ln(classes) for a long time.
-    "paper": Recipe(deviation=0.01, ones=("conv2", "conv4", "conv5", "fc6", "fc7"), from_data=False, unit_input=False,
+    "paper": Recipe(deviation=0.01, biased=BIASED, from_data=False, unit_input=False,
                     inverted_dropout=False, batch_size=128, epochs=90, lr=0.01, drops=None),
     # Learns from the first steps: a signal of the same size in every layer, for lack of a million pictures. The rate
     # stays: an epoch of a small set is a few dozen steps, and its few validation pictures tie or go up and down by
     # chance, so that waiting for an improvement cuts the rate to nothing long before anything is learned.
-    "small": Recipe(deviation=None, ones=(), from_data=True, unit_input=True, inverted_dropout=True, batch_size=32,
+    "small": Recipe(deviation=None, biased=(), from_data=True, unit_input=True, inverted_dropout=True, batch_size=32,
                     epochs=3, lr=0.001, drops=()),
+    # Net 145 of the authors' program (computerhistory/AlexNet-Source-Code layers/layers-145.cfg, layer-params-145.cfg).
+    # What was changed by hand is left out: biases kept their rate when that of weights fell, conv1 stood still at the
+    # end, and colour noise stopped at epoch 67.
+    "source2012": Recipe(deviation=0.01, deviations=dict.fromkeys(("conv3", "conv4", "conv5"), 0.03), biased=BIASED,
+                         from_data=False, unit_input=False, inverted_dropout=False, batch_size=128, epochs=91, lr=0.01,
+                         drops=(25, 51, 79), bias_lr=2.0, decay_biases=False),
+    # BVLC/caffe models/bvlc_alexnet/train_val.prototxt and solver.prototxt: the rate falls every 100,000 of 450,000
+    # steps of 256 of 1,281,167 pictures. A bias of 1 had left the loss where it was: BVLC/caffe#327.
+    "caffe": Recipe(deviation=0.01, deviations={"fc6": 0.005, "fc7": 0.005}, biased=BIASED, bias=0.1, from_data=False,
+                    unit_input=False, inverted_dropout=True, batch_size=256, epochs=90, lr=0.01, drops=(20, 40, 60, 80),
+                    bias_lr=2.0, decay_biases=False, noise=0.0),
 }  # fmt: skip
+# BVLC/caffe models/bvlc_reference_caffenet/train_val.prototxt: but for this the same
+RECIPES["caffenet"] = replace(RECIPES["caffe"], bias=1.0)
 
 
-def recipe_for(pictures: int) -> str:
-    """The name of the recipe for a training set of so many pictures: "paper" from 100,000 on."""
-    return "paper" if pictures >= 100_000 else "small"
+def recipe_for(pictures: int, variant: str = "blueprint") -> str:
+    """The name of the recipe for a training set of so many pictures: from 100,000 on what was published with the
+    variant, or else "paper"."""
+    return VARIANTS[variant].recipe or "paper" if pictures >= 100_000 else "small"

@@ -11,8 +11,9 @@ import numpy as np
 
 from .. import __version__, checkpoint
 from ..checkpoint import CheckpointError
-from .alexnet import VARIANTS, AlexNet, alexnet
+from .alexnet import AlexNet, alexnet
 from .recipes import RECIPES, Recipe
+from .variants import VARIANTS
 
 __all__ = ["OWN", "Saved", "checkpoint_at", "load", "read"]
 

@@ -6,7 +6,6 @@ from .layers import (
     Dropout,
     Flatten,
     Linear,
-    LocalResponseNorm,
     MaxPool2d,
     ReLU,
     Sequential,
@@ -14,8 +13,9 @@ from .layers import (
     manual_seed,
 )
 from .module import Module
+from .norms import LocalResponseNorm, MapResponseNorm
 
 __all__ = [
-    "Conv2d", "Dropout", "Flatten", "Linear", "LocalResponseNorm", "MaxPool2d", "Module", "ReLU", "Sequential",
-    "eval_mode", "forward_hook", "initialise", "manual_seed",
+    "Conv2d", "Dropout", "Flatten", "Linear", "LocalResponseNorm", "MapResponseNorm", "MaxPool2d", "Module", "ReLU",
+    "Sequential", "eval_mode", "forward_hook", "initialise", "manual_seed",
 ]  # fmt: skip

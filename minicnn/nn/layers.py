@@ -16,8 +16,7 @@ from ..ops.window import Padding, Pair, own, pair, sides
 from .module import Module
 
 __all__ = [
-    "Conv2d", "Dropout", "Flatten", "Linear", "LocalResponseNorm", "MaxPool2d", "Module", "ReLU", "Sequential",
-    "initialise", "manual_seed",
+    "Conv2d", "Dropout", "Flatten", "Linear", "MaxPool2d", "Module", "ReLU", "Sequential", "initialise", "manual_seed",
 ]  # fmt: skip
 
 Generator = np.random.Generator
@@ -157,19 +156,6 @@ class Linear(Module):
         """As in Linear(9216, 4096)."""
         outputs, inputs = self.weight.shape
         return f"{inputs}, {outputs}"
-
-
-class LocalResponseNorm(Module):
-    """``ops.local_response_norm`` with the paper's constants."""
-
-    def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0):
-        self.size = whole("LocalResponseNorm", "size", size, least=1)
-        self.alpha, self.beta, self.k = (real("LocalResponseNorm", name, value)
-                                         for name, value in (("alpha", alpha), ("beta", beta), ("k", k)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, C, H, W)."""
-        return ops.local_response_norm(x, size=self.size, alpha=self.alpha, beta=self.beta, k=self.k)
 
 
 class MaxPool2d(Module):

@@ -13,6 +13,7 @@ from .cross_entropy import cross_entropy, log_softmax, softmax
 from .dropout import dropout
 from .linear import linear, matmul
 from .local_response_norm import local_response_norm
+from .map_response_norm import map_response_norm
 from .max_pool2d import max_pool2d
 from .precision import float, half
 from .reduce import max, mean, sum
@@ -22,6 +23,7 @@ from .to_device import ledger, to_device
 
 __all__ = [
     "add", "concatenate", "conv2d", "cross_entropy", "divide", "dropout", "exp", "flatten", "float", "getitem", "half",
-    "ledger", "linear", "local_response_norm", "log", "log_softmax", "matmul", "max", "max_pool2d", "mean", "multiply",
-    "negative", "power", "relu", "reshape", "sigmoid", "softmax", "subtract", "sum", "tanh", "to_device", "transpose",
+    "ledger", "linear", "local_response_norm", "log", "log_softmax", "map_response_norm", "matmul", "max",
+    "max_pool2d", "mean", "multiply", "negative", "power", "relu", "reshape", "sigmoid", "softmax", "subtract", "sum",
+    "tanh", "to_device", "transpose",
 ]  # fmt: skip

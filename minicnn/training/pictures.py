@@ -73,7 +73,7 @@ def predictions(model: Module, loader: Loader, count: int = 8) -> tuple[list[np.
             labels.append(label)
     if not pictures:
         return [], [], np.empty((0, len(loader.folder.classes)))
-    views = central_crops(pictures, loader.statistics, loader.scale)
+    views = central_crops(pictures, loader.statistics, loader.scale, loader.crop)
     model.eval()
     with no_grad():
         return pictures, labels, model(views).softmax().numpy()
