@@ -19,7 +19,8 @@ def file(data, tmp_path):
 @pytest.mark.parametrize("older", [False, True])
 @pytest.mark.parametrize("packed", [True, False])
 def test_every_blob_is_read(older, packed, tmp_path):
-    found = read_caffe(file(caffe_net(LAYERS, older, packed), tmp_path))
+    name, found = read_caffe(file(caffe_net(LAYERS, older, packed), tmp_path))
+    assert name == "a net"
     assert [layer.name for layer in found] == list(LAYERS)
     for layer, (kind, blobs) in zip(found, LAYERS.values(), strict=True):
         assert layer.type == kind
@@ -33,7 +34,7 @@ def test_double_data_and_fields_that_nobody_knows(tmp_path):
     shape = field(7, field(1, varint(2) + varint(3)))
     said = field(200, "?") + field(1, "fc") + varint(9 << 3 | 1) + bytes(8) + field(2, "InnerProduct")
     data = field(100, said + field(7, shape + field(8, numbers.astype("<f8").tobytes())))
-    (layer,) = read_caffe(file(data, tmp_path))
+    _, (layer,) = read_caffe(file(data, tmp_path))
     np.testing.assert_array_equal(layer.blobs[0], numbers.astype(np.float32))
 
 

@@ -133,12 +133,12 @@ def blob(array, older=False, packed=True):
     return shape + b"".join(varint(5 << 3 | 5) + number.tobytes() for number in array.reshape(-1))
 
 
-def caffe_net(layers, older=False, packed=True):
+def caffe_net(layers, older=False, packed=True, name="a net"):
     """layers: name → (type, blobs); older: as V1LayerParameter, whose types are numbers."""
     numbers = {"Convolution": 4, "InnerProduct": 14}
-    data = field(1, "a net") + field(2 if older else 100, field(4 if older else 1, "data"))
-    for name, (kind, blobs) in layers.items():
-        said = field(4, name) + field(5, numbers[kind]) if older else field(1, name) + field(2, kind)
+    data = field(1, name) + field(2 if older else 100, field(4 if older else 1, "data"))
+    for layer, (kind, blobs) in layers.items():
+        said = field(4, layer) + field(5, numbers[kind]) if older else field(1, layer) + field(2, kind)
         said += b"".join(field(6 if older else 7, blob(array, older, packed)) for array in blobs)
         data += field(2 if older else 100, said)
     return data

@@ -36,22 +36,26 @@ class CaffeLayer(NamedTuple):
     blobs: list[np.ndarray]
 
 
-def read_caffe(path: str | os.PathLike[str]) -> list[CaffeLayer]:
-    """The layers that have blobs, in their order. Blobs are float32, weights (outputs, inputs, rows, columns) or
-    (outputs, inputs), biases (outputs,), and can only be read: they are views of what the file holds.
+def read_caffe(path: str | os.PathLike[str]) -> tuple[str, list[CaffeLayer]]:
+    """What the network calls itself, and its layers that have blobs, in their order.
+
+    Blobs are float32, weights (outputs, inputs, rows, columns) or (outputs, inputs), biases (outputs,), and can only be
+    read: they are views of what the file holds.
 
     Raises NotCaffe for all that is no such file, and OSError where it cannot be read.
     """
     data = memoryview(Path(path).read_bytes())
-    layers = []
+    name, layers = "", []
     for number, value in _fields(data):
-        if number in (2, 100) and isinstance(value, memoryview):
+        if number == 1:
+            name = _text(value)
+        elif number in (2, 100) and isinstance(value, memoryview):
             layer = _layer(value, *((4, 5, 6) if number == 2 else (1, 2, 7)))
             if layer.blobs:
                 layers.append(layer)
     if not layers:
         raise NotCaffe("it holds no layers with weights")
-    return layers
+    return name, layers
 
 
 def read_caffe_mean(path: str | os.PathLike[str]) -> np.ndarray:
