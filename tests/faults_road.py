@@ -17,6 +17,8 @@ classes, showing = slips("minicnn/training", "test_classes.py"), slips("minicnn/
 compare = slips("minicnn/compare.py", "test_compare.py")
 recipes, alexnet = slips("minicnn/models", "test_recipes.py"), slips("minicnn/models", "test_alexnet.py")
 script = slips("examples/train_alexnet.py", "test_train_script.py")
+torch_file, caffe_file = slips("minicnn/models", "test_torch_file.py"), slips("minicnn/models", "test_caffe_file.py")
+weights, classifier = slips("minicnn/models", "test_weights.py"), slips("minicnn/models", "test_classifier.py")
 files, saved = slips("minicnn/files.py", "test_files.py"), slips("minicnn/models", "test_saved.py")
 VIEWS, LOADER, STATISTICS, SHAPES = (f"test_data_{name}.py::test_" for name in
                                      ("augment", "loader", "statistics", "shapes"))
@@ -38,8 +40,9 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     augment("views: the mean is turned round", "ascontiguousarray(statistics.mean),",
             "ascontiguousarray(statistics.mean.swapaxes(1, 2)),", f"{VIEWS}the_mean_is_that_of_the_same_place"),
     # -- pictures ------------------------------------------------------------------------------------------------------
-    picture("picture: blue for red", "np.array(_square(image))", "np.array(_square(image))[..., ::-1]"),
-    picture("picture: the nearest pixel for all of those seen", "Resampling.BICUBIC", "Resampling.NEAREST"),
+    picture("picture: blue for red", "np.array(square(image, fit, filter))",
+            "np.array(square(image, fit, filter))[..., ::-1]"),
+    picture("picture: the nearest pixel for all of those seen", "Resampling[filter.upper()]", "Resampling.NEAREST"),
     picture("picture: what is transparent is black", "BACKGROUND = (255, 255, 255)", "BACKGROUND = (0, 0, 0)"),
     picture("picture: transparent only where there is an alpha channel", "if image.has_transparency_data else",
             'if image.mode == "RGBA" else'),
@@ -183,4 +186,15 @@ ROAD = [  # those of files whose tests take long name the one that sees them
           'epochs = [line for line in lines if "loss" in line or "val_loss" in line]'),
     plots("plots: all kernels stretched alike", "max(axis=(1, 2, 3), keepdims=True)", "max()"),
     plots("plots: the first bar is the right one", "if c == label else", "if c == best[0] else"),
+    # -- weights of others, and a trained network that is asked -------------------------------------------------------
+    torch_file("torch_file: every name may be called", "if (module, name) not in KNOWN", "if False"),
+    torch_file("torch_file: every instruction may be in a pickle", "opcode.name not in OPCODES", "False"),
+    torch_file("torch_file: tensors reach beyond their storage", "last >= numbers.size", "last > numbers.size"),
+    torch_file("torch_file: strides in bytes", "step * numbers.itemsize for", "step for"),
+    caffe_file("caffe_file: fields longer than the file", "if size > len(data) - at", "if size > len(data)"),
+    caffe_file("caffe_file: whole numbers with their highest bits first", "<< 7 * i", "<< 7 * (1 - i % 2)"),
+    weights("weights: tower b before tower a", "np.split(array, len(places))", "np.split(array, len(places))[::-1]"),
+    classifier("classifier: red and blue exchanged", 'if shown.channels == "BGR" else seen', 'if False else seen'),
+    classifier("classifier: the least probable first", "np.argsort(-row", "np.argsort(row"),
+    classifier("classifier: cut from the corner", "first = (SIDE - pixels) // 2", "first = 0"),
 ]  # fmt: skip
