@@ -14,44 +14,44 @@ SEED = 1
 # Files; how many slips of a kind are drawn of a function, on average; the tests that see them, after the test of the
 # file's name.
 PLACES = [
-    ("kernels/compiled.py", 0.03, "test_machine.py"),
-    ("kernels/machine.py", 0.03, ""),
-    ("kernels/blas.py", 0.03, ""),
-    ("kernels/__init__.py", 0.024, "test_kernels.py test_cuda_devices.py test_machine.py"),
-    ("kernels/cores.py", 0.02, "test_kernels.py test_machine.py"),
-    ("kernels/product.py", 0.03, "test_kernels.py test_cuda_graph.py"),
-    ("kernels/cuda_graph.py", 0.03, "test_cuda_graph.py"),
-    ("kernels/convolution.py", 0.015, "test_fourier.py test_conv2d.py"),
-    ("kernels/columns.py", 0.02, "test_conv2d.py test_kernels.py test_cuda_devices.py test_cuda_kernels.py"),
-    ("kernels/fourier.py", 0.015, "test_kernels.py"),
-    ("kernels/spectrum.py", 0.015, "test_fourier.py"),
-    ("kernels/add_at.py", 0.03, "test_shape.py test_cuda_devices.py"),
-    ("kernels/*.py", 0.036, "test_kernels.py test_conv2d.py test_optim.py test_data_augment.py"),
-    ("minicnn/ops/dispatch.py", 0.03, "test_guests.py test_border.py test_op.py test_habits.py test_tensor.py"),
-    ("minicnn/ops/methods.py", 0.03, "test_guests.py test_tensor.py test_arithmetic.py test_reduce.py "
+    ("kernels/compiled.py", 0.02, "test_machine.py"),
+    ("kernels/machine.py", 0.02, ""),
+    ("kernels/blas.py", 0.02, ""),
+    ("kernels/__init__.py", 0.016, "test_kernels.py test_cuda_devices.py test_machine.py"),
+    ("kernels/cores.py", 0.014, "test_kernels.py test_machine.py"),
+    ("kernels/product.py", 0.02, "test_kernels.py test_cuda_graph.py"),
+    ("kernels/cuda_graph.py", 0.02, "test_cuda_graph.py"),
+    ("kernels/convolution.py", 0.01, "test_fourier.py test_conv2d.py"),
+    ("kernels/columns.py", 0.014, "test_conv2d.py test_kernels.py test_cuda_devices.py test_cuda_kernels.py"),
+    ("kernels/fourier.py", 0.01, "test_kernels.py"),
+    ("kernels/spectrum.py", 0.01, "test_fourier.py"),
+    ("kernels/add_at.py", 0.02, "test_shape.py test_cuda_devices.py"),
+    ("kernels/*.py", 0.024, "test_kernels.py test_conv2d.py test_optim.py test_data_augment.py"),
+    ("minicnn/ops/dispatch.py", 0.02, "test_guests.py test_border.py test_op.py test_habits.py test_tensor.py"),
+    ("minicnn/ops/methods.py", 0.02, "test_guests.py test_tensor.py test_arithmetic.py test_reduce.py "
      "test_cross_entropy.py test_habits.py test_op.py test_cuda_devices.py"),
-    ("minicnn/ops/*.py", 0.024, "test_tensor.py test_arithmetic.py test_guests.py test_border.py test_op.py "
+    ("minicnn/ops/*.py", 0.016, "test_tensor.py test_arithmetic.py test_guests.py test_border.py test_op.py "
      "test_habits.py test_conv2d.py test_max_pool2d.py test_nn.py test_kernels.py"),
-    ("minicnn/engine/protocols.py", 0.024, "test_guests.py test_habits.py test_tensor.py test_border.py "
+    ("minicnn/engine/protocols.py", 0.016, "test_guests.py test_habits.py test_tensor.py test_border.py "
      "test_dlpack.py"),
-    ("minicnn/engine/*.py", 0.024, "test_tensor.py test_op.py test_guests.py test_habits.py test_border.py "
+    ("minicnn/engine/*.py", 0.016, "test_tensor.py test_op.py test_guests.py test_habits.py test_border.py "
      "test_memory.py test_modules.py test_to_device.py test_trace.py test_cuda_devices.py"),
-    ("minicnn/nn/*.py", 0.024, "test_nn.py test_modules.py test_habits.py test_border.py test_guests.py "
+    ("minicnn/nn/*.py", 0.016, "test_nn.py test_modules.py test_habits.py test_border.py test_guests.py "
      "test_precision.py test_alexnet.py"),
-    ("minicnn/optim.py", 0.03, "test_habits.py test_modules.py test_trainer.py test_cuda_devices.py"),
-    ("minicnn/schedule.py", 0.03, "test_habits.py test_trainer.py test_train_script.py"),
-    ("minicnn/models/*.py", 0.024, "test_alexnet.py test_train_script.py"),
-    ("minicnn/data/*.py", 0.03, "test_data_folder.py test_data_bad_picture.py test_data_loader.py test_data_shapes.py "
+    ("minicnn/optim.py", 0.02, "test_habits.py test_modules.py test_trainer.py test_cuda_devices.py"),
+    ("minicnn/schedule.py", 0.02, "test_habits.py test_trainer.py test_train_script.py"),
+    ("minicnn/models/*.py", 0.016, "test_alexnet.py test_train_script.py"),
+    ("minicnn/data/*.py", 0.02, "test_data_folder.py test_data_bad_picture.py test_data_loader.py test_data_shapes.py "
      "test_train_script.py"),
-    ("minicnn/checkpoint.py", 0.024, "test_trainer.py"),
-    ("minicnn/training/interrupt.py", 0.015, "test_trainer.py test_train_alexnet.py"),
-    ("minicnn/training/pictures.py", 0.015, "test_train_script.py test_train_alexnet.py"),
-    ("minicnn/training/classes.py", 0.015, "test_plots_of_classes.py test_train_alexnet.py"),
-    ("minicnn/training/showing.py", 0.015, "test_train_alexnet.py test_train_script.py"),
-    ("minicnn/training/step.py", 0.015, "test_step.py test_cuda_graph.py test_trainer.py"),
-    ("minicnn/training/*.py", 0.015, "test_trainer.py test_train_script.py"),
-    ("minicnn/trace.py", 0.015, "test_trace.py test_trace_page.py"),
-    ("examples/train_alexnet.py", 0.012, "test_train_script.py test_train_alexnet.py"),
+    ("minicnn/checkpoint.py", 0.016, "test_trainer.py"),
+    ("minicnn/training/interrupt.py", 0.01, "test_trainer.py test_train_alexnet.py"),
+    ("minicnn/training/pictures.py", 0.01, "test_train_script.py test_train_alexnet.py"),
+    ("minicnn/training/classes.py", 0.01, "test_plots_of_classes.py test_train_alexnet.py"),
+    ("minicnn/training/showing.py", 0.01, "test_train_alexnet.py test_train_script.py"),
+    ("minicnn/training/step.py", 0.01, "test_step.py test_cuda_graph.py test_trainer.py"),
+    ("minicnn/training/*.py", 0.01, "test_trainer.py test_train_script.py"),
+    ("minicnn/trace.py", 0.01, "test_trace.py test_trace_page.py"),
+    ("examples/train_alexnet.py", 0.008, "test_train_script.py test_train_alexnet.py"),
 ]  # fmt: skip
 OFTEN = ("term dropped", "factor dropped", "sign turned", "= for +=", "off by one", "another axis",
          "with left out")  # twice as often
