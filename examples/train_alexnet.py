@@ -323,8 +323,8 @@ def finish(trainer: Trainer, epochs: int) -> None:
         scores = trainer.fit(epochs).means()
         try:
             show_what_it_learned(trainer.model, loader, trainer.folder)
-            say_classes(trainer.predictions, loader.folder.classes)
             keep_classes(trainer.predictions, loader, f"after epoch {epochs}", trainer.folder)
+            say_classes(trainer.predictions, loader.folder.classes)
         except BaseException as error:
             error.add_note("what was learned is saved")
             raise

@@ -127,8 +127,9 @@ def evaluate(model: Module, loader: LoaderLike | Sequence[tuple[Any, Any]],
                 break
             if len(labels):
                 with no_grad():
-                    logits = model(inputs)
-                    scores.add(cross_entropy(logits, labels).item(), logits.numpy(), labels)
+                    y = model(inputs)
+                    loss, logits = cross_entropy(y, labels).item(), y.numpy()
+                scores.add(loss, logits, labels)
                 if predictions is not None:
-                    predictions.add(logits.numpy(), labels, getattr(loader, "shown", None))
+                    predictions.add(logits, labels, getattr(loader, "shown", None))
     return scores
