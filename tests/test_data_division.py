@@ -82,6 +82,7 @@ def test_what_is_written_is_what_is_read_and_new_pictures_are_left_out(tmp_path)
     assert Division.read(tmp_path / "split.json") == division
     assert json.loads((tmp_path / "split.json").read_text()) == {"training": division.training,
                                                                  "validation": division.validation}
+    assert (tmp_path / "split.json").read_text().startswith('{\n "training": [\n  "'), "a line each"
     before = [part.samples for part in division.parts(folder)]
     for name in ("00.png", "new.png"):
         (tmp_path / "data" / "ant" / name).write_text("new")
