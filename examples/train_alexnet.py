@@ -2,6 +2,7 @@
 
     python examples/train_alexnet.py                      # ten patterns drawn on the spot
     python examples/train_alexnet.py DATA                 # DATA/train/<class>/*, DATA/val/<class>/*
+    python examples/train_alexnet.py DATA --split 0.2     # DATA/<class>/*, a fifth of each for validation
     python examples/train_alexnet.py --resume runs/mine   # go on where a run was stopped
 
 Exit status: 0 done, also where there was nothing to do; 1 something went wrong, as a line says; 2 a bad command line;
@@ -22,9 +23,11 @@ from typing import Any
 import numpy as np
 
 import minicnn
-from minicnn import checkpoint, plots
+from minicnn import checkpoint
 from minicnn.command_line import Parser, location, number
 from minicnn.data import DataError, ImageFolder, Loader, Statistics, built_in_set, image_folders
+from minicnn.data.division import Division
+from minicnn.data.folder import VALIDATION, validation_folder, validation_name
 from minicnn.data.listing import listing
 from minicnn.doctor import choose
 from minicnn.kernels import blas
@@ -32,13 +35,24 @@ from minicnn.kernels.machine import usable_cores
 from minicnn.kernels.product import allow_tf32
 from minicnn.models import RECIPES, VARIANTS, AlexNet, alexnet, recipe_for
 from minicnn.models.saved import OWN, read
+from minicnn.ops import cross_entropy
 from minicnn.optim import LossScale
+from minicnn.schedule import SCHEDULES
 from minicnn.training.bars import picture_bar
+from minicnn.training.classes import Predictions
 from minicnn.training.interrupt import end_as_ctrl_c, ended, note, say
-from minicnn.training.log import Log
-from minicnn.training.pictures import check_classes, first_pictures, predictions, say_changes, say_unreadable
-from minicnn.training.run_folder import Claim, checkpoint_in, new_run, write_config
-from minicnn.training.scores import evaluate
+from minicnn.training.pictures import (
+    balanced_loss,
+    check_classes,
+    divided,
+    first_pictures,
+    predictions,
+    say_changes,
+    say_unreadable,
+)
+from minicnn.training.run_folder import SPLIT, Claim, checkpoint_in, new_run, write_config
+from minicnn.training.scores import evaluate, in_words
+from minicnn.training.showing import Curves, keep_classes, made, say_classes
 from minicnn.training.step import CapturedStep, Step
 from minicnn.training.trainer import Trainer
 
@@ -64,13 +78,22 @@ def arguments() -> argparse.Namespace:
                     epilog=__doc__.rpartition("\n\n")[2] if __doc__ else None, allow_abbrev=False)
     add = parser.add_argument
     add("data", nargs="?", type=location,
-        help="folder with train/<class>/* and val/<class>/* (default: a set drawn on the spot)")
+        help="folder with train/<class>/* and val/<class>/*; for val also valid, validation or test, of which the "
+             "first that is there is taken (default: a set drawn on the spot)")
+    add("--split", type=number(float, 0.01, 0.99), metavar="SHARE",
+        help="DATA is <class>/*: keep so much of each class for validation, as 0.2; the run keeps the division")
     add("--variant", choices=VARIANTS, help="which AlexNet (default: blueprint)")
     add("--width", type=number(float, 0.01, 4), help="share of the paper's kernels and units (default: 1)")
     add("--recipe", choices=RECIPES, help="how it starts and learns (default: small below 100,000 pictures)")
     add("--epochs", type=number(int, 1), help="in all, also when resumed (default: the recipe's, paper 90, small 3)")
     add("-b", "--batch-size", type=number(int, 1), help="(default: the recipe's, paper 128, small 32)")
     add("--lr", type=number(float, 0), help="learning rate (default: the recipe's, paper 0.01, small 0.001)")
+    add("--schedule", choices=SCHEDULES,
+        help="of the learning rate: plateau, a tenth where validation stops improving; step, a tenth after each third "
+             "of --epochs; cosine, to 0 over --epochs; constant (default: the recipe's, paper plateau, small constant)")
+    add("--class-weights", choices=("none", "balanced"),
+        help="balanced: the fewer pictures a class has, the more one counts in the training loss; scores and the "
+             "validation loss count all alike (default: none)")
     add("--momentum", type=number(float, 0, 0.9999), help="(default: the recipe's, 0.9)")
     add("--weight-decay", type=number(float, 0), help="(default: the recipe's, 0.0005)")
     add("--seed", type=number(int, 0, 2**63 - 1), help="of weights, order, crops, dropout (default: drawn and printed)")
@@ -80,44 +103,70 @@ def arguments() -> argparse.Namespace:
     add("--tf32", action="store_true", help="on GPUs, products of 10 bits after the point: meant for speed, less exact")
     add("--half", action="store_true", help="on GPUs, activations of half precision, a scaled loss: half the memory")
     add("--graph", action="store_true", help="on one GPU, capture a step as a CUDA graph and replay it for each batch")
-    add("-o", "--output", type=location, help="folder of the run (default: runs/<date and time>)")
+    add("-o", "--output", type=location,
+        help="folder of the run (default: runs/<date and time>), or of what --evaluate finds (default: the run's)")
     add("--resume", type=location, metavar="RUN",
-        help="go on with the run in this folder, or from this checkpoint; its variant, width and recipe are its own")
-    add("--evaluate", action="store_true", help="only measure the checkpoint given by --resume on DATA/val")
+        help="go on with the run in this folder, or from this checkpoint; its variant, width, recipe, schedule and "
+             "split are its own")
+    add("--evaluate", action="store_true", help="only measure the checkpoint given by --resume, on validation pictures")
     add("--keep", type=number(int, 0), help="past epochs to keep besides the last and the best (default: 1)")
     add("--save-minutes", type=number(float, 0), help="a checkpoint at least so often (default: 10)")
     given = parser.parse_args()
     if "evaluate" in given and "resume" not in given:
         parser.error("--evaluate measures a checkpoint: name it with --resume")
-    if "evaluate" in given and "output" in given:
-        parser.error("--evaluate writes nothing: leave --output out")
+    if "split" in given and not ("data" in given or "resume" in given):
+        parser.error("--split divides a folder of class folders: name it")
     return given
 
 
-DEFAULTS: dict[str, Any] = {"data": None, "variant": "blueprint", "width": 1.0, "device": "auto", "tf32": False,
-                            "half": False, "graph": False, "keep": 1, "save_minutes": 10.0,
-                            "workers": max(1, usable_cores() // 2)}
+DEFAULTS: dict[str, Any] = {"data": None, "split": None, "variant": "blueprint", "width": 1.0, "device": "auto",
+                            "tf32": False, "half": False, "graph": False, "class_weights": "none", "keep": 1,
+                            "save_minutes": 10.0, "workers": max(1, usable_cores() // 2)}
+Pictures = tuple[ImageFolder | None, ImageFolder, Division | None]  # of training, of validation, and which are which
 
 
-def configuration(given: argparse.Namespace,
-                  saved: dict[str, Any]) -> tuple[dict[str, Any], ImageFolder | None, ImageFolder]:
-    """What this run does: what was given, else what the resumed run did, else the defaults and the recipe's; then the
-    training pictures, which are not needed to evaluate, and those of validation."""
+def configuration(given: argparse.Namespace, facts: dict[str, Any],
+                  path: Path | None) -> tuple[dict[str, Any], Pictures]:
+    """What this run does, and on which pictures: what was given, else what the resumed run did, else the defaults and
+    the recipe's. facts, path: of its checkpoint, where one is resumed."""
+    saved = facts.get("config", {})
     asked = {name: value for name, value in vars(given).items() if name not in ("evaluate", "output", "resume")}
     for name in OWN:
         if name in asked and saved.get(name, asked[name]) != asked[name]:
             raise DataError(f"--{name} {asked[name]} would be another model: the checkpoint is of {name} "
                             f"{saved[name]}, which belongs to its weights: leave it out")
     config = DEFAULTS | saved | asked
-    root = Path(config["data"]).absolute() if config["data"] else drawn_set(config["workers"])
-    training, validation = (None, ImageFolder(root / "val")) if "evaluate" in given else image_folders(root)
-    config["data"] = config["data"] and str(root)
-    config.setdefault("recipe", recipe_for(len(training or ()), config["variant"]))
-    recipe = RECIPES[config["recipe"]]
-    for name in ("epochs", "batch_size", "lr", "momentum", "weight_decay"):
-        config.setdefault(name, getattr(recipe, name))
     config.setdefault("seed", secrets.randbelow(2**31))
-    return config | {"version": minicnn.__version__}, training, validation
+    if saved:
+        kept = {"schedule": RECIPES[saved["recipe"]].schedule, "split": None} | saved
+        for name in ("schedule", "split"):
+            if asked.get(name, kept[name]) != kept[name]:
+                raise DataError(f"--{name} {asked[name]}: the run has {kept[name] or 'none'}, by which it goes on: "
+                                "leave it out, or start a new run")
+    root = Path(config["data"]).absolute() if config["data"] else drawn_set(config["workers"])
+    if saved and "data" in asked and validation_name(root, facts["classes"]):
+        config["split"] = None  # other pictures, which are divided
+    pictures = pictures_of(root, config, "evaluate" in given, path)
+    config["data"] = config["data"] and str(root)
+    config.setdefault("recipe", recipe_for(len(pictures[0] or ()), config["variant"]))
+    recipe = RECIPES[config["recipe"]]
+    for name in ("epochs", "batch_size", "lr", "schedule", "momentum", "weight_decay"):
+        config.setdefault(name, getattr(recipe, name))
+    return config | {"version": minicnn.__version__}, pictures
+
+
+def pictures_of(root: Path, config: dict[str, Any], evaluates: bool, path: Path | None) -> Pictures:
+    """The pictures under root. Those of training are not needed to evaluate. path: the checkpoint that is resumed."""
+    if config["split"]:
+        if path is None and (root / "train").is_dir() and (name := validation_name(root)):
+            raise DataError(f"{root} is divided already, into train and {name}: leave --split out")
+        training, validation, division = divided(root, config["split"], config["seed"], path and path.parent / SPLIT)
+        return None if evaluates else training, validation, division
+    training, validation = (None, validation_folder(root)) if evaluates else image_folders(root)
+    others = [name for name in VALIDATION if name != validation.root.name and (root / name).is_dir()]
+    if others or validation.root.name != "val":
+        say(f"validation is on {validation.root}" + f", not on {' or '.join(others)}" * bool(others))
+    return training, validation, None
 
 
 # -- what is done ------------------------------------------------------------------------------------------------------
@@ -153,12 +202,22 @@ def where(config: dict[str, Any], given: argparse.Namespace) -> str:
 
 
 def show_what_it_learned(model: AlexNet, loader: Loader, run: Path) -> None:
-    """curves.png, kernels.png and, of pictures that can be read, predictions.png."""
-    plots.draw_curves(Log(run / "log.jsonl"), run / "curves.png")
-    plots.draw_kernels([tower.conv1.layers[0].weight.numpy() for tower in model.towers()], run / "kernels.png")
+    """kernels.png and, of pictures that can be read, predictions.png. What cannot be drawn is said."""
     pictures, labels, probabilities = predictions(model, loader)
-    if pictures:
-        plots.draw_predictions(pictures, labels, probabilities, loader.folder.classes, run / "predictions.png")
+
+    def kernels(path: Path) -> None:
+        from minicnn.plots import draw_kernels  # needs matplotlib
+
+        draw_kernels([tower.conv1.layers[0].weight.numpy() for tower in model.towers()], path)
+
+    def predicted(path: Path) -> None:
+        from minicnn.plots import draw_predictions
+
+        draw_predictions(pictures, labels, probabilities, loader.folder.classes, path)
+
+    why = made(run / "kernels.png", kernels) or (pictures and made(run / "predictions.png", predicted))
+    if why:
+        note(why)
 
 
 def train(given: argparse.Namespace, claims: ExitStack) -> None:
@@ -167,8 +226,7 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
     path = checkpoint_in(given.resume, evaluates) if "resume" in given else None
     run = None if path is None or evaluates or "output" in given else folder_of(given.resume, path, claims)
     arrays, facts = read(path) if path else ({}, {})
-    saved = facts.get("config", {})
-    config, training, validation = configuration(given, saved)
+    config, (training, validation, division) = configuration(given, facts, path)
     classes = validation.classes
     if facts:
         check_classes(facts["classes"], classes)
@@ -196,7 +254,7 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
               "scale": recipe.scale(statistics.deviation), "crop": model.pixels, "noise": recipe.noise}
     with Loader(validation, statistics, config["batch_size"], train=False, **common) as val_loader:
         if training is None or run is None:
-            measure(model, val_loader, arrays, path)
+            measure(model, val_loader, arrays, path, getattr(given, "output", None))
             return
         with Loader(training, statistics, config["batch_size"], train=True, **common) as train_loader:
             if not facts:
@@ -205,11 +263,14 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
             if facts:
                 trainer.resume(arrays, facts)
                 if "lr" in given:
-                    trainer.optimiser.lr = trainer.schedule.lr = given.lr
+                    trainer.schedule.lr = given.lr
+                    trainer.optimiser.lr = trainer.schedule.lr
                 say(f"resumed after {trainer.progress.step} steps, in epoch {done + 1} of {config['epochs']}")
-                say_what_changed(trainer, arrays, saved)
+                say_what_changed(trainer, arrays, facts)
             write_config(run, config | {"parameters": sum(p.size for p in model.parameters()), "devices": chosen,
                                         "blas": blas.in_use()})
+            if division:
+                division.write(run / SPLIT)
             finish(trainer, config["epochs"])
 
 
@@ -230,20 +291,22 @@ def introduce(model: AlexNet, config: dict[str, Any], training: ImageFolder | No
     parameters, devices = sum(p.size for p in model.parameters()), model.devices[:len(model.towers())]
     say(f"minicnn {minicnn.__version__}: AlexNet ({config['variant']}), {parameters:,} parameters on "
         f"{' and '.join(map(repr, devices))}, {counts} pictures of {len(validation.classes)} classes")
-    for folder in filter(None, (training, validation)):
+    for folder in {folder.root: folder for folder in (training, validation) if folder}.values():
         if words := folder.left_out_in_words():
             say(f"{folder.root}: {words}")
     say("settings: " + ", ".join(f"{name} {config[name]}" for name in sorted(config) if name != "version"))
 
 
 def made_trainer(model: AlexNet, config: dict[str, Any], training: Loader, validation: Loader, run: Path) -> Trainer:
-    """What trains the model, with the recipe's rule and schedule and the settings of this run."""
+    """What trains the model, with the recipe's rule and the settings of this run."""
     recipe = RECIPES[config["recipe"]]
-    optimiser, schedule = recipe.optimiser(model), recipe.schedule()
+    optimiser = recipe.optimiser(model)
+    schedule = recipe.learning_rate(config["schedule"], config["lr"], config["epochs"])
     optimiser.momentum, optimiser.weight_decay = config["momentum"], config["weight_decay"]
-    schedule.lr = config["lr"]
+    balanced = config["class_weights"] == "balanced"
+    loss = balanced_loss(training.folder, model.devices[0]) if balanced else cross_entropy
     kind = CapturedStep if config["graph"] else Step
-    step = kind(model, optimiser, loss_scale=LossScale() if config["half"] else None)
+    step = kind(model, optimiser, loss, LossScale() if config["half"] else None)
     kept = training.statistics.arrays() | {"pictures.training": listing(training.folder),
                                            "pictures.validation": listing(validation.folder)}
     return Trainer(step, schedule, training, validation, run, keep=config["keep"], save_minutes=config["save_minutes"],
@@ -254,40 +317,57 @@ def finish(trainer: Trainer, epochs: int) -> None:
     """Train to the end, show what was learned, and name the best."""
     begun = time.monotonic()
     loader: Any = trainer.validation
+    curves = Curves(trainer.folder)
+    trainer.epoch_ended = curves.epoch_ended
     try:
         scores = trainer.fit(epochs).means()
         try:
             show_what_it_learned(trainer.model, loader, trainer.folder)
+            say_classes(trainer.predictions, loader.folder.classes)
+            keep_classes(trainer.predictions, loader, f"after epoch {epochs}", trainer.folder)
         except BaseException as error:
             error.add_note("what was learned is saved")
             raise
     finally:
         say_unreadable(trainer.training, loader)
+        curves.draw()
         progress = trainer.progress
         if progress.best >= 0:
             with suppress(OSError):  # what was raised before is more to the point
-                say(f"best top-1 so far: {progress.best:.1%}, after epoch {progress.best_epoch}: "
+                say(f"best epoch: {progress.best_epoch}, top-1 {progress.best:.1%}, kept in "
                     f"{trainer.folder / 'best.safetensors'}")
-    best = f", less than the best, {progress.best:.1%} after epoch {progress.best_epoch}"
-    say(f"top-1 {scores['top1']:.1%}{best if scores['top1'] < progress.best else ''}, top-5 {scores['top5']:.1%} after "
-        f"{epochs} epochs, {time.monotonic() - begun:.0f} s; everything is in {trainer.folder}")
+    best = f" (best: {progress.best:.1%} after epoch {progress.best_epoch})" if scores["top1"] < progress.best else ""
+    say(f"{in_words(scores)} after {epochs} epochs{best}, {time.monotonic() - begun:.0f} s; everything is in "
+        f"{trainer.folder}")
 
 
-def measure(model: AlexNet, loader: Loader, arrays: dict[str, np.ndarray], path: Path) -> None:
-    """The scores of a checkpoint on the validation pictures."""
+def measure(model: AlexNet, loader: Loader, arrays: dict[str, np.ndarray], path: Path, output: Path | None) -> None:
+    """The scores of a checkpoint on the validation pictures, and of each class. output: the folder in which these are
+    kept, by default that of the run; a checkpoint outside of one leaves nothing behind."""
     model.load_state_dict(checkpoint.part(arrays, "model."))
-    scores = evaluate(model, loader).means()
+    said = Predictions()
+    scores = evaluate(model, loader, predictions=said).means()
     say_unreadable(loader)
     if not math.isfinite(scores["loss"]):
         raise DataError(f"{path}: the loss over the validation pictures is {scores['loss']}: its weights diverged")
-    say(f"top-1 {scores['top1']:.1%}, top-5 {scores['top5']:.1%}, loss {scores['loss']:.3f}: {path}")
+    say_classes(said, loader.folder.classes)
+    folder = output or (path.parent if (path.parent / "log.jsonl").exists() else None)
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        if keep_classes(said, loader, path.name, folder):
+            say(f"wrong.csv names every picture that is wrong, beside confusions.png and classes.csv in {folder}")
+    say(f"{in_words(scores)}, loss {scores['loss']:.3f}: {path}")
 
 
-def say_what_changed(trainer: Trainer, arrays: dict[str, np.ndarray], saved: dict[str, Any]) -> None:
+def say_what_changed(trainer: Trainer, arrays: dict[str, np.ndarray], then: dict[str, Any]) -> None:
     """A line for what is another than when the checkpoint was written. Where that changes which pictures were seen, the
     epoch starts anew, so that none is left out."""
     kept, facts = trainer.checkpoints.extras
-    config = facts["config"]
+    config, saved = facts["config"], then["config"]
+    if trainer.schedule.lr != then["schedule"]["lr"]:
+        say(f"the learning rate was {then['schedule']['lr']:g} and is {trainer.schedule.lr:g}")
+    if (before := saved.get("class_weights", "none")) != config["class_weights"]:
+        say(f"--class-weights was {before} and is {config['class_weights']}")
     order = saved["seed"] != config["seed"]
     if order:
         say(f"the seed was {saved['seed']} and is {config['seed']}")

@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 
 from . import models, nn, ops, optim
 from .engine.device import cpu, cuda, device
+from .engine.dlpack import from_dlpack
 from .engine.memory import keep_memory
 from .engine.mode import no_grad
 from .engine.tensor import Tensor
@@ -17,6 +18,6 @@ from .ops import dispatch  # noqa: F401 - tensors as Python's operators and NumP
 from .trace import trace
 
 __all__ = [
-    "GradientError", "Tensor", "cpu", "cuda", "device", "gradcheck", "keep_memory", "manual_seed", "models", "nn",
-    "no_grad", "ops", "optim", "trace",
+    "GradientError", "Tensor", "cpu", "cuda", "device", "from_dlpack", "gradcheck", "keep_memory", "manual_seed",
+    "models", "nn", "no_grad", "ops", "optim", "trace",
 ]  # fmt: skip

@@ -1,6 +1,8 @@
 """``python -m minicnn gradcheck``: hold every gradient of minicnn against differences, and print a table.
 ``python -m minicnn doctor``: can a GPU be used here, and all of the processor, and if not, what is to be done?
+``python -m minicnn classify``: what a trained network sees in pictures.
 ``python -m minicnn variants``: what tells one AlexNet from another, and where it stands.
+``python -m minicnn compare RUN RUN``: what differs between runs, how well each did, and their curves in one picture.
 ``python -m minicnn walkthrough``: the chapters; with a number, one of them as a page."""
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import __version__, console
-from .command_line import Parser, number
+from . import __version__, classify, console
+from .command_line import Parser, location, new_file, number
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,18 +28,36 @@ def main(arguments: list[str] | None = None) -> int:
     doctor = commands.add_parser("doctor", help="look at GPUs and the BLAS, and say what keeps them back")
     doctor.add_argument("--batch-size", type=number(int, 1), default=128, metavar="N",
                         help="is there memory for these?")
+    ask = commands.add_parser("classify", help="ask a trained network what is in pictures")
+    classify.add_options(ask)
     commands.add_parser("variants", help="what tells one AlexNet from another, each number with its source")
+    runs = commands.add_parser("compare", help="set runs beside each other: settings, scores, curves")
+    runs.add_argument("runs", nargs="+", type=location, metavar="RUN", help="the folder of a run; two or more")
+    runs.add_argument("-o", "--output", type=new_file, default=Path("compare.png"), metavar="FILE",
+                      help="the picture of the curves (default: compare.png in the current folder)")
     walk = commands.add_parser("walkthrough", help="list the chapters of the walkthrough, or open one as a page")
     walk.add_argument("chapter", nargs="?", type=number(int, 1), metavar="N", help="the number of a chapter")
     options = parser.parse_args(arguments)
     if options.command == "walkthrough":
         return walkthrough(walk, options.chapter)
 
+    if options.command == "classify":
+        return classify.classify(ask, options)
+
     if options.command == "variants":
         from .models.differences import described
 
         print(described())
         return 0
+    if options.command == "compare":
+        if len(options.runs) < 2:
+            runs.error(f"it takes two runs or more to compare, given is {options.runs[0]} alone")
+        from .compare import compare
+
+        try:
+            return compare(options.runs, options.output)
+        except ValueError as error:
+            runs.error(str(error))
 
     if options.command == "doctor":
         from .doctor import report

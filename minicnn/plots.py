@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,17 +22,18 @@ try:
     import matplotlib
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 finally:
     _says.setLevel(_level)
 
-__all__ = ["draw_curves", "draw_gradcheck", "draw_kernels", "draw_predictions"]
-
+__all__ = ["draw_comparison", "draw_curves", "draw_gradcheck", "draw_kernels", "draw_predictions", "drawn_alike"]
 
 LONGEST = 40  # letters of a name that is drawn
+EACH_ITS_OWN = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "black"]  # that all eyes tell apart
 
 
 @contextmanager
-def _drawn_alike() -> Iterator[None]:
+def drawn_alike() -> Iterator[None]:
     """Figures look the same whatever the user's matplotlibrc says, and what a font lacks is a box, not a warning."""
     with matplotlib.rc_context(matplotlib.rcParamsDefault), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .*missing")
@@ -44,7 +46,7 @@ def _label(name: object) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST - 1]}…"
 
 
-@_drawn_alike()
+@drawn_alike()
 def draw_curves(log: Log, path: Path) -> None:
     """Loss and top-1 accuracy over the steps, from a run's log.jsonl: every step pale, epochs in full colour."""
     lines = log.read()
@@ -61,10 +63,34 @@ def draw_curves(log: Log, path: Path) -> None:
         axes.set_ylim(0, 1 if name == "top1" else None)
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, format="png")
 
 
-@_drawn_alike()
+@drawn_alike()
+def draw_comparison(runs: Sequence[tuple[str, Sequence[dict[str, Any]]]], path: Path, kind: str = "png") -> None:
+    """Loss and top-1 accuracy of several runs over their epochs: validation as lines, training dashed and pale.
+
+    runs: a name, and the lines of the log that end an epoch. kind: of the file, as png or svg.
+    """
+    figure = Figure(figsize=(10, 4 + 0.2 * len(runs)), layout="constrained")
+    panels = figure.subplots(1, 2)
+    for axes, name, title in zip(panels, ("loss", "top1"), ("loss", "top-1 accuracy"), strict=True):
+        for i, (run, lines) in enumerate(runs):
+            epochs, look = [line.get("epoch") for line in lines], {"color": EACH_ITS_OWN[i % len(EACH_ITS_OWN)]}
+            axes.plot(epochs, [line.get(f"train_{name}") for line in lines], "--", alpha=0.5, **look)
+            mark = "osD^vP*"[i // len(EACH_ITS_OWN) % 7]
+            axes.plot(epochs, [line.get(f"val_{name}") for line in lines], "-", marker=mark, label=run, **look)
+        axes.set(xlabel="epoch", title=f"{title}: validation, training dashed")
+        axes.set_ylim(0, 1 if name == "top1" else None)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+    legend = figure.legend(panels[0].get_lines()[1::2], [_label(run) for run, _ in runs], loc="outside lower center")
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    figure.savefig(path, dpi=120, format=kind)
+
+
+@drawn_alike()
 def draw_kernels(towers: Sequence[np.ndarray], path: Path) -> None:
     """The kernels (K, 3, R, S) of the first layer, one tower above the other, as in Figure 3 of the paper.
 
@@ -79,10 +105,10 @@ def draw_kernels(towers: Sequence[np.ndarray], path: Path) -> None:
     picture = np.concatenate(blocks[:-1]).repeat(zoom, 0).repeat(zoom, 1)
     figure = Figure(figsize=(picture.shape[1] / 100, picture.shape[0] / 100))
     figure.figimage(picture)
-    figure.savefig(path, dpi=100)
+    figure.savefig(path, dpi=100, format="png")
 
 
-@_drawn_alike()
+@drawn_alike()
 def draw_predictions(pictures: Sequence[np.ndarray], labels: Sequence[int], probabilities: np.ndarray,
                      classes: Sequence[str], path: Path) -> None:
     """Pictures (H, W, 3) with their five most probable classes, as in Figure 4 of the paper; the right one orange."""
@@ -102,10 +128,10 @@ def draw_predictions(pictures: Sequence[np.ndarray], labels: Sequence[int], prob
         for row, c in enumerate(best):
             bars.text(0.02, row, _label(classes[c]), va="center", fontsize=7, parse_math=False)
         bars.set(xlim=(0, 1), ylim=(4.6, -0.6))
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, format="png")
 
 
-@_drawn_alike()
+@drawn_alike()
 def draw_gradcheck(title: str, inputs: Sequence[tuple[str, np.ndarray, Sequence[tuple[float, float]]]],
                    path: Path) -> None:
     """For each input (name, relative error of every element, (step, relative error) along a line): a map of the errors,

@@ -22,9 +22,10 @@ settings.register_profile("quick", max_examples=20, deadline=None, derandomize=T
 settings.register_profile("deep", max_examples=many, deadline=None, derandomize=False, database=None)
 settings.register_profile("stand-in", settings.get_profile("quick"), max_examples=5)
 
-PROCESSOR_ONLY = ("test_benchmarks", "test_blas", "test_console", "test_cuda_kernels", "test_cuda_on_cpu",
-                  "test_cupy_stand_in", "test_data_", "test_doctor", "test_house", "test_kernels", "test_machine",
-                  "test_planted", "test_plots", "test_readme", "test_train_")  # fmt: skip
+PROCESSOR_ONLY = ("test_benchmarks", "test_blas", "test_classes", "test_compare", "test_console", "test_cuda_kernels",
+                  "test_cuda_on_cpu", "test_cupy_stand_in", "test_data_", "test_doctor", "test_house", "test_kernels",
+                  "test_machine", "test_planted", "test_plots", "test_readme", "test_showing",
+                  "test_train_")  # fmt: skip
 
 
 def pytest_addoption(parser):

@@ -645,6 +645,22 @@ class ndarray:
                 "stream": _current().ptr or 1, "strides": None if self.flags.c_contiguous else self.strides,
                 "data": (self.data.ptr if self.size else 0, False)}
 
+    def __dlpack_device__(self):
+        return 2, self._memory.device_id
+
+    def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+        """To other arrays of the stand-in itself, and to NumPy as a copy."""
+        if dl_device == (1, 0):
+            if copy is False:
+                raise ValueError("GPU memory cannot be exported to CPU without copy.")
+            return self.get().__dlpack__(max_version=max_version)
+        if dl_device not in (None, self.__dlpack_device__()):
+            raise BufferError("unsupported device requested")
+        if self._memory.device_id != _here.device:
+            raise WrongDevice(f"an array of GPU {self._memory.device_id} is exported while GPU {_here.device} is "
+                              "current")
+        return self.copy() if copy else self._seen(self._np.view())
+
     # -- to and from the host ---------------------------------------------------------------------------------------
 
     def get(self, stream=None, order="C", out=None, blocking=True):
@@ -909,6 +925,21 @@ full, arange, eye = _creation(np.full), _creation(np.arange), _creation(np.eye)
 _CREATES = {f: globals()[f] for f in ("array", "asarray", "empty", "zeros", "ones", "full", "arange", "eye")}
 
 
+def from_dlpack(array, *, device=None, copy=None):
+    """Of what lives on a GPU. The current stream there is the one that the producer has to make wait."""
+    kind, index = array.__dlpack_device__()
+    if device is not None:
+        raise NotImplementedError("from_dlpack() does not support device yet.")
+    if kind != 2:
+        raise RuntimeError("CuPy is built against CUDA, different from the backend that backs the incoming DLPack "
+                           "tensor")
+    with Device(index):
+        given = array.__dlpack__(stream=_current().ptr or 1, max_version=(1, 0), copy=copy)
+    if type(given) is not ndarray:
+        raise TypeError("the stand-in knows its own arrays alone")
+    return given
+
+
 def asnumpy(a, stream=None, order="C", out=None, *, blocking=True):
     return a.get(stream, order, out, blocking) if type(a) is ndarray else np.asarray(a, order=order)
 
@@ -1108,7 +1139,8 @@ def install(compile):
     runtime, driver = types.ModuleType("cupy.cuda.runtime"), types.ModuleType("cupy.cuda.driver")
     vars(cupy).update(_CREATES, ndarray=ndarray, asnumpy=asnumpy, get_array_module=get_array_module, cuda=cuda, e=np.e,
                       RawModule=RawModule, __version__="stand-in", is_stand_in=True, __path__=[], dtype=np.dtype,
-                      get_default_memory_pool=_Pool, __getattr__=_of_numpy, newaxis=None, pi=np.pi)
+                      get_default_memory_pool=_Pool, __getattr__=_of_numpy, newaxis=None, pi=np.pi,
+                      from_dlpack=from_dlpack)
     vars(cuda).update(runtime=runtime, driver=driver, Device=Device, Stream=Stream, Event=Event, Memory=Memory,
                       MemoryPointer=MemoryPointer, MemoryPool=MemoryPool, using_allocator=using_allocator,
                       Graph=Graph, get_elapsed_time=get_elapsed_time, get_current_stream=_current,

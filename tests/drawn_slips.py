@@ -32,18 +32,22 @@ PLACES = [
      "test_cross_entropy.py test_habits.py test_op.py test_cuda_devices.py"),
     ("minicnn/ops/*.py", 0.024, "test_tensor.py test_arithmetic.py test_guests.py test_border.py test_op.py "
      "test_habits.py test_conv2d.py test_max_pool2d.py test_nn.py test_kernels.py"),
-    ("minicnn/engine/protocols.py", 0.024, "test_guests.py test_habits.py test_tensor.py test_border.py"),
+    ("minicnn/engine/protocols.py", 0.024, "test_guests.py test_habits.py test_tensor.py test_border.py "
+     "test_dlpack.py"),
     ("minicnn/engine/*.py", 0.024, "test_tensor.py test_op.py test_guests.py test_habits.py test_border.py "
      "test_memory.py test_modules.py test_to_device.py test_trace.py test_cuda_devices.py"),
     ("minicnn/nn/*.py", 0.024, "test_nn.py test_modules.py test_habits.py test_border.py test_guests.py "
      "test_precision.py test_alexnet.py"),
     ("minicnn/optim.py", 0.03, "test_habits.py test_modules.py test_trainer.py test_cuda_devices.py"),
+    ("minicnn/schedule.py", 0.03, "test_habits.py test_trainer.py test_train_script.py"),
     ("minicnn/models/*.py", 0.024, "test_alexnet.py test_train_script.py"),
     ("minicnn/data/*.py", 0.03, "test_data_folder.py test_data_bad_picture.py test_data_loader.py test_data_shapes.py "
      "test_train_script.py"),
     ("minicnn/checkpoint.py", 0.024, "test_trainer.py"),
     ("minicnn/training/interrupt.py", 0.015, "test_trainer.py test_train_alexnet.py"),
     ("minicnn/training/pictures.py", 0.015, "test_train_script.py test_train_alexnet.py"),
+    ("minicnn/training/classes.py", 0.015, "test_plots_of_classes.py test_train_alexnet.py"),
+    ("minicnn/training/showing.py", 0.015, "test_train_alexnet.py test_train_script.py"),
     ("minicnn/training/step.py", 0.015, "test_step.py test_cuda_graph.py test_trainer.py"),
     ("minicnn/training/*.py", 0.015, "test_trainer.py test_train_script.py"),
     ("minicnn/trace.py", 0.015, "test_trace.py test_trace_page.py"),

@@ -90,6 +90,7 @@ loss_kernel, sgd_kernel = kernel("cross_entropy"), slips("kernels/sgd.py", "test
 crop_kernel = slips("kernels/crop.py", "test_data_augment.py")
 cores = slips("kernels", "")
 cuda_columns, cuda_pool = cuda("im2col.cu", "columns"), cuda("max_pool2d.cu", "pooling")
+cuda_rows = cuda("row2col.cu", "columns_of_rows")
 cuda_lrn, cuda_relu = cuda("local_response_norm.cu", "local_response_norm"), cuda("relu.cu", "relu")
 cuda_dropout, cuda_sgd = cuda("dropout.cu", "dropout_has_the_same_bits"), cuda("sgd.cu", "sgd")
 cuda_crop, cuda_loss = cuda("crop.cu", "crop"), cuda("cross_entropy.cu", "cross_entropy")
@@ -247,6 +248,8 @@ FAULTS = [
     cuda_columns("CUDA col2im: beyond the block", "0 <= t && t < positions", "0 <= t"),
     cuda_columns("CUDA: a warp ends where a block of images does", "n < N; n += WARP", "n < WARP; n += WARP", count=2,
                  at=0),
+    cuda_rows("CUDA row2col: channels exchanged with rows", "int c = line / places / S % C;",
+              "int c = line / places / S % rows % C;"),
     cuda_pool("CUDA pooling: the last maximum wins", "value > best", "value >= best"),
     cuda_pool("CUDA pooling: NaN loses", " || (value != value && best == best)", ""),
     cuda_pool("CUDA pooling: padding counts as 0", "Real best = 0;\n            int place = -1;",

@@ -9,11 +9,16 @@ def of_data(name: str):
 
 augment, picture, folder, loader = (of_data(name) for name in ("augment", "picture", "folder", "loader"))
 statistics, listing, shapes = (of_data(name) for name in ("statistics", "listing", "shapes"))
+arrays, order = (of_data(name) for name in ("arrays", "order"))
 cores = slips("kernels", "test_machine.py")
 checkpoint, run_folder = slips("minicnn", "test_checkpoint.py"), slips("minicnn", "test_run_folder.py")
 trainer, plots = slips("minicnn/training", "test_trainer.py"), slips("minicnn", "test_plots.py")
+classes, showing = slips("minicnn/training", "test_classes.py"), slips("minicnn/training", "test_showing.py")
+compare = slips("minicnn/compare.py", "test_compare.py")
 recipes, alexnet = slips("minicnn/models", "test_recipes.py"), slips("minicnn/models", "test_alexnet.py")
 script = slips("examples/train_alexnet.py", "test_train_script.py")
+torch_file, caffe_file = slips("minicnn/models", "test_torch_file.py"), slips("minicnn/models", "test_caffe_file.py")
+weights, classifier = slips("minicnn/models", "test_weights.py"), slips("minicnn/models", "test_classifier.py")
 files, saved = slips("minicnn/files.py", "test_files.py"), slips("minicnn/models", "test_saved.py")
 VIEWS, LOADER, STATISTICS, SHAPES = (f"test_data_{name}.py::test_" for name in
                                      ("augment", "loader", "statistics", "shapes"))
@@ -35,8 +40,9 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     augment("views: the mean is turned round", "ascontiguousarray(statistics.mean),",
             "ascontiguousarray(statistics.mean.swapaxes(1, 2)),", f"{VIEWS}the_mean_is_that_of_the_same_place"),
     # -- pictures ------------------------------------------------------------------------------------------------------
-    picture("picture: blue for red", "np.array(_square(image))", "np.array(_square(image))[..., ::-1]"),
-    picture("picture: the nearest pixel for all of those seen", "Resampling.BICUBIC", "Resampling.NEAREST"),
+    picture("picture: blue for red", "np.array(square(image, fit, filter))",
+            "np.array(square(image, fit, filter))[..., ::-1]"),
+    picture("picture: the nearest pixel for all of those seen", "Resampling[filter.upper()]", "Resampling.NEAREST"),
     picture("picture: what is transparent is black", "BACKGROUND = (255, 255, 255)", "BACKGROUND = (0, 0, 0)"),
     picture("picture: transparent only where there is an alpha channel", "if image.has_transparency_data else",
             'if image.mode == "RGBA" else'),
@@ -56,17 +62,22 @@ ROAD = [  # those of files whose tests take long name the one that sees them
            "if len(train.classes) != len(val.classes):"),
     folder("folder: two forms of one name are two classes", 'unicodedata.normalize("NFC", folder)', "folder"),
     # -- batches -------------------------------------------------------------------------------------------------------
-    loader("loader: the same order for every seed", "default_rng(self._seed(number))", "default_rng(number)",
+    order("loader: the same order for every seed", "default_rng(seed_of(seed, epoch))", "default_rng(epoch)",
            f"{LOADER}the_order_depends_on_the_seed"),
-    loader("loader: a view by the place in the batch", "self._seed(epoch, index) if self.train else None for index in "
-           "batch", "self._seed(epoch, index) if self.train else None for index in range(len(batch))",
+    loader("loader: a view by the place in the batch", "seed_of(self.seed, epoch, index) if self.train else None for "
+           "index in batch", "seed_of(self.seed, epoch, index) if self.train else None for index in range(len(batch))",
            f"{LOADER}an_epoch_goes_on_at_any_picture_in_batches_of_any_size"),
-    loader("loader: the last batch is dropped", "len(order), self.batch_size)",
-           "len(order) - self.batch_size + 1, self.batch_size)", f"{LOADER}shapes_and_memory_order"),
+    loader("loader: the last batch is dropped", "starts = range(start, len(order), self.batch_size)",
+           "starts = range(start, len(order) - self.batch_size + 1, self.batch_size)",
+           f"{LOADER}shapes_and_memory_order"),
     loader("loader: labels of bad pictures stay", "np.array(labels, np.int64)",
            "np.array([label for _, label in samples], np.int64)", f"{LOADER}bad_pictures_leave_the_others_as_they_are"),
     loader("loader: views of bad pictures stay", "seed, (_, label) = seeds[i],",
            "seed, (_, label) = seeds[len(labels)],", f"{LOADER}bad_pictures_leave_the_others_as_they_are"),
+    arrays("arrays: labels stay where they are", "self.labels[some])", "self.labels[:len(some)])"),
+    arrays("arrays: every image draws the same", "seed_of(self.seed, epoch, i)", "seed_of(self.seed, epoch)"),
+    arrays("arrays: the batch lies as it was given", "in_engine_order(given.astype(np.float32) * ",
+           "(given.astype(np.float32) * "),
     # -- statistics ----------------------------------------------------------------------------------------------------
     statistics("statistics: pictures of the same size are the same",
                '{found.st_size} {found.st_mtime_ns} {found.st_ino} {found.st_ctime_ns}', "{found.st_size}",
@@ -99,6 +110,20 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     # -- scores --------------------------------------------------------------------------------------------------------
     trainer("scores: batches counted for pictures", "self.seen += len(labels)", "self.seen += 1",
            f"{TRAINER}what_is_no_number_is_no_hit"),
+    classes("classes: what they are taken for turned round", "taken[label].append((names[said], count))",
+            "taken[said].append((names[label], count))"),
+    classes("classes: a NaN is an answer", 'np.where(np.isnan(part["probability"]), -1, said)', "said"),
+    classes("classes: the least sure first", 'np.argsort(-wrong["probability"]', 'np.argsort(wrong["probability"]'),
+    loader("loader: bad pictures are shown, too", "str(self.folder.samples[i][0]) not in reading.bad]", "True]",
+           f"{LOADER}what_is_shown_is_known_by_its_place"),
+    showing("curves: drawn after every epoch, whatever it takes", ">= self.took / SHARE", ">= 0"),
+    showing("curves: in a folder that may be taken anew", 'if not (self.folder / "last.safetensors").exists():',
+            "if False:"),
+    plots("confusions: rows for columns", "axes.text(j, i, text", "axes.text(i, j, text", "test_plots_of_classes.py"),
+    compare("compare: the last of the best", "key=lambda line: float(line[\"val_top1\"]), default={})",
+            "key=lambda line: (float(line[\"val_top1\"]), line[\"step\"]), default={})"),
+    plots("compare: training for validation", 'line.get(f"val_{name}") for line in lines], "-", marker',
+          'line.get(f"train_{name}") for line in lines], "-", marker', "test_compare.py"),
     # -- checkpoints ---------------------------------------------------------------------------------------------------
     checkpoint("checkpoint: the checksum sees the first MiB alone", "range(0, data.size, BLOCK)",
                "range(0, min(data.size, BLOCK), BLOCK)"),
@@ -123,8 +148,8 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     # -- training ------------------------------------------------------------------------------------------------------
     trainer("trainer: the oldest epochs are kept", 'if n <= epoch)[: -self.keep or None]',
             'if n <= epoch)[self.keep :]', f"{TRAINER}it_learns_and_keeps_everything"),
-    trainer("trainer: validation on the training pictures", "evaluate(self.model, self.validation, lambda",
-            "evaluate(self.model, self.training, lambda", f"{TRAINER}one_is_saved_every_few_minutes"),
+    trainer("trainer: validation on the training pictures", "evaluate(self.model, self.validation, stop",
+            "evaluate(self.model, self.training, stop", f"{TRAINER}one_is_saved_every_few_minutes"),
     trainer("trainer: what is saved is not known", "self.saved, self.saved_at = progress.step, time",
             "self.saved_at = time",
             f"{TRAINER}a_crash_loses_only_what_was_not_saved"),
@@ -161,4 +186,15 @@ ROAD = [  # those of files whose tests take long name the one that sees them
           'epochs = [line for line in lines if "loss" in line or "val_loss" in line]'),
     plots("plots: all kernels stretched alike", "max(axis=(1, 2, 3), keepdims=True)", "max()"),
     plots("plots: the first bar is the right one", "if c == label else", "if c == best[0] else"),
+    # -- weights of others, and a trained network that is asked -------------------------------------------------------
+    torch_file("torch_file: every name may be called", "if (module, name) not in KNOWN", "if False"),
+    torch_file("torch_file: every instruction may be in a pickle", "opcode.name not in OPCODES", "False"),
+    torch_file("torch_file: tensors reach beyond their storage", "last >= numbers.size", "last > numbers.size"),
+    torch_file("torch_file: strides in bytes", "step * numbers.itemsize for", "step for"),
+    caffe_file("caffe_file: fields longer than the file", "if size > len(data) - at", "if size > len(data)"),
+    caffe_file("caffe_file: whole numbers with their highest bits first", "<< 7 * i", "<< 7 * (1 - i % 2)"),
+    weights("weights: tower b before tower a", "np.split(array, len(places))", "np.split(array, len(places))[::-1]"),
+    classifier("classifier: red and blue exchanged", 'if shown.channels == "BGR" else seen', 'if False else seen'),
+    classifier("classifier: the least probable first", "np.argsort(-row", "np.argsort(row"),
+    classifier("classifier: cut from the corner", "first = (SIDE - pixels) // 2", "first = 0"),
 ]  # fmt: skip

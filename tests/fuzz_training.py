@@ -28,7 +28,7 @@ from minicnn import checkpoint
 SCRIPT = Path(__file__).parent.parent / "examples" / "train_alexnet.py"
 LIMIT = 90  # seconds for one run
 KEPT = {"best.safetensors", "last.safetensors", "config.json", "log.jsonl", "curves.png", "kernels.png",
-        "predictions.png"}  # fmt: skip
+        "predictions.png", "confusions.png", "wrong.csv", "classes.csv"}  # fmt: skip
 
 # -- folders: each returns the pictures that cannot be read, or None where there is nothing to train on ---------------
 
@@ -89,6 +89,20 @@ def without(*names):
     return build
 
 
+def class_folders(root, draw):
+    fill(root, draw)
+    shutil.rmtree(root / "val")
+    for path in sorted((root / "train").iterdir()):
+        path.rename(root / path.name)
+    (root / "train").rmdir()
+
+
+def another_name(root, draw):
+    fill(root, draw)
+    (root / "val").rename(root / draw.choice(["valid", "validation", "test"]))
+    return set()
+
+
 def one_class(root, draw):
     fill(root, draw, ("cat",))
 
@@ -121,7 +135,8 @@ FOLDERS = {
     "upper case": lambda root, draw: fill(root, draw, suffix=".PNG"),
     "JPEG": lambda root, draw: fill(root, draw, suffix=".JPEG"),
     "no val": without("val"), "no train": without("train"), "empty": without("train", "val"),
-    "one class": one_class, "an empty class": an_empty_class,
+    "class folders": class_folders, "another name for val": another_name, "one class": one_class,
+    "an empty class": an_empty_class,
     "classes differ": classes_differ, "nowhere": lambda root, draw: None,
     "a file": lambda root, draw: root.write_bytes(b"x") and None, "all bad in train": all_bad("train"),
     "all bad in val": all_bad("val"),
@@ -353,16 +368,17 @@ def of_folder(run, ended, torn=False):
             yield f"step {step} is said to be saved, the checkpoint is of {last and last['step']}"
     if "before the first step" in both and steps:
         yield f"'before the first step', after {len(steps)} steps"
-    for share, epoch in re.findall(r"best top-1 so far: ([\d.]+)%, after epoch (\d+)", both):
+    for epoch, share in re.findall(r"best epoch: (\d+), top-1 ([\d.]+)%", both):
         best = checkpoint.load(run / "best.safetensors")[1]["progress"]
         if f"{best['best']:.1%}" != f"{share}%" or best["epoch"] != int(epoch):
             yield f"the best is said to be {share}% of epoch {epoch}, best.safetensors is {best}"
     if ended.status == 0 and "nothing to do" not in both and ends:
-        found = re.search(r"^top-1 ([\d.]+)%.*top-5 ([\d.]+)% after (\d+) epochs", ended.said, re.M)
-        right = [f"{ends[-1][name]:.1%}" for name in ("val_top1", "val_top5")]
-        if ended.whole and (not found or [f"{found[1]}%", f"{found[2]}%", int(found[3])] != [*right, len(ends)]):
+        found = re.search(r"^top-1 ([\d.]+%)(?:, top-5 ([\d.]+%))? after (\d+) epochs", ended.said, re.M)
+        right = [f"{ends[-1][name]:.1%}" if name in ends[-1] else None for name in ("val_top1", "val_top5")]
+        if ended.whole and (not found or [found[1], found[2], int(found[3])] != [*right, len(ends)]):
             yield f"the last line says {found and found[0]!r}, the log {right} after {len(ends)}"
         names = {path.name for path in run.iterdir() if not path.name.startswith("epoch-")}
+        names |= KEPT if " is not made: " in ended.noted else set()
         if names != KEPT:
             yield f"in the folder: {sorted(names ^ KEPT)}"
 

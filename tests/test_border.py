@@ -185,11 +185,13 @@ def log_shares(x, axis=-1):
     return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
 
 
-def loss(x, labels):
+def loss(x, labels, weight=None):
     if labels.dtype != object or labels.shape != x.shape[:1] or not len(x):
         raise ValueError
     assert all(0 <= label < x.shape[1] for label in labels)
-    return np.mean([-row[label] for row, label in zip(log_shares(x.astype(np.float64)), labels, strict=True)])
+    each = [-row[label] for row, label in zip(log_shares(x.astype(np.float64)), labels, strict=True)]
+    assert weight is None or weight.shape == x.shape[1:]
+    return np.average(each, weights=None if weight is None else weight.astype(np.float64)[labels.astype(int)])
 
 
 def raised(a, b):
@@ -266,12 +268,20 @@ def of_tensors(values):
     return tuple((x if meaning is REFUSED or isinstance(x, Tensor) else Tensor(x), meaning) for x, meaning in values)
 
 
+def weights(classes):
+    """(weights of classes, what they mean), all above 0: a sum near 0 has no certain digits."""
+    right = [np.arange(1, classes + 1).astype(dtype) for dtype in ("f4", "f8", ">f4", "i8", "u1", "f2")]
+    right += [right[0].tolist(), Foreign(right[1]), Tensor(right[0]), np.ones(classes + 1, "f4"), np.float32(2)]
+    wrong = [x for x in STRANGE if x is not None]
+    return st.sampled_from([(x, meaning_of(x)) for x in right] * 3 + [(x, REFUSED) for x in wrong])
+
+
 ROWS = st.tuples(SIDE, SIDE, SIDE).flatmap(lambda n: st.sampled_from(
     [((n[0], n[1]), (n[2], n[1])), ((n[0], n[1]), (n[2], n[1]), (n[2],)), ((n[0], n[1]), (n[2], n[0]), (n[1],))]))
 PRODUCTS = st.tuples(SIDE, SIDE, SIDE).flatmap(lambda n: st.sampled_from(
     [(n[:2], n[1:]), ((n[1],), n[1:]), (n[:2], (n[1],)), ((2, *n[:2]), n[1:]), ((2, *n[:2]), (3, *n[1:])), (n, n)]))
 SCORES = st.tuples(SIDE, st.integers(1, 3)).flatmap(lambda n: st.tuples(
-    values(n), values(n[:1], dtypes=("i8", "u1", "i4", "f4", "?", "c8"))))  # fmt: skip
+    values(n), values(n[:1], dtypes=("i8", "u1", "i4", "f4", "?", "c8")), st.just((None, None)) | weights(n[1])))
 IMAGES = PICTURES.flatmap(lambda shape: st.tuples(
     values(shape, **FEW), values((2, 2, 2, 3), **FEW), st.just((None, None)) | values((2,), **FEW)))  # fmt: skip
 COUNTED = st.tuples(st.integers(0, 5), SIDE).flatmap(lambda n: st.tuples(

@@ -24,9 +24,11 @@ def log_shares(x, axis=-1):
     return np.log(shares(x, axis))
 
 
-def loss(x, labels):
-    """the mean of −ln softmax(x)[label]"""
-    return np.array(sum(-math.log(shares(row)[label]) for row, label in zip(x, labels, strict=True)) / len(x))
+def loss(x, labels, weight=None):
+    """the mean of −ln softmax(x)[label], each image as often as its class counts"""
+    counts = [1.0 if weight is None else weight[label] for label in labels]
+    each = [-math.log(shares(row)[label]) for row, label in zip(x, labels, strict=True)]
+    return np.array(sum(c * e for c, e in zip(counts, each, strict=True)) / sum(counts))
 
 
 @given(st.data())
@@ -41,6 +43,50 @@ def test_softmax(data):
 def test_cross_entropy(N, classes, dtype):
     labels = np.random.default_rng(N).integers(0, classes, N).astype(dtype)
     check_op(ops.cross_entropy, loss, normal(N, classes), labels)
+
+
+@given(N=st.integers(2, 5), classes=st.integers(2, 5))
+def test_weighted_cross_entropy(N, classes):
+    labels = np.arange(N) % classes  # of one class alone, the weight cancels out, and its gradient is rounding
+    check_op(ops.cross_entropy, loss, normal(N, classes), labels, 0.1 + np.abs(normal(classes)))
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 1e-6)])
+def test_weights_are_pytorch_s(dtype, tolerance):
+    torch = pytest.importorskip("torch")
+    x, labels = normal(6, 4).astype(dtype), np.array([0, 3, 3, 1, 3, 0])
+    weight = np.array([0.5, 2.0, 7.0, 0.25], dtype)  # of a class that is not there, too
+    ours, theirs = Tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    y = ops.cross_entropy(ours, labels, weight=weight)
+    z = torch.nn.functional.cross_entropy(theirs, torch.tensor(labels), weight=torch.tensor(weight))
+    (3 * y).backward()
+    (3 * z).backward()
+    agree(y.numpy(), z.detach().numpy(), "loss", tolerance)
+    agree(ours.grad.numpy(), theirs.grad.numpy(), "gradient", tolerance)
+    assert y.dtype == ours.grad.dtype == dtype
+
+
+def test_weights_of_1_change_nothing_and_their_scale_does_not_count():
+    x, labels = normal(5, 3), [0, 2, 2, 1, 2]
+    plain = ops.cross_entropy(x, labels).numpy()
+    for weight in ([1, 1, 1], [4, 4, 4], np.full(3, 0.1)):
+        agree(ops.cross_entropy(x, labels, weight=weight).numpy(), plain)
+    agree(ops.cross_entropy(x, labels, weight=[1, 2, 3]).numpy(), ops.cross_entropy(x, labels, [2, 4, 6]).numpy())
+
+
+def test_a_class_of_weight_0_does_not_count():
+    x = Tensor(normal(3, 2), requires_grad=True)
+    y = ops.cross_entropy(x, [0, 1, 0], weight=[1, 0])
+    agree(y.numpy(), ops.cross_entropy(x.numpy()[[0, 2]], [0, 0]).numpy())
+    y.backward()
+    assert (x.grad.numpy()[1] == 0).all()
+    assert math.isnan(ops.cross_entropy(x, [1, 1, 1], weight=[1, 0]).item())
+
+
+@pytest.mark.parametrize("weight", [[1], [1, 2, 3, 4], 2.0, np.ones((1, 3))])
+def test_weights_that_do_not_fit_are_refused(weight):
+    with pytest.raises(ValueError, match=r"cross_entropy: x \(2, 3\) and weight \(.* do not fit: give one number"):
+        ops.cross_entropy(normal(2, 3), [0, 1], weight=weight)
 
 
 def test_cross_entropy_of_a_thousand_classes():

@@ -12,7 +12,7 @@ from pictures import make_folder
 from test_kernels import KERNELS, own
 
 from minicnn import Tensor, cpu, cuda, gradcheck, manual_seed, ops
-from minicnn.data import Loader, Statistics
+from minicnn.data import ArrayLoader, Loader, Statistics
 from minicnn.engine.device import copy_to, current_device, device_of
 from minicnn.engine.memory import batch_last
 from minicnn.kernels import columns, convolution, relu
@@ -280,6 +280,25 @@ def test_a_loader_cuts_its_views_on_the_gpu(device, tmp_path):
         assert batch_last(x).flags.c_contiguous
         np.testing.assert_array_equal(copy_to(x, cpu(0)), right)
         assert labels.tolist() == expected.tolist()
+    assert not violations
+
+
+@one_or_the_other
+def test_arrays_are_sent_as_they_are_and_become_single_on_the_gpu(device):
+    device = cuda(device)
+    for dtype in (np.uint8, np.float64):
+        images = np.random.default_rng(0).uniform(0, 255, (7, 2, 4, 3)).astype(dtype)
+        for augment in (None, lambda image, rng: image[:, ::-1] * rng.normal()):
+            loader = ArrayLoader(images, np.arange(7), 3, train=True, scale=0.3, augment=augment)
+            for (x, labels), (right, expected) in zip(loader.epoch(1, 0, device), loader.epoch(1), strict=True):
+                assert device_of(x) == device
+                assert batch_last(x).flags.c_contiguous
+                np.testing.assert_array_equal(copy_to(x, cpu(0)), right)
+                assert labels.tolist() == expected.tolist()
+    with cuda(0):
+        here = copy_to(images, cuda(0))
+    ((x, _),) = ArrayLoader(here, np.arange(7), 7, train=False).epoch(0)
+    np.testing.assert_array_equal(x, images.astype(np.float32))
     assert not violations
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -167,13 +168,13 @@ def large(half):
     return alexnet(classes=10, devices=(cuda(0), cuda(0)), width=1 / 32, half=half)
 
 
-def train(captured, make, shape, half=False, steps=7):
+def train(captured, make, shape, half=False, steps=7, criterion=ops.cross_entropy):
     """With dropout and a scaled loss: the fourth batch is smaller, before the sixth the rate drops."""
     manual_seed(0)
     net = make(half) if half else double(make(half))
     optimiser, scale = SGD(net.named_parameters(), lr=0.01), LossScale(4.0, patience=None)
     images, labels = normal(*shape).astype(np.float32 if half else np.float64), np.arange(len(normal(*shape)))
-    take_step = CapturedStep(net, optimiser, loss_scale=scale) if captured else None
+    take_step = CapturedStep(net, optimiser, criterion, scale) if captured else None
     eager, losses, forward = [], [], net.forward
     net.forward = lambda x: eager.append(len(losses)) or forward(x)
     for step in range(steps):
@@ -183,7 +184,7 @@ def train(captured, make, shape, half=False, steps=7):
             loss, logits = take_step(x, y)
         else:
             logits = net(x)
-            loss = ops.cross_entropy(logits, y)
+            loss = criterion(logits, y)
             optimiser.zero_grad()
             (loss * scale.factor).backward()
             loss = loss.item()
@@ -201,6 +202,15 @@ def test_replayed_steps_are_the_steps_that_eager_ones_would_be():
     assert found.keys() == right.keys()
     for name, value in right.items():
         agree(found[name], value, name, 1e-12)
+
+
+def test_a_loss_that_weighs_classes_is_captured_too():
+    weight = Tensor(np.arange(1.0, 11.0), device=cuda(0))
+    found, right = (train(captured, small, (3, 3, 7, 7), criterion=partial(ops.cross_entropy, weight=weight))
+                    for captured in (True, False))
+    assert found[1] == [0, 1, 3]
+    for name, value in right[0].items():
+        agree(found[0][name], value, name, 1e-12)
 
 
 def test_a_scale_that_grows_is_that_of_the_next_step():

@@ -1,6 +1,7 @@
 """The folder of pictures: what is listed, in which order, and what is said when it is wrong."""
 import json
 import os
+import shutil
 import unicodedata
 from contextlib import nullcontext
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from pictures import make_folder
 
 from minicnn.data import DataError, ImageFolder, image_folders
+from minicnn.data.folder import validation_folder, validation_name
 from minicnn.data.picture import picture_suffixes
 
 
@@ -142,6 +144,47 @@ def test_train_and_val(tmp_path):
     train, val = image_folders(tmp_path)
     assert (len(train), len(val)) == (6, 2)
     assert train.classes == val.classes == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(("there", "taken"), [
+    (("val", "valid", "validation", "test"), "val"), (("test", "valid"), "valid"), (("test",), "test"),
+    (("validation", "test"), "validation"), (("valid", "validation"), "valid")])
+def test_validation_by_other_names(tmp_path, there, taken):
+    for name in ("train", *there):
+        make_folder(tmp_path / name, 1)
+    assert image_folders(tmp_path)[1].root == validation_folder(tmp_path).root == tmp_path / taken
+    assert validation_name(tmp_path) == taken
+    assert validation_name(tmp_path, there) is None
+    shutil.rmtree(tmp_path / taken / "dog")
+    shutil.rmtree(tmp_path / "train" / "cat")
+    for name in ("train", taken):
+        make_folder(tmp_path / name, 1, ("eel",))
+    check_error(tmp_path, f"expected the same classes in train and {taken}", f"only in {taken}: cat")
+
+
+def test_error_no_validation(tmp_path):
+    make_folder(tmp_path / "train", 1)
+    for measure in (image_folders, validation_folder):
+        with pytest.raises(DataError, match="found train"):
+            measure(tmp_path)
+    with pytest.raises(DataError, match="expected a folder val, or else valid, validation or test, with one"):
+        validation_folder(tmp_path)
+    check_error(tmp_path, ": --split 0.2 keeps a fifth of each class for validation: give "
+                f"{tmp_path / 'train'} with it")
+
+
+def test_error_class_folders_alone(tmp_path):
+    make_folder(tmp_path, 1)
+    check_error(tmp_path, "found cat, dog: if these are the classes, --split 0.2 keeps a fifth of each for validation")
+    make_folder(tmp_path, 1, ("train",))  # the vehicle
+    check_error(tmp_path, "found cat, dog, train: if these are the classes, --split 0.2")
+
+
+def test_a_part_has_all_classes(tmp_path):
+    folder = make_folder(tmp_path, 3)
+    part = folder.part(lambda path: path.name == "1.png" and path.parent.name == "dog")
+    assert names(part) == ["dog/1.png:1"]
+    assert (part.classes, part.root, len(folder)) == (folder.classes, folder.root, 6)
 
 
 def check_error(root, *parts):

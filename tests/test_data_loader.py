@@ -142,6 +142,23 @@ def test_bad_pictures_leave_the_others_as_they_are(tmp_path, statistics, train, 
         np.testing.assert_array_equal(v[kept], y)
 
 
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_is_shown_is_known_by_its_place(tmp_path, statistics, train, workers):
+    folder = make_folder(tmp_path, 6)
+    lost, good = folder.samples[1][0], folder.samples[7][0].read_bytes()
+    lost.write_bytes(b"nonsense")
+    with Loader(folder, statistics, 4, train=train, workers=workers) as loader:
+        for wrong in (b"nonsense", good):  # in a second epoch it can be read again
+            folder.samples[7][0].write_bytes(wrong)
+            seen = []
+            for _, labels in loader.epoch(0):
+                assert [folder.samples[place][1] for place in loader.shown] == labels.tolist()
+                seen += loader.shown
+            assert sorted(seen) == [i for i in range(12) if i != 1 and not (i == 7 and wrong != good)]
+            assert (seen == sorted(seen)) != train
+
+
 def test_a_wholly_bad_batch_comes_empty(tmp_path, statistics):
     folder = make_folder(tmp_path, 4)
     for path, _ in folder.samples[2:4]:

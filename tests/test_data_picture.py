@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from minicnn.data import read_picture
-from minicnn.data.picture import _decode, _square
+from minicnn.data.picture import _decode, square
 
 RED, GREEN, BLUE, WHITE = (200, 30, 40), (20, 180, 60), (30, 50, 210), (255, 255, 255)
 
@@ -146,7 +146,7 @@ def test_the_central_square_of_any_size(width, height):
     image = Image.new("RGB", (width, height), RED)
     left, top = (width - short) // 2, (height - short) // 2
     image.paste(GREEN, (left, top, left + short + (width - short) % 2, top + short + (height - short) % 2))
-    picture = np.asarray(_square(image))
+    picture = np.asarray(square(image))
     assert picture.shape == (256, 256, 3)
     margin = 0 if width == height else 256 * 2 // short + 3  # as far as the filter sees the red
     inner = picture[margin:256 - margin, margin:256 - margin]

@@ -24,9 +24,10 @@ MAY_IMPORT = {  # downwards only; a wing that is not named stands on the top flo
     "engine": set(),
     "ops": {"engine", "kernels"},
     "nn": {"engine", "kernels", "layout", "ops"},
-    "optim": {"engine", "kernels"},
+    "schedule": {"engine"},
+    "optim": {"engine", "kernels", "schedule"},
     "data": {"console", "engine", "files", "kernels"},
-    "models": {"checkpoint", "engine", "kernels", "layout", "ops", "nn", "optim"},
+    "models": {"checkpoint", "data", "engine", "kernels", "layout", "ops", "nn", "optim", "schedule"},
 }
 ONLY_IN = {"numba": {"kernels/__init__.py"}, "llvmlite": {"kernels/blas.py"}, "nvmath": {"kernels/product.py"},
            "cupy": {"kernels/__init__.py", "kernels/product.py", "kernels/cuda_graph.py", "kernels/add_at.py",
@@ -82,7 +83,7 @@ def test_imports_point_downwards(path):
     assert not [name for name in imports(path) if name == "minicnn"], "from one wing, not from the whole house"
 
 
-@pytest.mark.parametrize("wing", ["engine", "ops", "nn", "optim", "models"])
+@pytest.mark.parametrize("wing", ["engine", "ops", "nn", "schedule", "optim", "models"])
 def test_how_is_left_to_kernels(wing):
     """No caller says how many cores there are, what a block is, or whether a graph is captured."""
     two_towers_two_cores = {"minicnn.kernels.cores.concurrently"} if wing == "models" else set()
@@ -118,7 +119,7 @@ def test_each_machine_is_reached_from_few_files(package):
 
 def test_the_check_sees_what_is_there():
     """Else all of the above might hold since nothing was read."""
-    assert wings(HOUSE / "minicnn/optim.py") == {"engine", "kernels"}
+    assert wings(HOUSE / "minicnn/optim.py") == {"engine", "kernels", "schedule"}
     assert {"engine", "kernels"} <= wings(HOUSE / "minicnn/ops/conv2d.py")
     assert "minicnn.engine.mode.grad_enabled" in set(imports(HOUSE / "minicnn/engine/tensor.py"))
     assert "numba" in set(imports(HOUSE / "kernels/__init__.py"))

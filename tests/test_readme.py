@@ -34,6 +34,9 @@ def test_every_program_runs_as_it_is_printed(program, capsys, tmp_path, monkeypa
     said = capsys.readouterr().out
     assert ("60,965,224" in said) == ("net.summary()" in program)
     assert (tmp_path / "backprop.html").exists() == ("to_html" in program)
+    if "ArrayLoader" in program:
+        shown = next(b for (_, a), (_, b) in pairwise(BLOCKS) if a == program)
+        assert said.splitlines(keepends=True)[-1] == shown
 
 
 def test_no_program_is_left_out():

@@ -1,14 +1,13 @@
 """Recipes: the paper's to the letter, and one that starts where learning can begin."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from minicnn import manual_seed, models, nn, no_grad, ops
 from minicnn.models import RECIPES, VARIANTS, recipe_for
-from minicnn.optim import PlateauSchedule, StepSchedule
+from minicnn.schedule import PlateauSchedule, StepSchedule
 
 IMAGES = np.random.default_rng(0).standard_normal((16, 3, 224, 224), np.float32)
 
@@ -31,11 +30,11 @@ def test_the_papers_recipe_is_the_papers(net):
             one = any(layer in name for layer in ("conv2", "conv4", "conv5", "fc6", "fc7"))
             assert (values == one).all(), name
     assert (recipe.batch_size, recipe.epochs, recipe.lr) == (128, 90, 0.01)
-    optimiser, schedule = recipe.optimiser(net), recipe.schedule()
+    optimiser, schedule = recipe.optimiser(net), recipe.learning_rate(recipe.schedule, recipe.lr, recipe.epochs)
     assert (optimiser.momentum, optimiser.weight_decay) == (0.9, 5e-4)
     assert (optimiser.bias_lr, optimiser.decay_biases) == (1, True)
     assert isinstance(schedule, PlateauSchedule)
-    assert (schedule.lr, schedule.factor, schedule.times) == (0.01, 0.1, 3)
+    assert (schedule.lr, schedule.patience, schedule.factor, schedule.times) == (0.01, 2, 0.1, 3)
     assert not recipe.unit_input
     assert not recipe.inverted_dropout
 
@@ -61,7 +60,7 @@ def test_the_small_recipe_gives_every_layer_the_same_signal_and_no_opinion(net):
             np.testing.assert_allclose(mean, 0, atol=1e-3, err_msg=name)
             np.testing.assert_allclose(deviation, 0.1 if name == "fc8" else 1, rtol=0.05, err_msg=name)
     assert ops.cross_entropy(logits, np.arange(16) % 7).item() == pytest.approx(math.log(7), abs=0.1)
-    schedule = recipe.schedule()
+    schedule = recipe.learning_rate(recipe.schedule, recipe.lr, 52)
     for error in (0.5, 0.4, *[0.4] * 50):  # ties of a few validation pictures say nothing
         schedule.epoch_ended(error)
     assert schedule.lr == recipe.lr
@@ -115,10 +114,14 @@ def test_how_long_and_in_which_form_the_programs_were_trained():
     assert (program.noise, caffe.noise, RECIPES["caffenet"].noise) == (0.1, 0, 0)
 
 
-def test_drops_make_a_schedule_of_steps():
-    schedule = replace(RECIPES["small"], drops=(5, 8)).schedule()
+def test_published_steps_are_stretched_with_the_epochs():
+    recipe = RECIPES["source2012"]
+    schedule = recipe.learning_rate("step", 0.01, recipe.epochs)
     assert isinstance(schedule, StepSchedule)
-    assert (schedule.lr, schedule.drops) == (0.001, (5, 8))
+    assert (schedule.lr, schedule.drops) == (0.01, recipe.drops)
+    assert recipe.learning_rate("step", 0.01, 2 * recipe.epochs).drops == (50, 102, 158)
+    assert isinstance(recipe.learning_rate("plateau", 0.01, 9), PlateauSchedule)
+    assert RECIPES["paper"].learning_rate("step", 0.1, 9).drops == (3, 6)  # who published none takes thirds
 
 
 def test_the_recipe_fits_the_size_of_the_set():

@@ -85,7 +85,8 @@ def test_what_is_unfinished_is_cleared_away_and_nothing_else(tmp_path):
 @pytest.mark.parametrize(("files", "fresh"), [
     ({}, True), ({"config.json": '{"recipe": "small"}', "log.jsonl": ""}, True),
     ({"config.json": '{"recipe": "small"}', **dict.fromkeys(UNFINISHED, "")}, True),
-    ({".lock": "", ".tmpXy12aB": ""}, True),
+    ({".lock": "", ".tmpXy12aB": ""}, True), ({"split.json": ""}, False),
+    ({"config.json": '{"recipe": "small"}', "log.jsonl": "", "split.json": "{}"}, True),
     ({"config.json": '{"recipe": "small"}', "last.safetensors": ""}, False), ({"config.json": "{}"}, False),
     ({"config.json": "no JSON"}, False), ({"log.jsonl": ""}, False), ({"notes": ""}, False), ({".hidden": ""}, False),
 ])  # fmt: skip
@@ -97,6 +98,7 @@ def test_only_what_ended_before_its_first_save_is_started_anew(tmp_path, files, 
         if fresh:
             assert new_run(tmp_path, claims) == tmp_path
             assert not (tmp_path / "log.jsonl").exists()
+            assert not (tmp_path / "split.json").exists()
         else:
             with pytest.raises(ValueError, match=r"not empty: choose another --output, or go on .* by --resume"):
                 new_run(tmp_path, claims)

@@ -1,5 +1,6 @@
 """The training script as people run it: a process of its own, with a narrow network and a few pictures."""
 
+import csv
 import importlib.util
 import io
 import json
@@ -26,6 +27,7 @@ from minicnn.training.pictures import first_pictures
 from minicnn.training.run_folder import Claim
 
 SCRIPT = Path(__file__).parent.parent / "examples" / "train_alexnet.py"
+OF_CLASSES = {"wrong.csv", "classes.csv", "confusions.png"}
 NARROW = ["--width", "0.05", "--batch-size", "4", "--workers", "0", "--recipe", "small"]
 
 
@@ -115,7 +117,7 @@ def test_a_run_says_and_keeps_what_it_should(whole):
     assert "\r" not in said
     names = {path.name for path in folder.iterdir()}
     assert names == {"best.safetensors", "last.safetensors", "epoch-0002.safetensors", "epoch-0003.safetensors",
-                     "config.json", "log.jsonl", "curves.png", "kernels.png", "predictions.png"}
+                     "config.json", "log.jsonl", "curves.png", "kernels.png", "predictions.png", *OF_CLASSES}
     for picture in folder.glob("*.png"):
         with Image.open(picture) as image:
             assert min(image.size) >= 40
@@ -186,11 +188,50 @@ def test_a_second_signal_ends_it_at_once_and_the_checkpoint_is_whole(whole, pict
     assert weights(run) == weights(whole[0])
 
 
-def test_evaluate_measures_and_writes_nothing(whole, pictures, tmp_path):
-    before = {path: path.stat().st_mtime_ns for path in whole[0].iterdir()}
+def kept(folder):
+    """What must stay in a folder that is only measured: names, and when they were changed."""
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.name not in OF_CLASSES}
+
+
+def rows(path):
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_evaluate_measures_and_says_which_pictures_are_wrong(whole, pictures, tmp_path):
+    before = kept(whole[0])
     said = finished(inside("--resume", whole[0], "--evaluate"))
-    assert "top-1" in said.splitlines()[-1]
-    assert {path: path.stat().st_mtime_ns for path in whole[0].iterdir()} == before
+    assert kept(whole[0]) == before
+    *_, head, = [line for line in said.splitlines() if line.startswith("class ")]
+    assert head.split() == ["class", "pictures", "right", "taken", "for"]
+    top1 = float(re.fullmatch(r"top-1 ([\d.]+)%, top-5 .*", said.splitlines()[-1])[1])
+    wrong = rows(whole[0] / "wrong.csv")
+    assert len(wrong) == round(10 * (1 - top1 / 100))
+    for row in wrong:
+        assert Path(row["picture"]).parent == pictures / "val" / row["class"]
+        assert Path(row["picture"]).exists()
+        assert row["said"] != row["class"]
+    sure = [float(row["probability"]) for row in wrong]
+    assert sure == sorted(sure, reverse=True)
+    never = {row["class"] for row in rows(whole[0] / "classes.csv") if row["right"] == "0"}
+    assert never == {row["class"] for row in wrong}, "one picture a class"
+    assert f"NEVER RIGHT: {len(never)} of 10 classes: " in said
+    other = tmp_path / "a" / "b"
+    finished(inside("--resume", whole[0] / "last.safetensors", "--evaluate", "-o", other))
+    assert {path.name for path in other.iterdir()} == OF_CLASSES
+    assert rows(whole[0] / "wrong.csv") == wrong
+
+
+def test_the_classes_at_the_end_of_a_run_are_those_of_its_last_epoch(whole, tmp_path):
+    said = whole[1]
+    measured = finished(inside("--resume", whole[0] / "last.safetensors", "--evaluate", "-o", tmp_path))
+    assert said[said.index("\nclass "):said.index("\nbest epoch")] in measured
+
+
+def test_a_checkpoint_outside_of_a_run_leaves_nothing_beside_it(whole, tmp_path):
+    shutil.copy(whole[0] / "last.safetensors", tmp_path / "mine.safetensors")
+    assert "NEVER RIGHT" in finished(inside("--resume", tmp_path / "mine.safetensors", "--evaluate"))
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.safetensors"]
 
 
 def test_an_explicit_rate_wins_over_the_saved_one(whole, tmp_path):
@@ -231,7 +272,7 @@ def test_one_batch_that_ruins_the_weights_is_no_success(pictures, tmp_path):
     said = finished(inside(pictures, "-o", run, *narrow))  # as it says
     assert len(Log(run / "log.jsonl").read()) == 2
     best = checkpoint.load(run / "best.safetensors")[1]["progress"]["best"]
-    assert f"best top-1 so far: {best:.1%}, after epoch 1: {run / 'best.safetensors'}" in said
+    assert f"best epoch: 1, top-1 {best:.1%}, kept in {run / 'best.safetensors'}\n" in said
 
 
 def stopped(*arguments, after=3, **settings):
@@ -280,7 +321,7 @@ def test_where_pictures_changed_in_mid_epoch_it_starts_anew(pictures, tmp_path):
 
 
 def test_what_belongs_to_the_weights_is_not_overruled(whole, pictures, tmp_path):
-    before = {path: path.stat().st_mtime_ns for path in whole[0].iterdir()}
+    before = kept(whole[0])
     for options, words in {("--variant", "paper"): "of variant blueprint", ("--recipe", "paper"): "of recipe small",
                            ("--width", "0.06"): "of width 0.05"}.items():
         for more in (["--evaluate"], ["--epochs", "4"]):
@@ -292,7 +333,7 @@ def test_what_belongs_to_the_weights_is_not_overruled(whole, pictures, tmp_path)
     only = tmp_path / "only"
     shutil.copytree(pictures / "val", only / "val")
     assert "top-1" in finished(inside(only, "--resume", whole[0], "--evaluate", "--recipe", "small")).splitlines()[-1]
-    assert {path: path.stat().st_mtime_ns for path in whole[0].iterdir()} == before
+    assert kept(whole[0]) == before
 
 
 def test_weights_that_are_no_numbers_have_no_scores(whole, tmp_path):
@@ -369,12 +410,47 @@ def test_classes_are_the_same_in_every_form_of_unicode(whole, pictures, tmp_path
 
 
 def test_what_fails_after_training_says_that_training_is_saved(pictures, tmp_path, monkeypatch):
-    def full(*arguments):
-        raise OSError(28, "No space left on device", "curves.png")
+    def gone(*arguments):
+        raise OSError(5, "Input/output error", "a.png")
 
-    monkeypatch.setattr("minicnn.plots.draw_curves", full)
+    monkeypatch.setattr("minicnn.training.pictures.predictions", gone)
     line = refused(inside(pictures, "--epochs", "1", "-o", tmp_path / "run", *NARROW, "-b", "64", draws=True))
-    assert line == "train_alexnet: curves.png: No space left on device; what was learned is saved"
+    assert line == "train_alexnet: a.png: Input/output error; what was learned is saved"
+
+
+def test_no_picture_of_a_run_can_make_it_fail(pictures, tmp_path, monkeypatch):
+    """The disk is full, matplotlib has a bug, it is not there."""
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    run = tmp_path / "run"
+    monkeypatch.setattr("minicnn.plots.draw_curves", full)
+    monkeypatch.setattr("minicnn.plots.draw_kernels", lambda *given: {}["a key"])
+    monkeypatch.setitem(sys.modules, "minicnn.plots_of_classes", None)
+    said = finished(inside(pictures, "--epochs", "2", "-o", run, *NARROW, "-b", "64", draws=True))
+    assert said.count("curves.png is not made: No space left on device") == 1, "in two epochs"
+    assert "kernels.png is not made: 'a key'" in said
+    assert "confusions.png is not made: import of minicnn.plots_of_classes halted" in said
+    assert {path.name for path in run.iterdir()} == {
+        "best.safetensors", "last.safetensors", "epoch-0002.safetensors", "config.json", "log.jsonl", "wrong.csv",
+        "classes.csv"}
+
+
+def test_curves_are_there_after_an_epoch_and_on_ctrl_c(pictures, tmp_path):
+    run = tmp_path / "run"
+    process = start(pictures, "--epochs", "90", "-o", run, *NARROW)
+    while process.poll() is None and not (run / "curves.png").exists():
+        time.sleep(0.02)
+    with Image.open(run / "curves.png") as image:
+        image.load()
+    before = (run / "curves.png").stat().st_mtime_ns
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, said
+    assert (run / "curves.png").stat().st_mtime_ns > before
+    assert re.search(r"^best epoch: \d+, top-1 [\d.]+%, kept in .*best.safetensors$", said, re.M)
+    names = {path.name for path in run.iterdir() if not path.name.startswith("epoch-")}
+    assert names == {"best.safetensors", "last.safetensors", "config.json", "log.jsonl", "curves.png"}
 
 
 def test_an_error_without_a_name_is_not_blamed_on_the_output(monkeypatch):
@@ -408,11 +484,11 @@ def test_stopped_before_the_first_step_it_ends_alike(which, pictures, tmp_path):
 def test_two_processes_on_one_run_the_second_is_refused(whole, pictures, tmp_path):
     run = shutil.copytree(whole[0], tmp_path / "run")
     with Claim(run):
-        before = {path.name: path.read_bytes() for path in run.iterdir() if path.name != ".lock"}
+        before = kept(run)
         for arguments in (["--resume", run, "--epochs", "9"], ["--resume", run / "last.safetensors", "--epochs", "9"]):
             assert "another process trains in this folder" in refused(inside(*arguments))
         finished(inside("--resume", run, "--evaluate"))
-        assert {path.name: path.read_bytes() for path in run.iterdir() if path.name != ".lock"} == before
+        assert kept(run) == before
     (tmp_path / "new").mkdir()
     with Claim(tmp_path / "new"):
         assert "another process trains" in refused(inside(pictures, "-o", tmp_path / "new", *NARROW))
@@ -452,11 +528,15 @@ BAD_COMMAND_LINES = {
     ("--device", "auto,cpu:0"): "there is no device 'auto'",
     ("--device", "cpu:0,cpu:1,cpu:2"): "3 devices are too many",
     ("--variant", "lenet"): "invalid choice: 'lenet'",
+    ("--schedule", "linear"): "invalid choice: 'linear'",
+    ("--class-weights", "3"): "invalid choice: '3'",
+    ("data", "--split", "0"): "--split: 0 is out of range: give from 0.01 to 0.99",
+    ("data", "--split", "20%"): "--split: '20%' is not a number",
+    ("--split", "0.2"): "--split divides a folder of class folders: name it",
     ("--epoch", "3"): "unrecognized arguments: --epoch",
     ("--lr", "inf"): "inf is out of range",
     ("--width", "nan"): "nan is out of range",
     ("--evaluate",): "--evaluate measures a checkpoint",
-    ("--resume", "a", "--evaluate", "-o", "b"): "--evaluate writes nothing: leave --output out",
     ("",): "argument data: '' names no file or folder",  # a variable of the shell's that is not set
     ("--resume", ""): "argument --resume: '' names no file or folder",
     ("-o", ""): "argument -o/--output: '' names no file or folder",

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 import shutil
 import sys
 from contextlib import ExitStack
@@ -12,10 +13,12 @@ import pytest
 from pictures import make_folder
 
 from minicnn import checkpoint, cpu, manual_seed, no_grad
-from minicnn.data import Loader, Statistics, central_crop, image_folders, read_picture
+from minicnn.data import ImageFolder, Loader, Statistics, central_crop, image_folders, read_picture
+from minicnn.data.division import Division
 from minicnn.models import RECIPES, VARIANTS, alexnet
 from minicnn.models.saved import load
 from minicnn.nn import Dropout
+from minicnn.training.pictures import balanced_weights
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NARROW = ["--width", "0.05", "--workers", "0"]
@@ -151,6 +154,199 @@ def test_what_was_given_is_what_counts(built, data, tmp_path):
     assert trainer.model.devices == (cpu(0), cpu(1))
 
 
+@pytest.mark.parametrize(("name", "right"), [("plateau", [8] * 5), ("step", [8, 0.8, 0.8, 0.08, 0.08]),
+                                             ("cosine", [8, 6, 2, 0]), ("constant", [8] * 5)])
+def test_the_schedule_is_the_one_asked_for_and_knows_the_epochs(built, data, tmp_path, name, right):
+    trainer, _ = built(data, "--lr", "8", "--epochs", "3" if name == "cosine" else "5", "--schedule", name, "-o",
+                       tmp_path / "run", *NARROW)
+    rates = []
+    for error in np.linspace(1, 0, len(right)):
+        rates.append(trainer.schedule.lr)
+        trainer.schedule.epoch_ended(error)
+    assert rates == pytest.approx(right)
+
+
+@pytest.mark.parametrize(("recipe", "name"), [("paper", "plateau"), ("small", "constant")])
+def test_without_a_schedule_it_is_the_recipe_s(built, data, tmp_path, recipe, name):
+    trainer, _ = built(data, "--recipe", recipe, "-o", tmp_path / "run", *NARROW)
+    assert trainer.checkpoints.extras[1]["config"]["schedule"] == name
+
+
+def test_rare_classes_count_more_where_that_is_asked_for(built, run_with, tmp_path, capsys):
+    make_folder(tmp_path / "train", 2, ("cat", "dog", "eel"))
+    make_folder(tmp_path / "val", 1, ("cat", "dog", "eel"))
+    for i in range(2, 6):
+        shutil.copy(tmp_path / "train" / "dog" / "1.png", tmp_path / "train" / "dog" / f"{i}.png")
+    plain, _ = built(tmp_path, "-o", tmp_path / "plain", *NARROW)
+    assert "counts from" not in capsys.readouterr().out
+    trainer, _ = built(tmp_path, "--class-weights", "balanced", "-o", tmp_path / "run", *NARROW)
+    said = "in the training loss a picture counts from 0.556 (dog) to 1.67 (cat); in scores and the validation loss all"
+    assert said in capsys.readouterr().out
+    x, labels = np.eye(3, dtype=np.float32)[[1, 1, 0]] * 2, np.array([0, 1, 2])
+    each = np.array([plain.step.loss(x[i:i + 1], labels[i:i + 1]).item() for i in range(3)])
+    weight = np.array([10 / 6, 10 / 18, 10 / 6])
+    assert trainer.step.loss(x, labels).item() == pytest.approx((weight * each).sum() / weight.sum())
+    assert plain.step.loss(x, labels).item() == pytest.approx(each.mean())
+    assert balanced_weights(trainer.training.folder) == pytest.approx(weight)
+
+
+def test_class_weights_stay_with_a_run_unless_asked_otherwise(built, run, capsys):
+    trainer, _ = built("--resume", run, "--epochs", "4", "--class-weights", "balanced")
+    assert "--class-weights was none and is balanced\n" in capsys.readouterr().out
+    assert trainer.checkpoints.extras[1]["config"]["class_weights"] == "balanced"
+    trainer.save()
+    built("--resume", run, "--epochs", "4")
+    said = capsys.readouterr().out
+    assert "counts from 1 (cat) to 1 (cat)" in said
+    assert "--class-weights was" not in said
+
+
+@pytest.fixture(scope="module")
+def class_folders(tmp_path_factory):
+    data = tmp_path_factory.mktemp("class folders")
+    make_folder(data, 10)
+    make_folder(data, 1, ("eel",))
+    return data
+
+
+@pytest.fixture(scope="module")
+def divided_run(run_with, class_folders, tmp_path_factory):
+    run = tmp_path_factory.mktemp("divided") / "run"
+    run_with(class_folders, "--split", "0.3", "--epochs", "1", "--seed", "5", "-b", "8", "-o", run, *NARROW)
+    return run
+
+
+def pictures_of(trainer):
+    return [loader.folder.samples for loader in (trainer.training, trainer.validation)]
+
+
+def test_a_folder_of_class_folders_is_divided(built, divided_run, class_folders, tmp_path, capsys):
+    trainer, _ = built(class_folders, "--split", "0.3", "--seed", "5", "-o", tmp_path / "run", *NARROW)
+    said = capsys.readouterr().out
+    assert "classes of one picture, which is for training: eel\n" in said
+    assert "15 training and 6 validation pictures of 3 classes" in said
+    assert "byte for byte" not in said
+    assert [len(part) for part in pictures_of(trainer)] == [15, 6]
+    division = Division.of(ImageFolder(class_folders), 0.3, 5)
+    assert Division.read(tmp_path / "run" / "split.json") == Division.read(divided_run / "split.json") == division
+    assert pictures_of(trainer) == [part.samples for part in division.parts(ImageFolder(class_folders))]
+    other, _ = built(class_folders, "--split", "0.3", "--seed", "6", "-o", tmp_path / "other", *NARROW)
+    assert pictures_of(other) != pictures_of(trainer)
+    np.testing.assert_array_equal(trainer.training.statistics.mean, Statistics.of(trainer.training.folder).mean)
+
+
+def test_the_division_stays_though_pictures_were_added(script, built, run_with, divided_run, class_folders, tmp_path,
+                                                       capsys, monkeypatch):
+    run, data = shutil.copytree(divided_run, tmp_path / "run"), shutil.copytree(class_folders, tmp_path / "data")
+    before = [[path.relative_to(class_folders) for path, _ in part] for part in
+              pictures_of(built("--resume", run, "--epochs", "2")[0])]
+    for i in range(20):
+        shutil.copy(data / "cat" / "0.png", data / "cat" / f"a{i}.png")
+    capsys.readouterr()
+    for arguments in ((), ("--seed", "9"), ("--split", "0.3"), ("-o", tmp_path / "elsewhere")):
+        trainer, _ = built(data, "--resume", run, "--epochs", "2", *arguments)
+        said = capsys.readouterr().out
+        assert [[path.relative_to(data) for path, _ in part] for part in pictures_of(trainer)] == before
+        assert f"{data} is divided as {run / 'split.json'} says\n" in said
+        assert said.count("left out: new since the division 20\n") == 1
+        assert "pictures changed" not in said
+    assert (tmp_path / "elsewhere" / "split.json").read_text() == (run / "split.json").read_text()
+    (run / "split.json").rename(tmp_path / "split.json")
+    shutil.copy(run / "last.safetensors", tmp_path / "mine.safetensors")
+    seen = []
+    monkeypatch.setattr(script, "measure", lambda model, loader, *rest: seen.append(loader))
+    run_with(data, "--resume", tmp_path / "mine.safetensors", "--evaluate")
+    assert [path.relative_to(data) for path, _ in seen[0].folder.samples] == before[1]
+    with pytest.raises(ValueError, match=r"split\.json: No such file"):
+        run_with(data, "--resume", run, "--epochs", "2")
+
+
+def test_other_pictures_that_are_divided_are_taken_as_they_are(script, built, run_with, divided_run, tmp_path,
+                                                               monkeypatch):
+    run = shutil.copytree(divided_run, tmp_path / "run")
+    for part in ("train", "test"):
+        make_folder(tmp_path / "other" / part, 2, ("cat", "dog", "eel"))
+    seen = []
+    monkeypatch.setattr(script, "measure", lambda model, loader, *rest: seen.append(loader))
+    run_with(tmp_path / "other", "--resume", run, "--evaluate")
+    assert seen[0].folder.root == tmp_path / "other" / "test"
+    trainer, _ = built(tmp_path / "other", "--resume", run, "--epochs", "2")
+    assert [len(part) for part in pictures_of(trainer)] == [6, 6]
+    assert trainer.checkpoints.extras[1]["config"]["split"] is None
+
+
+def test_a_class_that_is_called_test(built, tmp_path):
+    data = tmp_path / "data"
+    make_folder(data, 4, ("control", "test"))
+    run = tmp_path / "run"
+    trainer, _ = built(data, "--split", "0.25", "-o", run, *NARROW)
+    trainer.save()
+    again, _ = built(data, "--resume", run)
+    assert pictures_of(again) == pictures_of(trainer)
+
+
+def test_a_division_that_cannot_be_is_refused(run_with, run, divided_run, data, class_folders, tmp_path):
+    for more in ((), ("--evaluate",)):
+        with pytest.raises(ValueError, match=r"^--split 0\.5: the run has 0\.3, by which it goes on: leave it out"):
+            run_with("--resume", divided_run, "--epochs", "2", "--split", "0.5", *more)
+        with pytest.raises(ValueError, match=r"^--split 0\.5: the run has none, by which it goes on: leave it out"):
+            run_with("--resume", run, "--epochs", "2", "--split", "0.5", *more)
+    with pytest.raises(ValueError, match="is divided already, into train and val: leave --split out"):
+        run_with(data, "--split", "0.5", "-o", tmp_path / "new", *NARROW)
+    with pytest.raises(ValueError, match=r"if these are the classes, --split 0\.2 keeps a fifth"):
+        run_with(class_folders, "-o", tmp_path / "new", *NARROW)
+    assert not (tmp_path / "new").exists()
+
+
+def test_pictures_on_both_sides_are_said(built, tmp_path, capsys):
+    data = tmp_path / "data"
+    make_folder(data, 5)
+    for i in range(5, 10):
+        os.link(data / "dog" / "0.png", data / "dog" / f"{i}.png")
+    trainer, _ = built(data, "--split", "0.5", "--seed", "1", "-o", tmp_path / "run", *NARROW)
+    same = {f"dog/{i}.png" for i in (0, 5, 6, 7, 8, 9)}
+    there = sorted(same & {path.relative_to(data).as_posix() for path, _ in trainer.validation.folder.samples})
+    assert f"{len(there)} validation pictures are for training too, byte for byte: {', '.join(there)}: " in (
+        capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(("names", "said"), [(("val",), ""), (("test",), "validation is on {}/test\n"),
+                                             (("val", "test"), "validation is on {}/val, not on test\n")])
+def test_which_folder_is_validation_is_said(built, tmp_path, capsys, names, said):
+    for name in ("train", *names):
+        make_folder(tmp_path / name, 2)
+    trainer, _ = built(tmp_path, "-o", tmp_path / "run", *NARROW)
+    assert trainer.validation.folder.root == tmp_path / names[0]
+    text = capsys.readouterr().out
+    assert said.format(tmp_path) in text
+    assert said or "validation is on" not in text
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_run_keeps_its_schedule(built, run_with, run, older):
+    arrays, facts = checkpoint.load(run / "last.safetensors")
+    if older:
+        del facts["config"]["schedule"], facts["schedule"]["start"]
+        checkpoint.save(run / "last.safetensors", arrays, facts)
+    for more in ((), ("--evaluate",)):
+        with pytest.raises(ValueError, match=r"--schedule cosine: the run has constant, .*: leave it out"):
+            run_with("--resume", run, "--epochs", "4", "--schedule", "cosine", *more)
+    trainer, _ = built("--resume", run, "--epochs", "4", "--schedule", "constant")
+    assert trainer.optimiser.lr == trainer.schedule.lr == facts["config"]["lr"]
+
+
+def test_a_cosine_goes_on_to_the_end_that_was_asked_for(run_with, built, data, tmp_path, capsys):
+    run_with(data, "--epochs", "1", "--seed", "5", "-b", "8", "--lr", "1e-9", "--schedule", "cosine", "-o",
+             tmp_path / "run", *NARROW)
+    trainer, _ = built("--resume", tmp_path / "run", "--epochs", "3")
+    assert trainer.schedule.lr == trainer.optimiser.lr == pytest.approx(0.75e-9)
+    assert "the learning rate was 0 and is 7.5e-10" in capsys.readouterr().out
+    trainer, _ = built("--resume", tmp_path / "run", "--epochs", "3", "--lr", "0.25")
+    assert trainer.schedule.lr == trainer.optimiser.lr == pytest.approx(0.25)
+    trainer.schedule.epoch_ended(0.5)
+    assert trainer.schedule.lr == pytest.approx(0.25 / 3)
+
+
 def test_a_run_goes_on_from_its_last_checkpoint_with_its_own_settings(built, run, data):
     arrays, facts = checkpoint.load(run / "last.safetensors")
     facts["progress"]["step"] = 1
@@ -172,7 +368,8 @@ def test_the_best_is_evaluated(script, run_with, run, monkeypatch):
                     facts)
     monkeypatch.setattr(script, "measure", lambda *given: seen.append(given))
     run_with("--resume", run, "--evaluate")
-    (_, loader, measured, path), = seen
+    (_, loader, measured, path, output), = seen
+    assert output is None
     assert not loader.train
     assert path == run / "best.safetensors"
     np.testing.assert_array_equal(measured["model.fc8.weight"], 2 * arrays["model.fc8.weight"])
@@ -190,12 +387,17 @@ def test_what_belongs_to_the_weights_stays(run_with, run, option, evaluate):
 def test_pictures_are_predicted_as_in_validation(script, built, data, tmp_path, monkeypatch):
     trainer, _ = built(data, "-o", tmp_path / "run", *NARROW)
     seen = {}
-    for name in ("draw_curves", "draw_kernels", "draw_predictions"):
-        monkeypatch.setattr(script.plots, name, lambda *given, name=name: seen.update({name: given}))
+
+    def drawn(*given):
+        seen["draw_predictions"] = given
+        given[-1].write_text("")
+
+    monkeypatch.setattr("minicnn.plots.draw_predictions", drawn)
     model, loader = trainer.model, trainer.validation
     model.train()
     script.show_what_it_learned(model, loader, tmp_path / "run")
     pictures, labels, probabilities, classes, _ = seen["draw_predictions"]
+    assert {path.name for path in (tmp_path / "run").glob("*.png")} == {"kernels.png", "predictions.png"}
     assert classes == ["cat", "dog"]
     by_hand = [read_picture(path) for path, _ in loader.folder.samples]
     assert labels == [label for path, label in loader.folder.samples for picture in pictures

@@ -14,11 +14,11 @@ import pytest
 
 from minicnn import checkpoint, manual_seed, no_grad
 from minicnn.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential
-from minicnn.optim import SGD, LossScale, PlateauSchedule, StepSchedule
+from minicnn.optim import SGD, CosineSchedule, LossScale, PlateauSchedule, StepSchedule
 from minicnn.training.diagnosis import first_not_finite
 from minicnn.training.keeping import Checkpoints
 from minicnn.training.log import Log
-from minicnn.training.scores import Scores, as_loader, evaluate
+from minicnn.training.scores import Scores, as_loader, evaluate, in_words
 from minicnn.training.step import Step
 from minicnn.training.trainer import Diverged, Stopped, Trainer
 
@@ -81,17 +81,20 @@ def test_it_learns_and_keeps_everything(tmp_path, capsys):
     epochs = [line for line in lines if "val_loss" in line]
     assert [line["step"] for line in steps] == list(range(1, 31))
     assert [line["epoch"] for line in epochs] == list(range(1, 7))
-    assert steps[0].keys() == {"epoch", "step", "loss", "top1", "top5", "lr", "images_per_second", "waiting"}
+    assert steps[0].keys() == {"epoch", "step", "loss", "top1", "lr", "images_per_second", "waiting"}
+    assert {name for line in epochs for name in line if "top" in name} == {"train_top1", "val_top1"}
     assert [line["lr"] for line in epochs] == pytest.approx([0.05] * 2 + [0.005] * 4)
     assert max(line["val_top1"] for line in epochs) == run.progress.best
     best = checkpoint.load(tmp_path / "run" / "best.safetensors")[1]["progress"]["best"]
     assert best == run.progress.best
     printed = capsys.readouterr().out
     assert "epoch 6/6: training loss" in printed
+    assert "top-5" not in printed, "of three classes"
     assert "\r" not in printed
 
 
-@pytest.mark.parametrize("schedule", [lambda: StepSchedule(0.02, (1, 3)), lambda: PlateauSchedule(0.02, patience=1)])
+@pytest.mark.parametrize("schedule", [lambda: StepSchedule(0.02, (1, 3)), lambda: PlateauSchedule(0.02, patience=0),
+                                      lambda: CosineSchedule(0.02, 4)])
 def test_two_and_two_epochs_are_four(tmp_path, schedule):
     whole = trainer(tmp_path / "whole", schedule=schedule())
     whole.fit(4)
@@ -634,7 +637,8 @@ def test_a_run_that_goes_on_from_an_older_epoch_or_elsewhere_knows_what_best_is_
 
 @pytest.mark.parametrize(("schedule", "reason"), [
     (lambda: StepSchedule(0.02, (1, 3)), "as planned for epoch 2"),
-    (lambda: PlateauSchedule(0.02, patience=1), "since the validation error has not improved for 1 epochs")])
+    (lambda: CosineSchedule(0.02, 2), "along a cosine to 0 after 2 epochs"),
+    (lambda: PlateauSchedule(0.02, patience=0), "since the validation error has not improved for 1 epochs")])
 def test_every_drop_of_the_rate_is_said_and_logged(tmp_path, capsys, schedule, reason):
     run = trainer(tmp_path / "run", schedule=schedule())
     run.fit(8)
@@ -645,7 +649,7 @@ def test_every_drop_of_the_rate_is_said_and_logged(tmp_path, capsys, schedule, r
     assert [(a, b) for a, b in itertools.pairwise(rates) if a != b] == [(d["lr_before"], d["lr_after"]) for d in drops]
     said = capsys.readouterr().out
     assert said.count("the learning rate goes from") == len(drops) > 1
-    assert f"the learning rate goes from 0.02 to 0.002, {reason}\n" in said
+    assert re.search(rf"the learning rate goes from 0\.02 to 0\.\d+, {reason}\n", said)
 
 
 LISTED = [(Batches().inputs[0], Batches().labels[0]), (Batches().inputs[1], Batches().labels[1].tolist())]
@@ -720,6 +724,32 @@ def test_top_1_counts_one_and_top_5_five(label):
     scores = Scores()
     scores.add(0.0, np.arange(8.0, 0.0, -1.0)[None], np.array([label]))
     assert (scores.top1, scores.top5) == (label < 1, label < 5)
+
+
+@pytest.mark.parametrize(("classes", "words"), [(5, "top-1 50.0%"), (6, "top-1 50.0%, top-5 100.0%")])
+def test_of_five_classes_there_is_no_top_5(classes, words):
+    scores = Scores()
+    scores.add(0.5, np.eye(classes)[:2], np.array([0, 3]))
+    assert ("top5" in scores.means()) == (classes > 5)
+    assert in_words(scores.means()) == words
+    assert in_words(scores.means(), digits=0) == words.replace(".0", "")
+
+
+def test_after_every_epoch_somebody_may_look(tmp_path):
+    seen = []
+    run = trainer(tmp_path / "run", epoch_ended=lambda: seen.append((run.progress.epoch, run.checkpoints.saved)))
+    run.fit(3)
+    assert seen == [(1, 5), (2, 10), (3, 15)], "once it is saved"
+
+
+@pytest.mark.parametrize("epochs", [0, 2])
+def test_predictions_are_those_of_the_last_validation(tmp_path, epochs):
+    run = trainer(tmp_path / "run")
+    scores = run.fit(epochs)
+    seen = run.predictions.all
+    assert seen["label"].tolist() == [i for _, labels in Batches(9).epoch(0) for i in labels]
+    assert (seen["label"] == seen["said"]).sum() == scores.top1
+    assert run.predictions.classes == CLASSES
 
 
 def test_evaluation_weighs_batches_by_their_size_and_draws_no_dropout():

@@ -15,7 +15,8 @@ with app.setup:
     from page import attempt, figure, given, picture, say, table
 
     from minicnn import gradcheck, manual_seed, nn, no_grad, ops
-    from minicnn.data import Statistics, built_in_set, central_crops, image_folders, read_picture
+    from minicnn.data import ImageFolder, Statistics, built_in_set, central_crops, image_folders, read_picture
+    from minicnn.data.division import Division
     from minicnn.layout import tiled
     from minicnn.models import RECIPES, alexnet
     from minicnn.models.saved import load
@@ -64,7 +65,8 @@ def _():
         statistics = Statistics.from_arrays(saved.arrays)
         with TemporaryDirectory() as cache:
             root = Path(config["data"]) if config["data"] else built_in_set(Path(cache), train=60, val=20)
-            folders = image_folders(root)
+            folders = image_folders(root) if not config.get("split") else Division.read(
+                saved.path.parent / "split.json").parts(ImageFolder(root))  # fmt: skip
             if folders[0].classes != classes:
                 raise ValueError(f"{saved.path} knows {len(classes)} classes ({', '.join(classes[:3])} …), and its "
                                  f"pictures in {root} are of others ({', '.join(folders[0].classes[:3])} …)")

@@ -1,5 +1,6 @@
-"""Data: from a folder of pictures to batches of arrays. The road: folder → picture → augment → loader."""
+"""Data: from a folder of pictures, or from arrays, to batches. The road: folder → picture → augment → loader."""
 
+from .arrays import ArrayLoader
 from .augment import CROP, central_crop, central_crops, training_crop
 from .folder import DataError, ImageFolder, image_folders
 from .loader import Loader
@@ -8,5 +9,6 @@ from .shapes import built_in_set
 from .statistics import Statistics
 from .workers import WorkerDied
 
-__all__ = ["CROP", "SIDE", "BadPicture", "DataError", "ImageFolder", "Loader", "Statistics", "WorkerDied",
-           "built_in_set", "central_crop", "central_crops", "image_folders", "read_picture", "training_crop"]
+__all__ = ["CROP", "SIDE", "ArrayLoader", "BadPicture", "DataError", "ImageFolder", "Loader", "Statistics",
+           "WorkerDied", "built_in_set", "central_crop", "central_crops", "image_folders", "read_picture",
+           "training_crop"]

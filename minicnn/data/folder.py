@@ -1,21 +1,24 @@
 """The folder of pictures: which files there are, and the class of each. Nothing here opens a picture.
 
-    root/train/<class>/<picture>    root/val/<class>/<picture>
+    root/train/<class>/<picture>    root/val/<class>/<picture>, or valid, validation, test for val
 """
 
 from __future__ import annotations
 
+import copy
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from ..console import printable
 from ..files import expanded
 from .picture import picture_suffixes
 
-__all__ = ["DataError", "ImageFolder", "image_folders"]
+__all__ = ["VALIDATION", "DataError", "ImageFolder", "image_folders", "some", "validation_folder", "validation_name"]
+
+VALIDATION = ("val", "valid", "validation", "test")  # what people call that folder: the first that is there is taken
 
 
 class DataError(ValueError):
@@ -49,10 +52,10 @@ class ImageFolder:
         self.classes = sorted(by_name)
         if len(self.classes) < 2:
             raise DataError(f"{self.root}: expected a folder for each of two or more classes, "
-                            f"found {_some(self.classes + _visible(others))}")
+                            f"found {some(self.classes + _visible(others))}")
         if twice := [name for name, forms in by_name.items() if len(forms) > 1]:
             raise DataError(f"{self.root}: expected one folder a class, found two whose names look the same, in two "
-                            f"forms of Unicode: {_some(twice)}: move the pictures of one into the other")
+                            f"forms of Unicode: {some(twice)}: move the pictures of one into the other")
         for file in others:
             self._leave_out(file, "pictures beside the folders of the classes")
         self.samples: list[tuple[Path, int]] = []
@@ -72,7 +75,7 @@ class ImageFolder:
                 empty.append(name)
         if empty:
             words = self.left_out_in_words()
-            raise DataError(f"{self.root}: expected pictures in the folder of each class, found none in {_some(empty)}"
+            raise DataError(f"{self.root}: expected pictures in the folder of each class, found none in {some(empty)}"
                             + f"; {words}" * bool(words))
 
     def _leave_out(self, file: str, pictures: str) -> None:
@@ -86,28 +89,60 @@ class ImageFolder:
         """What is left out, most of all first, as "left out: .heic 12, without suffix 3"; or nothing."""
         counts = [f"{printable(kind)} {count}"
                   for kind, count in sorted(self.left_out.items(), key=lambda item: (-item[1], item[0])) if count]
-        return f"left out: {_some(counts)}" if counts else ""
+        return f"left out: {some(counts)}" if counts else ""
+
+    def part(self, chosen: Callable[[Path], bool]) -> ImageFolder:
+        """The pictures whose path is chosen, as a folder of the same classes."""
+        part = copy.copy(self)
+        part.samples = [(path, label) for path, label in self.samples if chosen(path)]
+        return part
 
     def __len__(self) -> int:
         return len(self.samples)
 
 
+def validation_name(root: str | os.PathLike[str], classes: Collection[str] = ()) -> str | None:
+    """What the folder of validation pictures is called: val, valid, validation or test, the first that is there. None
+    of ``classes`` is meant. Raises DataError where ``root`` is no folder that can be read."""
+    folders = _listing(expanded(root))[0]
+    return next((name for name in VALIDATION if name in folders and name not in classes), None)
+
+
+def validation_folder(root: str | os.PathLike[str]) -> ImageFolder:
+    """The validation pictures alone. Raises DataError where they are missing or wrong."""
+    root, name = expanded(root), validation_name(root)
+    if name is None:
+        folders, others = _listing(root)
+        raise DataError(f"{root}: expected a folder val, or else valid, validation or test, with one folder a class, "
+                        f"found {some(folders + _visible(others))}")
+    return ImageFolder(root / name)
+
+
 def image_folders(root: str | os.PathLike[str]) -> tuple[ImageFolder, ImageFolder]:
-    """The training and the validation pictures: ``root``/train and ``root``/val, with the same classes.
+    """The training and the validation pictures: ``root``/train and ``root``/val, or see ``validation_name``, with the
+    same classes.
 
     Raises DataError where one of the two is missing or wrong, or where their classes differ.
     """
     root = expanded(root)
     folders, others = _listing(root)
-    if not {"train", "val"} <= set(folders):
+    name = validation_name(root)
+    if "train" not in folders or name is None:
         raise DataError(f"{root}: expected the folders train and val, each with one folder a class, "
-                        f"found {_some(folders + _visible(others))}")
-    train, val = ImageFolder(root / "train"), ImageFolder(root / "val")
+                        f"found {some(folders + _visible(others))}{_way(root, folders)}")
+    train, val = ImageFolder(root / "train"), ImageFolder(root / name)
     if train.classes != val.classes:
         only_train, only_val = (sorted(set(a.classes) - set(b.classes)) for a, b in ((train, val), (val, train)))
-        raise DataError(f"{root}: expected the same classes in train and val, "
-                        f"found only in train: {_some(only_train)}; only in val: {_some(only_val)}")
+        raise DataError(f"{root}: expected the same classes in train and {name}, "
+                        f"found only in train: {some(only_train)}; only in {name}: {some(only_val)}")
     return train, val
+
+
+def _way(root: Path, folders: Sequence[str]) -> str:
+    """What to do with pictures that are not divided."""
+    if folders == ["train"]:
+        return f": --split 0.2 keeps a fifth of each class for validation: give {root / 'train'} with it"
+    return ": if these are the classes, --split 0.2 keeps a fifth of each for validation" * (len(folders) > 1)
 
 
 def _visible(names: Iterable[str]) -> list[str]:
@@ -144,7 +179,7 @@ def _listing(folder: Path) -> tuple[list[str], list[str]]:
     return sorted(names[0]), sorted(names[1])
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
     """The first few names, for a message."""
     if not names:
         return "nothing"

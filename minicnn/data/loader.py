@@ -15,6 +15,7 @@ from ..engine.memory import Array
 from ..engine.settings import whole
 from .augment import CROP, NOISE, centre, draw, views
 from .folder import ImageFolder
+from .order import order_of, seed_of
 from .picture import SIDE
 from .reading import Reading
 from .statistics import Statistics
@@ -32,6 +33,7 @@ class Loader:
     workers: processes that prefetch batches; with 0 each batch is prepared when it is asked for.
     scale: the factor of the images, which without it are on the scale of 0 to 255, less the mean.
     crop: the side of the images, in pixels. noise: of the colours, see ``augment.draw``.
+    shown: the places, in the folder's samples, of the pictures in the batch that was yielded last.
 
     Raises TypeError and ValueError where ``batch_size``, ``workers`` or ``crop`` is no such number.
     """
@@ -46,6 +48,7 @@ class Loader:
         self.scale = scale
         self.crop = whole("Loader", "crop", crop, least=1, most=SIDE)
         self.noise = noise
+        self.shown: list[int] = []
         self._reading = Reading()
         self._workers = Workers(workers)
 
@@ -71,15 +74,16 @@ class Loader:
         Raises DataError where that is so for a whole epoch, or once the storage of the pictures has gone away; and
         WorkerDied where a worker process is killed.
         """
-        order = np.arange(len(self.folder))
-        if self.train:
-            order = np.random.default_rng(self._seed(number)).permutation(order)
+        order = order_of(len(self.folder), self.train, self.seed, number)
         starts = range(start, len(order), self.batch_size)
         tasks = (self._task(number, order[first:first + self.batch_size].tolist()) for first in starts)
         found, device = False, device or cpu(0)
         mean = ensure_on(np.ascontiguousarray(self.statistics.mean), device)
-        for pictures, (places, noise, labels, reading) in device.prefetch(self._workers.starmap(_prepare, tasks)):
+        prepared = device.prefetch(self._workers.starmap(_prepare, tasks))
+        for (pictures, (places, noise, labels, reading)), first in zip(prepared, starts, strict=True):
             self._reading.add(reading, self.folder)
+            batch = order[first:first + self.batch_size].tolist()
+            self.shown = [i for i in batch if str(self.folder.samples[i][0]) not in reading.bad]
             found |= len(labels) > 0
             with device:
                 images = views(pictures, ensure_on(places, device), ensure_on(noise, device), mean, self.scale,
@@ -100,11 +104,8 @@ class Loader:
 
     def _task(self, epoch: int, batch: list[int]) -> tuple[object, ...]:
         samples = [self.folder.samples[index] for index in batch]
-        seeds = [self._seed(epoch, index) if self.train else None for index in batch]
+        seeds = [seed_of(self.seed, epoch, index) if self.train else None for index in batch]
         return samples, seeds, self.statistics.sigma, self.statistics.axes, self.crop, self.noise
-
-    def _seed(self, *key: int) -> np.random.SeedSequence:
-        return np.random.SeedSequence(self.seed, spawn_key=key)
 
 
 def _prepare(samples: list[tuple[Path, int]], seeds: list[np.random.SeedSequence | None], sigma: NDArray[np.float32],

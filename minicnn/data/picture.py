@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..console import printable
 
-__all__ = ["SIDE", "BadPicture", "picture_suffixes", "read_picture"]
+__all__ = ["SIDE", "BadPicture", "picture_suffixes", "read_picture", "square"]
 
 SIDE = 256
 BACKGROUND = (255, 255, 255)  # what transparent pixels show: white, as on a page
@@ -51,27 +51,27 @@ def picture_suffixes() -> frozenset[str]:
                      if name in FORMATS or name == "MPO")  # several JPEGs in one file, opened as the first of them
 
 
-def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """The picture in a file as RGB bytes (256, 256, 3): rows, columns, channels.
+def read_picture(path: str | os.PathLike[str] | BytesIO, fit: str = "centre",
+                 filter: str = "bicubic") -> NDArray[np.uint8]:
+    """The picture in a file, or in what it holds, as RGB bytes (256, 256, 3): rows, columns, channels.
 
     The format is that of the content, whatever the suffix. Of several frames the first is taken, the orientation in
-    the EXIF data is applied, 16-bit grey is divided by 256, and what is transparent shows white. The central square
-    is scaled to 256 × 256 with an antialiasing bicubic filter; a picture smaller than that is enlarged.
+    the EXIF data is applied, and the rest is done by ``square``.
 
     Raises BadPicture where the file cannot be opened or decoded to its last pixel, or is larger than ``LARGEST``.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        if not isinstance(path, BytesIO) and not stat.S_ISREG(os.stat(path).st_mode):
             raise ValueError("not a regular file")
-        with open(path, "rb") as file, warnings.catch_warnings(action="ignore"):
+        with path if isinstance(path, BytesIO) else open(path, "rb") as file, warnings.catch_warnings(action="ignore"):
             image = _decode(file)
             if image.format == "JPEG" and not _is_complete(file, image):
                 raise ValueError("the picture data end too early")
             ImageOps.exif_transpose(image, in_place=True)
-            return np.array(_square(image))
+            return np.array(square(image, fit, filter))
     except Exception as error:  # a broken file makes Pillow raise nearly anything: OSError, SyntaxError, struct.error
         unread = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
-        raise BadPicture(path, _reason(error), unread) from error
+        raise BadPicture("-" if isinstance(path, BytesIO) else path, _reason(error), unread) from error
 
 
 def _decode(file: IO[bytes]) -> Image.Image:
@@ -97,17 +97,22 @@ def _is_complete(file: IO[bytes], image: Image.Image) -> bool:
     return _decode(BytesIO(data + bytes(range(255)) + marker + rest)).tobytes() == image.tobytes()
 
 
-def _square(image: Image.Image) -> Image.Image:
-    """The central square of an image of any mode, as 256 × 256 RGB."""
+def square(image: Image.Image, fit: str = "centre", filter: str = "bicubic") -> Image.Image:
+    """An image of any mode as one of RGB, 256 × 256.
+
+    16-bit grey is divided by 256, and what is transparent shows white. Its central square ("centre"), or all of it
+    ("squash"), is scaled with an antialiasing filter, "bicubic" or "bilinear"; a smaller picture is enlarged.
+    Raises ValueError where the scale of its pixels is not known.
+    """
     if image.mode.startswith("I"):
         image = _eight_bits(image)
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers, whose scale is unknown")
     mode = "RGBA" if image.has_transparency_data else "RGB"
     image = image if image.mode == mode else image.convert(mode)  # which copies, even where there is nothing to do
-    short = min(image.size)
-    left, top = (image.width - short) / 2, (image.height - short) / 2
-    image = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=(left, top, left + short, top + short))
+    width, height = (min(image.size),) * 2 if fit == "centre" else image.size
+    left, top = (image.width - width) / 2, (image.height - height) / 2
+    image = image.resize((SIDE, SIDE), Image.Resampling[filter.upper()], box=(left, top, left + width, top + height))
     if image.mode == "RGBA":
         page = Image.new("RGBA", image.size, BACKGROUND)
         page.alpha_composite(image)

@@ -208,7 +208,7 @@ def one_type(op: str, **arrays: Any) -> list[Array]:
                          ": give all one type, as by .astype(np.float32)")
     dtype = next(iter(real.values()), np.dtype(np.float64))
     like = next((x for x in arrays.values() if not isinstance(x, (int, float, np.generic))), np.zeros(()))
-    return [np.full_like(like, x, dtype, shape=()) if isinstance(x, (int, float, np.generic)) else
+    return [np.full_like(like, x, dtype=dtype, shape=()) if isinstance(x, (int, float, np.generic)) else
             x.astype(dtype, copy=False) for x in arrays.values()]  # fmt: skip
 
 

@@ -49,7 +49,10 @@ class Protocols:
         def size(self) -> int: ...
         @property
         def made_by(self) -> str: ...
+        @property
+        def data(self) -> Array: ...
         def numpy(self) -> NDArray[Any]: ...
+        def writable(self) -> Array: ...
         def _become(self, array: Array, requires_grad: bool) -> None: ...
         def _like(self, array: Array) -> Any: ...
         def _beside(self, value: Any, who: str = "") -> Array: ...
@@ -119,6 +122,34 @@ class Protocols:
         if not self.ndim:
             raise TypeError("iteration: a tensor of one number has no axis to go along: .item() gives the number")
         return (self[i] for i in range(self.shape[0]))
+
+    # -- memory that others use ----------------------------------------------------------------------------------------
+
+    def __dlpack__(self, *, stream: Any = None, max_version: tuple[int, int] | None = None,
+                   dl_device: tuple[int, int] | None = None, copy: bool | None = None) -> Any:
+        """The very memory for another library, as in ``torch.from_dlpack(t)``, with the strides of a batch that runs
+        fastest. What is written there is written here: a graph made later cannot know of it.
+
+        While a graph needs the values the memory is for reading alone, which only DLPack 1 can say. The settings are
+        those of the protocol, for NumPy or CuPy, whose array it is.
+
+        Raises BufferError while a gradient is required, for a reader older than DLPack 1 where it may only read, and
+        what NumPy or CuPy refuses.
+        """
+        if self.requires_grad:
+            raise BufferError("__dlpack__: this tensor requires a gradient, which would not come through: give "
+                              "t.detach()")
+        asked = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
+        with self.device:
+            try:
+                array: Any = self.writable()
+            except RuntimeError:
+                array = self.data
+            return array.__dlpack__(**{name: value for name, value in asked.items() if value is not None})
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """(DLPack's kind of device, its index): (1, 0) for cpu(i), whose memory is one, and (2, i) for cuda(i)."""
+        return (2, self.device.index) if self.device.kind == "cuda" else (1, 0)
 
     # -- printed, copied, pickled --------------------------------------------------------------------------------------
 

@@ -145,6 +145,7 @@ def _cases() -> Iterable[Case]:
     yield case(ops.softmax, normal(3, 4), axis=0)
     yield case(ops.log_softmax, normal(3, 4))
     yield case(ops.cross_entropy, normal(3, 4), np.array([0, 3, 1]))
+    yield case(ops.cross_entropy, normal(3, 4), np.array([0, 3, 3]), positive(4), note="a weight for each class")
     yield case(lambda x: (x.to(cpu(1)) * 2.0).to(x.device) * x, normal(3, 4), op="to_device", note="there and back")
     yield case(lambda x: x * x.sum() + x.exp() + x, normal(3, 4), op="tensor", note="one input, four uses")
     yield case(lambda x: (lambda z: z * z.tanh() + z)(x * 2.0), normal(3, 4), op="tensor", note="a result used thrice")

@@ -11,7 +11,8 @@ from ..engine.mode import no_grad
 from ..engine.tensor import Tensor
 from ..nn import Conv2d, Linear, Module, eval_mode, forward_hook, initialise
 from ..nn.layers import he
-from ..optim import SGD, PlateauSchedule, StepSchedule
+from ..optim import SGD
+from ..schedule import SCHEDULES, Schedule, StepSchedule
 from .variants import VARIANTS
 
 __all__ = ["RECIPES", "Recipe", "recipe_for"]
@@ -23,8 +24,8 @@ class Recipe:
     biased: the layers whose biases start at ``bias``; all others start at 0.
     from_data: then, on a first batch, the outputs of every layer are given mean 0 and deviation 1, see ``standardise``.
     unit_input: pixels are divided by their deviation over the training set, or else stay 0–255 less the mean.
-    drops: the epochs at whose start the rate is divided by 10; none of them, and it stays; None: whenever validation
-        stops improving.
+    schedule: of the learning rate, its name in ``SCHEDULES``. drops: where steps were published, the epochs at whose
+        start the rate was divided by 10.
     noise: the deviation of the colour noise, in units of the pictures' own along each axis.
     Rates and batch size as in ``SGD``; inverted_dropout as in ``Dropout``.
     """
@@ -37,7 +38,8 @@ class Recipe:
     batch_size: int
     epochs: int
     lr: float
-    drops: tuple[int, ...] | None
+    schedule: str
+    drops: tuple[int, ...] = ()
     momentum: float = 0.9
     weight_decay: float = 0.0005
     bias_lr: float = 1.0
@@ -65,13 +67,15 @@ class Recipe:
         """SGD with the recipe's numbers, for all parameters of the model."""
         return SGD(model.named_parameters(), self.lr, self.momentum, self.weight_decay, self.bias_lr, self.decay_biases)
 
+    def learning_rate(self, schedule: str, lr: float, epochs: int) -> Schedule:
+        """The schedule of this name for so many epochs. Published steps are stretched with the epochs."""
+        if schedule == "step" and self.drops:
+            return StepSchedule(lr, tuple(round(drop * epochs / self.epochs) for drop in self.drops))
+        return SCHEDULES[schedule](lr, epochs)
+
     def scale(self, deviation: float) -> float:
         """The factor of the pixels, less their mean; deviation: theirs over the training set."""
         return 1 / deviation if self.unit_input else 1.0
-
-    def schedule(self) -> StepSchedule | PlateauSchedule:
-        """The recipe's schedule of the learning rate."""
-        return PlateauSchedule(self.lr) if self.drops is None else StepSchedule(self.lr, self.drops)
 
 
 def standardise(model: Module, images: np.ndarray) -> None:
@@ -107,23 +111,23 @@ BIASED = ("conv2", "conv4", "conv5", "fc6", "fc7")
 RECIPES = {
     # Krizhevsky et al. 2012, §4.2 and §5, to the letter. On a small set this sits at ln(classes) for a long time.
     "paper": Recipe(deviation=0.01, biased=BIASED, from_data=False, unit_input=False,
-                    inverted_dropout=False, batch_size=128, epochs=90, lr=0.01, drops=None),
+                    inverted_dropout=False, batch_size=128, epochs=90, lr=0.01, schedule="plateau"),
     # Learns from the first steps: a signal of the same size in every layer, for lack of a million pictures. The rate
     # stays: an epoch of a small set is a few dozen steps, and its few validation pictures tie or go up and down by
     # chance, so that waiting for an improvement cuts the rate to nothing long before anything is learned.
     "small": Recipe(deviation=None, biased=(), from_data=True, unit_input=True, inverted_dropout=True, batch_size=32,
-                    epochs=3, lr=0.001, drops=()),
+                    epochs=3, lr=0.001, schedule="constant"),
     # Net 145 of the authors' program (computerhistory/AlexNet-Source-Code layers/layers-145.cfg, layer-params-145.cfg).
     # What was changed by hand is left out: biases kept their rate when that of weights fell, conv1 stood still at the
     # end, and colour noise stopped at epoch 67.
     "source2012": Recipe(deviation=0.01, deviations=dict.fromkeys(("conv3", "conv4", "conv5"), 0.03), biased=BIASED,
                          from_data=False, unit_input=False, inverted_dropout=False, batch_size=128, epochs=91, lr=0.01,
-                         drops=(25, 51, 79), bias_lr=2.0, decay_biases=False),
+                         schedule="step", drops=(25, 51, 79), bias_lr=2.0, decay_biases=False),
     # BVLC/caffe models/bvlc_alexnet/train_val.prototxt and solver.prototxt: the rate falls every 100,000 of 450,000
     # steps of 256 of 1,281,167 pictures. A bias of 1 had left the loss where it was: BVLC/caffe#327.
     "caffe": Recipe(deviation=0.01, deviations={"fc6": 0.005, "fc7": 0.005}, biased=BIASED, bias=0.1, from_data=False,
-                    unit_input=False, inverted_dropout=True, batch_size=256, epochs=90, lr=0.01, drops=(20, 40, 60, 80),
-                    bias_lr=2.0, decay_biases=False, noise=0.0),
+                    unit_input=False, inverted_dropout=True, batch_size=256, epochs=90, lr=0.01, schedule="step",
+                    drops=(20, 40, 60, 80), bias_lr=2.0, decay_biases=False, noise=0.0),
 }  # fmt: skip
 # BVLC/caffe models/bvlc_reference_caffenet/train_val.prototxt: but for this the same
 RECIPES["caffenet"] = replace(RECIPES["caffe"], bias=1.0)

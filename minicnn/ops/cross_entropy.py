@@ -1,7 +1,10 @@
 """Softmax and the loss of classification (Krizhevsky et al. 2012, §3.5: multinomial logistic regression)."""
 
+from typing import Any
+
 import numpy as np
 
+from minicnn.kernels.add_at import add_at
 from minicnn.kernels.cross_entropy import cross_entropy as kernel
 from minicnn.kernels.cross_entropy import cross_entropy_backward as kernel_backward
 from minicnn.kernels.cross_entropy import outside
@@ -53,23 +56,37 @@ def check_labels(labels: Array, logits: tuple[int, ...]) -> None:
 
 
 @op(whole="labels")
-def cross_entropy(x: Operand, labels: Operand) -> Computed:
+def cross_entropy(x: Operand, labels: Operand, weight: Operand | None = None) -> Computed:
     """The mean over the images of −ln softmax(x)[label]. Its gradient is (softmax(x) − one-hot labels) / N.
 
     x: (N, classes), before any softmax.  labels: (N,), whole numbers from 0.  y: one number.
+    weight: (classes,), how much an image of each class counts; without it, all count alike. The mean then is
+        Σ weight[label] · loss / Σ weight[label], as in PyTorch, and NaN where that is 0 / 0.
     ln(classes) is what guessing costs: a loss that stays there has learned nothing.
 
     Raises ValueError for an empty batch, shapes that do not fit, and a label that is no class; the last not while a
     CUDA graph is captured, which can ask nothing.
     """
     check_labels(labels, x.shape)
+    if weight is not None and weight.shape != x.shape[1:]:
+        raise ValueError(f"cross_entropy: x {x.shape} and weight {weight.shape} do not fit: give one number a "
+                         f"class, ({x.shape[1]},)")
     y, each = np.empty_like(x), np.empty_like(x, shape=len(x))
     labels = labels.astype(np.int64, copy=False)
     kernel(rows(y), each, rows(x), labels)
+    count: Any = None if weight is None else weight.take(labels)  # of each image
+    mean = each.mean() if count is None else (count * each).sum() / count.sum()
 
     def gx(gy: Array) -> Array:
         g: Array = np.empty_like(y)
         kernel_backward(rows(g), rows(y), labels, gy.reshape(1))
+        if count is not None:
+            rows(g)[...] *= count * (len(x) / count.sum())  # the kernel has divided by N
         return g
 
-    return each.mean(), gx, None
+    def gweight(gy: Array) -> Array:
+        g = np.zeros_like(weight)
+        add_at(g, labels, gy * (each - mean) / count.sum())
+        return g
+
+    return mean, gx, None, gweight

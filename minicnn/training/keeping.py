@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import checkpoint
-from ..optim import PlateauSchedule, StepSchedule
+from ..schedule import Schedule
 from .diagnosis import Diverged, advice
 from .interrupt import say
 from .run_folder import Busy, Claim
@@ -42,7 +42,7 @@ class Checkpoints:
     """The checkpoints of a run in its folder. extras: arrays and facts that are saved with each. keep: so many of past
     epochs stay, besides the last and the best."""
 
-    def __init__(self, folder: Path, step: Step, schedule: StepSchedule | PlateauSchedule,
+    def __init__(self, folder: Path, step: Step, schedule: Schedule,
                  extras: tuple[dict[str, np.ndarray], dict[str, Any]], keep: int):
         self.folder, self.step, self.schedule, self.extras, self.keep = folder, step, schedule, extras, keep
         self.saved, self.saved_at = 0, time.monotonic()  # the step that the last one is of, and when it was written
@@ -112,8 +112,8 @@ class Checkpoints:
         self.step.model.load_state_dict(checkpoint.part(arrays, "model."))
         self.step.optimiser.load_state_dict(checkpoint.part(arrays, "velocity."))
         try:
-            vars(self.schedule).update(facts["schedule"])
-            self.step.optimiser.lr = facts["schedule"]["lr"]
+            self.schedule.load_state(facts["schedule"])
+            self.step.optimiser.lr = self.schedule.lr
             self.step.load_state(facts)
             saved = facts["progress"] | {"scores": Scores(**facts["progress"]["scores"])}
             if "place" not in saved:  # an older one counted batches, of the size that it had

@@ -38,7 +38,8 @@ def _is_line(found: Any) -> bool:
 
 class Log:
     """Lines with a ``step``, in ``path``; those that end an epoch have its validation scores too. A number that was not
-    finite is None, in logs of old too, which have NaN."""
+    finite is None, in logs of old too, which have NaN. Of five classes or fewer there is no ``top5``, ``train_top5`` or
+    ``val_top5``."""
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)

@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+import functools
 import unicodedata
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..data import BadPicture, DataError, Loader, central_crops, read_picture
+from ..data import BadPicture, DataError, ImageFolder, Loader, central_crops, read_picture
+from ..data.division import Division, in_both
+from ..data.folder import some
 from ..data.listing import changes
+from ..engine.device import Device
 from ..engine.mode import no_grad
+from ..engine.tensor import Tensor
 from ..nn.module import Module
+from ..ops import cross_entropy
 from .interrupt import note, say
 
-__all__ = ["check_classes", "first_pictures", "predictions", "say_changes", "say_unreadable"]
+__all__ = ["balanced_loss", "balanced_weights", "check_classes", "divided", "first_pictures", "predictions",
+           "say_changes", "say_unreadable"]
+
+
+def divided(root: Path, share: float, seed: int, kept: Path | None) -> tuple[ImageFolder, ImageFolder, Division]:
+    """The training and the validation pictures of a folder of class folders, divided as the file ``kept`` says, or else
+    anew; and lines on what is good to know of that."""
+    folder = ImageFolder(root)
+    division = Division.read(kept) if kept else Division.of(folder, share, seed)
+    training, validation = division.parts(folder)
+    if kept:
+        say(f"{root} is divided as {kept} says")
+        return training, validation, division
+    there = {label for _, label in validation.samples}
+    if lone := [name for label, name in enumerate(folder.classes) if label not in there]:
+        say(f"classes of one picture, which is for training: {some(lone)}")
+    if both := in_both(training, validation):
+        names = some([path.relative_to(root).as_posix() for path in both])
+        say(f"{len(both)} validation pictures are for training too, byte for byte: {names}: scores are better for it")
+    return training, validation, division
 
 
 def first_pictures(loader: Loader, enough: int) -> np.ndarray:
@@ -26,6 +53,23 @@ def first_pictures(loader: Loader, enough: int) -> np.ndarray:
         if count >= enough:
             break
     return np.concatenate(batches)
+
+
+def balanced_weights(folder: ImageFolder) -> np.ndarray:
+    """How much a picture of each class counts so that all classes count alike, (classes,): of N pictures,
+    N / (classes · pictures of the class), as in scikit-learn, class_weight="balanced"."""
+    counts = np.bincount([label for _, label in folder.samples], minlength=len(folder.classes))
+    return (len(folder) / (len(folder.classes) * np.maximum(counts, 1))).astype(np.float32)
+
+
+def balanced_loss(folder: ImageFolder, device: Device) -> Callable[..., Tensor]:
+    """``cross_entropy`` with the balanced weights of a folder's classes, for logits that live on the device; and a line
+    that says how much these are."""
+    weights = balanced_weights(folder)
+    least, most = weights.argmin(), weights.argmax()
+    say(f"in the training loss a picture counts from {weights[least]:.3g} ({folder.classes[least]}) to "
+        f"{weights[most]:.3g} ({folder.classes[most]}); in scores and the validation loss all count alike")
+    return functools.partial(cross_entropy, weight=Tensor(weights, device=device))
 
 
 def check_classes(known: list[str], classes: list[str]) -> None:

@@ -16,9 +16,9 @@ from ..files import written_aside
 from ..models.saved import checkpoint_at
 from .log import to_json
 
-__all__ = ["Busy", "Claim", "checkpoint_in", "is_fresh", "new_run", "write_config"]
+__all__ = ["SPLIT", "Busy", "Claim", "checkpoint_in", "is_fresh", "new_run", "write_config"]
 
-LOG, CONFIG = "log.jsonl", "config.json"
+LOG, CONFIG, SPLIT = "log.jsonl", "config.json", "split.json"
 
 
 def _there(name: str) -> Any:
@@ -36,9 +36,9 @@ def is_fresh(folder: Path) -> bool:
     """Whether a run can be started in a folder: nothing is in it but what one left that ended before its first save."""
     names = {path.name for path in folder.iterdir()}
     names -= {".lock", *filter(UNFINISHED.fullmatch, names)}
-    if CONFIG in names:  # of a run, and not of something else
-        try:
-            return names <= {LOG, CONFIG} and "recipe" in json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    if CONFIG in names and names <= {LOG, CONFIG, SPLIT}:
+        try:  # of a run, and not of something else
+            return "recipe" in json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         except (ValueError, TypeError):
             return False
     return not names
@@ -126,7 +126,8 @@ def new_run(path: Path | None, claims: ExitStack) -> Path:
     claims.enter_context(Claim(path))
     if not is_fresh(path):  # by now: another process had it for a moment
         raise taken
-    (path / LOG).unlink(missing_ok=True)
+    for name in (LOG, SPLIT):
+        (path / name).unlink(missing_ok=True)
     return path
 
 

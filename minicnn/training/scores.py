@@ -1,4 +1,4 @@
-"""How well a model does: loss, top-1 and top-5 over a set of data."""
+"""How well a model does: loss, top-1 and top-5 over a set of data; where there are five classes or fewer no top-5."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from ..engine.mode import no_grad
 from ..nn import Module, eval_mode
 from ..ops import cross_entropy
 from .bars import on_terminal
+from .classes import Predictions
 
-__all__ = ["LoaderLike", "Scores", "as_loader", "evaluate"]
+__all__ = ["LoaderLike", "Scores", "as_loader", "evaluate", "in_words"]
+
+FEW = 5  # classes, among the first five of which each picture's own always is
 
 
 class LoaderLike(Protocol):
@@ -47,7 +50,7 @@ class _Listed:
 def as_loader(data: LoaderLike | Sequence[tuple[Any, Any]], who: str) -> LoaderLike:
     """A loader as it is, a list of batches as one. Raises TypeError for what is neither, ValueError where it is empty,
     in the name of ``who``."""
-    way = "give a loader, as minicnn.data.Loader, or a list of batches (inputs, labels)"
+    way = "give a loader, as minicnn.data.ArrayLoader or Loader, or a list of batches (inputs, labels)"
     if not hasattr(data, "epoch"):
         if not isinstance(data, (list, tuple)):
             raise TypeError(f"{who}: {type(data).__name__} is no data that can be gone through more than once: {way}")
@@ -73,6 +76,7 @@ class Scores:
     loss: float = 0.0
     top1: int = 0
     top5: int = 0
+    classes: int = 0  # known once a batch was added
 
     def add(self, loss: float, logits: np.ndarray, labels: np.ndarray) -> None:
         """Count a batch. loss: its mean. logits: (N, C). labels: (N,), whole numbers from 0 to C − 1. Raises ValueError
@@ -89,20 +93,29 @@ class Scores:
         rank = ((logits > own) | (logits == own) & before).sum(axis=1)  # of equal scores the first counts as higher
         real = np.isfinite(own[:, 0]) & ~np.isnan(logits).any(axis=1)
         self.seen += len(labels)
+        self.classes = logits.shape[1]
         self.loss += float(loss) * len(labels)
         self.top1 += int((real & (rank < 1)).sum())
         self.top5 += int((real & (rank < 5)).sum())
 
     def means(self) -> dict[str, float]:
-        """Mean loss, and top-1 and top-5 accuracy as shares of 1."""
-        return {name: getattr(self, name) / self.seen if self.seen else math.nan for name in ("loss", "top1", "top5")}
+        """Mean loss, and top-1 and top-5 accuracy as shares of 1. Of five classes or fewer there is no ``top5``: it
+        would be 1 whatever a model says."""
+        names = ("loss", "top1") if 0 < self.classes <= FEW else ("loss", "top1", "top5")
+        return {name: getattr(self, name) / self.seen if self.seen else math.nan for name in names}
+
+
+def in_words(means: dict[str, float], digits: int = 1) -> str:
+    """Of the means of ``Scores``, top-1 and, where it is there, top-5: "top-1 57.8%, top-5 90.1%"."""
+    return ", ".join(f"top-{n} {means[f'top{n}']:.{digits}%}" for n in (1, 5) if f"top{n}" in means)
 
 
 def evaluate(model: Module, loader: LoaderLike | Sequence[tuple[Any, Any]],
-             stop: Callable[[], bool] = lambda: False) -> Scores:
+             stop: Callable[[], bool] = lambda: False, predictions: Predictions | None = None) -> Scores:
     """The model's scores on all of the loader's pictures, with every layer in eval mode; its modes stay.
 
-    stop: is asked before every batch, and ends it early. Raises what ``as_loader`` and ``Scores.add`` raise.
+    stop: is asked before every batch, and ends it early. predictions: gets what is said of each picture.
+    Raises what ``as_loader`` and ``Scores.add`` raise.
     """
     loader = as_loader(loader, "evaluate")
     scores = Scores()
@@ -116,4 +129,6 @@ def evaluate(model: Module, loader: LoaderLike | Sequence[tuple[Any, Any]],
                 with no_grad():
                     logits = model(inputs)
                     scores.add(cross_entropy(logits, labels).item(), logits.numpy(), labels)
+                if predictions is not None:
+                    predictions.add(logits.numpy(), labels, getattr(loader, "shown", None))
     return scores

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ from tqdm import tqdm
 
 from ..checkpoint import CheckpointError
 from ..engine.settings import whole
-from ..optim import PlateauSchedule, StepSchedule
+from ..schedule import Schedule
 from .bars import on_terminal
+from .classes import Predictions
 from .diagnosis import Diverged, Plateau, advice
 from .interrupt import Stop, Stopped, say
 from .keeping import Checkpoints, Progress
 from .log import Log
-from .scores import LoaderLike, Scores, as_loader, evaluate
+from .scores import LoaderLike, Scores, as_loader, evaluate, in_words
 from .step import Step
 
 __all__ = ["Diverged", "Progress", "Stopped", "Trainer"]
@@ -33,16 +34,19 @@ class Trainer:
     training, validation: loaders, or lists of batches (inputs, labels). folder: made where it is not there.
     extras: arrays and facts saved with every checkpoint, as what was done to the inputs and the names of the classes.
     keep: so many checkpoints of past epochs stay, besides the last and the best. save_minutes: one is written at least
-    so often. print_every: steps from line to line where there is no terminal for a progress bar.
+    so often. print_every: steps from line to line where there is no terminal for a progress bar. epoch_ended: is called
+    after every epoch, when that is saved.
+    predictions: what was said of each validation picture when they were looked at last.
 
     Raises TypeError and ValueError where data or numbers are not of that kind.
     """
 
-    def __init__(self, step: Step, schedule: StepSchedule | PlateauSchedule,
+    def __init__(self, step: Step, schedule: Schedule,
                  training: LoaderLike | Sequence[tuple[Any, Any]], validation: LoaderLike | Sequence[tuple[Any, Any]],
                  folder: str | os.PathLike[str], *,
                  extras: tuple[dict[str, np.ndarray], dict[str, Any]] = ({}, {}),
-                 keep: int = 1, save_minutes: float = 10.0, print_every: int = 10):
+                 keep: int = 1, save_minutes: float = 10.0, print_every: int = 10,
+                 epoch_ended: Callable[[], None] = lambda: None):
         self.step, self.model, self.optimiser, self.schedule = step, step.model, step.optimiser, schedule
         self.training = as_loader(training, "Trainer: training")
         self.validation = as_loader(validation, "Trainer: validation")
@@ -50,10 +54,11 @@ class Trainer:
         self.print_every = whole("Trainer", "print_every", print_every, least=1)
         if not save_minutes >= 0:
             raise ValueError(f"Trainer: save_minutes is {save_minutes}: it must be a number ≥ 0")
-        self.folder, self.save_minutes = Path(folder), save_minutes
+        self.folder, self.save_minutes, self.epoch_ended = Path(folder), save_minutes, epoch_ended
         self.checkpoints = Checkpoints(self.folder, step, schedule, extras, keep)
         self.log = Log(self.folder / "log.jsonl")
         self.progress, self.plateau, self.stop = Progress(), Plateau(), Stop()
+        self.predictions = Predictions()
         self.optimiser.lr = schedule.lr
 
     def fit(self, epochs: int) -> Scores:
@@ -75,6 +80,7 @@ class Trainer:
                         if time.monotonic() - self.checkpoints.saved_at > 60 * self.save_minutes:
                             self.save()
                     scores = self._close_epoch(epochs, begun)
+                    self.epoch_ended()
         except Stopped:
             raise
         except (Diverged, CheckpointError) as error:
@@ -84,7 +90,12 @@ class Trainer:
         except BaseException as error:
             error.add_note(self.checkpoints.rescue(self.progress))
             raise
-        return scores or evaluate(self.model, self.validation)
+        return scores or self.validate()
+
+    def validate(self, stop: Callable[[], bool] = lambda: False) -> Scores:
+        """The scores on the validation set, as ``evaluate`` measures them; ``predictions`` are those of it."""
+        self.predictions = Predictions()
+        return evaluate(self.model, self.validation, stop, self.predictions)
 
     # -- an epoch ------------------------------------------------------------------------------------------------------
 
@@ -136,12 +147,12 @@ class Trainer:
         line = {"epoch": self.progress.epoch + 1, "step": self.progress.step, **scores.means(), "lr": self.optimiser.lr,
                 "images_per_second": scores.seen / seconds, "waiting": waited / seconds, **self.step.report()}
         self.log.write(line)
-        return (f"loss {line['loss']:.3f}, top-1 {line['top1']:.0%}, top-5 {line['top5']:.0%}, "
+        return (f"loss {line['loss']:.3f}, {in_words(line, 0)}, "
                 f"{line['images_per_second']:.1f} images/s, lr {line['lr']:g}, waiting {line['waiting']:.0%}")
 
     def _close_epoch(self, epochs: int, begun: float) -> Scores:
         """Look at the validation set, say and log the scores, save, and let the schedule set the rate."""
-        scores = evaluate(self.model, self.validation, lambda: self.stop.asked)
+        scores = self.validate(lambda: self.stop.asked)
         if self.stop.asked:
             self._save_and_stop()
         train, val = self.progress.scores.means(), scores.means()
@@ -164,7 +175,7 @@ class Trainer:
             raise Diverged(f"the validation loss is {val['loss']} after step {progress.step}, in epoch "
                            f"{progress.epoch + 1}: {advice(self.optimiser.lr)}")
         say(f"epoch {progress.epoch + 1}/{epochs}: training loss {train['loss']:.3f}, top-1 {train['top1']:.1%}; "
-            f"validation loss {val['loss']:.3f}, top-1 {val['top1']:.1%}, top-5 {val['top5']:.1%}; "
+            f"validation loss {val['loss']:.3f}, {in_words(val)}; "
             f"{time.monotonic() - begun:.0f} s")
 
     def _save_epoch(self, top1: float) -> None:

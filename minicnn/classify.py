@@ -1,0 +1,96 @@
+"""``python -m minicnn classify``: what a trained network sees in pictures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .command_line import Parser, location, number
+from .console import printable
+
+__all__ = ["add_options", "classify"]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pictures", nargs="+", type=location, metavar="PICTURE",
+                        help="files; folders, with all pictures in them; - for a picture on the standard input")
+    parser.add_argument("--weights", required=True, type=location, metavar="FILE",
+                        help="a run's folder, a checkpoint, torchvision's .pth or .safetensors, Caffe's .caffemodel")
+    parser.add_argument("--top", type=number(int, 1), default=5, metavar="N", help="so many classes of each (5)")
+    parser.add_argument("--json", action="store_true", help="a line of JSON for each picture")
+    parser.add_argument("--variant", metavar="NAME", help="what weights of others are, if they do not say")
+    parser.add_argument("--classes", type=location, metavar="FILE",
+                        help="names of the classes of others' weights, a line each")
+    parser.add_argument("--mean", type=location, metavar="FILE",
+                        help="the mean picture of Caffe's weights, .binaryproto")
+
+
+def classify(parser: Parser, options: argparse.Namespace) -> int:
+    """Print an answer for each picture. Returns 1 where one could not be read, which is named; else 0."""
+    from .data import BadPicture
+    from .models.classifier import AT_ONCE, load
+
+    try:
+        names = options.classes and _names(Path(options.classes))
+        ask = load(options.weights, variant=options.variant, classes=names, mean=options.mean)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    failed = False
+    waiting: list[tuple[str, Any]] = []
+
+    def answer() -> None:
+        for (name, _), answers in zip(waiting, ask.classify([read for _, read in waiting], options.top), strict=True):
+            _say(name, answers, options.json)
+        waiting.clear()
+
+    for name, picture in _pictures(options.pictures):
+        try:
+            if picture is None:
+                raise ValueError("a folder without pictures")
+            waiting.append((name, ask.read(picture)))
+        except (BadPicture, ValueError) as error:
+            answer()  # those before it come first
+            failed = True
+            reason = error.reason if isinstance(error, BadPicture) else str(error)
+            print(printable(f"{name}: {reason}"), file=sys.stderr)
+            if options.json:
+                print(json.dumps({"picture": name, "error": reason}), flush=True)
+        if len(waiting) == AT_ONCE:
+            answer()
+    answer()
+    return int(failed)
+
+
+def _pictures(given: list[Any]) -> Iterator[tuple[str, Any]]:
+    """(name, what can be read) of each picture; of folders all files that could be one, by name."""
+    from .data.picture import picture_suffixes
+
+    for path in given:
+        if str(path) == "-":
+            yield "-", sys.stdin.buffer.read()
+        elif os.path.isdir(path):
+            files = sorted(file for file in Path(path).rglob("*") if file.suffix.lower() in picture_suffixes())
+            yield from ((str(file), file) for file in files) if files else [(str(path), None)]
+        else:
+            yield str(path), path
+
+
+def _names(path: Path) -> list[str]:
+    """A name a line; before it there may be ImageNet's number, as in "n01440764 tench, Tinca tinca"."""
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [line.partition(" ")[2] if re.match(r"n\d{8} ", line) else line for line in lines]
+
+
+def _say(name: str, answers: list[Any], as_json: bool) -> None:
+    if as_json:
+        said = [{"class": answer.name, "probability": round(answer.probability, 6)} for answer in answers]
+        print(json.dumps({"picture": name, "answers": said}), flush=True)
+    else:
+        lines = [f"{100 * answer.probability:6.1f} %  {answer.name}" for answer in answers]
+        print(*map(printable, (name, *lines)), sep="\n", flush=True)

@@ -1,0 +1,187 @@
+"""A trained network that can be asked what is in a picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from ..data.augment import central_crops
+from ..data.picture import SIDE, read_picture, square
+from ..data.statistics import Statistics
+from ..engine.mode import no_grad
+from ..engine.tensor import Tensor
+from ..nn.hooks import eval_mode, forward_hook
+from ..ops import softmax
+from . import saved
+from .alexnet import AlexNet
+from .caffe_file import NotCaffe, read_caffe_mean
+from .variants import VARIANTS, Preprocessing
+from .weights import WeightsError, read_weights
+
+__all__ = ["Answer", "Classifier", "load"]
+
+AT_ONCE = 32  # pictures; more would wait for the first answer
+OTHERS = (".pth", ".pt", ".bin", ".caffemodel")  # besides .safetensors, which is ours as well
+# Of the training set of ILSVRC 2012, blue, green and red: the mean of Caffe's mean picture over all its pixels.
+MEAN = np.array([104.00698793, 116.66876762, 122.67891434])
+
+Picture: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | np.ndarray"
+"""A file, what a file holds, an image of Pillow's, or an array of bytes (rows, columns, 3), RGB, or (rows, columns)."""
+
+
+class Answer(NamedTuple):
+    name: str
+    probability: float
+
+
+class Classifier:
+    """A network as at test, and what must be known to ask it; see ``load``.
+
+    net: the network. classes: the names of its outputs, in their order. prepare: makes of pictures (256, 256, 3), RGB
+    bytes, what the network sees, (N, 3, pixels, pixels). path: the file of its weights. fit, filter: as in ``square``.
+    """
+
+    def __init__(self, net: AlexNet, classes: Sequence[str], prepare: Callable[[Sequence[np.ndarray]], np.ndarray],
+                 path: Path, fit: str = "centre", filter: str = "bicubic"):
+        self.net, self.classes, self.prepare, self.path = net, list(classes), prepare, path
+        self.fit, self.filter = fit, filter
+
+    def classify(self, picture: Picture | Sequence[Picture], top: int = 5) -> Any:
+        """The most probable classes of a picture, as [Answer(name, probability), ...], the first the most probable.
+
+        picture: a file, an image of Pillow's or an array of bytes; or a list of these, for which there is a list of
+        such lists. Raises BadPicture where a file holds none, TypeError and ValueError for other values.
+        """
+        pictures = _list(picture)
+        answers = [[Answer(self.classes[i], float(row[i])) for i in np.argsort(-row, kind="stable")[:top]]
+                   for row in self.probabilities(pictures)]  # fmt: skip
+        return answers if pictures is picture else answers[0]
+
+    def probabilities(self, pictures: Sequence[Picture]) -> np.ndarray:
+        """The probability of each class for each picture: (N, classes)."""
+        parts = [np.zeros((0, len(self.classes)), np.float32)]
+        for start in range(0, len(pictures), AT_ONCE):
+            with no_grad(), eval_mode(self.net):
+                seen = self.prepare([self.read(picture) for picture in pictures[start : start + AT_ONCE]])
+                parts.append(softmax(self.net(Tensor(seen))).numpy())
+        return np.concatenate(parts)
+
+    def features(self, picture: Picture | Sequence[Picture], layer: str = "fc7") -> np.ndarray:
+        """What a row of the network gives for a picture, such as the 4,096 numbers of fc7, by which pictures can be
+        compared (§6.1: those that lie near each other show like things). The towers' lie side by side; those of conv1
+        to conv4 have the shape (maps, rows, columns).
+
+        picture: as in ``classify``; for a list there is one more axis, in front.
+        Raises ValueError where there is no such row.
+        """
+        towers = self.net.towers()
+        rows = [row.name for row in VARIANTS[self.net.variant].rows]
+        if layer not in rows:
+            raise ValueError(f"features: there is no row {layer!r:.40}: choose one of {', '.join(rows)}")
+        parts: dict[int, np.ndarray] = {}
+
+        def keep(module: Any, output: Tensor) -> None:
+            if (tower := next((i for i, t in enumerate(towers) if getattr(t, layer) is module), None)) is not None:
+                parts[tower] = output.numpy()
+
+        pictures, found = _list(picture), []
+        for one in pictures:
+            with no_grad(), eval_mode(self.net), forward_hook(keep):
+                self.net(Tensor(self.prepare([self.read(one)])))
+            found.append(np.concatenate([parts[i] for i in range(len(towers))], axis=1)[0])
+        return np.stack(found) if pictures is picture else found[0]
+
+    def read(self, picture: Picture) -> np.ndarray:
+        """A picture as RGB bytes (256, 256, 3), scaled as the network was shown its own."""
+        if isinstance(picture, (str, os.PathLike)):
+            return read_picture(picture, self.fit, self.filter)
+        if isinstance(picture, bytes):
+            return read_picture(BytesIO(picture), self.fit, self.filter)
+        if isinstance(picture, np.ndarray):
+            if picture.dtype != np.uint8 or picture.ndim < 2 or picture.shape[2:] not in ((), (3,)) or not picture.size:
+                raise ValueError(f"classify: a picture of {picture.dtype} {picture.shape}: give bytes, (rows, columns, "
+                                 "3), red, green and blue, or (rows, columns), grey")
+            picture = Image.fromarray(picture)
+        if not isinstance(picture, Image.Image):
+            raise TypeError(f"classify: a {type(picture).__name__} is no picture: give a file, an image of Pillow's, "
+                            "or an array of bytes")
+        return np.array(square(picture, self.fit, self.filter))
+
+
+def load(path: str | os.PathLike[str], *, variant: str | None = None, classes: Sequence[str] | None = None,
+         mean: str | os.PathLike[str] | None = None) -> Classifier:
+    """A trained network that can be asked: ``load(path).classify("cat.jpg")``.
+
+    path: the folder of a run of training, of which the best checkpoint is taken; a checkpoint; or a file of others:
+        torchvision's weights (.pth, or .safetensors with their names), or Caffe's (.caffemodel).
+    variant, classes, mean: for files of others: what AlexNet it is, if they do not say; the names of its classes, by
+        themselves "class 0" and so on; Caffe's mean picture (.binaryproto), by itself that of ILSVRC 2012, a number for
+        each channel.
+    What a picture goes through comes with the variant: see ``variants.Preprocessing``.
+
+    Raises CheckpointError or WeightsError, both of them ValueErrors, for a file that holds no such network.
+    """
+    path = Path(path)
+    if path.suffix in OTHERS or (path.suffix == ".safetensors" and path.is_file() and not _own(path)):
+        net = read_weights(path, variant)
+        names = [f"class {i}" for i in range(net.classes)] if classes is None else list(classes)
+        if len(names) != net.classes:
+            raise WeightsError(f"{path} has {net.classes} classes, and {len(names)} names were given")
+        shown = VARIANTS[net.variant].preprocessing
+        return Classifier(net, names, _prepared_as(shown, net.pixels, mean), path, shown.fit, shown.filter)
+    if variant is not None or classes is not None or mean is not None:
+        raise WeightsError(f"{path} is a run of minicnn and knows its variant, classes and mean: leave them out")
+    run = saved.load(path)
+    statistics = Statistics.from_arrays(run.arrays)
+    scale = run.recipe.scale(statistics.deviation)
+    return Classifier(run.model, run.classes,
+                      lambda pictures: central_crops(pictures, statistics, scale, run.model.pixels), run.path)
+
+
+def _list(picture: Any) -> Sequence[Picture]:
+    """A list as it is, and one picture as a list."""
+    return picture if isinstance(picture, (list, tuple)) else [picture]
+
+
+def _own(path: Path) -> bool:
+    """Whether a .safetensors file is a checkpoint of ours, or cannot even be read."""
+    from safetensors import safe_open
+
+    from ..checkpoint import MARK
+
+    try:
+        with safe_open(path, "numpy", backend="pread") as file:
+            return MARK in (file.metadata() or {})
+    except Exception:
+        return True
+
+
+def _prepared_as(shown: Preprocessing, pixels: int, mean: str | os.PathLike[str] | None
+                 ) -> Callable[[Sequence[np.ndarray]], np.ndarray]:
+    """What a variant's own pictures went through: (pixels · scale − mean) / deviation, cut from the middle."""
+    first = (SIDE - pixels) // 2
+    middle = slice(first, first + pixels)
+    less = np.array(shown.mean if shown.mean is not None else MEAN if shown.channels == "BGR" else MEAN[::-1])
+    less = less.reshape(3, 1, 1)
+    if mean is not None:
+        try:
+            picture = read_caffe_mean(mean)
+        except (NotCaffe, OSError) as error:
+            raise WeightsError(f"cannot load {mean}: {getattr(error, 'strerror', None) or error}") from error
+        if picture.shape[1:] not in ((SIDE, SIDE), (pixels, pixels)):
+            raise WeightsError(f"cannot load {mean}: its mean is {picture.shape}, a picture {(3, SIDE, SIDE)}")
+        less = picture[:, middle, middle] if picture.shape[1] == SIDE else picture
+
+    def prepare(pictures: Sequence[np.ndarray]) -> np.ndarray:
+        seen = np.stack(pictures)[:, middle, middle].transpose(0, 3, 1, 2).astype(np.float64)
+        seen = seen[:, ::-1] if shown.channels == "BGR" else seen
+        y: np.ndarray = (seen * shown.scale - less) / np.reshape(shown.deviation, (3, 1, 1))
+        return y.astype(np.float32)
+
+    return prepare

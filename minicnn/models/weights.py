@@ -1,0 +1,155 @@
+"""Weights of other programs, brought into the towers of an AlexNet, and back.
+
+Elsewhere a layer is one array, (kernels, inputs of a group, rows, columns); here each tower has its share of the
+kernels, tower a the first half. What a kernel sees needs no cutting: in a grouped convolution these are the maps of its
+own tower, and where it sees both they lie side by side, those of a first.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from ..engine.mode import no_grad
+from .alexnet import AlexNet, alexnet
+from .caffe_file import NotCaffe, read_caffe
+from .torch_file import NotTorch, read_torch
+from .variants import VARIANTS
+
+__all__ = ["TORCHVISION", "Undrawn", "WeightsError", "by_layer", "read_weights"]
+
+# torchvision's names of our rows
+TORCHVISION = {"conv1": "features.0", "conv2": "features.3", "conv3": "features.6", "conv4": "features.8",
+               "conv5": "features.10", "fc6": "classifier.1", "fc7": "classifier.4", "fc8": "classifier.6"}
+CAFFE = {"AlexNet": "caffe", "CaffeNet": "caffenet"}  # what the released nets call themselves
+
+Layers = dict[str, tuple[np.ndarray, np.ndarray]]
+"""(weights, biases) of each row that has some."""
+
+
+class WeightsError(ValueError):
+    """A file of weights that cannot be read, or whose weights are those of no AlexNet that is known."""
+
+
+class Undrawn(np.random.Generator):
+    """In place of random weights, zeros: for a network whose weights are read."""
+
+    def __init__(self) -> None:
+        super().__init__(np.random.PCG64(0))
+
+    def standard_normal(self, size: tuple[int, ...], dtype: type) -> np.ndarray:  # type: ignore[override]
+        return np.zeros(size, dtype)
+
+
+def read_weights(path: str | os.PathLike[str], variant: str | None = None) -> AlexNet:
+    """The network whose weights are in a file of PyTorch's (.pth, .pt, .safetensors, with torchvision's names) or of
+    Caffe's (.caffemodel), as at test.
+
+    variant: by itself "torchvision", and of Caffe's files what they call themselves.
+    Raises WeightsError, which names the file, for all that is no such file, and where its shapes are another network's.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".caffemodel":
+            variant, layers = _of_caffe(path, variant)
+        else:
+            variant, layers = variant or "torchvision", _of_torchvision(path)
+        return _network(variant, layers)
+    except OSError as error:
+        raise WeightsError(f"cannot load {path}: {error.strerror or error}") from error
+    except (NotTorch, NotCaffe, SafetensorError, WeightsError) as error:
+        raise WeightsError(f"cannot load {path}: {error}") from error
+
+
+def by_layer(net: AlexNet) -> Layers:
+    """The weights and biases of a network as other programs have them: the towers' shares one below the other."""
+    state = {name: parameter.numpy() for name, parameter in net.named_parameters()}
+    return {row: (np.concatenate([state[f"{place}.weight"] for place in places]),
+                  np.concatenate([state[f"{place}.bias"] for place in places]))
+            for row, places in _places(net.variant).items()}  # fmt: skip
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+def _of_torchvision(path: Path) -> Layers:
+    arrays: Mapping[str, np.ndarray]
+    if path.suffix == ".safetensors":
+        path.open("rb").close()  # says better than the library why a file cannot be read
+        with safe_open(path, "numpy", backend="pread") as file:
+            wanted = {f"{theirs}.{kind}" for theirs in TORCHVISION.values() for kind in ("weight", "bias")}
+            arrays = {name: file.get_tensor(name) for name in wanted & set(file.keys())}
+    else:
+        arrays = read_torch(path)
+    return _all_of({row: [arrays.get(f"{theirs}.{kind}") for kind in ("weight", "bias")]
+                    for row, theirs in TORCHVISION.items()})  # fmt: skip
+
+
+def _of_caffe(path: Path, variant: str | None) -> tuple[str, Layers]:
+    name, layers = read_caffe(path)
+    if not (variant := variant or CAFFE.get(name)):
+        raise WeightsError(f"it calls itself {name!r:.60}, which does not say what AlexNet it is: choose the variant, "
+                           f"{' or '.join(CAFFE.values())}")
+    blobs = {layer.name: layer.blobs for layer in layers}
+    return variant, _all_of({row: blobs.get(row, []) for row in TORCHVISION})
+
+
+def _all_of(found: Mapping[str, Iterable[np.ndarray | None]]) -> Layers:
+    layers = {row: tuple(array for array in arrays if array is not None) for row, arrays in found.items()}
+    if lacking := [row for row, arrays in layers.items() if len(arrays) != 2]:
+        raise WeightsError(f"it is no AlexNet: {', '.join(lacking)} {'lack' if len(lacking) > 1 else 'lacks'} weights "
+                           "or biases")
+    return {row: (weights, biases) for row, (weights, biases) in layers.items()}
+
+
+# -- towers ------------------------------------------------------------------------------------------------------------
+
+
+def _network(variant: str, layers: Layers) -> AlexNet:
+    if variant not in VARIANTS:
+        raise WeightsError(f"there is no variant {variant!r}: choose one of {', '.join(VARIANTS)}")
+    for row, shape in _shapes(variant, len(layers["fc8"][1])).items():
+        for array, right in zip(layers[row], (shape, shape[:1]), strict=True):
+            if array.shape != right or array.dtype.kind != "f":
+                raise WeightsError(f"{row} is {array.dtype} {array.shape}, the variant {variant} has floats {right}")
+            if not np.isfinite(array).all():
+                raise WeightsError(f"{row} holds numbers that are not finite")
+    net = alexnet(variant, len(layers["fc8"][1]), generator=Undrawn())
+    parameters = dict(net.named_parameters())
+    with no_grad():
+        for row, places in _places(variant).items():
+            for kind, array in zip(("weight", "bias"), layers[row], strict=True):
+                for place, share in zip(places, np.split(array, len(places)), strict=True):
+                    parameters[f"{place}.{kind}"][...] = share
+    net.eval()
+    return net
+
+
+def _shapes(variant: str, classes: int) -> dict[str, tuple[int, ...]]:
+    """Of the weights of each row, those of both towers together."""
+    if classes < 2:
+        raise WeightsError(f"its last layer has {classes} outputs: it tells nothing apart")
+    shapes: dict[str, tuple[int, ...]] = {}
+    towers, maps = VARIANTS[variant].towers, 3
+    for row in VARIANTS[variant].rows:
+        seen = maps * (towers if row.sees == "both" else 1)
+        if "conv" in row.layers.split():
+            shapes[row.name] = (row.maps * towers, seen, row.size, row.size)
+        elif "linear" in row.layers:
+            shapes[row.name] = (row.maps * towers, seen * 36 if row.name == "fc6" else seen)
+        maps = row.maps or maps
+    return shapes | {"fc8": (classes, maps * towers)}
+
+
+def _places(variant: str) -> dict[str, list[str]]:
+    """The names of the layers, one for each tower, that are one layer elsewhere."""
+    places = {}
+    for row in VARIANTS[variant].rows:
+        words = row.layers.split()
+        for word in {"conv", "linear"} & set(words):
+            places[row.name] = [f"{tower}.{row.name}.{words.index(word)}" for tower in "ab"[: VARIANTS[variant].towers]]
+    return places | {"fc8": ["fc8"]}

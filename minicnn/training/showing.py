@@ -1,0 +1,91 @@
+"""What is shown of a run and left in its folder for people: pictures, tables, which pictures are wrong. Where one of
+these cannot be made a line says so, and the run goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ..data import Loader
+from ..files import written_aside
+from .classes import Predictions, advice_on, class_table, of_classes, write_classes, write_wrong
+from .interrupt import note, say
+from .log import Log
+
+__all__ = ["Curves", "keep_classes", "made", "say_classes"]
+
+SHARE = 0.05  # of the time of a run that its curves may take
+
+
+def made(path: Path, make: Callable[[Path], None]) -> str:
+    """Let make(file) write the file ``path``, whole or not at all. Returns why that failed, if it did.
+
+    Whatever fails is no reason to end a run: a full disk, a matplotlib that is not there, or its bugs.
+    """
+    try:
+        with written_aside(path) as aside:
+            make(aside)
+    except Exception as error:
+        return f"{path} is not made: {getattr(error, 'strerror', None) or str(error) or type(error).__name__}"
+    return ""
+
+
+class Curves:
+    """``curves.png`` in the folder of a run: drawn anew after every epoch, as long as that takes no more than a
+    twentieth of the time, and at the end."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.took, self.drawn_at, self.complained = 0.0, -float("inf"), False
+
+    def epoch_ended(self) -> None:
+        """Draw, unless the last time was too short ago for what it took."""
+        if time.monotonic() - self.drawn_at >= self.took / SHARE:
+            self.draw()
+
+    def draw(self) -> None:
+        """Draw what is in the log, if anything of the run is saved. What fails is said once."""
+        if not (self.folder / "last.safetensors").exists():
+            return  # a run that may be started anew in the same folder
+
+        def curves(path: Path) -> None:
+            from ..plots import draw_curves  # needs matplotlib
+
+            draw_curves(Log(self.folder / "log.jsonl"), path)
+
+        begun = time.monotonic()
+        why = made(self.folder / "curves.png", curves)
+        self.drawn_at = time.monotonic()
+        self.took = self.drawn_at - begun
+        if why and not self.complained:
+            note(why)
+        self.complained |= bool(why)
+
+
+def say_classes(predictions: Predictions, names: list[str]) -> None:
+    """The table of the classes, and what a mean hides."""
+    classes = of_classes(predictions, names)
+    for line in [*class_table(classes).splitlines(), *advice_on(classes)]:
+        say(line)
+
+
+def keep_classes(predictions: Predictions, loader: Loader, what: str, folder: Path) -> bool:
+    """Write ``wrong.csv``, ``classes.csv`` and ``confusions.png`` into a folder. what: was asked, as best.safetensors.
+    Returns whether that went well; if not, a line says why."""
+    names, paths = loader.folder.classes, [path for path, _ in loader.folder.samples]
+    classes, every = of_classes(predictions, names), len(predictions.all)
+    right = 1 - len(predictions.wrong()) / every
+    title = f"{what}: {right:.1%} of {every:,} validation pictures are right"
+
+    def confusions(path: Path) -> None:
+        from ..plots_of_classes import draw_confusions  # needs matplotlib
+
+        draw_confusions(predictions, names, title, path)
+
+    for name, make in (("wrong.csv", lambda path: write_wrong(predictions, names, paths, path)),
+                       ("classes.csv", lambda path: write_classes(classes, path)), ("confusions.png", confusions)):
+        if why := made(folder / name, make):
+            note(why)
+            return False
+    return True
