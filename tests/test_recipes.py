@@ -120,6 +120,8 @@ def test_published_steps_are_stretched_with_the_epochs():
     assert isinstance(schedule, StepSchedule)
     assert (schedule.lr, schedule.drops) == (0.01, recipe.drops)
     assert recipe.learning_rate("step", 0.01, 2 * recipe.epochs).drops == (50, 102, 158)
+    assert recipe.learning_rate("step", 0.01, 2).drops == (1, 1, 2)
+    assert recipe.learning_rate("step", 0.01, 1).lr == 0.01  # no step is done before there is an epoch
     assert isinstance(recipe.learning_rate("plateau", 0.01, 9), PlateauSchedule)
     assert RECIPES["paper"].learning_rate("step", 0.1, 9).drops == (3, 6)  # who published none takes thirds
 

@@ -131,10 +131,9 @@ class AlexNet(nn.Module):
         return concatenate(*(x.to(device) for x in xs), axis=1) if len(xs) > 1 else xs[0]
 
     def _side_by_side(self, *rows: partial[Tensor]) -> list[Tensor]:
-        """What the rows of the towers give: of two, on the processor at once. Not where a graph grows or a hook looks
-        on: there it matters which came first."""
-        if (len(rows) < 2 or grad_enabled() or observers
-                or any(device.kind != "cpu" for device in self.devices)):
+        """What the rows of the towers give: on the processor at once. Not where a graph grows or a hook looks on: there
+        it matters which came first."""
+        if grad_enabled() or observers or any(device.kind != "cpu" for device in self.devices):
             return [row() for row in rows]
         outputs: list[Tensor] = concurrently(*rows)
         return outputs

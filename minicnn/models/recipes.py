@@ -68,9 +68,10 @@ class Recipe:
         return SGD(model.named_parameters(), self.lr, self.momentum, self.weight_decay, self.bias_lr, self.decay_biases)
 
     def learning_rate(self, schedule: str, lr: float, epochs: int) -> Schedule:
-        """The schedule of this name for so many epochs. Published steps are stretched with the epochs."""
+        """The schedule of this name for so many epochs. Published steps are stretched with the epochs, of which the
+        first begins with ``lr``, however few they are."""
         if schedule == "step" and self.drops:
-            return StepSchedule(lr, tuple(round(drop * epochs / self.epochs) for drop in self.drops))
+            return StepSchedule(lr, tuple(max(1, round(drop * epochs / self.epochs)) for drop in self.drops))
         return SCHEDULES[schedule](lr, epochs)
 
     def scale(self, deviation: float) -> float:
