@@ -239,7 +239,6 @@ FAULTS = [
     cuda_columns("CUDA im2col: half precision cut to whole numbers", "inside ? Real(x[", "inside ? int(x["),
     cuda_prelude("CUDA: half precision written as its bits", "bits = narrowed(x);", "bits = (unsigned short)x;"),
     cuda_columns("CUDA im2col: one column too many", "0 <= w && w < W", "0 <= w && w <= W"),
-    cuda("row2col.cu", "columns_of_rows")("CUDA row2col: a row below the image seen", "row < H &&", "row <= H &&"),
     cuda_columns("CUDA im2col: start ignored", "int t = start + row % positions;", "int t = row % positions;"),
     cuda_columns("CUDA im2col: rows and columns of the kernel exchanged", "int s = row / positions % S;",
                  "int s = row / positions % R;"),
