@@ -15,9 +15,19 @@ from .alexnet import AlexNet, alexnet
 from .recipes import RECIPES, Recipe
 from .variants import VARIANTS
 
-__all__ = ["OWN", "Saved", "checkpoint_at", "load", "read"]
+__all__ = ["OWN", "Saved", "Undrawn", "checkpoint_at", "load", "read"]
 
 OWN = ("variant", "width", "recipe")  # of a run's configuration, what belongs to the weights
+
+
+class Undrawn(np.random.Generator):
+    """In place of random weights, zeros: for a network whose weights are read."""
+
+    def __init__(self) -> None:
+        super().__init__(np.random.PCG64(0))
+
+    def standard_normal(self, size: tuple[int, ...], dtype: type) -> np.ndarray:  # type: ignore[override]
+        return np.zeros(size, dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +58,8 @@ def load(path: str | os.PathLike[str]) -> Saved:
         raise CheckpointError(f"{path} holds numbers that are not finite")
     config, classes = facts["config"], facts["classes"]
     recipe = RECIPES[config["recipe"]]
-    model = alexnet(config["variant"], len(classes), width=config["width"], inverted_dropout=recipe.inverted_dropout)
+    model = alexnet(config["variant"], len(classes), width=config["width"], inverted_dropout=recipe.inverted_dropout,
+                    generator=Undrawn())
     model.load_state_dict(checkpoint.part(arrays, "model."))
     model.eval()
     return Saved(path, model, recipe, classes, arrays, facts)

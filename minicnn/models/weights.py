@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from ..engine.mode import no_grad
 from .alexnet import AlexNet, alexnet
 from .caffe_file import NotCaffe, read_caffe
+from .saved import Undrawn
 from .torch_file import NotTorch, read_torch
 from .variants import VARIANTS
 
-__all__ = ["TORCHVISION", "Undrawn", "WeightsError", "by_layer", "read_weights"]
+__all__ = ["TORCHVISION", "WeightsError", "by_layer", "read_weights"]
 
 # torchvision's names of our rows
 TORCHVISION = {"conv1": "features.0", "conv2": "features.3", "conv3": "features.6", "conv4": "features.8",
@@ -33,16 +33,6 @@ Layers = dict[str, tuple[np.ndarray, np.ndarray]]
 
 class WeightsError(ValueError):
     """A file of weights that cannot be read, or whose weights are those of no AlexNet that is known."""
-
-
-class Undrawn(np.random.Generator):
-    """In place of random weights, zeros: for a network whose weights are read."""
-
-    def __init__(self) -> None:
-        super().__init__(np.random.PCG64(0))
-
-    def standard_normal(self, size: tuple[int, ...], dtype: type) -> np.ndarray:  # type: ignore[override]
-        return np.zeros(size, dtype)
 
 
 def read_weights(path: str | os.PathLike[str], variant: str | None = None) -> AlexNet:
@@ -119,12 +109,12 @@ def _network(variant: str, layers: Layers) -> AlexNet:
             if not np.isfinite(array).all():
                 raise WeightsError(f"{row} holds numbers that are not finite")
     net = alexnet(variant, len(layers["fc8"][1]), generator=Undrawn())
-    parameters = dict(net.named_parameters())
-    with no_grad():
-        for row, places in _places(variant).items():
-            for kind, array in zip(("weight", "bias"), layers[row], strict=True):
-                for place, share in zip(places, np.split(array, len(places)), strict=True):
-                    parameters[f"{place}.{kind}"][...] = share
+    state = {name: array for name, array in net.state_dict().items() if name.endswith("counter")}
+    for row, places in _places(variant).items():
+        for kind, array in zip(("weight", "bias"), layers[row], strict=True):
+            for place, share in zip(places, np.split(array, len(places)), strict=True):
+                state[f"{place}.{kind}"] = share.astype(np.float32, copy=False)
+    net.load_state_dict(state)
     net.eval()
     return net
 

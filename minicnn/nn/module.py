@@ -20,6 +20,8 @@ from .hooks import replaced
 
 __all__ = ["Module"]
 
+AT_ONCE = 128  # rows of a matrix, which in one array lie one after the other and in the other side by side
+
 def _held(name: str, value: Any, around: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
     """(path, value) of the modules, tensors and arrays that an attribute is or, as lists, tuples and dicts, holds."""
     if isinstance(value, (Sequence, Mapping)) and not isinstance(value, (str, bytes)) and id(value) not in around:
@@ -34,6 +36,14 @@ def _held(name: str, value: Any, around: tuple[int, ...] = ()) -> Iterator[tuple
             yield name, value
     elif isinstance(value, Set) and any(isinstance(item, HELD) for item in value):
         raise TypeError(f"Module: {name} is a set of layers or tensors, which has no names for them: use a list")
+
+
+def _copy_in(value: Any, array: np.ndarray) -> None:
+    if not array.ndim:
+        value[...] = array
+        return
+    for first in range(0, len(array), AT_ONCE):
+        value[first : first + AT_ONCE] = array[first : first + AT_ONCE]
 
 
 class Module:
@@ -171,7 +181,7 @@ class Module:
         with no_grad():
             for name, value in places:
                 if name in new:
-                    value[...] = new[name]
+                    _copy_in(value, new[name])
 
     def train(self, mode: bool = True) -> Module:
         """Behave as in training (dropout drops), or, with False, as ``eval()``."""
