@@ -2,7 +2,8 @@
 
 The graph is that of the network at test: dropout is gone, or a factor. Its input is "images" (N, 3, pixels, pixels),
 its outputs "logits" and "probabilities" (N, classes), for any N. An LRN's α is divided by its window there, so ours is
-written multiplied. What a picture goes through before, and the names of the classes, stand in the metadata.
+written multiplied. With a classifier's mean, images are pixels of 0 to 255; how a picture is scaled and cut, in which
+order its colours are, and the names of the classes stand in the metadata, as JSON.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from .. import __version__, nn
 from ..files import written_aside
 from ..ops.window import sides
 from .alexnet import AlexNet
-from .variants import VARIANTS
+from .variants import VARIANTS, Preprocessing
 
 __all__ = ["write_onnx"]
 
@@ -29,7 +31,9 @@ class Graph:
     """Nodes and constants, as they are added one after the other."""
 
     def __init__(self, onnx: Any):
-        self.onnx, self.nodes, self.constants = onnx, [], []
+        self.onnx = onnx
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
 
     def constant(self, name: str, value: Any) -> str:
         self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
@@ -80,8 +84,10 @@ class Graph:
         return self.add("Div", name, x, self.add("Pow", f"{name}.power", d, beta))
 
 
-def write_onnx(net: AlexNet, path: str | os.PathLike[str], facts: Mapping[str, Any]) -> None:
-    """Write a network to ``path``, whole or not at all. facts: what goes into the metadata, as JSON.
+def write_onnx(net: AlexNet, path: str | os.PathLike[str], facts: Mapping[str, Any],
+               shown: Preprocessing | None = None, mean: np.ndarray | None = None) -> None:
+    """Write a network to ``path``, whole or not at all. facts: what goes into the metadata, as JSON. shown, mean: of a
+    ``Classifier``; with them the graph begins with (images · scale − mean) / deviation.
 
     Raises ImportError where the package onnx is missing, and OSError where the file cannot be written.
     """
@@ -94,7 +100,12 @@ def write_onnx(net: AlexNet, path: str | os.PathLike[str], facts: Mapping[str, A
 
     graph, towers, rows = Graph(onnx), net.towers(), VARIANTS[net.variant].rows
     letters = "ab"[: len(towers)]
-    xs = ["images"] * len(towers)
+    x = "images"
+    if shown is not None and mean is not None:
+        x = graph.add("Mul", "scaled", x, graph.constant("scale", np.float32(shown.scale)))
+        x = graph.add("Sub", "less the mean", x, graph.constant("mean", mean.astype(np.float32)))
+        x = graph.add("Div", "prepared", x, graph.constant("deviation", np.array(shown.deviation, np.float32).reshape(3, 1, 1)))
+    xs = [x] * len(towers)
     for row in rows:
         if row.sees == "edge":  # normalised over both, and each tower takes its own maps again
             x = graph.add("Concat", f"{row.name}.both", *xs, axis=1)
@@ -114,7 +125,7 @@ def write_onnx(net: AlexNet, path: str | os.PathLike[str], facts: Mapping[str, A
     graph.add("Softmax", "probabilities", graph.add("Identity", "logits", graph.layer("fc8", net.fc8, x)), axis=1)
     model = _model(onnx, graph, net, facts)
     onnx.checker.check_model(model)
-    with written_aside(path) as aside:
+    with written_aside(Path(path)) as aside:
         aside.write_bytes(model.SerializeToString())
 
 
