@@ -1,6 +1,7 @@
 """``python -m minicnn gradcheck``: hold every gradient of minicnn against differences, and print a table.
 ``python -m minicnn doctor``: can a GPU be used here, and all of the processor, and if not, what is to be done?
 ``python -m minicnn classify``: what a trained network sees in pictures.
+``python -m minicnn export``: such a network as ONNX, or its weights alone.
 ``python -m minicnn variants``: what tells one AlexNet from another, and where it stands.
 ``python -m minicnn compare RUN RUN``: what differs between runs, how well each did, and their curves in one picture.
 ``python -m minicnn walkthrough``: the chapters; with a number, one of them as a page."""
@@ -14,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import __version__, classify, console
+from . import __version__, classify, console, export
 from .command_line import Parser, location, new_file, number
 
 
@@ -30,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
                         help="is there memory for these?")
     ask = commands.add_parser("classify", help="ask a trained network what is in pictures")
     classify.add_options(ask)
+    out = commands.add_parser("export", help="write a trained network as ONNX, or its weights as .safetensors")
+    export.add_options(out)
     commands.add_parser("variants", help="what tells one AlexNet from another, each number with its source")
     runs = commands.add_parser("compare", help="set runs beside each other: settings, scores, curves")
     runs.add_argument("runs", nargs="+", type=location, metavar="RUN", help="the folder of a run; two or more")
@@ -43,6 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     if options.command == "classify":
         return classify.classify(ask, options)
+
+    if options.command == "export":
+        return export.export(out, options)
 
     if options.command == "variants":
         from .models.differences import described

@@ -44,13 +44,14 @@ class Classifier:
     """A network as at test, and what must be known to ask it; see ``load``.
 
     net: the network. classes: the names of its outputs, in their order. prepare: makes of pictures (256, 256, 3), RGB
-    bytes, what the network sees, (N, 3, pixels, pixels). path: the file of its weights. fit, filter: as in ``square``.
+    bytes, what the network sees, (N, 3, pixels, pixels). shown: what that is, of a square, (pixels · scale − mean) /
+    deviation; mean: for every pixel of the crop, or one of each channel. path: the file of its weights.
     """
 
     def __init__(self, net: AlexNet, classes: Sequence[str], prepare: Callable[[Sequence[np.ndarray]], np.ndarray],
-                 path: Path, fit: str = "centre", filter: str = "bicubic"):
+                 path: Path, shown: Preprocessing, mean: np.ndarray):
         self.net, self.classes, self.prepare, self.path = net, list(classes), prepare, path
-        self.fit, self.filter = fit, filter
+        self.shown, self.mean = shown, mean
 
     def classify(self, picture: Picture | Sequence[Picture], top: int = 5) -> Any:
         """The most probable classes of a picture, as [Answer(name, probability), ...], the first the most probable.
@@ -100,9 +101,9 @@ class Classifier:
     def read(self, picture: Picture) -> np.ndarray:
         """A picture as RGB bytes (256, 256, 3), scaled as the network was shown its own."""
         if isinstance(picture, (str, os.PathLike)):
-            return read_picture(picture, self.fit, self.filter)
+            return read_picture(picture, self.shown.fit, self.shown.filter)
         if isinstance(picture, bytes):
-            return read_picture(BytesIO(picture), self.fit, self.filter)
+            return read_picture(BytesIO(picture), self.shown.fit, self.shown.filter)
         if isinstance(picture, np.ndarray):
             if picture.dtype != np.uint8 or picture.ndim < 2 or picture.shape[2:] not in ((), (3,)) or not picture.size:
                 raise ValueError(f"classify: a picture of {picture.dtype} {picture.shape}: give bytes, (rows, columns, "
@@ -111,7 +112,7 @@ class Classifier:
         if not isinstance(picture, Image.Image):
             raise TypeError(f"classify: a {type(picture).__name__} is no picture: give a file, an image of Pillow's, "
                             "or an array of bytes")
-        return np.array(square(picture, self.fit, self.filter))
+        return np.array(square(picture, self.shown.fit, self.shown.filter))
 
 
 def load(path: str | os.PathLike[str], *, variant: str | None = None, classes: Sequence[str] | None = None,
@@ -134,14 +135,16 @@ def load(path: str | os.PathLike[str], *, variant: str | None = None, classes: S
         if len(names) != net.classes:
             raise WeightsError(f"{path} has {net.classes} classes, and {len(names)} names were given")
         shown = VARIANTS[net.variant].preprocessing
-        return Classifier(net, names, _prepared_as(shown, net.pixels, mean), path, shown.fit, shown.filter)
+        less = _mean(shown, net.pixels, mean)
+        return Classifier(net, names, lambda pictures: _prepared(pictures, shown, less, net.pixels), path, shown, less)
     if variant is not None or classes is not None or mean is not None:
         raise WeightsError(f"{path} is a run of minicnn and knows its variant, classes and mean: leave them out")
     run = saved.load(path)
-    statistics = Statistics.from_arrays(run.arrays)
+    statistics, pixels = Statistics.from_arrays(run.arrays), run.model.pixels
     scale = run.recipe.scale(statistics.deviation)
-    return Classifier(run.model, run.classes,
-                      lambda pictures: central_crops(pictures, statistics, scale, run.model.pixels), run.path)
+    middle = _middle(pixels)
+    return Classifier(run.model, run.classes, lambda pictures: central_crops(pictures, statistics, scale, pixels),
+                      run.path, Preprocessing(scale=scale), statistics.mean[:, middle, middle] * np.float32(scale))
 
 
 def _list(picture: Any) -> Sequence[Picture]:
@@ -162,26 +165,30 @@ def _own(path: Path) -> bool:
         return True
 
 
-def _prepared_as(shown: Preprocessing, pixels: int, mean: str | os.PathLike[str] | None
-                 ) -> Callable[[Sequence[np.ndarray]], np.ndarray]:
-    """What a variant's own pictures went through: (pixels · scale − mean) / deviation, cut from the middle."""
+def _middle(pixels: int) -> slice:
     first = (SIDE - pixels) // 2
-    middle = slice(first, first + pixels)
-    less = np.array(shown.mean if shown.mean is not None else MEAN if shown.channels == "BGR" else MEAN[::-1])
-    less = less.reshape(3, 1, 1)
-    if mean is not None:
-        try:
-            picture = read_caffe_mean(mean)
-        except (NotCaffe, OSError) as error:
-            raise WeightsError(f"cannot load {mean}: {getattr(error, 'strerror', None) or error}") from error
-        if picture.shape[1:] not in ((SIDE, SIDE), (pixels, pixels)):
-            raise WeightsError(f"cannot load {mean}: its mean is {picture.shape}, a picture {(3, SIDE, SIDE)}")
-        less = picture[:, middle, middle] if picture.shape[1] == SIDE else picture
+    return slice(first, first + pixels)
 
-    def prepare(pictures: Sequence[np.ndarray]) -> np.ndarray:
-        seen = np.stack(pictures)[:, middle, middle].transpose(0, 3, 1, 2).astype(np.float64)
-        seen = seen[:, ::-1] if shown.channels == "BGR" else seen
-        y: np.ndarray = (seen * shown.scale - less) / np.reshape(shown.deviation, (3, 1, 1))
-        return y.astype(np.float32)
 
-    return prepare
+def _mean(shown: Preprocessing, pixels: int, path: str | os.PathLike[str] | None) -> np.ndarray:
+    """What is taken off: (3, pixels, pixels), or (3, 1, 1). path: of Caffe's mean picture."""
+    if path is None:
+        less = np.array(shown.mean if shown.mean is not None else MEAN if shown.channels == "BGR" else MEAN[::-1])
+        return less.reshape(3, 1, 1)
+    try:
+        picture = read_caffe_mean(path)
+    except (NotCaffe, OSError) as error:
+        raise WeightsError(f"cannot load {path}: {getattr(error, 'strerror', None) or error}") from error
+    if picture.shape[1:] not in ((SIDE, SIDE), (pixels, pixels)):
+        raise WeightsError(f"cannot load {path}: its mean is {picture.shape}, a picture {(3, SIDE, SIDE)}")
+    middle = _middle(pixels)
+    return picture[:, middle, middle] if picture.shape[1] == SIDE else picture
+
+
+def _prepared(pictures: Sequence[np.ndarray], shown: Preprocessing, mean: np.ndarray, pixels: int) -> np.ndarray:
+    """What others' networks see of pictures (256, 256, 3)."""
+    middle = _middle(pixels)
+    seen = np.stack(pictures)[:, middle, middle].transpose(0, 3, 1, 2).astype(np.float64)
+    seen = seen[:, ::-1] if shown.channels == "BGR" else seen
+    y: np.ndarray = (seen * shown.scale - mean) / np.reshape(shown.deviation, (3, 1, 1))
+    return y.astype(np.float32)

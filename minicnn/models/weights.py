@@ -13,14 +13,16 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
+from ..files import written_aside
 from .alexnet import AlexNet, alexnet
 from .caffe_file import NotCaffe, read_caffe
 from .saved import Undrawn
 from .torch_file import NotTorch, read_torch
 from .variants import VARIANTS
 
-__all__ = ["TORCHVISION", "WeightsError", "by_layer", "read_weights"]
+__all__ = ["TORCHVISION", "WeightsError", "by_layer", "read_weights", "write_weights"]
 
 # torchvision's names of our rows
 TORCHVISION = {"conv1": "features.0", "conv2": "features.3", "conv3": "features.6", "conv4": "features.8",
@@ -61,6 +63,18 @@ def by_layer(net: AlexNet) -> Layers:
     return {row: (np.concatenate([state[f"{place}.weight"] for place in places]),
                   np.concatenate([state[f"{place}.bias"] for place in places]))
             for row, places in _places(net.variant).items()}  # fmt: skip
+
+
+def write_weights(net: AlexNet, path: str | os.PathLike[str]) -> None:
+    """Write the weights alone as .safetensors, whole or not at all: with torchvision's names where the variant is
+    theirs, else with ours. Raises OSError where that fails."""
+    if net.variant == "torchvision":
+        arrays = {f"{TORCHVISION[row]}.{kind}": array for row, pair in by_layer(net).items()
+                  for kind, array in zip(("weight", "bias"), pair, strict=True)}  # fmt: skip
+    else:
+        arrays = {name: parameter.numpy() for name, parameter in net.named_parameters()}
+    with written_aside(Path(path)) as aside:
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, aside, {"format": "pt"})
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
