@@ -457,7 +457,7 @@ def public():
 def test_help_says_something_of_everything():
     found = dict(public())
     assert {"Tensor.sum", "Tensor.grad", "SGD.step", "Module.train", "conv2d", "StepSchedule.epoch_ended"} <= set(found)
-    plain = (bool, int, float, str, tuple, list)
+    plain = (bool, int, float, str, tuple, list, type(None))  # defaults, which are described where they stand
     mute = [name for name, x in found.items() if not isinstance(x, plain) and not (inspect.getdoc(x) or "").strip()]
     assert not mute
     assert all(inspect.getdoc(getattr(Tensor, name)) for name in ("age", "device", "shape", "T", "made_by"))

@@ -104,7 +104,8 @@ def write_onnx(net: AlexNet, path: str | os.PathLike[str], facts: Mapping[str, A
     if shown is not None and mean is not None:
         x = graph.add("Mul", "scaled", x, graph.constant("scale", np.float32(shown.scale)))
         x = graph.add("Sub", "less the mean", x, graph.constant("mean", mean.astype(np.float32)))
-        x = graph.add("Div", "prepared", x, graph.constant("deviation", np.array(shown.deviation, np.float32).reshape(3, 1, 1)))
+        deviation = np.array(shown.deviation, np.float32).reshape(3, 1, 1)
+        x = graph.add("Div", "prepared", x, graph.constant("deviation", deviation))
     xs = [x] * len(towers)
     for row in rows:
         if row.sees == "edge":  # normalised over both, and each tower takes its own maps again
