@@ -8,7 +8,7 @@ from test_saved import FACTS, STATISTICS
 from test_weights import as_caffe, as_torchvision, by_caffe, by_torchvision, close, layers_of
 from weights_of_others import blob, caffe_net, torch_archive
 
-from minicnn import Tensor, checkpoint, no_grad
+from minicnn import Tensor, checkpoint, cpu, no_grad
 from minicnn.data import BadPicture, central_crops, read_picture
 from minicnn.models import RECIPES, alexnet
 from minicnn.models.classifier import Answer, load
@@ -95,7 +95,7 @@ def test_what_is_no_picture_is_refused(picture, error, match, run, tmp_path):
 
 def test_features_are_what_the_rows_of_both_towers_give(run, files):
     ask = load(run)
-    seen = Tensor(ask.prepare([ask.read(files[0])]))
+    seen = Tensor(ask.prepare([ask.read(files[0])]), device=cpu(0))
     with no_grad():
         a, b = ask.net.a.conv1(seen).numpy()[0], ask.net.b.conv1(seen).numpy()[0]
     np.testing.assert_array_equal(ask.features(files[0], "conv1"), np.concatenate([a, b]))
@@ -103,7 +103,7 @@ def test_features_are_what_the_rows_of_both_towers_give(run, files):
     assert fc7.shape == (3, 2 * round(2048 * 0.05))
     np.testing.assert_array_equal(fc7[1], ask.features(files[1], "fc7"))
     with no_grad():
-        y = ask.net.fc8(Tensor(fc7[:1])).numpy()
+        y = ask.net.fc8(Tensor(fc7[:1], device=cpu(0))).numpy()
         np.testing.assert_allclose(y, ask.net(seen).numpy(), rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="there is no row 'fc9': choose one of conv1, conv2"):
         ask.features(files[0], "fc9")
