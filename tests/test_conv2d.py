@@ -129,6 +129,7 @@ def test_huge_and_tiny_images_in_one_batch_do_not_mix():
 
 @pytest.mark.parametrize("x, w, b, settings, match", [
     ((2, 3, 4), (2, 3, 1, 1), None, {}, r"x \(2, 3, 4\) must have the shape \(N, C, H, W\), w \(2, 3, 1, 1\)"),
+    ((2, 3, 4, 4), (2, 3, 3), None, {}, r"x \(2, 3, 4, 4\) must have the shape \(N, C, H, W\), w \(2, 3, 3\)"),
     ((1, 3, 5, 5), (2, 4, 3, 3), None, {}, r"x has 3 channels, w expects 4: x \(1, 3, 5, 5\), w \(2, 4, 3, 3\)"),
     ((1, 4, 5, 5), (3, 2, 3, 3), None, {"groups": 2}, "2 groups do not divide the 4 channels .* 3 kernels"),
     ((1, 4, 5, 5), (2, 4, 3, 3), None, {"groups": 0}, "groups is 0: it must be at least 1"),
