@@ -15,10 +15,10 @@ DRAWN = normal(10_007).astype(np.float32)  # numbers enough, none of them beside
 
 @functools.cache
 def layers_of(variant, classes=7):
-    """Random weights in other programs' shapes, of two towers or one."""
+    """Random weights of a narrow net in other programs' shapes, of two towers or one."""
     return {row: (np.resize(DRAWN, shape) * np.float32(np.sqrt(2 / np.prod(shape[1:]))),
                   np.resize(DRAWN[::-1], shape[0]) / np.float32(10))
-            for row, shape in weights._shapes(variant, classes).items()}  # fmt: skip
+            for row, shape in weights._shapes(variant, classes, 1 / 16).items()}  # fmt: skip
 
 
 def as_torchvision(layers):
@@ -139,6 +139,13 @@ def test_the_witness_says_what_torch_says():
     close(functions.linear(x, *w["fc8"]).numpy(), by_caffe(layers, IMAGES[:1]))
 
 
+@pytest.mark.parametrize("variant, count", [("blueprint", 60_965_224), ("torchvision", 61_100_840)])
+def test_shapes_are_those_of_the_published_nets(variant, count):
+    shapes = weights._shapes(variant, 1000)
+    assert sum(np.prod(shape) + shape[0] for shape in shapes.values()) == count
+    assert shapes["conv2"] == ((256, 48, 5, 5) if variant == "blueprint" else (192, 64, 5, 5))
+
+
 @pytest.mark.parametrize("variant", ["blueprint", "torchvision"])
 def test_by_layer_is_the_way_back(variant, tmp_path):
     layers = layers_of(variant)
@@ -157,8 +164,9 @@ def changed(**arrays):
 
 @pytest.mark.parametrize("arrays, match", [
     ({"x": np.zeros(3, np.float32)}, "it is no AlexNet: conv1, conv2, .*, fc8 lack weights or biases"),
-    (changed(), r"conv1 is float32 \(2, 2\), the variant torchvision has floats \(64, 3, 11, 11\)"),
-    (changed(features__0__weight=np.zeros((64, 3, 11, 11), np.int64)), r"conv1 is int64 \(64, 3, 11, 11\)"),
+    (changed(), r"conv1 is float32 \(2, 2\), the variant torchvision has floats \(2, 3, 11, 11\)"),
+    (changed(features__0__weight=np.zeros((64, 3, 11, 11), np.int64), features__0__bias=np.zeros(64, np.float32)),
+     r"conv1 is int64 \(64, 3, 11, 11\)"),
     (changed(features__0__weight=np.full((64, 3, 11, 11), np.nan, np.float32),
              features__0__bias=np.zeros(64, np.float32)), "conv1 holds numbers that are not finite"),
     (changed(classifier__6__bias=np.zeros(1, np.float32)), "its last layer has 1 outputs"),
