@@ -1,5 +1,6 @@
 """Hypothesis: ``pytest`` draws a few examples, always the same. ``pytest -m deep`` runs the tests that draw alone, with
-many new ones each time, or those of --hypothesis-seed=N; HYPOTHESIS_EXAMPLES says how many.
+many new ones each time, or those of --hypothesis-seed=N; HYPOTHESIS_EXAMPLES says how many, and where it is less than
+20 how few.
 
 Devices: ``pytest -m gpu`` runs on cuda(0) all tests that can be run there. ``pytest --on stand-in`` does so on a
 stand-in for two GPUs, which sees what GPUs would not say.
@@ -18,7 +19,7 @@ from hypothesis import settings
 from minicnn import cuda, kernels
 
 many = int(os.environ.get("HYPOTHESIS_EXAMPLES", 1000))
-settings.register_profile("quick", max_examples=20, deadline=None, derandomize=True, database=None)
+settings.register_profile("quick", max_examples=min(many, 20), deadline=None, derandomize=True, database=None)
 settings.register_profile("deep", max_examples=many, deadline=None, derandomize=False, database=None)
 settings.register_profile("stand-in", settings.get_profile("quick"), max_examples=5)
 
