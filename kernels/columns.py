@@ -8,8 +8,8 @@ stay in cache; backwards they are made again.
 
 Where the places of one row make a product of their own, their columns serve on: the windows of row p + 1 see R − down
 rows of pixels that those of row p saw. The columns of R rows of pixels lie in a ring, row h at h mod R, where new rows
-take the place of the oldest. What the ring begins with is then row p · down mod R of the kernels turned by as much: a
-slice of weights that are written twice, one below the other.
+take the place of the oldest. For row p it begins with what the kernels' row −p · down mod R sees, and so do the weights
+for it: a slice of weights that are written twice, one below the other.
 """
 
 from __future__ import annotations

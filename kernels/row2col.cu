@@ -1,4 +1,4 @@
-// See row2col.py.
+// See row2col.py. No GPU is asked for it yet: columns.py lets a GPU make all columns of a block at once, by im2col.
 
 // line (row, c, s, t): one pixel of the kernel at one place of the output, of all images
 KERNEL row2col(Element *columns, int rows, int C, int S, int places, int N,

@@ -171,9 +171,9 @@ def test_a_seed_draws_what_it_always_drew(variant):
     assert found == DRAWN
 
 
-def test_what_crosses_between_the_towers_is_60_mb_a_step_of_128():
-    net, (images, labels) = alexnet(devices=TOWERS), batch(2, np.float32)
-    names = {row: name for tower in (net.a, net.b) for name, row in tower.children()} | {net.fc8: "fc8"}
+def crossing(net, images):
+    """What the net gives, and how many bytes went from tower to tower for each row."""
+    names = {row: name for tower in net.towers() for name, row in tower.children()} | {net.fc8: "fc8"}
     crossed = Counter()
 
     def see(layer, y):
@@ -182,7 +182,13 @@ def test_what_crosses_between_the_towers_is_60_mb_a_step_of_128():
 
     ops.ledger.clear()
     with nn.forward_hook(see):
-        loss = ops.cross_entropy(net(images), labels)
+        return net(images), crossed
+
+
+def test_what_crosses_between_the_towers_is_60_mb_a_step_of_128():
+    net, (images, labels) = alexnet(devices=TOWERS), batch(2, np.float32)
+    y, crossed = crossing(net, images)
+    loss = ops.cross_entropy(y, labels)
     both_ways = {"conv3": 128 * 13 * 13, "fc6": 128 * 6 * 6, "fc7": 2048}  # numbers of one image
     expected = {name: 2 * numbers for name, numbers in both_ways.items()} | {"fc8": 2048}
     assert +crossed == {name: numbers * 4 * len(images) for name, numbers in expected.items()}
@@ -406,16 +412,7 @@ def test_one_tower_lives_on_the_first_device():
 
 def test_a_window_over_both_towers_takes_two_maps_across():
     net, (images, _) = alexnet("caffe", classes=10, devices=TOWERS, width=1 / 8), batch(1, np.float32, 227)
-    names = {row: name for tower in net.towers() for name, row in tower.children()}
-    crossed = Counter()
-
-    def see(layer, y):
-        if layer in names:
-            crossed[names[layer]] += ops.ledger.total() - crossed.total()
-
-    ops.ledger.clear()
-    with nn.forward_hook(see):
-        net(images)
+    _, crossed = crossing(net, images)
     assert crossed["norm1"] == 4 * 2 * 2 * 55 * 55
     assert crossed["norm2"] == 4 * 2 * 2 * 27 * 27
 

@@ -7,7 +7,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 from helpers import normal
-from weights_of_others import Named, Object, pickled, spoilt, torch_archive, torch_before_1_6
+from weights_of_others import Named, Object, Writer, pickled, spoilt, torch_archive, torch_before_1_6
 
 from minicnn.models.torch_file import NotTorch, read_torch
 
@@ -74,10 +74,6 @@ def test_nothing_that_a_file_names_is_run(call, match, tmp_path):
     assert not os.path.exists("run")
 
 
-class Anything:
-    pass
-
-
 @pytest.mark.parametrize("pickle, match", [
     (b"\x80\x02c__builtin__\nobject\n)\x81.", "instruction NEWOBJ.*save model.state_dict"),
     (b"\x80\x02r\xff\xff\xff\x7f.", "remembers 2147483647 objects"),
@@ -105,9 +101,8 @@ def test_a_pickle_cannot_change_what_reads_the_next(tmp_path):
 
 def lying(offset=0, shape=(4,), strides=(1,), count=None):
     """The archive of one tensor that says something else of how it lies."""
-    import weights_of_others as others
 
-    class Lying(others.Writer):
+    class Lying(Writer):
         def reducer_override(self, obj):
             made = super().reducer_override(obj)
             if made is NotImplemented or not isinstance(obj, np.ndarray):

@@ -7,7 +7,7 @@ from safetensors.numpy import save_file
 from weights_of_others import caffe_net, torch_archive
 
 from minicnn import Tensor, no_grad
-from minicnn.models import weights
+from minicnn.models import VARIANTS
 from minicnn.models.weights import TORCHVISION, WeightsError, by_layer, read_weights
 
 DRAWN = normal(10_007).astype(np.float32)  # numbers enough, none of them beside itself in two rows of a product
@@ -18,7 +18,7 @@ def layers_of(variant, classes=7):
     """Random weights of a narrow net in other programs' shapes, of two towers or one."""
     return {row: (np.resize(DRAWN, shape) * np.float32(np.sqrt(2 / np.prod(shape[1:]))),
                   np.resize(DRAWN[::-1], shape[0]) / np.float32(10))
-            for row, shape in weights._shapes(variant, classes, 1 / 16).items()}  # fmt: skip
+            for row, shape in VARIANTS[variant].shapes(classes, 1 / 16).items()}  # fmt: skip
 
 
 def as_torchvision(layers):
@@ -141,7 +141,7 @@ def test_the_witness_says_what_torch_says():
 
 @pytest.mark.parametrize("variant, count", [("blueprint", 60_965_224), ("torchvision", 61_100_840)])
 def test_shapes_are_those_of_the_published_nets(variant, count):
-    shapes = weights._shapes(variant, 1000)
+    shapes = VARIANTS[variant].shapes()
     assert sum(np.prod(shape) + shape[0] for shape in shapes.values()) == count
     assert shapes["conv2"] == ((256, 48, 5, 5) if variant == "blueprint" else (192, 64, 5, 5))
 

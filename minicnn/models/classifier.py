@@ -10,7 +10,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image
+from safetensors import safe_open
 
+from ..checkpoint import MARK
 from ..data.augment import central_crops
 from ..data.picture import SIDE, read_picture, square
 from ..data.statistics import Statistics
@@ -154,10 +156,6 @@ def _list(picture: Any) -> Sequence[Picture]:
 
 def _own(path: Path) -> bool:
     """Whether a .safetensors file is a checkpoint of ours, or cannot even be read."""
-    from safetensors import safe_open
-
-    from ..checkpoint import MARK
-
     try:
         with safe_open(path, "numpy", backend="pread") as file:
             return MARK in (file.metadata() or {})

@@ -5,6 +5,7 @@ Every fact is read off the data in ``variants.py`` and ``recipes.py``, or counte
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from ..layout import table
@@ -31,17 +32,14 @@ def described() -> str:
 
 def counted(variant: Variant, classes: int = 1000) -> tuple[int, int]:
     """(parameters, multiply-adds for one image) of all towers and the last layer."""
-    side, maps, parameters, products = variant.pixels, 3, 0, 0
-    for row in (*variant.rows, Row("fc8", "both", "linear", classes)):
-        towers = 1 if row.name == "fc8" else variant.towers
+    side, parameters, products, shapes = variant.pixels, 0, 0, variant.shapes(classes)
+    for row in (*variant.rows, Row("fc8", "both", "linear")):
         for word in row.layers.split():
             if word in ("conv", "linear"):
-                seen = maps * (variant.towers if row.sees == "both" else 1)
-                inside = row.size**2 if word == "conv" else side**2
                 side = places(row, side).P if word == "conv" else 1
-                weights, maps = seen * inside * row.maps, row.maps
-                parameters += towers * (weights + maps)
-                products += towers * weights * side**2
+                weights = math.prod(shapes[row.name])
+                parameters += weights + shapes[row.name][0]
+                products += weights * side**2
             elif word == "pool":
                 side = (side - 3) // 2 + 1
     return parameters, products

@@ -80,6 +80,20 @@ class Variant:
     pixels: int = 224
     towers: int = 2
 
+    def shapes(self, classes: int = 1000, width: float = 1.0) -> dict[str, tuple[int, ...]]:
+        """The shape of the weights of each row that has some, those of all towers together, and of fc8. width: as of
+        ``alexnet``."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        maps = 3
+        for row in self.rows:
+            seen = maps * (self.towers if row.sees == "both" else 1)
+            maps = max(1, round(row.maps * width)) if row.maps else maps
+            if "conv" in row.layers.split():
+                shapes[row.name] = (maps * self.towers, seen, row.size, row.size)
+            elif "linear" in row.layers.split():
+                shapes[row.name] = (maps * self.towers, seen * 6 * 6 if row.name == "fc6" else seen)
+        return shapes | {"fc8": (classes, maps * self.towers)}
+
 
 # -- rows -------------------------------------------------------------------------------------------------------------
 

@@ -116,15 +116,17 @@ def _all_of(found: Mapping[str, Iterable[np.ndarray | None]]) -> Layers:
 def _network(variant: str, layers: Layers) -> AlexNet:
     if variant not in VARIANTS:
         raise WeightsError(f"there is no variant {variant!r}: choose one of {', '.join(VARIANTS)}")
-    of_all = VARIANTS[variant].rows[0].maps * VARIANTS[variant].towers
-    width = len(layers["conv1"][1]) / of_all
-    for row, shape in _shapes(variant, len(layers["fc8"][1]), width).items():
+    classes, kernels = (len(layers[row][1]) for row in ("fc8", "conv1"))
+    if classes < 2:
+        raise WeightsError(f"its last layer has {classes} outputs: it tells nothing apart")
+    width = kernels / VARIANTS[variant].shapes()["conv1"][0]
+    for row, shape in VARIANTS[variant].shapes(classes, width).items():
         for array, right in zip(layers[row], (shape, shape[:1]), strict=True):
             if array.shape != right or array.dtype.kind != "f":
                 raise WeightsError(f"{row} is {array.dtype} {array.shape}, the variant {variant} has floats {right}")
             if not np.isfinite(array).all():
                 raise WeightsError(f"{row} holds numbers that are not finite")
-    net = alexnet(variant, len(layers["fc8"][1]), width=width, generator=Undrawn())
+    net = alexnet(variant, classes, width=width, generator=Undrawn())
     state = {name: array for name, array in net.state_dict().items() if name.endswith("counter")}
     for row, places in _places(variant).items():
         for kind, array in zip(("weight", "bias"), layers[row], strict=True):
@@ -133,22 +135,6 @@ def _network(variant: str, layers: Layers) -> AlexNet:
     net.load_state_dict(state)
     net.eval()
     return net
-
-
-def _shapes(variant: str, classes: int, width: float = 1.0) -> dict[str, tuple[int, ...]]:
-    """Of the weights of each row, those of both towers together. width: as of ``alexnet``."""
-    if classes < 2:
-        raise WeightsError(f"its last layer has {classes} outputs: it tells nothing apart")
-    shapes: dict[str, tuple[int, ...]] = {}
-    towers, maps = VARIANTS[variant].towers, 3
-    for row in VARIANTS[variant].rows:
-        seen = maps * (towers if row.sees == "both" else 1)
-        maps = max(1, round(row.maps * width)) if row.maps else maps
-        if "conv" in row.layers.split():
-            shapes[row.name] = (maps * towers, seen, row.size, row.size)
-        elif "linear" in row.layers:
-            shapes[row.name] = (maps * towers, seen * 36 if row.name == "fc6" else seen)
-    return shapes | {"fc8": (classes, maps * towers)}
 
 
 def _places(variant: str) -> dict[str, list[str]]:

@@ -27,14 +27,7 @@ def local_response_norm(x: Operand, *, size: int = 5, alpha: float = 1e-4, beta:
     """
     if x.ndim < 2 or not x.shape[1]:
         raise ValueError(f"local_response_norm: x {x.shape} has no channels: it needs the shape (N, C, ...)")
-    size = whole("local_response_norm", "size", size, 1)
-    if size % 2 == 0:
-        raise ValueError(f"local_response_norm: size is {size}: a window with a middle is odd: give {size + 1}")
-    alpha, beta, k = (real("local_response_norm", name, value) for name, value in
-                      {"alpha": alpha, "beta": beta, "k": k}.items())  # fmt: skip
-    if k <= 0 or alpha < 0:
-        raise ValueError(f"local_response_norm: k is {k} and alpha {alpha}: k + alpha Σ x² stays positive when k > 0 "
-                         "and alpha ≥ 0")
+    size, alpha, beta, k = norm_settings("local_response_norm", size, alpha, beta, k)
     y = np.empty_like(x)
     settings = (min(size // 2, x.shape[1]), alpha, beta, k)
     kernel(rows(y), rows(x), *settings)
@@ -45,3 +38,14 @@ def local_response_norm(x: Operand, *, size: int = 5, alpha: float = 1e-4, beta:
         return g
 
     return y, gx
+
+
+def norm_settings(op: str, size: int, alpha: float, beta: float, k: float) -> tuple[int, float, float, float]:
+    """(size, α, β, k) as plain numbers. Raises as ``local_response_norm``."""
+    size = whole(op, "size", size, 1)
+    if size % 2 == 0:
+        raise ValueError(f"{op}: size is {size}: a window with a middle is odd: give {size + 1}")
+    alpha, beta, k = (real(op, name, value) for name, value in {"alpha": alpha, "beta": beta, "k": k}.items())
+    if k <= 0 or alpha < 0:
+        raise ValueError(f"{op}: k is {k} and alpha {alpha}: k + alpha Σ x² stays positive when k > 0 and alpha ≥ 0")
+    return size, alpha, beta, k

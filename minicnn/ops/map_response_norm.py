@@ -5,7 +5,7 @@ import numpy as np
 
 from ..engine.memory import Array, batch_first, batch_last
 from ..engine.op import Computed, Operand, op
-from ..engine.settings import real, whole
+from .local_response_norm import norm_settings
 
 __all__ = ["map_response_norm"]
 
@@ -26,14 +26,7 @@ def map_response_norm(x: Operand, *, size: int = 5, alpha: float = 4e-5, beta: f
     """
     if x.ndim != 4:
         raise ValueError(f"map_response_norm: x {x.shape} has no maps: it needs the shape (N, C, H, W)")
-    size = whole("map_response_norm", "size", size, 1)
-    if size % 2 == 0:
-        raise ValueError(f"map_response_norm: size is {size}: a window with a middle is odd: give {size + 1}")
-    alpha, beta, k = (real("map_response_norm", name, value) for name, value in
-                      {"alpha": alpha, "beta": beta, "k": k}.items())  # fmt: skip
-    if k <= 0 or alpha < 0:
-        raise ValueError(f"map_response_norm: k is {k} and alpha {alpha}: k + alpha Σ x² stays positive when k > 0 "
-                         "and alpha ≥ 0")
+    size, alpha, beta, k = norm_settings("map_response_norm", size, alpha, beta, k)
     pixels = single(batch_last(x))
     half = min(size // 2, max(x.shape[2:]))
     d = k + alpha * around(pixels * pixels, half)
