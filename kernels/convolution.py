@@ -25,7 +25,7 @@ Shape = tuple[int, ...]
 TILES = (1, 2, 3, 4, 6, 8, 12, 16)  # along the longer axis
 
 # The time of so many multiplications, fitted to convolutions of AlexNet, VGG and nets for CIFAR at batches of 1 to 512:
-# of 71 the choice takes 1.002 times as long as the better of both, at most 1.13. See benchmarks/convolutions.py.
+# of 71 the choice takes 1.000 times as long as the better of both, at most 1.02. See benchmarks/convolutions.py.
 MOVED = 40  # a number from one array to another
 CALLED = 80_000  # one small product
 CUT = 1.1  # times as long, where an image is cut into tiles
