@@ -20,11 +20,12 @@ script = slips("examples/train_alexnet.py", "test_train_script.py")
 torch_file, caffe_file = slips("minicnn/models", "test_torch_file.py"), slips("minicnn/models", "test_caffe_file.py")
 weights, classifier = slips("minicnn/models", "test_weights.py"), slips("minicnn/models", "test_classifier.py")
 onnx_export = slips("minicnn/models", "test_onnx_export.py")
+explain, explain_page = slips("minicnn/explain.py", ""), slips("minicnn/explain_page.py", "")
 files, saved = slips("minicnn/files.py", "test_files.py"), slips("minicnn/models", "test_saved.py")
 VIEWS, LOADER, STATISTICS, SHAPES = (f"test_data_{name}.py::test_" for name in
                                      ("augment", "loader", "statistics", "shapes"))
-TRAINER, MACHINE, BUILT, SCRIPT = (f"test_{name}.py::test_" for name in
-                                   ("trainer", "machine", "train_script", "train_alexnet"))
+TRAINER, MACHINE, BUILT, SCRIPT, EXPLAIN = (f"test_{name}.py::test_" for name in
+                                            ("trainer", "machine", "train_script", "train_alexnet", "explain"))
 
 ROAD = [  # those of files whose tests take long name the one that sees them
     # -- views ---------------------------------------------------------------------------------------------------------
@@ -198,6 +199,17 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     classifier("classifier: red and blue exchanged", 'if shown.channels == "BGR" else seen', 'if False else seen'),
     classifier("classifier: the least probable first", "np.argsort(-row", "np.argsort(row"),
     classifier("classifier: cut from the corner", "first = (SIDE - pixels) // 2", "first = 0"),
+    # -- why it answers so ---------------------------------------------------------------------------------------------
+    explain("explain: the gradient of eʸ", "y = classifier.net(x)", "y = classifier.net(x).exp()",
+            f"{EXPLAIN}of_a_linear_net_the_gradient_is_its_weights"),
+    explain("explain: blue is drawn where red counts", 'gradient[:, ::-1] if about.channels == "BGR" else gradient',
+            "gradient", f"{EXPLAIN}of_a_linear_net_the_gradient_is_its_weights"),
+    explain("explain: covered beside the crop", "one[inside, inside][down, across] = GREY", "one[down, across] = GREY",
+            f"{EXPLAIN}each_place_is_covered_as_if_it_were_the_only_one"),
+    explain("explain: a window begins where the zeros around it end", "first, last = stride * first - before[axis],",
+            "first, last = stride * first,", f"{EXPLAIN}nothing_outside_of_its_field_changes_an_answer"),
+    explain_page("explain_page: a name is a tag", "return html.escape(printable(value))", "return printable(value)",
+                 "test_explain_page.py::test_names_are_text"),
     onnx_export("onnx_export: α as it stands", "alpha=layer.alpha * layer.size", "alpha=layer.alpha"),
     onnx_export("onnx_export: padding before exchanged with that behind", "pads=[above, left, below, right]",
                 "pads=[below, right, above, left]", count=2, at=0),

@@ -26,7 +26,7 @@ from .caffe_file import NotCaffe, read_caffe_mean
 from .variants import VARIANTS, Preprocessing
 from .weights import WeightsError, read_weights
 
-__all__ = ["Answer", "Classifier", "load"]
+__all__ = ["Answer", "Classifier", "load", "middle"]
 
 AT_ONCE = 32  # pictures; more would wait for the first answer
 OTHERS = (".pth", ".pt", ".bin", ".caffemodel")  # besides .safetensors, which is ours as well
@@ -68,11 +68,15 @@ class Classifier:
 
     def probabilities(self, pictures: Sequence[Picture]) -> np.ndarray:
         """The probability of each class for each picture: (N, classes)."""
+        return softmax(Tensor(self.scores(pictures))).numpy()
+
+    def scores(self, pictures: Sequence[Picture]) -> np.ndarray:
+        """What the last layer gives, of which softmax makes the probabilities: (N, classes)."""
         parts = [np.zeros((0, len(self.classes)), np.float32)]
         for start in range(0, len(pictures), AT_ONCE):
             with no_grad(), eval_mode(self.net):
                 seen = self.prepare([self.read(picture) for picture in pictures[start : start + AT_ONCE]])
-                parts.append(softmax(self.net(Tensor(seen))).numpy())
+                parts.append(self.net(Tensor(seen)).numpy())
         return np.concatenate(parts)
 
     def features(self, picture: Picture | Sequence[Picture], layer: str = "fc7") -> np.ndarray:
@@ -144,9 +148,9 @@ def load(path: str | os.PathLike[str], *, variant: str | None = None, classes: S
     run = saved.load(path)
     statistics, pixels = Statistics.from_arrays(run.arrays), run.model.pixels
     scale = run.recipe.scale(statistics.deviation)
-    middle = _middle(pixels)
+    inside = middle(pixels)
     return Classifier(run.model, run.classes, lambda pictures: central_crops(pictures, statistics, scale, pixels),
-                      run.path, Preprocessing(scale=scale), statistics.mean[:, middle, middle] * np.float32(scale))
+                      run.path, Preprocessing(scale=scale), statistics.mean[:, inside, inside] * np.float32(scale))
 
 
 def _list(picture: Any) -> Sequence[Picture]:
@@ -163,7 +167,8 @@ def _own(path: Path) -> bool:
         return True
 
 
-def _middle(pixels: int) -> slice:
+def middle(pixels: int) -> slice:
+    """The rows, or the columns, of a picture of 256 that a crop of so many pixels sees."""
     first = (SIDE - pixels) // 2
     return slice(first, first + pixels)
 
@@ -179,14 +184,14 @@ def _mean(shown: Preprocessing, pixels: int, path: str | os.PathLike[str] | None
         raise WeightsError(f"cannot load {path}: {getattr(error, 'strerror', None) or error}") from error
     if picture.shape[1:] not in ((SIDE, SIDE), (pixels, pixels)):
         raise WeightsError(f"cannot load {path}: its mean is {picture.shape}, a picture {(3, SIDE, SIDE)}")
-    middle = _middle(pixels)
-    return picture[:, middle, middle] if picture.shape[1] == SIDE else picture
+    inside = middle(pixels)
+    return picture[:, inside, inside] if picture.shape[1] == SIDE else picture
 
 
 def _prepared(pictures: Sequence[np.ndarray], shown: Preprocessing, mean: np.ndarray, pixels: int) -> np.ndarray:
     """What others' networks see of pictures (256, 256, 3)."""
-    middle = _middle(pixels)
-    seen = np.stack(pictures)[:, middle, middle].transpose(0, 3, 1, 2).astype(np.float64)
+    inside = middle(pixels)
+    seen = np.stack(pictures)[:, inside, inside].transpose(0, 3, 1, 2).astype(np.float64)
     seen = seen[:, ::-1] if shown.channels == "BGR" else seen
     y: np.ndarray = (seen * shown.scale - mean) / np.reshape(shown.deviation, (3, 1, 1))
     return y.astype(np.float32)
