@@ -107,7 +107,7 @@ steps. It is not what the network looked at, and not how much the pixel adds to 
 {self._svg(at, f"Probability of {name} while a square covers each place", over, "cover")}
 {_scale((np.linspace(low, high, 256) - whole) / span + 0.5, TURN, percent(low), percent(high))}
 <figcaption>The colour of a place tells the probability while a grey square of {SQUARE} × {SQUARE} pixels covers it,
-moved in steps of {self._pixels / CELLS:.3g}. White: {percent(whole)}, as uncovered. Blue: less, so this place speaks
+moved in steps of {self._pixels / CELLS:.3g}. White: {percent(whole)}, as uncovered. Blue: less, so what is there speaks
 for the class. Orange: more. It is no outline of the thing: another square shows another map.</figcaption></figure>
 </div></div>"""
 

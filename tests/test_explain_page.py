@@ -209,7 +209,8 @@ def test_a_full_disk_leaves_the_page_of_before(run, files, tmp_path, capsys, qui
     page = tmp_path / "why.html"
     page.write_text("of before")
 
-    def full(*given, **named):
+    def full(path, text, encoding):
+        path.write_bytes(text[:99].encode())
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.write_text", full)
