@@ -155,6 +155,14 @@ def test_odds_differ_where_probabilities_are_rounded_to_one():
     agree(log_odds(y, [0, 1])[:, 1], [100 - np.log(2), -100.0], tolerance=1e-12)
 
 
+def test_answers_whose_probability_is_rounded_to_nothing_stand_in_their_order():
+    one = narrow("torchvision", np.float32)  # without a normalisation: larger pictures, larger scores
+    ask = Classifier(one.net, one.classes, lambda pictures: 10**5 * one.prepare(pictures), one.path, one.shown, MEAN)
+    said = ask.classify(PICTURE)
+    assert [round(one.probability, 6) for one in said] == [1, 0, 0, 0, 0]
+    assert [ask.classes.index(one.name) for one in said] == np.argsort(-ask.scores([PICTURE])[0]).tolist()
+
+
 # -- the strongest maps ------------------------------------------------------------------------------------------------
 
 

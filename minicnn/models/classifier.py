@@ -62,8 +62,9 @@ class Classifier:
         such lists. Raises BadPicture where a file holds none, TypeError and ValueError for other values.
         """
         pictures = _list(picture)
-        answers = [[Answer(self.classes[i], float(row[i])) for i in np.argsort(-row, kind="stable")[:top]]
-                   for row in self.probabilities(pictures)]  # fmt: skip
+        scores = self.scores(pictures)  # differ where probabilities are rounded to 0
+        answers = [[Answer(self.classes[i], float(p[i])) for i in np.argsort(-row, kind="stable")[:top]]
+                   for row, p in zip(scores, softmax(Tensor(scores)).numpy(), strict=True)]  # fmt: skip
         return answers if pictures is picture else answers[0]
 
     def probabilities(self, pictures: Sequence[Picture]) -> np.ndarray:
