@@ -38,7 +38,7 @@ PLACES = [
      "test_memory.py test_modules.py test_to_device.py test_trace.py test_cuda_devices.py"),
     ("minicnn/nn/*.py", 0.02, "test_nn.py test_modules.py test_habits.py test_border.py test_guests.py "
      "test_precision.py test_alexnet.py"),
-    ("minicnn/optim.py", 0.025, "test_habits.py test_modules.py test_trainer.py test_cuda_devices.py"),
+    ("minicnn/optim.py", 0.05, "test_habits.py test_modules.py test_trainer.py test_cuda_devices.py"),
     ("minicnn/schedule.py", 0.025, "test_habits.py test_trainer.py test_train_script.py"),
     ("minicnn/models/*.py", 0.02, "test_alexnet.py test_train_script.py"),
     ("minicnn/data/*.py", 0.025, "test_data_folder.py test_data_bad_picture.py test_data_loader.py test_data_shapes.py "

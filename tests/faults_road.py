@@ -19,7 +19,7 @@ recipes, alexnet = slips("minicnn/models", "test_recipes.py"), slips("minicnn/mo
 script = slips("examples/train_alexnet.py", "test_train_script.py")
 torch_file, caffe_file = slips("minicnn/models", "test_torch_file.py"), slips("minicnn/models", "test_caffe_file.py")
 weights, classifier = slips("minicnn/models", "test_weights.py"), slips("minicnn/models", "test_classifier.py")
-onnx_export = slips("minicnn/models", "test_onnx_export.py")
+onnx_export, finetune = slips("minicnn/models", "test_onnx_export.py"), slips("minicnn/models", "test_finetune.py")
 explain, explain_page = slips("minicnn/explain.py", ""), slips("minicnn/explain_page.py", "")
 files, saved = slips("minicnn/files.py", "test_files.py"), slips("minicnn/models", "test_saved.py")
 VIEWS, LOADER, STATISTICS, SHAPES = (f"test_data_{name}.py::test_" for name in
@@ -162,7 +162,7 @@ ROAD = [  # those of files whose tests take long name the one that sees them
            '{"seed": 0, "workers"', f"{BUILT}who_learns_from_what"),
     script("script: resumed, what is given does not count", "DEFAULTS | saved | asked", "DEFAULTS | asked | saved",
            f"{BUILT}a_run_goes_on_from_its_last_checkpoint_with_its_own_settings"),
-    script("script: the paper's network drops inverted", "                    recipe.inverted_dropout, config",
+    script("script: the paper's network drops inverted", '                    config["inverted_dropout"], config',
            "                    True, config", f"{BUILT}the_network_starts_as_the_recipe_says"),
     script("script: the start is measured on the validation pictures", "first_pictures(train_loader, ENOUGH))",
            "first_pictures(val_loader, ENOUGH))", f"{BUILT}the_network_starts_as_the_recipe_says"),
@@ -174,6 +174,18 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     script("script: bad training pictures are not named", "say_unreadable(trainer.training, loader)",
            "say_unreadable(loader)",
            f"{SCRIPT}a_bad_picture_is_named_and_ends_nothing"),
+    script("script: the mean of what is trained on, not of what the weights know",
+           "statistics = start.statistics", "statistics = Statistics.of(training)  # type: ignore",
+           f"{BUILT}it_starts_from_weights_and_is_shown_what_they_were"),
+    saved("saved: pixels on the scale of 0 to 255, whatever the run had", 'config["scale"], classes', "1.0, classes",
+          f"{BUILT}who_asks_it_later_shows_it_what_training_and_validation_did"),
+    # -- from trained weights ------------------------------------------------------------------------------------------
+    finetune("finetune: Caffe's blue is our red", '-1 if ask.shown.channels == "BGR" else 1', "1"),
+    finetune("finetune: one deviation for all colours", "(factors / s)", "np.ones(3)"),
+    finetune("finetune: dropout in another form", '"inverted_dropout": net.inverted_dropout',
+             '"inverted_dropout": True'),
+    slips("minicnn/optim.py", "test_optim.py")(
+        "SGD: the last of several rates counts alone", "factors[name] * rate for", "rate for"),
     # -- recipes -------------------------------------------------------------------------------------------------------
     recipes("recipes: biases of 1 in conv1 too", 'BIASED = ("conv2",', 'BIASED = ("conv1", "conv2",'),
     recipes("recipes: only convolutions are scaled", "isinstance(module, (Conv2d, Linear))]",

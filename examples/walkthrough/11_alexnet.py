@@ -47,25 +47,25 @@ def _(checkpoint_file):
     def hopper():
         return read_picture(get_sample_data("grace_hopper.jpg", asfileobj=False))
 
-    def ready(net, recipe, classes, statistics):
+    def ready(net, classes, statistics, scale):
         """A network, and how its pictures are prepared."""
-        scale = recipe.scale(statistics.deviation)
         return SimpleNamespace(net=net.eval(), classes=classes, seen=lambda *ps: central_crops(ps, statistics, scale))
 
     def trained(path):
         saved = load(path)
         if (variant := saved.model.variant) not in ("blueprint", "paper"):
             raise ValueError(f"{saved.path} is of the variant {variant}, and this page takes blueprint and paper apart")
-        return ready(saved.model, saved.recipe, saved.classes, Statistics.from_arrays(saved.arrays))
+        return ready(saved.model, saved.classes, saved.statistics, saved.scale)
 
     def untrained():
         """The recipe looks at the photograph, turned and mirrored, as its first batch."""
         mean = np.zeros((3, 256, 256), np.float32) + hopper().mean((0, 1), np.float32)[:, None, None]
         statistics = Statistics(mean, hopper().std((0, 1), np.float32), np.eye(3, dtype=np.float32), bad={})
         manual_seed(2012)
-        built = ready(alexnet(), RECIPES["small"], [f"number {i}" for i in range(1000)], statistics)
+        recipe = RECIPES["small"]
+        built = ready(alexnet(), [f"number {i}" for i in range(1000)], statistics, recipe.scale(statistics.deviation))
         turned = [np.rot90(side, i) for side in (hopper(), hopper()[:, ::-1]) for i in range(4)]
-        RECIPES["small"].start(built.net, built.seen(*turned))
+        recipe.start(built.net, built.seen(*turned))
         return built
 
     model, no_checkpoint = given(checkpoint_file.value.strip(), trained, untrained, "the default")

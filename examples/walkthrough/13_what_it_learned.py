@@ -19,6 +19,7 @@ with app.setup:
     from minicnn.data.division import Division
     from minicnn.layout import tiled
     from minicnn.models import RECIPES, alexnet
+    from minicnn.models.recipes import FINETUNE
     from minicnn.models.saved import load
 
 
@@ -61,8 +62,10 @@ def _():
         saved = load(path)
         if len(saved.model.towers()) < 2:
             raise ValueError(f"{saved.path} is of the variant {saved.model.variant}, which has one tower: give another")
-        config, classes, recipe = saved.facts["config"], saved.classes, saved.recipe
-        statistics = Statistics.from_arrays(saved.arrays)
+        config, classes = saved.facts["config"], saved.classes
+        if config["recipe"] == FINETUNE:
+            raise ValueError(f"{saved.path} went on from trained weights, and this page shows what became of random "
+                             "ones: give another")
         with TemporaryDirectory() as cache:
             root = Path(config["data"]) if config["data"] else built_in_set(Path(cache), train=60, val=20)
             folders = image_folders(root) if not config.get("split") else Division.read(
@@ -72,9 +75,9 @@ def _():
                                  f"pictures in {root} are of others ({', '.join(folders[0].classes[:3])} …)")
             manual_seed(config["seed"])  # the draw that the run began with, if not the scale of each kernel
             net = alexnet(config["variant"], len(classes), width=config["width"],
-                          inverted_dropout=recipe.inverted_dropout)
-            replace(recipe, from_data=False).start(net, np.zeros(0))
-            parts = shown(folders, statistics, recipe.scale(statistics.deviation), net.pixels)
+                          inverted_dropout=config["inverted_dropout"])
+            replace(RECIPES[config["recipe"]], from_data=False).start(net, np.zeros(0))
+            parts = shown(folders, saved.statistics, saved.scale, net.pixels)
         return SimpleNamespace(net=saved.model, first=first_kernels(net), classes=classes, parts=parts,
                                steps=saved.facts["progress"]["step"], name=str(saved.path))
 

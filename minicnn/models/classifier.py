@@ -47,13 +47,14 @@ class Classifier:
 
     net: the network. classes: the names of its outputs, in their order. prepare: makes of pictures (256, 256, 3), RGB
     bytes, what the network sees, (N, 3, pixels, pixels). shown: what that is, of a square, (pixels · scale − mean) /
-    deviation; mean: for every pixel of the crop, or one of each channel. path: the file of its weights.
+    deviation; mean: for every pixel of the crop, or one of each channel. path: the file of its weights. statistics: of
+    the pictures that a run of ours was shown.
     """
 
     def __init__(self, net: AlexNet, classes: Sequence[str], prepare: Callable[[Sequence[np.ndarray]], np.ndarray],
-                 path: Path, shown: Preprocessing, mean: np.ndarray):
+                 path: Path, shown: Preprocessing, mean: np.ndarray, statistics: Statistics | None = None):
         self.net, self.classes, self.prepare, self.path = net, list(classes), prepare, path
-        self.shown, self.mean = shown, mean
+        self.shown, self.mean, self.statistics = shown, mean, statistics
 
     def classify(self, picture: Picture | Sequence[Picture], top: int = 5) -> Any:
         """The most probable classes of a picture, as [Answer(name, probability), ...], the first the most probable.
@@ -147,11 +148,11 @@ def load(path: str | os.PathLike[str], *, variant: str | None = None, classes: S
     if variant is not None or classes is not None or mean is not None:
         raise WeightsError(f"{path} is a run of minicnn and knows its variant, classes and mean: leave them out")
     run = saved.load(path)
-    statistics, pixels = Statistics.from_arrays(run.arrays), run.model.pixels
-    scale = run.recipe.scale(statistics.deviation)
+    statistics, scale, pixels = run.statistics, run.scale, run.model.pixels
     inside = middle(pixels)
     return Classifier(run.model, run.classes, lambda pictures: central_crops(pictures, statistics, scale, pixels),
-                      run.path, Preprocessing(scale=scale), statistics.mean[:, inside, inside] * np.float32(scale))
+                      run.path, Preprocessing(scale=scale), statistics.mean[:, inside, inside] * np.float32(scale),
+                      statistics)
 
 
 def _list(picture: Any) -> Sequence[Picture]:
