@@ -29,7 +29,6 @@ from minicnn.command_line import Parser, location, number
 from minicnn.data import DataError, ImageFolder, Loader, Statistics, built_in_set
 from minicnn.data.division import Division
 from minicnn.data.folder import validation_name
-from minicnn.data.listing import listing
 from minicnn.doctor import choose
 from minicnn.kernels import blas
 from minicnn.kernels.machine import usable_cores
@@ -267,8 +266,8 @@ def made_trainer(model: AlexNet, config: dict[str, Any], training: Loader, valid
     loss = balanced_loss(training.folder, model.devices[0]) if balanced else cross_entropy
     kind = CapturedStep if config["graph"] else Step
     step = kind(model, optimiser, loss, LossScale() if config["half"] else None)
-    kept = training.statistics.arrays() | {"pictures.training": listing(training.folder),
-                                           "pictures.validation": listing(validation.folder)}
+    kept = training.statistics.arrays() | {"pictures.training": training.folder.listing(),
+                                           "pictures.validation": validation.folder.listing()}
     return Trainer(step, schedule, training, validation, run, keep=config["keep"], save_minutes=config["save_minutes"],
                    extras=(kept, {"config": config, "classes": validation.folder.classes}))
 

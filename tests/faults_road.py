@@ -8,7 +8,7 @@ def of_data(name: str):
 
 
 augment, picture, folder, loader = (of_data(name) for name in ("augment", "picture", "folder", "loader"))
-statistics, listing, shapes = (of_data(name) for name in ("statistics", "listing", "shapes"))
+statistics, images, shapes = (of_data(name) for name in ("statistics", "images", "shapes"))
 arrays, order = (of_data(name) for name in ("arrays", "order"))
 cores = slips("kernels", "test_machine.py")
 checkpoint, run_folder = slips("minicnn", "test_checkpoint.py"), slips("minicnn", "test_run_folder.py")
@@ -146,7 +146,7 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     run_folder("run: everything hidden is cleared away", r"\..+\.part|", r"\..+|"),
     run_folder("run: two of the same second share a folder", "                path.mkdir()\n                break",
                "                path.mkdir(exist_ok=True)\n                break"),
-    listing("listing: new is gone", 'after.keys() - before.keys())', 'before.keys() - after.keys())'),
+    images("images: new is gone", 'after.keys() - before.keys())', 'before.keys() - after.keys())'),
     # -- training ------------------------------------------------------------------------------------------------------
     trainer("trainer: the oldest epochs are kept", 'if n <= epoch)[: -self.keep or None]',
             'if n <= epoch)[self.keep :]', f"{TRAINER}it_learns_and_keeps_everything"),

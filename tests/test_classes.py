@@ -118,7 +118,7 @@ def test_wrong_pictures_are_named_the_surest_first(tmp_path):
     predictions = Predictions()
     predictions.add(np.array([[0, 2, 0], [5, 0, 0], [np.nan, 0, 0], [9, 0, 0]]), np.array([0, 1, 2, 0]), [4, 7, 8, 9])
     paths = [tmp_path / f"a,b\udce9 {i}.png" for i in range(10)]
-    write_wrong(predictions, ["kät", 'd"og', "=eel"], paths, tmp_path / "wrong.csv")
+    write_wrong(predictions, ["kät", 'd"og', "=eel"], [(path, 0) for path in paths], tmp_path / "wrong.csv")
     assert rows(tmp_path / "wrong.csv") == [
         ["picture", "class", "said", "probability"],
         [str(paths[7]), 'd"og', "kät", "0.9867"],

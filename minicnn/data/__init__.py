@@ -2,7 +2,8 @@
 
 from .arrays import ArrayLoader
 from .augment import CROP, central_crop, central_crops, training_crop
-from .folder import DataError, ImageFolder, image_folders
+from .folder import ImageFolder, image_folders
+from .images import DataError
 from .loader import Loader
 from .picture import SIDE, BadPicture, read_picture
 from .shapes import built_in_set

@@ -6,16 +6,20 @@ import hashlib
 import json
 import math
 import os
-import unicodedata
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
 
 from ..files import written_aside
-from .folder import DataError, ImageFolder
+from .archive import Member
+from .images import DataError, Images, Place
 
 __all__ = ["Division", "in_both"]
 
+T = TypeVar("T", bound=Images)
 TAIL = 4096  # bytes at the end of a file, where two pictures hardly ever agree
 
 
@@ -27,7 +31,7 @@ class Division:
     validation: list[str]
 
     @classmethod
-    def of(cls, folder: ImageFolder, share: float, seed: int) -> Division:
+    def of(cls, folder: Images, share: float, seed: int) -> Division:
         """Of the n pictures of a class ``share`` · n, rounded, are for validation: at least 1, at most n − 1.
 
         They are those whose names have the lowest hashes together with the seed, so that seed and names alone decide:
@@ -35,8 +39,8 @@ class Division:
         Raises DataError where every class has one picture.
         """
         by_class: list[list[str]] = [[] for _ in folder.classes]
-        for path, label in folder.samples:
-            by_class[label].append(_name(folder, path))
+        for name, label in zip(folder.names(), folder.labels, strict=True):
+            by_class[label].append(name)
         chosen: set[str] = set()
         for names in by_class:
             count = min(max(math.floor(share * len(names) + 0.5), 1), len(names) - 1)
@@ -46,15 +50,13 @@ class Division:
         names = [name for names in by_class for name in names]
         return cls([name for name in names if name not in chosen], [name for name in names if name in chosen])
 
-    def parts(self, folder: ImageFolder) -> tuple[ImageFolder, ImageFolder]:
+    def parts(self, folder: T) -> tuple[T, T]:
         """The pictures of the folder that are for training, and those for validation. What came later is left out, and
         counted in ``left_out``. Raises DataError where none is there for validation."""
-        names = {path: _name(folder, path) for path, _ in folder.samples}
-        lists = set(self.training), set(self.validation)
-        known = lists[0] | lists[1]
-        folder.left_out["new since the division"] = sum(name not in known for name in names.values())
-        training = folder.part(lambda path: names[path] in lists[0])
-        validation = folder.part(lambda path: names[path] in lists[1])
+        names, lists = folder.names(), (set(self.training), set(self.validation))
+        chosen = [np.array([name in some for name in names], bool) for some in lists]
+        folder.left_out["new since the division"] = int((~chosen[0] & ~chosen[1]).sum())
+        training, validation = folder.part(chosen[0]), folder.part(chosen[1])
         if not len(validation):
             raise DataError(f"{folder.root}: none of the {len(lists[1])} pictures for validation is there, such as "
                             f"{self.validation[0]}: give the folder that was divided")
@@ -84,39 +86,42 @@ class Division:
         return cls(*lists)
 
 
-def _name(folder: ImageFolder, path: Path) -> str:
-    """``class/picture``, in the one form of Unicode (NFC) that it has on every machine."""
-    return unicodedata.normalize("NFC", path.relative_to(folder.root).as_posix())
-
-
 def _hash(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
-def in_both(training: ImageFolder, validation: ImageFolder) -> list[Path]:
-    """The validation pictures that are among those for training too, byte for byte. Few files are read for that: those
-    of a size that is on both sides, and in whole only where their ends agree."""
-    sides = [[path for path, _ in folder.samples] for folder in (training, validation)]
-    for key in (lambda path: path.stat().st_size, _tail, _content):
-        keys = [{path: _or_none(key, path) for path in side} for side in sides]
+def in_both(training: Images, validation: Images) -> list[Place]:
+    """The validation pictures that are among those for training too, byte for byte. Few are read for that: those of a
+    size that is on both sides, and in whole only where their ends agree."""
+    sides = [[place for place, _ in images.samples] for images in (training, validation)]
+    for key in (_size, _tail, _content):
+        keys = [{place: _or_none(key, place) for place in side} for side in sides]
         common = set(keys[0].values()) & set(keys[1].values()) - {None}
-        sides = [[path for path in side if keys[i][path] in common] for i, side in enumerate(sides)]
+        sides = [[place for place in side if keys[i][place] in common] for i, side in enumerate(sides)]
     return sides[1]
 
 
-def _or_none(key: Callable[[Path], object], path: Path) -> object:
+def _or_none(key: Callable[[Any], object], place: Place) -> object:
     try:
-        return key(path)
-    except OSError:  # it is found bad when it is read
+        return key(place)
+    except (OSError, ValueError):  # it is found bad when it is read
         return None
 
 
-def _tail(path: Path) -> bytes:
-    with path.open("rb") as file:
+def _size(place: Place) -> int:
+    return place.size if isinstance(place, Member) else place.stat().st_size
+
+
+def _tail(place: Place) -> bytes:
+    if isinstance(place, Member):
+        return place.read()[-TAIL:]
+    with place.open("rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
         return file.read()
 
 
-def _content(path: Path) -> bytes:
-    with path.open("rb") as file:
+def _content(place: Place) -> bytes:
+    if isinstance(place, Member):
+        return hashlib.blake2b(place.read()).digest()
+    with place.open("rb") as file:
         return hashlib.file_digest(file, "blake2b").digest()

@@ -5,30 +5,20 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from ..console import printable
 from ..files import expanded
+from .images import VALIDATION, DataError, Images, same_classes, some
 from .picture import picture_suffixes
 
-__all__ = ["VALIDATION", "DataError", "ImageFolder", "image_folders", "some", "validation_folder", "validation_name"]
-
-VALIDATION = ("val", "valid", "validation", "test")  # what people call that folder: the first that is there is taken
+__all__ = ["ImageFolder", "image_folders", "validation_folder", "validation_name"]
 
 
-class DataError(ValueError):
-    """The data are not as they must be; the message, in one line, says where, what was expected and what was found."""
-
-    def __init__(self, message: str):
-        super().__init__(printable(message))
-
-
-class ImageFolder:
+class ImageFolder(Images):
     """The pictures under ``root``, which holds one folder a class. A leading ~ is the user's home.
 
     classes: the names of the classes, sorted; a label is a position in this list. Of the Unicode forms of a name they
@@ -44,7 +34,7 @@ class ImageFolder:
 
     def __init__(self, root: str | os.PathLike[str]):
         self.root = expanded(root)
-        self.left_out: Counter[str] = Counter()
+        self.left_out = Counter()
         folders, others = _listing(self.root)
         by_name: dict[str, list[str]] = {}
         for folder in folders:
@@ -85,21 +75,6 @@ class ImageFolder:
         elif not file.startswith("."):
             self.left_out[Path(file).suffix.lower() or "without suffix"] += 1
 
-    def left_out_in_words(self) -> str:
-        """What is left out, most of all first, as "left out: .heic 12, without suffix 3"; or nothing."""
-        counts = [f"{printable(kind)} {count}"
-                  for kind, count in sorted(self.left_out.items(), key=lambda item: (-item[1], item[0])) if count]
-        return f"left out: {some(counts)}" if counts else ""
-
-    def part(self, chosen: Callable[[Path], bool]) -> ImageFolder:
-        """The pictures whose path is chosen, as a folder of the same classes."""
-        part = copy.copy(self)
-        part.samples = [(path, label) for path, label in self.samples if chosen(path)]
-        return part
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
 
 def validation_name(root: str | os.PathLike[str], classes: Collection[str] = ()) -> str | None:
     """What the folder of validation pictures is called: val, valid, validation or test, the first that is there. None
@@ -130,12 +105,7 @@ def image_folders(root: str | os.PathLike[str]) -> tuple[ImageFolder, ImageFolde
     if "train" not in folders or name is None:
         raise DataError(f"{root}: expected the folders train and val, each with one folder a class, "
                         f"found {some(folders + _visible(others))}{_way(root, folders)}")
-    train, val = ImageFolder(root / "train"), ImageFolder(root / name)
-    if train.classes != val.classes:
-        only_train, only_val = (sorted(set(a.classes) - set(b.classes)) for a, b in ((train, val), (val, train)))
-        raise DataError(f"{root}: expected the same classes in train and {name}, "
-                        f"found only in train: {some(only_train)}; only in {name}: {some(only_val)}")
-    return train, val
+    return same_classes(root, ImageFolder(root / "train"), ImageFolder(root / name))
 
 
 def _way(root: Path, folders: Sequence[str]) -> str:
@@ -177,10 +147,3 @@ def _listing(folder: Path) -> tuple[list[str], list[str]]:
     except OSError as error:
         raise DataError(f"{folder}: this folder cannot be read: {error.strerror}") from None
     return sorted(names[0]), sorted(names[1])
-
-
-def some(names: Sequence[str]) -> str:
-    """The first few names, for a message."""
-    if not names:
-        return "nothing"
-    return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from ..engine.device import Device, cpu, ensure_on
 from ..engine.memory import Array
 from ..engine.settings import whole
 from .augment import CROP, NOISE, centre, draw, views
-from .folder import ImageFolder
+from .images import Images, Place
 from .order import order_of, seed_of
 from .picture import SIDE
 from .reading import Reading
@@ -25,7 +24,7 @@ __all__ = ["Loader"]
 
 
 class Loader:
-    """The batches of a folder, epoch by epoch.
+    """The batches of a folder, or of an archive, epoch by epoch.
 
     train: random views of the pictures in random order; else their central crops in the order of the folder.
     seed: of the order and the views. What is drawn depends on it, the epoch and the picture alone, so the batches are
@@ -38,7 +37,7 @@ class Loader:
     Raises TypeError and ValueError where ``batch_size``, ``workers`` or ``crop`` is no such number.
     """
 
-    def __init__(self, folder: ImageFolder, statistics: Statistics, batch_size: int, *, train: bool, seed: int = 0,
+    def __init__(self, folder: Images, statistics: Statistics, batch_size: int, *, train: bool, seed: int = 0,
                  workers: int = 0, scale: float = 1.0, crop: int = CROP, noise: float = NOISE):
         self.folder = folder
         self.statistics = statistics
@@ -83,7 +82,7 @@ class Loader:
         for (pictures, (places, noise, labels, reading)), first in zip(prepared, starts, strict=True):
             self._reading.add(reading, self.folder)
             batch = order[first:first + self.batch_size].tolist()
-            self.shown = [i for i in batch if str(self.folder.samples[i][0]) not in reading.bad]
+            self.shown = [i for i in batch if not reading.bad or str(self.folder.samples[i][0]) not in reading.bad]
             found |= len(labels) > 0
             with device:
                 images = views(pictures, ensure_on(places, device), ensure_on(noise, device), mean, self.scale,
@@ -108,7 +107,7 @@ class Loader:
         return samples, seeds, self.statistics.sigma, self.statistics.axes, self.crop, self.noise
 
 
-def _prepare(samples: list[tuple[Path, int]], seeds: list[np.random.SeedSequence | None], sigma: NDArray[np.float32],
+def _prepare(samples: list[tuple[Place, int]], seeds: list[np.random.SeedSequence | None], sigma: NDArray[np.float32],
              axes: NDArray[np.float32], crop: int, noise: float) -> tuple[NDArray[np.uint8], tuple[Any, ...]]:
     """A batch: pictures (N, 256, 256, 3), their places and noise (3, N), labels (N,); and what became of its files: the
     bad pictures are in none of these."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..console import printable
+from .archive import Member
 
 __all__ = ["SIDE", "BadPicture", "picture_suffixes", "read_picture", "square"]
 
@@ -30,11 +31,11 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP", "JPEG2000")
 class BadPicture(Exception):
     """A file that is no picture, or a broken one.
 
-    path: the file; reason: what is wrong with it; unread: whether the machine could not read it, for want of the file,
-    a right, a drive or memory, so that nothing is known of the picture itself.
+    path: the file, or its place in an archive; reason: what is wrong with it; unread: whether the machine could not
+    read it, for want of the file, a right, a drive or memory, so that nothing is known of the picture itself.
     """
 
-    def __init__(self, path: str | os.PathLike[str], reason: str, unread: bool = False):
+    def __init__(self, path: str | os.PathLike[str] | Member, reason: str, unread: bool = False):
         super().__init__(path, reason, unread)
         self.path = path
         self.reason = reason
@@ -51,9 +52,9 @@ def picture_suffixes() -> frozenset[str]:
                      if name in FORMATS or name == "MPO")  # several JPEGs in one file, opened as the first of them
 
 
-def read_picture(path: str | os.PathLike[str] | BytesIO, fit: str = "centre",
+def read_picture(path: str | os.PathLike[str] | Member | BytesIO, fit: str = "centre",
                  filter: str = "bicubic") -> NDArray[np.uint8]:
-    """The picture in a file, or in what it holds, as RGB bytes (256, 256, 3): rows, columns, channels.
+    """The picture in a file, in an archive, or in bytes, as RGB bytes (256, 256, 3): rows, columns, channels.
 
     The format is that of the content, whatever the suffix. Of several frames the first is taken, the orientation in
     the EXIF data is applied, and the rest is done by ``square``.
@@ -61,9 +62,7 @@ def read_picture(path: str | os.PathLike[str] | BytesIO, fit: str = "centre",
     Raises BadPicture where the file cannot be opened or decoded to its last pixel, or is larger than ``LARGEST``.
     """
     try:
-        if not isinstance(path, BytesIO) and not stat.S_ISREG(os.stat(path).st_mode):
-            raise ValueError("not a regular file")
-        with path if isinstance(path, BytesIO) else open(path, "rb") as file, warnings.catch_warnings(action="ignore"):
+        with _opened(path) as file, warnings.catch_warnings(action="ignore"):
             image = _decode(file)
             if image.format == "JPEG" and not _is_complete(file, image):
                 raise ValueError("the picture data end too early")
@@ -72,6 +71,16 @@ def read_picture(path: str | os.PathLike[str] | BytesIO, fit: str = "centre",
     except Exception as error:  # a broken file makes Pillow raise nearly anything: OSError, SyntaxError, struct.error
         unread = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
         raise BadPicture("-" if isinstance(path, BytesIO) else path, _reason(error), unread) from error
+
+
+def _opened(path: str | os.PathLike[str] | Member | BytesIO) -> IO[bytes]:
+    if isinstance(path, BytesIO):
+        return path
+    if isinstance(path, Member):
+        return BytesIO(path.read())
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise ValueError("not a regular file")
+    return open(path, "rb")
 
 
 def _decode(file: IO[bytes]) -> Image.Image:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .folder import DataError, ImageFolder
+from .archive import Member
+from .images import DataError, Images, Place
 from .picture import BadPicture, read_picture
 
 __all__ = ["Reading"]
@@ -26,9 +26,9 @@ class Reading:
 
     bad: dict[str, str] = field(default_factory=dict)
     unread: int = 0
-    seen: Path | None = None
+    seen: Place | None = None
 
-    def pictures(self, paths: Iterable[Path]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    def pictures(self, paths: Iterable[Place]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Yield (i, picture) for every i-th path that can be read, the picture (256, 256, 3); the others are noted."""
         for i, path in enumerate(paths):
             try:
@@ -40,7 +40,7 @@ class Reading:
                 self.seen = path
                 yield i, picture
 
-    def add(self, part: Reading, folder: ImageFolder) -> None:
+    def add(self, part: Reading, folder: Images) -> None:
         """Add what became of more of a folder's pictures.
 
         Raises DataError where their storage has gone away: where some of them could not be read for a reason of the
@@ -51,8 +51,9 @@ class Reading:
         self.seen = part.seen or self.seen
         if part.unread:
             try:
-                if self.seen:
-                    with open(self.seen, "rb") as file:
+                if self.seen or not folder.root.is_dir():
+                    seen = self.seen or folder.root
+                    with open(seen.archive if isinstance(seen, Member) else seen, "rb") as file:
                         file.read(1)
                 else:
                     os.listdir(folder.root)
@@ -60,7 +61,7 @@ class Reading:
                 raise DataError(f"{folder.root}: its pictures can no longer be read: {self.seen or folder.root}: "
                                 f"{error.strerror}: is its drive still there?") from None
 
-    def nothing(self, folder: ImageFolder) -> DataError:
+    def nothing(self, folder: Images) -> DataError:
         """The error where none of a folder's pictures could be read."""
         path, reason = next(iter(self.bad.items()))
         return DataError(f"{folder.root}: none of its {len(folder)} pictures can be read; the first is {path}: "

@@ -22,7 +22,7 @@ from PIL import Image
 
 from ..files import remove
 from .cache import cache_folder, cached
-from .folder import DataError
+from .images import DataError
 from .workers import Workers
 
 __all__ = ["DIGEST", "PATTERNS", "VERSION", "built_in_set", "draw_pattern"]

@@ -15,7 +15,7 @@ import PIL
 from numpy.typing import NDArray
 
 from .cache import cache_folder, cached
-from .folder import ImageFolder
+from .images import Images, Place
 from .picture import SIDE
 from .reading import Reading
 from .workers import Workers
@@ -60,7 +60,7 @@ class Statistics:
         return cls(mean, sigma, axes, bad={})
 
     @classmethod
-    def of(cls, folder: ImageFolder, *, workers: int = 0,
+    def of(cls, folder: Images, *, workers: int = 0,
            progress: Callable[[int, int], object] | None = None) -> Statistics:
         """The statistics of all pictures of a folder, the same whatever the number of workers.
 
@@ -80,23 +80,23 @@ class Statistics:
         return statistics
 
 
-def _measure(folder: ImageFolder, workers: int,
+def _measure(folder: Images, workers: int,
              progress: Callable[[int, int], object] | None) -> tuple[Statistics, int]:
     """The statistics, and how many pictures the machine could not read."""
-    paths = [path for path, _ in folder.samples]
-    reading = Reading()
+    count, reading = len(folder), Reading()
     # Sums of integers: exact, so their order does not matter.
     total = np.zeros((SIDE, SIDE, 3), np.int64)
     products = np.zeros((3, 3), np.int64)
     with Workers(workers) as pool:
-        tasks = ((paths[start:start + CHUNK],) for start in range(0, len(paths), CHUNK))
+        tasks = (([folder.samples[i][0] for i in range(start, min(start + CHUNK, count))],)
+                 for start in range(0, count, CHUNK))
         for done, (chunk_total, chunk_products, chunk) in enumerate(pool.starmap(_sums, tasks), 1):
             total += chunk_total
             products += chunk_products
             reading.add(chunk, folder)
             if progress:
-                progress(min(done * CHUNK, len(paths)), len(paths))
-    good = len(paths) - len(reading.bad)
+                progress(min(done * CHUNK, count), count)
+    good = count - len(reading.bad)
     if not good:
         raise reading.nothing(folder)
     pixels = good * SIDE * SIDE
@@ -110,7 +110,7 @@ def _measure(folder: ImageFolder, workers: int,
                       axes=axes.astype(np.float32), bad=reading.bad), reading.unread
 
 
-def _sums(paths: list[Path]) -> tuple[NDArray[np.int64], NDArray[np.int64], Reading]:
+def _sums(paths: list[Place]) -> tuple[NDArray[np.int64], NDArray[np.int64], Reading]:
     """Sums over pictures of the pixels (256, 256, 3) and, over their pixels too, of r rᵀ (3, 3) for r = (R, G, B); and
     what became of the files."""
     total = np.zeros((SIDE, SIDE, 3), np.int64)
@@ -123,21 +123,11 @@ def _sums(paths: list[Path]) -> tuple[NDArray[np.int64], NDArray[np.int64], Read
     return total, products, reading
 
 
-def _fingerprint(folder: ImageFolder) -> str:
-    """A hash of what the disk knows of every file, after links: name, size, when it was written, which file it is, and
-    when any of that was changed last. The last cannot be set, as the others can; Windows has no such time.
-
-    To hash what is in the files would need each picture read at every start: minutes for a million, where this takes
-    seconds.
-    """
+def _fingerprint(folder: Images) -> str:
+    """A hash of what the disk knows of every picture, see ``Images.state``."""
     digest = hashlib.sha256(f"2 {PIL.__version__}".encode())  # 2: to be changed with what is computed or how it is kept
-    for path, _ in folder.samples:
-        try:
-            found = os.stat(path)
-            state = f"{found.st_size} {found.st_mtime_ns} {found.st_ino} {found.st_ctime_ns}"
-        except OSError:
-            state = "not there"
-        digest.update(os.fsencode(path.relative_to(folder.root)) + f"\0{state}\0".encode())
+    for state in folder.state():
+        digest.update(state)
     return digest.hexdigest()[:32]
 
 
@@ -147,7 +137,7 @@ def _save(statistics: Statistics, path: Path, root: Path) -> None:
         np.savez(file, mean=statistics.mean, sigma=statistics.sigma, axes=statistics.axes, bad=json.dumps(bad))
 
 
-def _load(path: Path, folder: ImageFolder) -> Statistics:
+def _load(path: Path, folder: Images) -> Statistics:
     """Raises nearly anything where the file is not as it was written."""
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as kept:
         bad = {str(folder.root / name): str(reason) for name, reason in json.loads(str(kept["bad"])).items()}

@@ -150,16 +150,17 @@ def _write(path: Path, rows: list[tuple[object, ...]]) -> None:
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 
-def write_wrong(predictions: Predictions, names: Sequence[str], paths: Sequence[Path], path: Path) -> None:
+def write_wrong(predictions: Predictions, names: Sequence[str], samples: Sequence[tuple[object, int]],
+                path: Path) -> None:
     """Every picture that was taken for another class, as CSV: its path, its class, what was said and with what
-    probability, the most probable first. paths: of the pictures, by their places.
+    probability, the most probable first. samples: (path, label) of the pictures, by their places.
 
     Where nothing could be said, as the probabilities were no numbers, these two are empty.
     """
     rows: list[tuple[object, ...]] = [("picture", "class", "said", "probability")]
     for place, label, said, probability in predictions.wrong().tolist():
         answer = (names[said], f"{probability:.4f}") if said >= 0 else ("", "")
-        rows.append((paths[place], names[label], *answer))
+        rows.append((samples[place][0], names[label], *answer))
     _write(path, rows)
 
 

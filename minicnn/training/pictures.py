@@ -14,8 +14,8 @@ import numpy as np
 
 from ..data import BadPicture, DataError, ImageFolder, Loader, central_crops, image_folders, read_picture
 from ..data.division import Division, in_both
-from ..data.folder import VALIDATION, some, validation_folder, validation_name
-from ..data.listing import changes
+from ..data.folder import validation_folder, validation_name
+from ..data.images import VALIDATION, changes, some
 from ..engine.device import Device
 from ..engine.mode import no_grad
 from ..engine.tensor import Tensor
@@ -52,11 +52,11 @@ def divided(root: Path, share: float, seed: int, kept: Path | None) -> tuple[Ima
     if kept:
         say(f"{root} is divided as {kept} says")
         return training, validation, division
-    there = {label for _, label in validation.samples}
+    there = set(validation.labels.tolist())
     if lone := [name for label, name in enumerate(folder.classes) if label not in there]:
         say(f"classes of one picture, which is for training: {some(lone)}")
     if both := in_both(training, validation):
-        names = some([path.relative_to(root).as_posix() for path in both])
+        names = some([folder.name(place) for place in both])
         say(f"{len(both)} validation pictures are for training too, byte for byte: {names}: scores are better for it")
     return training, validation, division
 
@@ -75,7 +75,7 @@ def first_pictures(loader: Loader, enough: int) -> np.ndarray:
 def balanced_weights(folder: ImageFolder) -> np.ndarray:
     """How much a picture of each class counts so that all classes count alike, (classes,): of N pictures,
     N / (classes · pictures of the class), as in scikit-learn, class_weight="balanced"."""
-    counts = np.bincount([label for _, label in folder.samples], minlength=len(folder.classes))
+    counts = np.bincount(folder.labels, minlength=len(folder.classes))
     return (len(folder) / (len(folder.classes) * np.maximum(counts, 1))).astype(np.float32)
 
 
@@ -126,9 +126,10 @@ def say_unreadable(*loaders: Any) -> None:
 def predictions(model: Module, loader: Loader, count: int = 8) -> tuple[list[np.ndarray], list[int], np.ndarray]:
     """(pictures, labels, probabilities (N, classes)) for ``count`` pictures from all over the loader's folder, as they
     are looked at in validation; for fewer where some cannot be read. The model is in eval mode after it."""
-    good = [(path, label) for path, label in loader.folder.samples if str(path) not in loader.bad]
+    samples, bad = loader.folder.samples, loader.bad
+    good = [i for i in range(len(samples)) if not bad or str(samples[i][0]) not in bad]
     pictures, labels = [], []
-    for path, label in (good[i] for i in np.linspace(0, len(good) - 1, count).astype(int)):
+    for path, label in (samples[good[i]] for i in np.linspace(0, len(good) - 1, count).astype(int)):
         with suppress(BadPicture):  # it could be read a moment ago
             pictures.append(read_picture(path))
             labels.append(label)

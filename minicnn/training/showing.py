@@ -109,7 +109,7 @@ def say_classes(predictions: Predictions, names: list[str]) -> None:
 def keep_classes(predictions: Predictions, loader: Loader, what: str, folder: Path) -> bool:
     """Write ``wrong.csv``, ``classes.csv`` and ``confusions.png`` into a folder. what: was asked, as best.safetensors.
     Returns whether that went well; if not, a line says why."""
-    names, paths = loader.folder.classes, [path for path, _ in loader.folder.samples]
+    names, samples = loader.folder.classes, loader.folder.samples
     classes, every = of_classes(predictions, names), len(predictions.all)
     right = 1 - len(predictions.wrong()) / every
     title = f"{what}: {right:.1%} of {every:,} validation pictures are right"
@@ -119,7 +119,7 @@ def keep_classes(predictions: Predictions, loader: Loader, what: str, folder: Pa
 
         draw_confusions(predictions, names, title, path)
 
-    for name, make in (("wrong.csv", lambda path: write_wrong(predictions, names, paths, path)),
+    for name, make in (("wrong.csv", lambda path: write_wrong(predictions, names, samples, path)),
                        ("classes.csv", lambda path: write_classes(classes, path)), ("confusions.png", confusions)):
         if why := made(folder / name, make):
             note(why)

@@ -6,7 +6,7 @@ import pytest
 from pictures import make_folder
 
 from minicnn.data import ImageFolder
-from minicnn.data.listing import changes, listing
+from minicnn.data.images import changes
 
 
 def replace(root):
@@ -42,18 +42,18 @@ CHANGES = {
 
 @pytest.mark.parametrize(("change", "words", "same_order"), CHANGES.values(), ids=CHANGES)
 def test_what_changed_is_said(tmp_path, change, words, same_order):
-    before = listing(make_folder(tmp_path, 6))
+    before = make_folder(tmp_path, 6).listing()
     change(tmp_path)
-    now = listing(ImageFolder(tmp_path))
+    now = ImageFolder(tmp_path).listing()
     assert changes(before, now, same_root=True) == words
     assert np.array_equal(before[:, 0], now[:, 0]) == same_order
 
 
 def test_a_copy_elsewhere_is_the_same(tmp_path):
-    one, other = (listing(make_folder(tmp_path / name, 3)) for name in ("one", "other"))
+    one, other = (make_folder(tmp_path / name, 3).listing() for name in ("one", "other"))
     other[:, 2] += np.uint64(10**9)
     assert changes(one, other, same_root=False) == ""
     assert changes(one, other, same_root=True) == "6 changed"
     with (tmp_path / "other" / "cat" / "1.png").open("ab") as file:
         file.write(b"more")
-    assert changes(one, listing(ImageFolder(tmp_path / "other")), same_root=False) == "1 changed"
+    assert changes(one, ImageFolder(tmp_path / "other").listing(), same_root=False) == "1 changed"

@@ -1,0 +1,235 @@
+"""Where pictures come from: folders, or archives in which they stay."""
+
+from __future__ import annotations
+
+import copy
+import glob
+import io
+import os
+import re
+import tarfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..files import expanded
+from .archive import ARCHIVES, Member
+from .folder import ImageFolder, image_folders, validation_folder
+from .images import VALIDATION, DataError, Images, same_classes, some, state_of
+from .index import Index, index
+
+__all__ = ["ImageArchive", "archives_in", "image_sets", "images", "validation_images"]
+
+Progress = Callable[[int, int], object]
+RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")  # as shells, and WebDataset, write 000 to 146
+
+
+class ImageArchive(Images):
+    """The pictures of an index, where they lie.
+
+    root: what people call the archives. part: that of the pictures, where they are divided. given: the class of each,
+    where they are in no folder and so have none, in the order of their names.
+
+    Raises DataError where there are fewer than two classes, or not as many were given as there are pictures.
+    """
+
+    samples: _Samples
+
+    def __init__(self, root: Path, found: Index, part: str = "", given: Sequence[str] | None = None):
+        self.root, self.left_out = root, Counter(found.left_out)
+        mine = np.array([folder.part == part and not folder.left_out for folder in found.folders], bool)
+        rows = found.rows[mine[found.rows["folder"]]]
+        self._classes = {folder.path: folder.name for folder in found.folders}
+        if given is None:
+            names = [folder.name for folder, own in zip(found.folders, mine, strict=True) if own]
+        elif len(given) != len(rows):
+            raise DataError(f"{root}: it holds {len(rows):,} pictures, and the classes of {len(given):,} were given")
+        else:
+            names = list(given)
+        self.classes = sorted(set(names), key=int) if found.numbered else sorted(set(names))
+        if len(self.classes) < 2:
+            way = ": as none is in a folder, --labels FILE must say of which class each is" * (self.classes == [""])
+            raise DataError(f"{root}: expected a folder for each of two or more classes in it, found "
+                            f"{some([name for name in self.classes if name])}{way}")
+        label_of = {name: label for label, name in enumerate(self.classes)}
+        if given is None:
+            labels = np.array([label_of.get(folder.name, -1) for folder in found.folders])[rows["folder"]]
+        else:
+            labels = np.array([label_of[name] for name in given])
+        order = np.argsort(labels, kind="stable")
+        self.samples = _Samples(found, rows[order], labels[order])
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        return self.samples.labels
+
+    def name(self, place: Any) -> str:
+        """``class/picture``; the name alone, where the picture is in no folder."""
+        folder = self._classes[place.folder]
+        return f"{folder}/{place.name}" if folder else str(place.name)
+
+    def part(self, chosen: NDArray[np.bool_]) -> ImageArchive:
+        part, samples = copy.copy(self), self.samples
+        part.samples = _Samples(samples.found, samples.rows[chosen], samples.labels[chosen])
+        return part
+
+    def listing(self) -> NDArray[np.uint64]:
+        rows = self.samples.rows
+        times = [max(0, os.stat(archive).st_mtime_ns) for archive in self.samples.found.archives]
+        return np.stack([rows["name"], rows["size"], np.array(times, np.uint64)[rows["archive"]]], axis=1)
+
+    def state(self) -> Iterator[bytes]:
+        for archive in self.samples.found.archives:
+            yield os.fsencode(archive) + f"\0{state_of(archive)}\0".encode()
+        yield self.samples.rows.tobytes()
+
+
+class _Samples(Sequence[tuple[Member, int]]):
+    """(member, label) of every picture, made when it is asked for."""
+
+    def __init__(self, found: Index, rows: NDArray[Any], labels: NDArray[np.int64]):
+        self.found, self.rows, self.labels = found, rows, labels
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.found.member(self.rows[place]), int(self.labels[place])
+
+
+def archives_in(path: Path) -> list[Path]:
+    """The archives that a path means: itself, those that it names by a pattern, or all in a folder that holds nothing
+    else; [] where it is a folder of class folders. Raises DataError where there is none."""
+    text = str(path)
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        inside = sorted(each for each in path.iterdir() if not each.name.startswith("."))
+        found = [each for each in inside if each.suffix.lower() in ARCHIVES and each.is_file()]
+        return found if not any(each.is_dir() for each in inside) else []
+    if not glob.has_magic(text) and not RANGE.search(text):
+        return []
+    found = sorted(Path(each) for name in _ranges(text)
+                   for each in (glob.glob(name) if glob.has_magic(name) else [name]))  # fmt: skip
+    if not found:
+        raise DataError(f"{path}: expected archives of these names, found none")
+    return found
+
+
+def _ranges(text: str) -> Iterator[str]:
+    """train-{000..146}.tar as 147 names."""
+    if (found := RANGE.search(text)) is None:
+        yield text
+        return
+    first, last = found.groups()
+    for number in range(int(first), int(last) + 1):
+        yield from _ranges(f"{text[: found.start()]}{number:0{len(first)}d}{text[found.end() :]}")
+
+
+def images(path: str | os.PathLike[str], labels: Path | None = None, progress: Progress | None = None) -> Images:
+    """The pictures of a folder of class folders, or of archives."""
+    path = expanded(path)
+    archives = archives_in(path)
+    if not archives:
+        return ImageFolder(path)
+    found = index(archives, progress)
+    if len(found.parts) > 1:
+        raise DataError(f"{path} is divided already, into {some(found.parts)}")
+    return _archive(path, found, labels)
+
+
+def _archive(root: Path, found: Index, labels: Path | None, part: str = "") -> ImageArchive:
+    if labels is None:
+        return ImageArchive(root, found, part)
+    names = [found.member(row).name for row in found.rows]
+    return ImageArchive(root, found, part, classes_from(labels, names))
+
+
+def image_sets(data: str | os.PathLike[str], val: str | os.PathLike[str] | None = None, labels: Path | None = None,
+               progress: Progress | None = None) -> tuple[Images, Images]:
+    """The training and the validation pictures, with the same classes: ``data`` and ``val``, or the parts train and val
+    of ``data``. labels: see ``classes_from``; of the validation pictures.
+
+    Raises DataError where one of the two is missing or wrong, or where their classes differ.
+    """
+    data = expanded(data)
+    if val is not None:
+        return same_classes(data, images(data, progress=progress), images(val, labels, progress))
+    archives = archives_in(data)
+    if not archives:
+        return image_folders(data)
+    return same_classes(data, *(_part(data, index(archives, progress), names) for names in (("train",), VALIDATION)))
+
+
+def validation_images(data: str | os.PathLike[str], val: str | os.PathLike[str] | None = None,
+                      labels: Path | None = None, progress: Progress | None = None) -> Images:
+    """The validation pictures alone: ``val``, or the part val of ``data``."""
+    data = expanded(data)
+    if val is not None:
+        return images(val, labels, progress)
+    archives = archives_in(data)
+    return _part(data, index(archives, progress), VALIDATION) if archives else validation_folder(data)
+
+
+def _part(root: Path, found: Index, names: Sequence[str]) -> ImageArchive:
+    part = next((name for name in names if name in found.parts), None)
+    if part is None:
+        inside = some([folder.path for folder in found.folders if not folder.left_out])
+        raise DataError(f"{root}: expected the folders train and val in it, found {inside}: give the validation "
+                        "pictures by --val, or --split 0.2")
+    return ImageArchive(root, found, part)
+
+
+# -- classes of pictures in no folder ----------------------------------------------------------------------------------
+
+
+def classes_from(path: Path, names: Sequence[str]) -> list[str]:
+    """The class of each picture, from a file: ImageNet's devkit (.tar.gz), or a line for each picture, a class, or its
+    name and its class. Lines of a class alone are in the order of the names.
+
+    Raises DataError where that is none of these, or says nothing of a picture.
+    """
+    try:
+        if path.name.endswith((".tar.gz", ".tgz", ".tar")):
+            return _from_devkit(path)
+        lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError, tarfile.TarError) as error:
+        raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    kinds = {len(line) for line in lines}
+    if kinds == {1}:
+        return [line[0] for line in lines]
+    if kinds != {2}:
+        raise DataError(f"{path}: expected a class a line, or a name and a class, found {min(kinds, default=0)} to "
+                        f"{max(kinds, default=0)} words")
+    known = {os.path.basename(name): kind for name, kind in lines}
+    if missing := [name for name in names if name not in known]:
+        raise DataError(f"{path}: it says nothing of {some(missing)}")
+    return [known[name] for name in names]
+
+
+def _from_devkit(path: Path) -> list[str]:
+    """The WordNet ids of ILSVRC2012's validation pictures, in the order of their names: the devkit counts classes in an
+    order of its own (ILSVRC2012_ID), which meta.mat translates."""
+    try:
+        from scipy.io import loadmat  # type: ignore[import-untyped]
+    except ImportError:
+        raise DataError(f'{path}: its tables are Matlab\'s: pip install "minicnn[imagenet]"') from None
+    with tarfile.open(path) as tar:
+        found: dict[str, bytes] = {}
+        for member in tar:
+            name = os.path.basename(member.name)
+            if name in ("meta.mat", "ILSVRC2012_validation_ground_truth.txt") and (file := tar.extractfile(member)):
+                found[name] = file.read()
+    if len(found) < 2:
+        raise DataError(f"{path}: expected meta.mat and ILSVRC2012_validation_ground_truth.txt in it, found "
+                        f"{some(sorted(found))}")
+    try:
+        synsets = loadmat(io.BytesIO(found["meta.mat"]), squeeze_me=True)["synsets"]
+        ids = {int(number): str(name) for number, name in zip(synsets["ILSVRC2012_ID"], synsets["WNID"], strict=True)}
+        return [ids[int(number)] for number in found["ILSVRC2012_validation_ground_truth.txt"].split()]
+    except Exception as error:
+        raise DataError(f"{path}: its tables cannot be read: {type(error).__name__} {error}") from None
