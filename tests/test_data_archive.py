@@ -182,6 +182,18 @@ def test_a_deflated_picture_is_no_bomb(tmp_path):
             read_picture(place._replace(size=size))
 
 
+def test_a_zip_knows_what_it_holds(tmp_path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as out:
+        out.writestr("a/1.png", PICTURE)
+        out.writestr("b/2.png", PICTURE)
+    (place, _), _ = images(tmp_path / "set.zip").samples
+    data = bytearray((tmp_path / "set.zip").read_bytes())
+    data[place.start + place.size - 20] ^= 1  # in no pixel: a decoder would not say anything
+    (tmp_path / "set.zip").write_bytes(data)
+    with pytest.raises(BadPicture, match="not what its checksum says"):
+        read_picture(place)
+
+
 def error_of(*given, **more):
     with pytest.raises(DataError) as caught:
         images(*given, **more)

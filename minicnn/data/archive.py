@@ -32,7 +32,7 @@ class Entry(NamedTuple):
     """A file in an archive: its path, where it begins, its bytes, and how many bytes before it say what it is.
 
     left_out: why it cannot be read in place, where that is so. packed: where it is deflated, as zip may do, the bytes
-    that it has there.
+    that it has there. crc: of what it holds, CRC-32, where the archive knows it.
     """
 
     path: str
@@ -41,6 +41,7 @@ class Entry(NamedTuple):
     head: int
     left_out: str = ""
     packed: int = 0
+    crc: int = 0
 
 
 class Member(NamedTuple):
@@ -52,19 +53,20 @@ class Member(NamedTuple):
     size: int
     head: int
     packed: int = 0
+    crc: int = 0
 
     def read(self) -> bytes:
-        """The picture's bytes. Raises OSError where the archive cannot be read, and ValueError where it ends too early
-        or what is deflated is damaged."""
+        """The picture's bytes. Raises OSError where the archive cannot be read, and ValueError where it ends too early,
+        or what is there is not what its checksum says."""
         data = _read(self.archive, self.start, self.packed or self.size)
-        if not self.packed:
-            return data
         try:
-            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, self.size + 1)
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, self.size + 1) if self.packed else data
         except zlib.error as error:
             raise ValueError(f"damaged in its archive: {error}") from None
         if len(data) != self.size:
             raise ValueError("damaged in its archive: it is longer or shorter than its header says")
+        if self.crc and zlib.crc32(data) != self.crc:
+            raise ValueError("damaged in its archive: it is not what its checksum says")
         return data
 
     @property
@@ -197,7 +199,7 @@ def _zip(path: str, file: IO[bytes], progress: Progress | None) -> Iterator[Entr
         elif each.flag_bits & 1 or each.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             yield Entry(each.filename, start, 0, head, "encrypted, or compressed in another way than by deflate")
         elif not each.is_dir():
-            yield Entry(each.filename, start, each.file_size, head, packed=packed)
+            yield Entry(each.filename, start, each.file_size, head, packed=packed, crc=each.CRC)
 
 
 def _read(path: str, start: int, size: int) -> bytes:

@@ -28,9 +28,9 @@ from .picture import picture_suffixes
 __all__ = ["Folder", "Index", "index"]
 
 VERSION = 1  # to be changed with what is kept, or how
-# 34 bytes a picture. start, size, head, packed: see archive.Member. archive, folder: which of these. name: a hash.
+# 38 bytes a picture. start, size, head, packed, crc: see archive.Member. archive, folder: which of these. name: a hash.
 RECORD = np.dtype([("start", "<u8"), ("name", "<u8"), ("size", "<u4"), ("head", "<u4"), ("folder", "<u4"),
-                   ("packed", "<u4"), ("archive", "<u2")])
+                   ("packed", "<u4"), ("crc", "<u4"), ("archive", "<u2")])
 BEHIND = "pictures beside the folders of the classes", "in folders inside a class"
 
 
@@ -63,8 +63,8 @@ class Index:
         return sorted({folder.part for folder in self.folders if folder.name})
 
     def member(self, row: Any) -> Member:
-        start, _, size, head, folder, packed, archive = row.item()
-        return Member(self.archives[archive], self.folders[folder].path, start, size, head, packed)
+        start, _, size, head, folder, packed, crc, archive = row.item()
+        return Member(self.archives[archive], self.folders[folder].path, start, size, head, packed, crc)
 
 
 def index(archives: Sequence[Path], progress: Callable[[int, int], object] | None = None) -> Index:
@@ -126,7 +126,7 @@ class _Found:
         if entry.left_out:
             self.left_out[entry.left_out] += 1
         elif suffix == ".cls" and entry.size < 20:
-            member = Member(path, "", entry.start, entry.size, entry.head, entry.packed)
+            member = Member(path, "", entry.start, entry.size, entry.head, entry.packed, entry.crc)
             with suppress(ValueError, OSError):
                 self.classes[key] = str(int(member.read()))
         elif suffix not in picture_suffixes():
@@ -142,8 +142,8 @@ class _Found:
             self.by_key[key] = len(self.names)
             self.names.append(name)
             folder = self.folders.setdefault("/".join(folders), len(self.folders))
-            for field, number in zip(self.numbers, (entry.start, entry.size, entry.head, folder, entry.packed, archive),
-                                     strict=True):
+            row = entry.start, entry.size, entry.head, folder, entry.packed, entry.crc, archive
+            for field, number in zip(self.numbers, row, strict=True):
                 self.numbers[field].append(number)
 
     def archive_ends(self) -> None:

@@ -53,8 +53,8 @@ def picture_suffixes() -> frozenset[str]:
 
 
 def read_picture(path: str | os.PathLike[str] | Member | BytesIO, fit: str = "centre",
-                 filter: str = "bicubic") -> NDArray[np.uint8]:
-    """The picture in a file, in an archive, or in bytes, as RGB bytes (256, 256, 3): rows, columns, channels.
+                 filter: str = "bicubic", side: int = SIDE) -> NDArray[np.uint8]:
+    """The picture in a file, in an archive, or in bytes, as RGB bytes (side, side, 3): rows, columns, channels.
 
     The format is that of the content, whatever the suffix. Of several frames the first is taken, the orientation in
     the EXIF data is applied, and the rest is done by ``square``.
@@ -63,11 +63,11 @@ def read_picture(path: str | os.PathLike[str] | Member | BytesIO, fit: str = "ce
     """
     try:
         with _opened(path) as file, warnings.catch_warnings(action="ignore"):
-            image = _decode(file)
-            if image.format == "JPEG" and not _is_complete(file, image):
+            image = _decode(file, side)
+            if image.format == "JPEG" and not _is_complete(file, image, side):
                 raise ValueError("the picture data end too early")
             ImageOps.exif_transpose(image, in_place=True)
-            return np.array(square(image, fit, filter))
+            return np.array(square(image, fit, filter, side))
     except Exception as error:  # a broken file makes Pillow raise nearly anything: OSError, SyntaxError, struct.error
         unread = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
         raise BadPicture("-" if isinstance(path, BytesIO) else path, _reason(error), unread) from error
@@ -83,17 +83,17 @@ def _opened(path: str | os.PathLike[str] | Member | BytesIO) -> IO[bytes]:
     return open(path, "rb")
 
 
-def _decode(file: IO[bytes]) -> Image.Image:
-    """Decode the first frame; a large JPEG at 1/2, 1/4 or 1/8 of its size, as long as both sides keep 256 pixels."""
+def _decode(file: IO[bytes], side: int) -> Image.Image:
+    """Decode the first frame; a large JPEG at 1/2, 1/4 or 1/8 of its size, while both sides keep so many pixels."""
     image = Image.open(file, formats=FORMATS)
     if image.width * image.height > LARGEST:
         raise ValueError(f"{image.width} × {image.height} pixels, at most {LARGEST} are read")
-    image.draft(None, (SIDE, SIDE))
+    image.draft(None, (side, side))
     image.load()
     return image
 
 
-def _is_complete(file: IO[bytes], image: Image.Image) -> bool:
+def _is_complete(file: IO[bytes], image: Image.Image, side: int) -> bool:
     """Whether the data of a JPEG reach to its last pixel.
 
     Where they stop early at an end marker, the decoder says nothing and leaves the rest mid-grey. So if the last pixel
@@ -103,11 +103,11 @@ def _is_complete(file: IO[bytes], image: Image.Image) -> bool:
         return True
     file.seek(0)
     data, marker, rest = file.read().rpartition(b"\xff\xd9")
-    return _decode(BytesIO(data + bytes(range(255)) + marker + rest)).tobytes() == image.tobytes()
+    return _decode(BytesIO(data + bytes(range(255)) + marker + rest), side).tobytes() == image.tobytes()
 
 
-def square(image: Image.Image, fit: str = "centre", filter: str = "bicubic") -> Image.Image:
-    """An image of any mode as one of RGB, 256 × 256.
+def square(image: Image.Image, fit: str = "centre", filter: str = "bicubic", side: int = SIDE) -> Image.Image:
+    """An image of any mode as one of RGB, side × side.
 
     16-bit grey is divided by 256, and what is transparent shows white. Its central square ("centre"), or all of it
     ("squash"), is scaled with an antialiasing filter, "bicubic" or "bilinear"; a smaller picture is enlarged.
@@ -121,7 +121,7 @@ def square(image: Image.Image, fit: str = "centre", filter: str = "bicubic") -> 
     image = image if image.mode == mode else image.convert(mode)  # which copies, even where there is nothing to do
     width, height = (min(image.size),) * 2 if fit == "centre" else image.size
     left, top = (image.width - width) / 2, (image.height - height) / 2
-    image = image.resize((SIDE, SIDE), Image.Resampling[filter.upper()], box=(left, top, left + width, top + height))
+    image = image.resize((side, side), Image.Resampling[filter.upper()], box=(left, top, left + width, top + height))
     if image.mode == "RGBA":
         page = Image.new("RGBA", image.size, BACKGROUND)
         page.alpha_composite(image)

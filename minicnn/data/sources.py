@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from ..files import expanded
 from .archive import ARCHIVES, Member
-from .folder import ImageFolder, image_folders, validation_folder
+from .folder import ImageFolder, image_folders, validation_folder, validation_name
 from .images import VALIDATION, DataError, Images, same_classes, some, state_of
 from .index import Index, index
 
-__all__ = ["ImageArchive", "archives_in", "image_sets", "images", "validation_images"]
+__all__ = ["ImageArchive", "archives_in", "image_sets", "images", "parts_of", "validation_images"]
 
 Progress = Callable[[int, int], object]
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")  # as shells, and WebDataset, write 000 to 146
@@ -163,6 +163,18 @@ def image_sets(data: str | os.PathLike[str], val: str | os.PathLike[str] | None 
     if not archives:
         return image_folders(data)
     return same_classes(data, *(_part(data, index(archives, progress), names) for names in (("train",), VALIDATION)))
+
+
+def parts_of(data: str | os.PathLike[str], val: str | os.PathLike[str] | None = None, labels: Path | None = None,
+             progress: Progress | None = None) -> dict[str, Images]:
+    """{"train": pictures, "val": pictures} where ``data`` is divided, or ``val`` is given; else {"": pictures}."""
+    data = expanded(data)
+    archives = archives_in(data)
+    divided = "train" in index(archives, progress).parts if archives else (
+        (data / "train").is_dir() and validation_name(data) is not None)
+    if val is None and not divided:
+        return {"": images(data, labels, progress)}
+    return dict(zip(("train", "val"), image_sets(data, val, labels, progress), strict=True))
 
 
 def validation_images(data: str | os.PathLike[str], val: str | os.PathLike[str] | None = None,

@@ -18,9 +18,9 @@ def on_terminal() -> bool:
         return False
 
 
-def picture_bar(title: str) -> Callable[[int, int], None]:
-    """A progress(done, total) in pictures that draws a bar where there is a terminal."""
-    line = tqdm(desc=title, unit="picture", disable=not on_terminal(), leave=False)
+def picture_bar(title: str, unit: str = "picture") -> Callable[[int, int], None]:
+    """A progress(done, total) in pictures, or in bytes ("B"), that draws a bar where there is a terminal."""
+    line = tqdm(desc=title, unit=unit, unit_scale=unit == "B", disable=not on_terminal(), leave=False)
 
     def progress(done: int, total: int) -> None:
         line.total = total
