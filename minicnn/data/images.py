@@ -65,6 +65,13 @@ class Images:
         part.samples = [sample for sample, kept in zip(self.samples, chosen.tolist(), strict=True) if kept]
         return part
 
+    def lying(self) -> NDArray[np.int64]:
+        """The places of the samples in the order in which the pictures lie on the disk, as far as is known."""
+        return np.arange(len(self))
+
+    def will_need(self, places: NDArray[np.int64]) -> None:
+        """Let the system read these pictures ahead, where it can be told to."""
+
     def listing(self) -> NDArray[np.uint64]:
         """Of every picture, in its order: a hash of its name, its size, and when it was changed: (N, 3)."""
         rows = np.zeros((len(self), 3), np.uint64)

@@ -14,7 +14,7 @@ from ..engine.memory import Array
 from ..engine.settings import whole
 from .augment import CROP, NOISE, centre, draw, views
 from .images import Images, Place
-from .order import order_of, seed_of
+from .order import WINDOW, order_of, order_of_blocks, seed_of
 from .picture import SIDE
 from .reading import Reading
 from .statistics import Statistics
@@ -31,6 +31,7 @@ class Loader:
         bit for bit the same for any number of workers and from wherever an epoch is taken up again.
     workers: processes that prefetch batches; with 0 each batch is prepared when it is asked for.
     scale: the factor of the images, which without it are on the scale of 0 to 255, less the mean.
+    block: in training so many neighbours stay together, see ``order.order_of_blocks``; 0: none do.
     crop: the side of the images, in pixels. noise: of the colours, see ``augment.draw``.
     shown: the places, in the folder's samples, of the pictures in the batch that was yielded last.
 
@@ -38,7 +39,7 @@ class Loader:
     """
 
     def __init__(self, folder: Images, statistics: Statistics, batch_size: int, *, train: bool, seed: int = 0,
-                 workers: int = 0, scale: float = 1.0, crop: int = CROP, noise: float = NOISE):
+                 workers: int = 0, scale: float = 1.0, crop: int = CROP, noise: float = NOISE, block: int = 0):
         self.folder = folder
         self.statistics = statistics
         self.batch_size = whole("Loader", "batch_size", batch_size, least=1)
@@ -47,6 +48,7 @@ class Loader:
         self.scale = scale
         self.crop = whole("Loader", "crop", crop, least=1, most=SIDE)
         self.noise = noise
+        self.block = whole("Loader", "block", block, least=0)
         self.shown: list[int] = []
         self._reading = Reading()
         self._workers = Workers(workers)
@@ -73,9 +75,9 @@ class Loader:
         Raises DataError where that is so for a whole epoch, or once the storage of the pictures has gone away; and
         WorkerDied where a worker process is killed.
         """
-        order = order_of(len(self.folder), self.train, self.seed, number)
+        order = self._order(number)
         starts = range(start, len(order), self.batch_size)
-        tasks = (self._task(number, order[first:first + self.batch_size].tolist()) for first in starts)
+        tasks = self._tasks(number, order, starts)
         found, device = False, device or cpu(0)
         mean = ensure_on(np.ascontiguousarray(self.statistics.mean), device)
         prepared = device.prefetch(self._workers.starmap(_prepare, tasks))
@@ -91,6 +93,11 @@ class Loader:
         if not found and start == 0:
             raise self._reading.nothing(self.folder)
 
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        if self.train and self.block:
+            return order_of_blocks(self.folder.lying(), self.block, self.seed, epoch)
+        return order_of(len(self.folder), self.train, self.seed, epoch)
+
     def close(self) -> None:
         """End the worker processes."""
         self._workers.close()
@@ -100,6 +107,16 @@ class Loader:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def _tasks(self, epoch: int, order: NDArray[np.int64], starts: range) -> Iterator[tuple[object, ...]]:
+        window = self.block * WINDOW if self.train else 0
+        asked = starts.start
+        for first in starts:
+            while window and asked < min(first + window, len(order)):  # the rest of this window, or the next one
+                end = (asked // window + 1) * window
+                self.folder.will_need(order[asked:end])
+                asked = end
+            yield self._task(epoch, order[first : first + self.batch_size].tolist())
 
     def _task(self, epoch: int, batch: list[int]) -> tuple[object, ...]:
         samples = [self.folder.samples[index] for index in batch]

@@ -10,6 +10,7 @@ import re
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,18 @@ class ImageArchive(Images):
         part, samples = copy.copy(self), self.samples
         part.samples = _Samples(samples.found, samples.rows[chosen], samples.labels[chosen])
         return part
+
+    def lying(self) -> NDArray[np.int64]:
+        return np.lexsort((self.samples.rows["start"], self.samples.rows["archive"]))
+
+    def will_need(self, places: NDArray[np.int64]) -> None:
+        rows = self.samples.rows[places]
+        rows = rows[np.lexsort((rows["start"], rows["archive"]))]
+        for number in np.unique(rows["archive"]).tolist() if hasattr(os, "posix_fadvise") else ():
+            with suppress(OSError), open(self.samples.found.archives[number], "rb") as file:
+                for row in rows[rows["archive"] == number]:
+                    size = int(row["packed"] or row["size"])
+                    os.posix_fadvise(file.fileno(), int(row["start"]), size, os.POSIX_FADV_WILLNEED)
 
     def listing(self) -> NDArray[np.uint64]:
         rows = self.samples.rows
