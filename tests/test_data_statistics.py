@@ -50,6 +50,15 @@ def test_the_same_for_any_number_of_workers(tmp_path, monkeypatch):
     assert same(alone, Statistics.of(folder, workers=2))
 
 
+def test_of_a_sample(tmp_path):
+    folder = make_folder(tmp_path / "a", 20)
+    chosen = np.zeros(40, bool)
+    chosen[[0, 13, 26, 39]] = True
+    check(Statistics.of(folder, sample=4), folder.part(chosen))
+    check(Statistics.of(folder, sample=40), folder)
+    check(Statistics.of(folder, sample=1000), folder)
+
+
 def test_axes_and_deviations_of_constructed_colours(tmp_path):
     # Along (1, 1, 1) the values are ±30√3, across it, along (1, -1, 0), ±10√2: these are the deviations.
     for name, a in (("a", 30), ("b", -30)):

@@ -60,9 +60,10 @@ class Statistics:
         return cls(mean, sigma, axes, bad={})
 
     @classmethod
-    def of(cls, folder: Images, *, workers: int = 0,
+    def of(cls, folder: Images, *, workers: int = 0, sample: int | None = None,
            progress: Callable[[int, int], object] | None = None) -> Statistics:
-        """The statistics of all pictures of a folder, the same whatever the number of workers.
+        """The statistics of all pictures of a folder, or of a sample of so many, spread evenly over them; the same
+        whatever the number of workers.
 
         They are kept in the cache folder, if that can be written: where no file was written, moved or put in another's
         place since, no picture is read again. They are not kept where a picture could not be read for a reason that
@@ -70,6 +71,10 @@ class Statistics:
         progress: called as progress(pictures done, pictures in all).
         Raises DataError where no picture can be read, or none any more.
         """
+        if sample is not None and sample < len(folder):
+            chosen = np.zeros(len(folder), bool)
+            chosen[np.linspace(0, len(folder) - 1, sample).astype(int)] = True
+            folder = folder.part(chosen)
         name = f"statistics-{_fingerprint(folder)}.npz"
         with suppress(Exception):  # not there, or damaged in whatever way
             return _load(cache_folder() / name, folder)
