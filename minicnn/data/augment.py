@@ -14,7 +14,7 @@ from ..engine.memory import Array
 from .picture import SIDE
 from .statistics import Statistics
 
-__all__ = ["CROP", "NOISE", "central_crop", "central_crops", "centre", "draw", "training_crop", "views"]
+__all__ = ["CROP", "NOISE", "central_crop", "central_crops", "centre", "draw", "ten_crops", "training_crop", "views"]
 
 CROP = 224
 NOISE = 0.1  # standard deviation of the colour noise, in units of sigma
@@ -40,6 +40,13 @@ def centre(crop: int = CROP) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """The place and the noise, none, of the middle of a picture; where no middle is, of the one above and left of it,
     as in Caffe."""
     return np.array([(SIDE - crop) // 2, (SIDE - crop) // 2, False], np.uint8), np.zeros(3, np.float32)
+
+
+def ten_crops(crop: int = CROP) -> NDArray[np.uint8]:
+    """The places of the paper's ten views at test (§4.1), (10, 3): four corners and the middle, then these mirrored."""
+    middle, last = (SIDE - crop) // 2, SIDE - crop
+    corners = [(0, 0), (0, last), (last, 0), (last, last), (middle, middle)]
+    return np.array([(*place, mirrored) for mirrored in (False, True) for place in corners], np.uint8)
 
 
 def views(pictures: Array, places: Array, noise: Array, mean: Array, scale: float = 1.0, crop: int = CROP) -> Array:

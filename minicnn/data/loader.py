@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..engine.device import Device, cpu, ensure_on
 from ..engine.memory import Array
 from ..engine.settings import whole
-from .augment import CROP, NOISE, centre, draw, views
+from .augment import CROP, NOISE, centre, draw, ten_crops, views
 from .images import Images, Place
 from .order import WINDOW, order_of, order_of_blocks, seed_of
 from .picture import SIDE
@@ -33,13 +33,15 @@ class Loader:
     scale: the factor of the images, which without it are on the scale of 0 to 255, less the mean.
     block: in training so many neighbours stay together, see ``order.order_of_blocks``; 0: none do.
     crop: the side of the images, in pixels. noise: of the colours, see ``augment.draw``.
+    crops: 10: of each picture the ten views of ``augment.ten_crops``, next to each other, where not in training.
     shown: the places, in the folder's samples, of the pictures in the batch that was yielded last.
 
     Raises TypeError and ValueError where ``batch_size``, ``workers`` or ``crop`` is no such number.
     """
 
     def __init__(self, folder: Images, statistics: Statistics, batch_size: int, *, train: bool, seed: int = 0,
-                 workers: int = 0, scale: float = 1.0, crop: int = CROP, noise: float = NOISE, block: int = 0):
+                 workers: int = 0, scale: float = 1.0, crop: int = CROP, noise: float = NOISE, block: int = 0,
+                 crops: int = 1):
         self.folder = folder
         self.statistics = statistics
         self.batch_size = whole("Loader", "batch_size", batch_size, least=1)
@@ -49,6 +51,9 @@ class Loader:
         self.crop = whole("Loader", "crop", crop, least=1, most=SIDE)
         self.noise = noise
         self.block = whole("Loader", "block", block, least=0)
+        if crops not in (1, 10) or (train and crops != 1):
+            raise ValueError(f"Loader: crops is {crops}: give 1, or 10 where it is not for training")
+        self.crops = crops
         self.shown: list[int] = []
         self._reading = Reading()
         self._workers = Workers(workers)
@@ -69,7 +74,7 @@ class Loader:
 
         device: where the images are to be, by default main memory. A GPU is sent the pictures as they are read, 8 bits
             a number, prefetched by a batch, and cuts its views itself.
-        images: (N, 3, crop, crop), in memory with the batch fastest: images.transpose(1, 2, 3, 0) is contiguous.
+        images: (N · crops, 3, crop, crop), in memory with the batch fastest: transpose(1, 2, 3, 0) is contiguous.
         labels: (N,). A batch of which no picture can be read comes empty, so that the number of batches, each of
         ``batch_size`` pictures read or not, tells the place in the epoch.
         Raises DataError where that is so for a whole epoch, or once the storage of the pictures has gone away; and
@@ -87,6 +92,7 @@ class Loader:
             self.shown = [i for i in batch if not reading.bad or str(self.folder.samples[i][0]) not in reading.bad]
             found |= len(labels) > 0
             with device:
+                pictures = pictures.repeat(self.crops, axis=0) if self.crops > 1 else pictures
                 images = views(pictures, ensure_on(places, device), ensure_on(noise, device), mean, self.scale,
                                self.crop)
             yield images, labels
@@ -121,13 +127,14 @@ class Loader:
     def _task(self, epoch: int, batch: list[int]) -> tuple[object, ...]:
         samples = [self.folder.samples[index] for index in batch]
         seeds = [seed_of(self.seed, epoch, index) if self.train else None for index in batch]
-        return samples, seeds, self.statistics.sigma, self.statistics.axes, self.crop, self.noise
+        return samples, seeds, self.statistics.sigma, self.statistics.axes, self.crop, self.noise, self.crops
 
 
 def _prepare(samples: list[tuple[Place, int]], seeds: list[np.random.SeedSequence | None], sigma: NDArray[np.float32],
-             axes: NDArray[np.float32], crop: int, noise: float) -> tuple[NDArray[np.uint8], tuple[Any, ...]]:
-    """A batch: pictures (N, 256, 256, 3), their places and noise (3, N), labels (N,); and what became of its files: the
-    bad pictures are in none of these."""
+             axes: NDArray[np.float32], crop: int, noise: float, crops: int
+             ) -> tuple[NDArray[np.uint8], tuple[Any, ...]]:
+    """A batch: pictures (N, 256, 256, 3), places and noise of their views (3, N · crops), labels (N,); and what became
+    of its files: the bad pictures are in none of these."""
     reading = Reading()
     pictures, places, noises, labels = [], [], [], []
     for i, picture in reading.pictures(path for path, _ in samples):
@@ -135,8 +142,8 @@ def _prepare(samples: list[tuple[Place, int]], seeds: list[np.random.SeedSequenc
         place, colour = (centre(crop) if seed is None else
                          draw(sigma, axes, np.random.default_rng(seed), crop, noise))
         pictures.append(picture)
-        places.append(place)
-        noises.append(colour)
+        places.append(place if crops == 1 else ten_crops(crop))
+        noises.append(np.tile(colour, crops))
         labels.append(label)
     return (np.array(pictures, np.uint8).reshape(-1, SIDE, SIDE, 3),
             (np.array(places, np.uint8).reshape(-1, 3).T.copy(), np.array(noises, np.float32).reshape(-1, 3).T.copy(),

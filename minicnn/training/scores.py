@@ -13,12 +13,13 @@ from tqdm import tqdm
 
 from ..engine.device import Device
 from ..engine.mode import no_grad
+from ..engine.tensor import Tensor
 from ..nn import Module, eval_mode
 from ..ops import cross_entropy
 from .bars import on_terminal
 from .classes import Predictions
 
-__all__ = ["LoaderLike", "Scores", "as_loader", "evaluate", "in_words"]
+__all__ = ["LoaderLike", "Scores", "as_loader", "evaluate", "in_words", "interval", "over_views"]
 
 FEW = 5  # classes, among the first five of which each picture's own always is
 
@@ -105,15 +106,38 @@ class Scores:
         return {name: getattr(self, name) / self.seen if self.seen else math.nan for name in names}
 
 
+def interval(hits: int, seen: int) -> tuple[float, float]:
+    """Where a share lies, with a confidence of 95 %, of which so many hits were seen among so many (Wilson 1927):
+
+        (p + z²/2n ± z √(p (1 − p) / n + z²/4n²)) / (1 + z²/n),    p = hits / n, z = 1.96
+    """
+    if not seen:
+        return math.nan, math.nan
+    z, p = 1.959964, hits / seen
+    middle, half = p + z * z / (2 * seen), z * math.sqrt(p * (1 - p) / seen + z * z / (4 * seen * seen))
+    below, above = ((middle + side * half) / (1 + z * z / seen) for side in (-1, 1))
+    return max(0.0, below), min(1.0, above)
+
+
 def in_words(means: dict[str, float], digits: int = 1) -> str:
     """Of the means of ``Scores``, top-1 and, where it is there, top-5: "top-1 57.8%, top-5 90.1%"."""
     return ", ".join(f"top-{n} {means[f'top{n}']:.{digits}%}" for n in (1, 5) if f"top{n}" in means)
+
+
+def over_views(logits: Tensor, views: int) -> Tensor:
+    """ln of the mean of softmax over the views of each picture, (N, classes), which serves as its logits; of one view
+    the logits as they are. logits: (N · views, classes), the views of a picture together."""
+    if views == 1:
+        return logits
+    mean = logits.softmax().numpy().reshape(-1, views, logits.shape[1]).mean(axis=1)
+    return Tensor(np.log(np.maximum(mean, np.finfo(mean.dtype).tiny)), device=logits.device)
 
 
 def evaluate(model: Module, loader: LoaderLike | Sequence[tuple[Any, Any]],
              stop: Callable[[], bool] = lambda: False, predictions: Predictions | None = None) -> Scores:
     """The model's scores on all of the loader's pictures, with every layer in eval mode; its modes stay.
 
+    Where the loader shows ten views of each picture, it is judged by the mean of their probabilities (§4.1).
     stop: is asked before every batch, and ends it early. predictions: gets what is said of each picture.
     Raises what ``as_loader`` and ``Scores.add`` raise.
     """
@@ -127,7 +151,7 @@ def evaluate(model: Module, loader: LoaderLike | Sequence[tuple[Any, Any]],
                 break
             if len(labels):
                 with no_grad():
-                    y = model(inputs)
+                    y = over_views(model(inputs), getattr(loader, "crops", 1))
                     loss, logits = cross_entropy(y, labels).item(), y.numpy()
                 scores.add(loss, logits, labels)
                 if predictions is not None:
