@@ -3,6 +3,7 @@
     python examples/train_alexnet.py                      # ten patterns drawn on the spot
     python examples/train_alexnet.py DATA                 # DATA/train/<class>/*, DATA/val/<class>/*
     python examples/train_alexnet.py DATA --split 0.2     # DATA/<class>/*, a fifth of each for validation
+    python examples/train_alexnet.py TAR --val TAR        # the same in archives, which stay as they are
     python examples/train_alexnet.py DATA --weights FILE  # from a trained network, to other classes
     python examples/train_alexnet.py --resume runs/mine   # go on where a run was stopped
 
@@ -26,9 +27,10 @@ import numpy as np
 import minicnn
 from minicnn import checkpoint
 from minicnn.command_line import Parser, location, number
-from minicnn.data import DataError, ImageFolder, Loader, Statistics, built_in_set
+from minicnn.data import DataError, Loader, Statistics, built_in_set
 from minicnn.data.division import Division
 from minicnn.data.folder import validation_name
+from minicnn.data.images import Images
 from minicnn.doctor import choose
 from minicnn.kernels import blas
 from minicnn.kernels.machine import usable_cores
@@ -46,7 +48,7 @@ from minicnn.training.interrupt import end_as_ctrl_c, ended, note, say
 from minicnn.training.pictures import balanced_loss, check_classes, first_pictures, pictures_under, say_unreadable
 from minicnn.training.resuming import go_on
 from minicnn.training.run_folder import SPLIT, checkpoint_in, new_run, run_of, write_config
-from minicnn.training.scores import evaluate, in_words
+from minicnn.training.scores import evaluate, in_words, with_intervals
 from minicnn.training.showing import Curves, introduce, keep_classes, say_classes, show_what_it_learned
 from minicnn.training.step import CapturedStep, Step
 from minicnn.training.trainer import Trainer
@@ -74,7 +76,12 @@ def arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("data", nargs="?", type=location,
         help="folder with train/<class>/* and val/<class>/*; for val also valid, validation or test, of which the "
-             "first that is there is taken (default: a set drawn on the spot)")
+             "first that is there is taken; or an archive, .tar, also of tars, or .zip, or several, as "
+             "'train-{000..146}.tar' (default: a set drawn on the spot)")
+    add("--val", type=location, help="validation pictures that are not in DATA: a folder <class>/*, or archives")
+    add("--labels", type=location, metavar="FILE",
+        help="the classes of validation pictures that are in no folder: ImageNet's devkit.tar.gz, or a line for each, "
+             "a class, or its name and its class")
     add("--split", type=number(float, 0.01, 0.99), metavar="SHARE",
         help="DATA is <class>/*: keep so much of each class for validation, as 0.2; the run keeps the division")
     from_file = parser.add_mutually_exclusive_group()
@@ -102,6 +109,11 @@ def arguments() -> argparse.Namespace:
              "validation loss count all alike (default: none)")
     add("--momentum", type=number(float, 0, 0.9999), help="(default: the recipe's, 0.9)")
     add("--weight-decay", type=number(float, 0), help="(default: the recipe's, 0.0005)")
+    add("--shuffle-block", type=number(int, 0), metavar="N",
+        help="for disks that hate to seek: N neighbours stay together, in blocks of which 64 are mixed (default: 0, "
+             "every picture by itself)")
+    add("--statistics-of", type=number(int, 1), metavar="N",
+        help="measure the mean and the colours of N pictures, spread evenly over all (default: of all)")
     add("--seed", type=number(int, 0, 2**63 - 1), help="of weights, order, crops, dropout (default: drawn and printed)")
     add("-j", "--workers", type=number(int, 0), help="processes that decode pictures (default: half of the cores)")
     add("--device", type=device_names,
@@ -112,11 +124,19 @@ def arguments() -> argparse.Namespace:
     add("-o", "--output", type=location,
         help="folder of the run (default: runs/<date and time>), or of what --evaluate finds (default: the run's)")
     add("--evaluate", action="store_true", help="only measure the checkpoint given by --resume, on validation pictures")
+    add("--crops", type=int, choices=(1, 10), help="views of each picture for --evaluate: its middle (default), or the "
+        "paper's ten, of whose probabilities the mean counts")
     add("--keep", type=number(int, 0), help="past epochs to keep besides the last and the best (default: 1)")
     add("--save-minutes", type=number(float, 0), help="a checkpoint at least so often (default: 10)")
     given = parser.parse_args()
     if "evaluate" in given and "resume" not in given:
         parser.error("--evaluate measures a checkpoint: name it with --resume")
+    if "crops" in given and "evaluate" not in given:
+        parser.error("--crops is for --evaluate: in training the middle of each validation picture is seen")
+    if "val" in given and not ("data" in given or "resume" in given):
+        parser.error("--val goes with DATA: name the training pictures, too")
+    if "val" in given and "split" in given:
+        parser.error("--split takes the validation pictures from DATA, --val has others: leave one out")
     if "split" in given and not ("data" in given or "resume" in given):
         parser.error("--split divides a folder of class folders: name it")
     if "recipe" in given and "resume" not in given and ("weights" in given) != (given.recipe == FINETUNE):
@@ -129,10 +149,11 @@ def arguments() -> argparse.Namespace:
     return given
 
 
-DEFAULTS: dict[str, Any] = {"data": None, "split": None, "variant": "blueprint", "width": 1.0, "device": "auto",
+DEFAULTS: dict[str, Any] = {"data": None, "val": None, "labels": None, "split": None, "shuffle_block": 0,
+                            "statistics_of": None, "variant": "blueprint", "width": 1.0, "device": "auto",
                             "tf32": False, "half": False, "graph": False, "class_weights": "none", "keep": 1,
                             "save_minutes": 10.0, "workers": max(1, usable_cores() // 2)}
-Pictures = tuple[ImageFolder | None, ImageFolder, Division | None]  # of training, of validation, and which are which
+Pictures = tuple[Images | None, Images, Division | None]  # of training, of validation, and which are which
 
 
 def configuration(given: argparse.Namespace, facts: dict[str, Any], path: Path | None,
@@ -140,7 +161,8 @@ def configuration(given: argparse.Namespace, facts: dict[str, Any], path: Path |
     """What this run does, and on which pictures: what was given, else what the resumed run did or comes with the
     weights, else the defaults and the recipe's. facts, path: of its checkpoint, where one is resumed."""
     saved = facts.get("config", start.config if start else {})
-    asked = {name: value for name, value in vars(given).items() if name not in ("evaluate", "output", "resume")}
+    asked = {name: value for name, value in vars(given).items()
+             if name not in ("crops", "evaluate", "output", "resume")}
     for name in OWN:
         if name in asked and saved.get(name, asked[name]) != asked[name]:
             raise DataError(f"--{name} {asked[name]} would be another model: the checkpoint is of {name} "
@@ -153,11 +175,13 @@ def configuration(given: argparse.Namespace, facts: dict[str, Any], path: Path |
             if asked.get(name, kept[name]) != kept[name]:
                 raise DataError(f"--{name} {asked[name]}: the run has {kept[name] or 'none'}, by which it goes on: "
                                 "leave it out, or start a new run")
-    root = Path(config["data"]).absolute() if config["data"] else drawn_set(config["workers"])
-    if facts and "data" in asked and validation_name(root, facts["classes"]):
+    root, val, labels = (config[name] and Path(config[name]).absolute() for name in ("data", "val", "labels"))
+    config |= {name: value and str(value) for name, value in (("data", root), ("val", val), ("labels", labels))}
+    root = root or drawn_set(config["workers"])
+    if facts and "data" in asked and root.is_dir() and validation_name(root, facts["classes"]):
         config["split"] = None  # other pictures, which are divided
-    pictures = pictures_under(root, config["split"], config["seed"], "evaluate" in given, path and path.parent / SPLIT)
-    config["data"] = config["data"] and str(root)
+    pictures = pictures_under(root, config["split"], config["seed"], "evaluate" in given, path and path.parent / SPLIT,
+                              val, labels)
     config.setdefault("recipe", recipe_for(len(pictures[0] or ()), config["variant"]))
     recipe = RECIPES[config["recipe"]]
     for name in ("epochs", "batch_size", "lr", "schedule", "momentum", "weight_decay", "inverted_dropout"):
@@ -232,15 +256,19 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
     else:
         assert training is not None
         say("measuring the mean and the colours of the training pictures")
-        statistics = Statistics.of(training, workers=config["workers"] + 1, progress=picture_bar("measuring"))
+        statistics = Statistics.of(training, workers=config["workers"] + 1, sample=config["statistics_of"],
+                                   progress=picture_bar("measuring"))
     config.setdefault("scale", recipe.scale(statistics.deviation))
     common = {"seed": config["seed"], "workers": config["workers"],
               "scale": config["scale"], "crop": model.pixels, "noise": recipe.noise}
-    with Loader(validation, statistics, config["batch_size"], train=False, **common) as val_loader:
+    crops = getattr(given, "crops", 1)
+    with Loader(validation, statistics, -(-config["batch_size"] // crops), train=False, crops=crops, **common
+                ) as val_loader:
         if training is None or run is None:
             measure(model, val_loader, arrays, path, getattr(given, "output", None))
             return
-        with Loader(training, statistics, config["batch_size"], train=True, **common) as train_loader:
+        with Loader(training, statistics, config["batch_size"], train=True, block=config["shuffle_block"], **common
+                    ) as train_loader:
             if start:
                 start.give(model)
                 start = None  # which holds as much as the model
@@ -305,17 +333,19 @@ def measure(model: AlexNet, loader: Loader, arrays: dict[str, np.ndarray], path:
     kept, by default that of the run; a checkpoint outside of one leaves nothing behind."""
     model.load_state_dict(checkpoint.part(arrays, "model."))
     said = Predictions()
-    scores = evaluate(model, loader, predictions=said).means()
+    scores = evaluate(model, loader, predictions=said)
     say_unreadable(loader)
-    if not math.isfinite(scores["loss"]):
-        raise DataError(f"{path}: the loss over the validation pictures is {scores['loss']}: its weights diverged")
+    loss = scores.means()["loss"]
+    if not math.isfinite(loss):
+        raise DataError(f"{path}: the loss over the validation pictures is {loss}: its weights diverged")
     say_classes(said, loader.folder.classes)
     folder = output or (path.parent if (path.parent / "log.jsonl").exists() else None)
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
         if keep_classes(said, loader, path.name, folder):
             say(f"wrong.csv names every picture that is wrong, beside confusions.png and classes.csv in {folder}")
-    say(f"{in_words(scores)}, loss {scores['loss']:.3f}: {path}")
+    views = ", of ten views each" * (loader.crops == 10)
+    say(f"{with_intervals(scores)}{views}, loss {loss:.3f}: {path}")
 
 
 def main() -> None:

@@ -17,9 +17,10 @@ from PIL import Image
 from minicnn.data import BadPicture, DataError, Loader, Statistics, read_picture
 from minicnn.data import index as index_module
 from minicnn.data.division import Division, in_both
+from minicnn.data.image_archive import ImageArchive
 from minicnn.data.images import changes
 from minicnn.data.index import RECORD, index
-from minicnn.data.sources import ImageArchive, image_sets, images, validation_images
+from minicnn.data.sources import image_set, image_sets, validation_images
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +45,7 @@ PICTURE = picture()
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_archive_is_what_the_folder_is(folder, tmp_path, kind):
-    found = images(kind(folder.root, tmp_path))
+    found = image_set(kind(folder.root, tmp_path))
     assert isinstance(found, ImageArchive)
     assert len(found) == 21
     assert found.labels.tolist() == folder.labels.tolist()
@@ -61,7 +62,7 @@ def test_an_archive_is_what_the_folder_is(folder, tmp_path, kind):
 
 @pytest.mark.parametrize("kind", [tar_of_tars, deflated])
 def test_the_same_batches_in_as_many_workers(folder, tmp_path, kind):
-    found = images(kind(folder.root, tmp_path))
+    found = image_set(kind(folder.root, tmp_path))
     statistics = [Statistics.of(each) for each in (folder, found)]
     for name in ("mean", "sigma", "axes"):
         np.testing.assert_array_equal(getattr(statistics[0], name), getattr(statistics[1], name))
@@ -77,7 +78,8 @@ def test_the_same_batches_in_as_many_workers(folder, tmp_path, kind):
 
 def test_ten_classes_of_numbers_are_in_the_order_of_numbers(tmp_path):
     files = [pair for i in range(12) for pair in ((f"{i:03d}.png", PICTURE), (f"{i:03d}.cls", str(i).encode()))]
-    found = images(tar(tmp_path / "set.tar", [*files, ("lone.png", PICTURE), ("bad.png", PICTURE), ("bad.cls", b"x")]))
+    files += [("lone.png", PICTURE), ("bad.png", PICTURE), ("bad.cls", b"x")]
+    found = image_set(tar(tmp_path / "set.tar", files))
     assert found.classes == [str(i) for i in range(12)]
     assert [place.name for place, _ in found.samples] == [f"{i:03d}.png" for i in range(12)]
     assert found.left_out_in_words() == "left out: without a number of their class 2"
@@ -86,7 +88,7 @@ def test_ten_classes_of_numbers_are_in_the_order_of_numbers(tmp_path):
 @pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_long_names_and_names_of_all_the_world(tmp_path, form):
     names = ["a" * 140 + "/" + "b" * 200 + ".png", "größe/写真.png", "größe/b.png"]
-    found = images(tar(tmp_path / "set.tar", [(name, PICTURE) for name in names], form))
+    found = image_set(tar(tmp_path / "set.tar", [(name, PICTURE) for name in names], form))
     assert sorted(found.names()) == sorted(names)
     assert [str(place) for place, _ in found.samples] == [f"{tmp_path}/set.tar/{name}" for name in found.names()]
     assert all(place.read() == PICTURE for place, _ in found.samples)
@@ -105,7 +107,7 @@ def test_behind_eight_gigabytes(tmp_path):
             else:
                 file.write(PICTURE.ljust(512 * (-(-size // 512)), b"\0"))
         file.write(bytes(1024))
-    found = images(path)
+    found = image_set(path)
     assert found.names() == ["a/1.png", "b/2.png"]
     assert all(place.start > large and place.read() == PICTURE for place, _ in found.samples)
     assert found.left_out_in_words() == "left out: .mp4 1"
@@ -134,7 +136,7 @@ ODD = {
 @pytest.mark.parametrize(("words", "files"), ODD.items(), ids=ODD)
 def test_what_is_left_out_is_counted(tmp_path, words, files):
     path = tar(tmp_path / "set.tar", [*files, ("a/good.png", PICTURE), ("b/good.png", PICTURE)])
-    found = images(path)
+    found = image_set(path)
     assert found.names() == ["a/good.png", "b/good.png"]
     assert [place.read() for place, _ in found.samples] == [PICTURE, PICTURE]
     assert found.left_out_in_words() == f"left out: {words}"
@@ -143,13 +145,13 @@ def test_what_is_left_out_is_counted(tmp_path, words, files):
 
 def test_of_a_tar_that_is_cut_off_or_damaged_what_is_whole_is_read(folder, tmp_path):
     path = tar_of_tars(folder.root, tmp_path)
-    data, places = path.read_bytes(), [place for place, _ in images(path).samples]
+    data, places = path.read_bytes(), [place for place, _ in image_set(path).samples]
     path.write_bytes(data[: places[10].start + 5])
-    found = images(path)
+    found = image_set(path)
     assert [place for place, _ in found.samples] == places[:10]
     assert found.left_out_in_words() == f"left out: cut off in {path} 1, cut off in {path}/dog 1"
     path.write_bytes(data[: places[10].start - 512] + b"nonsense" * 64 + data[places[10].start :])
-    found = images(path)
+    found = image_set(path)
     assert [place for place, _ in found.samples] == places[:10] + places[14:], "the next tar inside is whole"
     assert (
         found.left_out_in_words()
@@ -159,7 +161,7 @@ def test_of_a_tar_that_is_cut_off_or_damaged_what_is_whole_is_read(folder, tmp_p
 
 def test_a_bad_picture_is_named(tmp_path):
     path = tar(tmp_path / "set.tar", [("a/1.png", PICTURE), ("b/2.png", PICTURE[:-30]), ("b/3.png", b"")])
-    good, *bad = (place for place, _ in images(path).samples)
+    good, *bad = (place for place, _ in image_set(path).samples)
     assert read_picture(good).shape == (256, 256, 3)
     for place, name in zip(bad, ("2.png", "3.png"), strict=True):
         with pytest.raises(BadPicture) as caught:
@@ -173,7 +175,7 @@ def test_a_deflated_picture_is_no_bomb(tmp_path):
         out.writestr("a/1.png", PICTURE * 100)
         out.writestr("a/2.png", bytes((1 << 28) + 1))
         out.writestr("b/3.png", PICTURE)
-    found = images(tmp_path / "set.zip")
+    found = image_set(tmp_path / "set.zip")
     (place, _), (good, _) = found.samples
     assert (good.read(), place.size) == (PICTURE, 100 * len(PICTURE))
     assert found.left_out_in_words() == "left out: larger than 268,435,456 bytes 1"
@@ -186,7 +188,7 @@ def test_a_zip_knows_what_it_holds(tmp_path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as out:
         out.writestr("a/1.png", PICTURE)
         out.writestr("b/2.png", PICTURE)
-    (place, _), _ = images(tmp_path / "set.zip").samples
+    (place, _), _ = image_set(tmp_path / "set.zip").samples
     data = bytearray((tmp_path / "set.zip").read_bytes())
     data[place.start + place.size - 20] ^= 1  # in no pixel: a decoder would not say anything
     (tmp_path / "set.zip").write_bytes(data)
@@ -196,7 +198,7 @@ def test_a_zip_knows_what_it_holds(tmp_path):
 
 def error_of(*given, **more):
     with pytest.raises(DataError) as caught:
-        images(*given, **more)
+        image_set(*given, **more)
     assert str(caught.value).isprintable()
     return str(caught.value)
 
@@ -292,7 +294,7 @@ def flat(to):
 )
 def test_classes_of_pictures_in_no_folder(tmp_path, lines):
     (tmp_path / "labels.txt").write_text(lines)
-    found = images(flat(tmp_path), tmp_path / "labels.txt")
+    found = image_set(flat(tmp_path), tmp_path / "labels.txt")
     assert found.classes == ["a", "b", "c"]
     assert [(place.name[-5], found.classes[label]) for place, label in found.samples] == [
         ("2", "a"), ("1", "b"), ("3", "b"), ("4", "c")]  # fmt: skip
@@ -333,7 +335,7 @@ def devkit(path, numbers, ids):
 def test_the_devkit_of_imagenet(tmp_path):
     pytest.importorskip("scipy")
     path, ids = flat(tmp_path), [(1, "n09"), (2, "n01"), (3, "n05")]
-    found = images(path, devkit(tmp_path / "devkit.tar.gz", [2, 1, 1, 3], ids))
+    found = image_set(path, devkit(tmp_path / "devkit.tar.gz", [2, 1, 1, 3], ids))
     assert found.classes == ["n01", "n05", "n09"]
     assert [(place.name[-5], found.classes[label]) for place, label in found.samples] == [
         ("1", "n01"), ("4", "n05"), ("2", "n09"), ("3", "n09")]  # fmt: skip
@@ -345,7 +347,7 @@ def test_the_devkit_of_imagenet(tmp_path):
 
 
 def test_an_archive_is_divided_as_the_folder_is(folder, tmp_path):
-    found = images(tar_of_tars(folder.root, tmp_path))
+    found = image_set(tar_of_tars(folder.root, tmp_path))
     division = Division.of(found, 0.3, 5)
     assert division == Division.of(folder, 0.3, 5)
     for part, own in zip(division.parts(found), division.parts(folder), strict=True):
@@ -356,7 +358,7 @@ def test_an_archive_is_divided_as_the_folder_is(folder, tmp_path):
 
 def test_an_archive_that_goes_away(folder, tmp_path):
     path = plain_tar(folder.root, tmp_path)
-    found = images(path)
+    found = image_set(path)
     statistics = Statistics.of(found)
     path.unlink()
     with pytest.raises(DataError, match=r"set\.tar: its pictures can no longer be read"):
@@ -377,7 +379,7 @@ def test_spoilt_archives_end_in_words(tmp_path_factory, kind, flips, kept):
         data[min(int(place * len(data)) // 512 * 512 + bits % 160, len(data) - 1)] ^= bits
     path.write_bytes(data)
     try:
-        found = images(path)
+        found = image_set(path)
     except DataError as error:
         assert str(error).isprintable()
         return

@@ -9,7 +9,7 @@ from pictures import make_folder
 
 from minicnn.data import ImageFolder, Loader, Statistics
 from minicnn.data.order import WINDOW, order_of, order_of_blocks
-from minicnn.data.sources import images
+from minicnn.data.sources import image_set
 
 
 @given(st.integers(0, 3000), st.integers(1, 50), st.integers(0, 9), st.integers(0, 9))
@@ -49,7 +49,7 @@ def test_one_block_is_no_block():
 @pytest.fixture
 def found(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return images(tar_of_tars(make_folder(tmp_path / "folder", 30).root, tmp_path))
+    return image_set(tar_of_tars(make_folder(tmp_path / "folder", 30).root, tmp_path))
 
 
 def statistics():

@@ -14,7 +14,7 @@ from PIL import Image
 from minicnn.__main__ import main
 from minicnn.data import DataError, ImageFolder, Loader, Statistics, read_picture
 from minicnn.data.pack import FACTS, pack
-from minicnn.data.sources import image_sets, images, parts_of
+from minicnn.data.sources import image_set, image_sets, parts_of
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
 
 def test_raw_it_is_what_the_loader_makes_of_each_picture(folder, tmp_path):
     assert pack({"": folder}, tmp_path / "set.zip", quality=None) == 40
-    found = images(tmp_path / "set.zip")
+    found = image_set(tmp_path / "set.zip")
     assert found.names() == [f"{name}.ppm" for name in folder.names()]
     statistics = [Statistics.of(each) for each in (folder, found)]
     np.testing.assert_array_equal(statistics[0].mean, statistics[1].mean)
@@ -50,7 +50,7 @@ def test_as_jpeg_it_is_nearly_that_and_small(folder, tmp_path):
     for quality in (50, 90):
         out = tmp_path / f"{quality}.zip"
         pack({"": folder}, out, quality=quality)
-        found = images(out)
+        found = image_set(out)
         pairs = [
             (read_picture(a), read_picture(b)) for (a, _), (b, _) in zip(folder.samples, found.samples, strict=True)
         ]
@@ -114,7 +114,7 @@ def test_files_of_a_given_size(folder, tmp_path):
     files = sorted(out.iterdir())
     assert len(files) > 3
     assert all(40_000 < file.stat().st_size < 64_000 for file in files[:-1])
-    assert images(out).names() == [f"{name}.jpg" for name in folder.names()]
+    assert image_set(out).names() == [f"{name}.jpg" for name in folder.names()]
     before = [file.read_bytes() for file in files]
     assert packed() == 40
     files[-1].unlink()

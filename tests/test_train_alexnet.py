@@ -204,7 +204,10 @@ def test_evaluate_measures_and_says_which_pictures_are_wrong(whole, pictures, tm
     assert kept(whole[0]) == before
     *_, head, = [line for line in said.splitlines() if line.startswith("class ")]
     assert head.split() == ["class", "pictures", "right", "taken", "for"]
-    top1 = float(re.fullmatch(r"top-1 ([\d.]+)%, top-5 .*", said.splitlines()[-1])[1])
+    found = re.fullmatch(r"top-1 ([\d.]+)% \(([\d.]+) to ([\d.]+)\), top-5 .*, loss .*", said.splitlines()[-1])
+    top1, low, high = map(float, found.groups())
+    assert low < top1 < high, "of ten pictures a share is not known well"
+    assert high - low > 30
     wrong = rows(whole[0] / "wrong.csv")
     assert len(wrong) == round(10 * (1 - top1 / 100))
     for row in wrong:

@@ -146,7 +146,10 @@ def _tar(path: str, file: IO[bytes], start: int, size: int, whole: int, progress
     try:
         tar = tarfile.open(fileobj=window, mode="r:")  # noqa: SIM115 - it goes on
     except tarfile.TarError as error:
-        raise NotAnArchive(f"{name} is no tar that can be read: {error}") from None
+        if not inside:
+            raise NotAnArchive(f"{name} is no tar that can be read: {error}") from None
+        yield Entry(inside, 0, 0, 0, f"no tar that can be read, {name} ({error})")
+        return
     while True:
         try:
             member = tar.next()

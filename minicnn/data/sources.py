@@ -2,116 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 import glob
 import io
 import os
 import re
 import tarfile
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ..files import expanded
-from .archive import ARCHIVES, Member
+from .archive import ARCHIVES
 from .folder import ImageFolder, image_folders, validation_folder, validation_name
-from .images import VALIDATION, DataError, Images, same_classes, some, state_of
+from .image_archive import ImageArchive
+from .images import VALIDATION, DataError, Images, same_classes, some
 from .index import Index, index
 
-__all__ = ["ImageArchive", "archives_in", "image_sets", "images", "parts_of", "validation_images"]
+__all__ = ["archives_in", "image_set", "image_sets", "parts_of", "validation_images"]
 
 Progress = Callable[[int, int], object]
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")  # as shells, and WebDataset, write 000 to 146
-
-
-class ImageArchive(Images):
-    """The pictures of an index, where they lie.
-
-    root: what people call the archives. part: that of the pictures, where they are divided. given: the class of each,
-    where they are in no folder and so have none, in the order of their names.
-
-    Raises DataError where there are fewer than two classes, or not as many were given as there are pictures.
-    """
-
-    samples: _Samples
-
-    def __init__(self, root: Path, found: Index, part: str = "", given: Sequence[str] | None = None):
-        self.root, self.left_out = root, Counter(found.left_out)
-        mine = np.array([folder.part == part and not folder.left_out for folder in found.folders], bool)
-        rows = found.rows[mine[found.rows["folder"]]]
-        self._classes = {folder.path: folder.name for folder in found.folders}
-        if given is None:
-            names = [folder.name for folder, own in zip(found.folders, mine, strict=True) if own]
-        elif len(given) != len(rows):
-            raise DataError(f"{root}: it holds {len(rows):,} pictures, and the classes of {len(given):,} were given")
-        else:
-            names = list(given)
-        self.classes = sorted(set(names), key=int) if found.numbered else sorted(set(names))
-        if len(self.classes) < 2:
-            way = ": as none is in a folder, --labels FILE must say of which class each is" * (self.classes == [""])
-            raise DataError(f"{root}: expected a folder for each of two or more classes in it, found "
-                            f"{some([name for name in self.classes if name])}{way}")
-        label_of = {name: label for label, name in enumerate(self.classes)}
-        if given is None:
-            labels = np.array([label_of.get(folder.name, -1) for folder in found.folders])[rows["folder"]]
-        else:
-            labels = np.array([label_of[name] for name in given])
-        order = np.argsort(labels, kind="stable")
-        self.samples = _Samples(found, rows[order], labels[order])
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        return self.samples.labels
-
-    def name(self, place: Any) -> str:
-        """``class/picture``; the name alone, where the picture is in no folder."""
-        folder = self._classes[place.folder]
-        return f"{folder}/{place.name}" if folder else str(place.name)
-
-    def part(self, chosen: NDArray[np.bool_]) -> ImageArchive:
-        part, samples = copy.copy(self), self.samples
-        part.samples = _Samples(samples.found, samples.rows[chosen], samples.labels[chosen])
-        return part
-
-    def lying(self) -> NDArray[np.int64]:
-        return np.lexsort((self.samples.rows["start"], self.samples.rows["archive"]))
-
-    def will_need(self, places: NDArray[np.int64]) -> None:
-        rows = self.samples.rows[places]
-        rows = rows[np.lexsort((rows["start"], rows["archive"]))]
-        for number in np.unique(rows["archive"]).tolist() if hasattr(os, "posix_fadvise") else ():
-            with suppress(OSError), open(self.samples.found.archives[number], "rb") as file:
-                for row in rows[rows["archive"] == number]:
-                    size = int(row["packed"] or row["size"])
-                    os.posix_fadvise(file.fileno(), int(row["start"]), size, os.POSIX_FADV_WILLNEED)
-
-    def listing(self) -> NDArray[np.uint64]:
-        rows = self.samples.rows
-        times = [max(0, os.stat(archive).st_mtime_ns) for archive in self.samples.found.archives]
-        return np.stack([rows["name"], rows["size"], np.array(times, np.uint64)[rows["archive"]]], axis=1)
-
-    def state(self) -> Iterator[bytes]:
-        for archive in self.samples.found.archives:
-            yield os.fsencode(archive) + f"\0{state_of(archive)}\0".encode()
-        yield self.samples.rows.tobytes()
-
-
-class _Samples(Sequence[tuple[Member, int]]):
-    """(member, label) of every picture, made when it is asked for."""
-
-    def __init__(self, found: Index, rows: NDArray[Any], labels: NDArray[np.int64]):
-        self.found, self.rows, self.labels = found, rows, labels
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, place: Any) -> Any:
-        return self.found.member(self.rows[place]), int(self.labels[place])
 
 
 def archives_in(path: Path) -> list[Path]:
@@ -143,7 +52,7 @@ def _ranges(text: str) -> Iterator[str]:
         yield from _ranges(f"{text[: found.start()]}{number:0{len(first)}d}{text[found.end() :]}")
 
 
-def images(path: str | os.PathLike[str], labels: Path | None = None, progress: Progress | None = None) -> Images:
+def image_set(path: str | os.PathLike[str], labels: Path | None = None, progress: Progress | None = None) -> Images:
     """The pictures of a folder of class folders, or of archives."""
     path = expanded(path)
     archives = archives_in(path)
@@ -171,7 +80,7 @@ def image_sets(data: str | os.PathLike[str], val: str | os.PathLike[str] | None 
     """
     data = expanded(data)
     if val is not None:
-        return same_classes(data, images(data, progress=progress), images(val, labels, progress))
+        return same_classes(data, image_set(data, progress=progress), image_set(val, labels, progress))
     archives = archives_in(data)
     if not archives:
         return image_folders(data)
@@ -186,7 +95,7 @@ def parts_of(data: str | os.PathLike[str], val: str | os.PathLike[str] | None = 
     divided = "train" in index(archives, progress).parts if archives else (
         (data / "train").is_dir() and validation_name(data) is not None)
     if val is None and not divided:
-        return {"": images(data, labels, progress)}
+        return {"": image_set(data, labels, progress)}
     return dict(zip(("train", "val"), image_sets(data, val, labels, progress), strict=True))
 
 
@@ -195,7 +104,7 @@ def validation_images(data: str | os.PathLike[str], val: str | os.PathLike[str] 
     """The validation pictures alone: ``val``, or the part val of ``data``."""
     data = expanded(data)
     if val is not None:
-        return images(val, labels, progress)
+        return image_set(val, labels, progress)
     archives = archives_in(data)
     return _part(data, index(archives, progress), VALIDATION) if archives else validation_folder(data)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..console import printable
-from ..data.folder import some
+from ..data.images import some
 from ..layout import table
 
 __all__ = ["OfClass", "Predictions", "advice_on", "class_table", "of_classes", "short", "write_classes", "write_wrong"]

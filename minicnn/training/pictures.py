@@ -12,41 +12,49 @@ from typing import Any
 
 import numpy as np
 
-from ..data import BadPicture, DataError, ImageFolder, Loader, central_crops, image_folders, read_picture
+from ..data import BadPicture, DataError, Loader, central_crops, read_picture
 from ..data.division import Division, in_both
-from ..data.folder import validation_folder, validation_name
-from ..data.images import VALIDATION, changes, some
+from ..data.folder import validation_name
+from ..data.images import VALIDATION, Images, changes, some
+from ..data.sources import image_set, image_sets, validation_images
 from ..engine.device import Device
 from ..engine.mode import no_grad
 from ..engine.tensor import Tensor
 from ..nn.module import Module
 from ..ops import cross_entropy
+from .bars import picture_bar
 from .interrupt import note, say
 
 __all__ = ["balanced_loss", "balanced_weights", "check_classes", "first_pictures", "pictures_under", "predictions",
            "say_changes", "say_unreadable"]
 
 
-def pictures_under(root: Path, share: float | None, seed: int, evaluates: bool,
-                   kept: Path | None) -> tuple[ImageFolder | None, ImageFolder, Division | None]:
+def pictures_under(root: Path, share: float | None, seed: int, evaluates: bool, kept: Path | None,
+                   val: Path | None = None, labels: Path | None = None
+                   ) -> tuple[Images | None, Images, Division | None]:
     """The pictures for training, which are not needed to evaluate, and those for validation; and the division, where
-    they are divided. share: to divide them. kept: where a run that goes on keeps its division."""
+    they are divided. share: to divide them. kept: where a run that goes on keeps its division. val, labels: see
+    ``sources.image_sets``."""
+    bar = picture_bar("reading headers", "B")
     if share:
         if kept is None and (root / "train").is_dir() and (name := validation_name(root)):
             raise DataError(f"{root} is divided already, into train and {name}: leave --split out")
         own, validation, division = divided(root, share, seed, kept)
         return None if evaluates else own, validation, division
-    training, validation = (None, validation_folder(root)) if evaluates else image_folders(root)
+    training, validation = ((None, validation_images(root, val, labels, bar)) if evaluates else
+                            image_sets(root, val, labels, bar))
+    if val or not root.is_dir():
+        return training, validation, None
     others = [name for name in VALIDATION if name != validation.root.name and (root / name).is_dir()]
     if others or validation.root.name != "val":
         say(f"validation is on {validation.root}" + f", not on {' or '.join(others)}" * bool(others))
     return training, validation, None
 
 
-def divided(root: Path, share: float, seed: int, kept: Path | None) -> tuple[ImageFolder, ImageFolder, Division]:
-    """The training and the validation pictures of a folder of class folders, divided as the file ``kept`` says, or else
-    anew; and lines on what is good to know of that."""
-    folder = ImageFolder(root)
+def divided(root: Path, share: float, seed: int, kept: Path | None) -> tuple[Images, Images, Division]:
+    """The training and the validation pictures of a folder of class folders, or of an archive, divided as the file
+    ``kept`` says, or else anew; and lines on what is good to know of that."""
+    folder = image_set(root, progress=picture_bar("reading headers", "B"))
     division = Division.read(kept) if kept else Division.of(folder, share, seed)
     training, validation = division.parts(folder)
     if kept:
@@ -72,14 +80,14 @@ def first_pictures(loader: Loader, enough: int) -> np.ndarray:
     return np.concatenate(batches)
 
 
-def balanced_weights(folder: ImageFolder) -> np.ndarray:
+def balanced_weights(folder: Images) -> np.ndarray:
     """How much a picture of each class counts so that all classes count alike, (classes,): of N pictures,
     N / (classes · pictures of the class), as in scikit-learn, class_weight="balanced"."""
     counts = np.bincount(folder.labels, minlength=len(folder.classes))
     return (len(folder) / (len(folder.classes) * np.maximum(counts, 1))).astype(np.float32)
 
 
-def balanced_loss(folder: ImageFolder, device: Device) -> Callable[..., Tensor]:
+def balanced_loss(folder: Images, device: Device) -> Callable[..., Tensor]:
     """``cross_entropy`` with the balanced weights of a folder's classes, for logits that live on the device; and a line
     that says how much these are."""
     weights = balanced_weights(folder)
@@ -101,7 +109,7 @@ def check_classes(known: list[str], classes: list[str]) -> None:
 def say_changes(then: dict[str, np.ndarray], now: dict[str, np.ndarray], same_root: bool) -> bool:
     """A line for the training and the validation pictures if they changed. Returns whether an epoch has another order.
 
-    then, now: listings (see data/listing.py) as pictures.training and pictures.validation. same_root: of one folder.
+    then, now: listings (see data/images.py) as pictures.training and pictures.validation. same_root: of one folder.
     """
     other = False
     for part in ("training", "validation"):

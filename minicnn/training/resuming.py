@@ -33,6 +33,9 @@ def go_on(trainer: Trainer, arrays: dict[str, np.ndarray], facts: dict[str, Any]
     order = saved["seed"] != config["seed"]
     if order:
         say(f"the seed was {saved['seed']} and is {config['seed']}")
+    if (before := saved.get("shuffle_block", 0)) != config["shuffle_block"]:
+        say(f"--shuffle-block was {before} and is {config['shuffle_block']}")
+        order = True
     order |= say_changes(arrays, kept, saved["data"] == config["data"] is not None)  # None may be drawn anew
     if order and trainer.progress.place:
         trainer.start_epoch_anew()

@@ -19,7 +19,7 @@ from ..ops import cross_entropy
 from .bars import on_terminal
 from .classes import Predictions
 
-__all__ = ["LoaderLike", "Scores", "as_loader", "evaluate", "in_words", "interval", "over_views"]
+__all__ = ["LoaderLike", "Scores", "as_loader", "evaluate", "in_words", "interval", "over_views", "with_intervals"]
 
 FEW = 5  # classes, among the first five of which each picture's own always is
 
@@ -131,6 +131,13 @@ def over_views(logits: Tensor, views: int) -> Tensor:
         return logits
     mean = logits.softmax().numpy().reshape(-1, views, logits.shape[1]).mean(axis=1)
     return Tensor(np.log(np.maximum(mean, np.finfo(mean.dtype).tiny)), device=logits.device)
+
+
+def with_intervals(scores: Scores) -> str:
+    """As ``in_words``, with intervals of 95 %: "top-1 57.8% (54.7 to 60.8), top-5 90.1% (88.1 to 91.8)"."""
+    shares = [(n, getattr(scores, f"top{n}")) for n in (1, 5) if f"top{n}" in scores.means()]
+    return ", ".join("top-{} {:.1%} ({:.1f} to {:.1f})".format(
+        n, hits / scores.seen, *(100 * bound for bound in interval(hits, scores.seen))) for n, hits in shares)
 
 
 def evaluate(model: Module, loader: LoaderLike | Sequence[tuple[Any, Any]],

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..data import ImageFolder, Loader
+from ..data import Images, Loader
 from ..files import written_aside
 from ..models import AlexNet
 from .classes import Predictions, advice_on, class_table, of_classes, write_classes, write_wrong
@@ -22,7 +22,7 @@ __all__ = ["Curves", "introduce", "keep_classes", "made", "say_classes", "show_w
 SHARE = 0.05  # of the time of a run that its curves may take
 
 
-def introduce(model: AlexNet, config: dict[str, Any], training: ImageFolder | None, validation: ImageFolder) -> None:
+def introduce(model: AlexNet, config: dict[str, Any], training: Images | None, validation: Images) -> None:
     """Say what is going to work on what."""
     counts = " and ".join(f"{len(folder):,} {name}" for folder, name in
                           ((training, "training"), (validation, "validation")) if folder)
