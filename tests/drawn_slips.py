@@ -41,6 +41,12 @@ PLACES = [
     ("minicnn/optim.py", 0.05, "test_habits.py test_modules.py test_trainer.py test_cuda_devices.py"),
     ("minicnn/schedule.py", 0.025, "test_habits.py test_trainer.py test_train_script.py"),
     ("minicnn/models/*.py", 0.02, "test_alexnet.py test_train_script.py"),
+    ("minicnn/data/archive.py", 0.013, "test_data_archive.py"),
+    ("minicnn/data/index.py", 0.013, "test_data_archive.py"),
+    ("minicnn/data/image_archive.py", 0.013, "test_data_archive.py test_data_order.py test_train_archives.py"),
+    ("minicnn/data/sources.py", 0.013, "test_data_archive.py test_data_pack.py"),
+    ("minicnn/data/pack.py", 0.013, "test_data_pack.py"),
+    ("minicnn/data/order.py", 0.013, "test_data_order.py test_data_arrays.py"),
     ("minicnn/data/*.py", 0.025, "test_data_folder.py test_data_bad_picture.py test_data_loader.py test_data_shapes.py "
      "test_train_script.py"),
     ("minicnn/checkpoint.py", 0.02, "test_trainer.py"),

@@ -10,6 +10,7 @@ def of_data(name: str):
 augment, picture, folder, loader = (of_data(name) for name in ("augment", "picture", "folder", "loader"))
 statistics, images, shapes = (of_data(name) for name in ("statistics", "images", "shapes"))
 arrays, order = (of_data(name) for name in ("arrays", "order"))
+archive, pack = (of_data(name) for name in ("archive", "pack"))
 cores = slips("kernels", "test_machine.py")
 checkpoint, run_folder = slips("minicnn", "test_checkpoint.py"), slips("minicnn", "test_run_folder.py")
 trainer, plots = slips("minicnn/training", "test_trainer.py"), slips("minicnn", "test_plots.py")
@@ -42,8 +43,8 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     augment("views: the mean is turned round", "ascontiguousarray(statistics.mean),",
             "ascontiguousarray(statistics.mean.swapaxes(1, 2)),", f"{VIEWS}the_mean_is_that_of_the_same_place"),
     # -- pictures ------------------------------------------------------------------------------------------------------
-    picture("picture: blue for red", "np.array(square(image, fit, filter))",
-            "np.array(square(image, fit, filter))[..., ::-1]"),
+    picture("picture: blue for red", "np.array(square(image, fit, filter, side))",
+            "np.array(square(image, fit, filter, side))[..., ::-1]"),
     picture("picture: the nearest pixel for all of those seen", "Resampling[filter.upper()]", "Resampling.NEAREST"),
     picture("picture: what is transparent is black", "BACKGROUND = (255, 255, 255)", "BACKGROUND = (0, 0, 0)"),
     picture("picture: transparent only where there is an alpha channel", "if image.has_transparency_data else",
@@ -51,20 +52,21 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     picture("picture: ink for light", '    if image.mode == "F":',
             '    if image.mode == "CMYK":\n        image = Image.eval(image, lambda ink: 255 - ink)\n'
             '    if image.mode == "F":'),
-    picture("picture: a JPEG is decoded too small", "image.draft(None, (SIDE, SIDE))",
-            "image.draft(None, (SIDE // 2, SIDE // 2))"),
+    picture("picture: a JPEG is decoded too small", "image.draft(None, (side, side))",
+            "image.draft(None, (side // 2, side // 2))"),
     picture("picture: the last frame", "    image.load()\n",
             '    image.seek(getattr(image, "n_frames", 1) - 1)\n    image.load()\n'),
     picture("picture: a grey corner is the end of the data", "<= {127, 128}:\n        return True",
             "<= {127, 128}:\n        return True\n    return False", "test_data_bad_picture.py"),
     # -- the folder ----------------------------------------------------------------------------------------------------
-    folder("folder: labels from 1", "enumerate(self.classes)", "enumerate(self.classes, 1)"),
+    folder("folder: labels from 1", "for label, name in enumerate(self.classes):",
+           "for label, name in enumerate(self.classes, 1):"),
     folder("folder: hidden files are pictures", 'entry.name.startswith(".")', 'entry.name.startswith("~")'),
     folder("folder: as many classes are the same", "if train.classes != val.classes:",
            "if len(train.classes) != len(val.classes):"),
     folder("folder: two forms of one name are two classes", 'unicodedata.normalize("NFC", folder)', "folder"),
     # -- batches -------------------------------------------------------------------------------------------------------
-    order("loader: the same order for every seed", "default_rng(seed_of(seed, epoch))", "default_rng(epoch)",
+    order("loader: the same order for every seed", "default_rng(seed_of(seed, epoch)).perm", "default_rng(epoch).perm",
            f"{LOADER}the_order_depends_on_the_seed"),
     loader("loader: a view by the place in the batch", "seed_of(self.seed, epoch, index) if self.train else None for "
            "index in batch", "seed_of(self.seed, epoch, index) if self.train else None for index in range(len(batch))",
@@ -76,6 +78,21 @@ ROAD = [  # those of files whose tests take long name the one that sees them
            "np.array([label for _, label in samples], np.int64)", f"{LOADER}bad_pictures_leave_the_others_as_they_are"),
     loader("loader: views of bad pictures stay", "seed, (_, label) = seeds[i],",
            "seed, (_, label) = seeds[len(labels)],", f"{LOADER}bad_pictures_leave_the_others_as_they_are"),
+    order("order: blocks begin at one place in every epoch", "np.arange(random.integers(block),", "np.arange(0,"),
+    augment("augment: of ten views none is mirrored", "for mirrored in (False, True)", "for mirrored in (False, False)",
+            "test_ten_crops.py"),
+    # -- archives ------------------------------------------------------------------------------------------------------
+    archive("archive: a checksum that nobody reads", "self.crc and zlib.crc32(data) != self.crc", "False"),
+    archive("archive: what is behind damage is gone without a word", 'if window.read(BLOCK).strip(b"\\0"):',
+            "if False:"),
+    archive("archive: a tar inside is at the begin", "there, head = start + member.offset_data,",
+            "there, head = member.offset_data,"),
+    archive("archive: the deflated size is no limit", ".decompress(data, self.size + 1)", ".decompress(data)[: self.size]"),
+    archive("index: kept, though the archive changed", "{path}\\0{state_of(path)}", "{path}\\0"),
+    archive("image_archive: labels as in the archive", "rows[order], labels[order])", "rows[order], labels)"),
+    archive("sources: classes in the order of their file", "[known[name] for name in names]", "list(known.values())"),
+    pack("pack: what was cut off counts as whole", "while files and zlib.crc32(", "while False and zlib.crc32("),
+    pack("pack: begun anew where it was left", "begin = names.index(zips.last) + 1", "begin = names.index(zips.last)"),
     arrays("arrays: labels stay where they are", "self.labels[some])", "self.labels[:len(some)])"),
     arrays("arrays: every image draws the same", "seed_of(self.seed, epoch, i)", "seed_of(self.seed, epoch)"),
     arrays("arrays: the batch lies as it was given", "in_engine_order(given.astype(np.float32) * ",
