@@ -25,6 +25,8 @@ def export(parser: Parser, options: argparse.Namespace) -> int:
     from .checkpoint import CheckpointError
     from .models.classifier import load
     from .models.onnx_export import write_onnx
+    from .models.onnx_net import OnnxNet
+    from .models.others import IN_THE_GRAPH, facts_of
     from .models.weights import write_weights
 
     path = Path(options.file)
@@ -32,12 +34,14 @@ def export(parser: Parser, options: argparse.Namespace) -> int:
         parser.error(f"{path} ends in neither .onnx nor .safetensors: say which it is to be")
     try:
         ask = load(options.weights, variant=options.variant, mean=options.mean)
-        shown = ask.shown._asdict() | {"mean": "in the graph", "crop": ask.net.pixels}
+        if isinstance(ask.net, OnnxNet):
+            parser.error(f"{options.weights} is ONNX already, a graph and no AlexNet of ours: it cannot be exported")
+        shown = ask.shown._asdict() | {"mean": IN_THE_GRAPH, "crop": ask.net.pixels}
         if path.suffix == ".onnx":
             write_onnx(ask.net, path, {"variant": ask.net.variant, "classes": ask.classes, "preprocessing": shown},
                        ask.shown, ask.mean)
         else:
-            write_weights(ask.net, path)
+            write_weights(ask.net, path, facts_of(ask.classes, ask.shown, ask.mean))
     except (CheckpointError, ValueError, ImportError, OSError) as error:
         parser.error(str(error))
     print(f"{path}: {ask.net.variant}, {len(ask.classes)} classes")
