@@ -46,7 +46,7 @@ class Node:
     attributes: dict[str, Any]
 
     def __str__(self) -> str:
-        return f"node {shown(self.name)} ({self.kind:.40})"
+        return f"node {shown(self.name)} ({shown(self.kind)[1:-1]})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,21 +95,32 @@ def _graph(model: Any) -> OnnxGraph:
         raise NotOnnx("it holds no graph of ONNX")
     if opset not in OPSETS:
         raise NotOnnx(f"it is of opset {opset}: {OPSETS[0]} to {OPSETS[-1]} are known")
-    constants = _once((tensor.name, _array(tensor)) for tensor in said.initializer)
+    constants = _once((_text(tensor.name), _array(tensor)) for tensor in said.initializer)
     trained, nodes = frozenset(name for name, array in constants.items() if array.ndim), []
     for node in map(_node, said.node):
         if node.kind == "Constant":
             constants = _once([*constants.items(), (node.outputs[0], _constant(node))])
         else:
             nodes.append(node)
-    inputs = [value for value in said.input if value.name not in constants]  # before IR 4 the constants were among them
+    inputs = [value for value in said.input if _text(value.name) not in constants]  # before IR 4 the constants were among them
     if len(inputs) != 1:
         raise NotOnnx(f"it has {len(inputs)} inputs, {shown([i.name for i in inputs])}, and pictures are one")
-    _in_order(nodes, {inputs[0].name, *constants}, outputs := tuple(value.name for value in said.output))
+    _in_order(nodes, {inputs[0].name, *constants}, outputs := _texts(value.name for value in said.output))
     whole = {name: tuple(array.reshape(-1).tolist()) for name, array in constants.items() if array.dtype.kind != "f"}
     return OnnxGraph(tuple(nodes), {name: array for name, array in constants.items() if name not in whole}, trained,
                      whole, inputs[0].name, _shape(inputs[0]), outputs, opset,
-                     model.producer_name, {entry.key: entry.value for entry in model.metadata_props})  # fmt: skip
+                     _text(model.producer_name),
+                     {_text(entry.key): _text(entry.value) for entry in model.metadata_props})  # fmt: skip
+
+
+def _text(said: Any) -> str:
+    if not isinstance(said, str):  # the reader gives bytes that are no UTF-8 as they are
+        raise NotOnnx(f"it is damaged: {said!r:.40} is no text")
+    return said
+
+
+def _texts(said: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(map(_text, said))
 
 
 def _once(named: Iterable[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -120,18 +131,18 @@ def _once(named: Iterable[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return found
 
 
-def _in_order(nodes: list[Node], known: set[str], outputs: tuple[str, ...]) -> None:
-    """Raises NotOnnx unless all that a node reads is there before it, and nothing is made twice."""
-    known = known | {""}
+def _in_order(nodes: list[Node], there: set[str], outputs: tuple[str, ...]) -> None:
+    """Raises NotOnnx unless all that a node reads is there before it, nothing is made twice, and the outputs are."""
+    made: set[str] = set()
     for node in nodes:
-        for name in node.inputs:
-            if name not in known:
+        for name in filter(None, node.inputs):
+            if name not in there | made:
                 raise NotOnnx(f"{node} reads {shown(name)}, which nothing before it makes")
-        for name in node.outputs:
-            if name and name in known:
+        for name in filter(None, node.outputs):
+            if name in there | made:
                 raise NotOnnx(f"{node} makes {shown(name)}, which is there already")
-            known.add(name)
-    if not outputs or not set(outputs) < known:
+            made.add(name)
+    if not outputs or not made.issuperset(outputs):
         raise NotOnnx(f"its outputs are {shown(list(outputs))}, which no node makes")
 
 
@@ -147,12 +158,13 @@ def _shape(value: Any) -> tuple[int | None, ...]:
 
 
 def _node(said: Any) -> Node:
-    node = Node(said.op_type, said.name or "".join(said.output[:1]), tuple(said.input), tuple(said.output), {})
+    inputs, outputs = _texts(said.input), _texts(said.output)
+    node = Node(_text(said.op_type), _text(said.name) or "".join(outputs[:1]), inputs, outputs, {})
     if said.domain not in ("", "ai.onnx"):
         raise NotOnnx(f"{node} is an op of {shown(said.domain)}: only those of ONNX itself are known")
     if not any(node.outputs):
         raise NotOnnx(f"{node} makes nothing")
-    values = [(one.name, _attribute(node, one)) for one in said.attribute]
+    values = [(_text(one.name), _attribute(node, one)) for one in said.attribute]
     if len(dict(values)) < len(values):
         raise NotOnnx(f"{node} has an attribute twice")
     return replace(node, attributes=dict(values))

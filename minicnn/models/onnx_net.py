@@ -46,6 +46,8 @@ class OnnxNet(nn.Module):
         self.varying = {graph.input}  # by names: what depends on the pictures
         self.nodes = tuple(self._ready(node, graph) for node in _needed(graph.nodes, self.output))
         self.layers = [name for node in self.nodes for name in node.outputs if name]
+        if self.output not in self.varying:
+            raise NotOnnx(f"its output {shown(self.output)} is not made of the picture, or not the first of its node")
         fixed = {name for node in self.nodes if node.kind == "BatchNormalization" for name in node.inputs[3:]}
         self.weights: dict[str, Tensor] = {}
         for name in (name for node in self.nodes for name in node.inputs if name in graph.arrays):
@@ -84,8 +86,10 @@ class OnnxNet(nn.Module):
         last = {read: i for i, node in enumerate(nodes) for read in node.inputs}  # and then it is let go
         kept = x.size
         for i, node in enumerate(nodes):
+            if unknown := [read for read in node.inputs if read not in values]:
+                raise NotOnnx(f"{node} reads {shown(unknown[0])}, which is not the first output of a node, nor known")
             made = self._made(node, [values[read] for read in node.inputs], x.shape[0])
-            values.update((made_as, y) for made_as, y in zip(node.outputs, made, strict=False) if made_as)
+            values.update((as_, y) for as_, y in zip(node.outputs, made, strict=True) if as_)
             kept += sum(y.size for y in made)
             if kept > LARGEST * max(x.shape[0], 1):
                 raise NotOnnx(f"{node}: {kept} numbers are kept by now: more than {LARGEST} for a picture")
@@ -127,6 +131,10 @@ class OnnxNet(nn.Module):
         turned = node.kind == "Transpose" and node.attributes.get("perm", ())[:1] != (0,)
         if (any(varies) and turned) or (any(varies[1:]) and node.kind in WITH_WEIGHTS):
             raise NotOnnx(f"{node} mixes pictures, or takes for weights what is made of them")
+        places = [known.annotation for known in signature.parameters.values() if known.kind is not known.KEYWORD_ONLY]
+        for i, name in enumerate(node.inputs):
+            if name in graph.whole and places[min(i, len(places) - 1)] != "Any":
+                raise NotOnnx(f"{node} reads {shown(name)}, whole numbers, where it takes real ones")
         facts = {"opset": graph.opset, "outputs": len(node.outputs), "most": 0,
                  "batch": graph.shape[0] if any(varies) else None}  # fmt: skip
         ready = node.attributes | {name: facts[name] for name in FACTS if name in signature.parameters}
@@ -134,9 +142,10 @@ class OnnxNet(nn.Module):
             signature.bind(*node.inputs, **ready)
         except TypeError as error:
             raise NotOnnx(f"{node}: {error}") from error
+        outputs = node.outputs if node.kind == "Split" else node.outputs[:1]  # of others no second is known
         if any(varies):
-            self.varying.update(name for name in node.outputs if name)
-        return replace(node, attributes=ready)
+            self.varying.update(filter(None, outputs))
+        return replace(node, attributes=ready, outputs=outputs)
 
 
 def _is(value: Any, kind: str) -> bool:
