@@ -20,6 +20,9 @@ script = slips("examples/train_alexnet.py", "test_train_script.py")
 torch_file, caffe_file = slips("minicnn/models", "test_torch_file.py"), slips("minicnn/models", "test_caffe_file.py")
 weights, classifier = slips("minicnn/models", "test_weights.py"), slips("minicnn/models", "test_classifier.py")
 onnx_export = slips("minicnn/models", "test_onnx_export.py")
+onnx_net, onnx_ops, onnx_windows, onnx_file, others = (
+    slips("minicnn/models", f"test_{name}.py") for name in ("onnx_net", "onnx_ops", "onnx_windows", "onnx_file",
+                                                            "others"))  # fmt: skip
 files, saved = slips("minicnn/files.py", "test_files.py"), slips("minicnn/models", "test_saved.py")
 VIEWS, LOADER, STATISTICS, SHAPES = (f"test_data_{name}.py::test_" for name in
                                      ("augment", "loader", "statistics", "shapes"))
@@ -202,5 +205,18 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     onnx_export("onnx_export: padding before exchanged with that behind", "pads=[above, left, below, right]",
                 "pads=[below, right, above, left]", count=2, at=0),
     onnx_export("onnx_export: dropout that is not inverted forgotten", "x if layer.inverted else", "x if True else"),
-    slips("minicnn/export.py", "test_export.py")("export: the mean forgotten", "ask.shown, ask.mean)", "ask.shown)"),
+    onnx_ops("onnx_ops: α as it stands", "alpha=alpha / max(size, 1)", "alpha=alpha"),
+    onnx_ops("onnx_ops: the shape of one picture for all", "if new[:1] == [batch] else", "if False else",
+             "test_onnx_net.py"),
+    onnx_windows("onnx_windows: pads of a side together", "pads[:2], pads[2:]", "pads[::2], pads[1::2]"),
+    onnx_windows("onnx_windows: nothing counts as a part of the image", "not count_include_pad and", "False and"),
+    onnx_net("onnx_net: softmax of a softmax", 'node.kind == "Softmax"', 'node.kind == "Hardmax"'),
+    onnx_net("onnx_net: memory is asked for as it comes", "if kept > LARGEST", "if False and kept > LARGEST",
+             "test_onnx_ops.py"),
+    onnx_file("onnx_file: shapes are believed", "or math.prod(shape) != array.size", ""),
+    onnx_file("onnx_file: other files are looked for", "if tensor.external_data or tensor.data_location:", "if False:"),
+    others("others: scaled here and in the graph", "._replace(scale=1.0, deviation=(1.0, 1.0, 1.0))", ""),
+    others("others: PyTorch drops, and has no factor", "*= np.float32(0.5)", "*= np.float32(1)"),
+    slips("minicnn/export.py", "test_export.py")("export: the mean forgotten", " " * 23 + "ask.shown, ask.mean)",
+                                                 " " * 23 + "ask.shown)"),
 ]  # fmt: skip

@@ -18,8 +18,8 @@ def constant(name, array, typed=False):
 
 
 def model(nodes, constants=(), shape=(1, 3, 8, 8), outputs=("y",), opset=17, as_inputs=False, typed=False, **settings):
-    """nodes: (kind, inputs, outputs, attributes), inputs and outputs as "x w b". constants: arrays by name. The input is
-    x, of this shape, whose batch may be "N". as_inputs: constants are inputs, too, as before IR 4."""
+    """nodes: (kind, inputs, outputs, attributes), inputs and outputs as "x w b". constants: arrays by name. The input
+    is x, of this shape, whose batch may be "N". as_inputs: constants are inputs, too, as before IR 4."""
     made = [helper.make_node(kind, inputs.split(" "), out.split(" "), f"{kind}_{i}", **attributes)
             for i, (kind, inputs, out, attributes) in enumerate(nodes)]  # fmt: skip
     tensors = [constant(name, array, typed) for name, array in dict(constants).items()]

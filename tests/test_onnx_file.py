@@ -1,6 +1,7 @@
 """Files of ONNX: what is in them, and what is refused, in one line, before it takes memory or anything else."""
 
 import os
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -13,6 +14,7 @@ from weights_of_others import field, spoilt, varint
 from minicnn import models
 from minicnn.models.weights import WeightsError
 
+pytestmark = pytest.mark.processor
 onnx = pytest.importorskip("onnx", reason="pip install onnx")
 
 from onnx_of_others import constant, model, saved  # noqa: E402
@@ -134,6 +136,10 @@ def before_all(*node, **attributes):
     return spoil
 
 
+def size_of_input(axis, size):
+    return lambda made: setattr(made.graph.input[0].type.tensor_type.shape.dim[axis], "dim_value", size)
+
+
 def nested(made):
     """Graphs in graphs, deeper than any reader goes."""
     graph = made.graph
@@ -153,7 +159,8 @@ def deeper_than_a_stack(depth=200_000):
 
 HUGE = 2**31
 SPOILT = [
-    (lambda made: made.ClearField("graph"), "it holds no graph"), (lambda made: made.graph.ClearField("node"), "no graph"),
+    (lambda made: made.ClearField("graph"), "it holds no graph"),
+    (lambda made: made.graph.ClearField("node"), "it holds no graph"),
     (lambda made: made.graph.ClearField("input"), r"it has 0 inputs"),
     (lambda made: made.graph.input.add(name="z"), r"it has 2 inputs, \['x', 'z'\]"),
     (lambda made: made.graph.ClearField("output"), "its outputs are"),
@@ -162,15 +169,15 @@ SPOILT = [
     (lambda made: made.graph.input[0].type.tensor_type.ClearField("shape"), "has no shape"),
     (lambda made: setattr(made.graph.input[0].type.tensor_type, "elem_type", 7), "is of type 7"),
     (lambda made: made.graph.input[0].type.tensor_type.shape.dim.add(dim_value=HUGE), "that is no batch of pictures"),
-    (lambda made: setattr(made.graph.input[0].type.tensor_type.shape.dim[3], "dim_value", HUGE), "no batch of pictures"),
-    (lambda made: setattr(made.graph.input[0].type.tensor_type.shape.dim[3], "dim_value", -1), "its input is|shape"),
-    (lambda made: setattr(made.graph.input[0].type.tensor_type.shape.dim[1], "dim_value", 4), r"\(1, 4, 8, 8\)"),
+    (size_of_input(3, HUGE), "that is no batch of pictures"), (size_of_input(3, -1), r"\(1, 3, 8, None\)"),
+    (size_of_input(1, 4), r"\(1, 4, 8, 8\)"), (size_of_input(0, -5), None), (size_of_input(0, HUGE), "no batch"),
     (lambda made: setattr(made.opset_import[0], "version", 99), "it is of opset 99: 1 to 28 are known"),
     (lambda made: setattr(made.opset_import[0], "version", -3), "it is of opset -3"),
     (initialiser(0, dims=[HUGE, 3, 3, 3]), r"w' says that its shape is \(2147483648, 3, 3, 3\), and has 54 numbers"),
     (initialiser(0, dims=[HUGE] * 4), "and has 54 numbers"), (initialiser(0, dims=[-2, -3, 3, 3]), "54 numbers"),
     (initialiser(0, dims=[3, 2, 3, 3]), r"\(Conv\): "), (initialiser(2, dims=[8, 3]), r"\(Gemm\): linear: x"),
-    (initialiser(0, dims=[1] * 99), "and has 54 numbers"), (initialiser(0, raw_data=b"abc"), "3 bytes, no row of numbers"),
+    (initialiser(0, dims=[1] * 99), "and has 54 numbers"),
+    (initialiser(0, raw_data=b"abc"), "3 bytes, no row of numbers"),
     (initialiser(0, data_type=8), r"is of type 8 \(STRING\): known are FLOAT"),
     (initialiser(0, data_type=16), r"\(BFLOAT16\)"), (initialiser(0, data_type=77), r"is of type 77 \(\?\)"),
     (initialiser(0, data_type=7), "27 numbers|whole"), (initialiser(3, data_type=1), "has 4 numbers|real"),
@@ -178,16 +185,18 @@ SPOILT = [
     (initialiser(3, raw_data=np.array([HUGE, -1]).tobytes()), r"\(Reshape\): reshape"),
     (initialiser(3, raw_data=np.array([1, -8]).tobytes()), r"\(Reshape\): reshape"),
     (initialiser(3, dims=[0], raw_data=b""), r"\(Reshape\): "),
-    (initialiser(0, name="b"), "two constants are called 'b'"), (initialiser(0, name=""), "which nothing before it makes"),
+    (initialiser(0, name="b"), "two constants are called 'b'"),
+    (initialiser(0, name=""), "which nothing before it makes"),
     (initialiser(3, dims=[9000], raw_data=bytes(72_000)), "'sizes' holds 9000 whole numbers"),
     (outside, r"lie in another file, '../../../etc/passwd', which is not read: make one file"),
     (rewired(1, inputs=["y"]), r"node 'Relu_1' \(Relu\) reads 'y', which nothing before it makes"),
     (rewired(1, inputs=["r"]), "reads 'r', which nothing before it makes"),
     (rewired(1, inputs=[]), "missing a required"), (rewired(0, inputs=["x"]), "missing a required"),
-    (rewired(0, inputs=["", "w", "b"]), "Conv_0"), (rewired(1, outputs=["w"]), "makes 'w', which is there already"),
+    (rewired(0, inputs=["", "w", "b"]), "not made of the picture"),
+    (rewired(1, outputs=["w"]), "makes 'w', which is there already"),
     (rewired(1, outputs=["x"]), "makes 'x', which is there already"), (rewired(1, outputs=[]), "makes nothing"),
-    (rewired(1, outputs=["", "r"]), "reads 'r', which is not the first output of a node"),
-    (rewired(2, outputs=["other", "p"]), "reads 'p', which is not the first"),
+    (rewired(1, outputs=["", "r"]), "reads 'r': of a node only the first output is known"),
+    (rewired(2, outputs=["other", "p"]), "reads 'p': of a node only"),
     (rewired(5, outputs=["z", "y"]), "its output 'y' is not made of the picture, or not the first"),
     (rewired(4, inputs=["w2", "w2"]), "its output 'g' is not made of the picture"),
     (lambda made: setattr(made.graph.node[1], "op_type", "Loop"), "that op is not known"),
@@ -195,8 +204,10 @@ SPOILT = [
     (lambda made: setattr(made.graph.node[1], "op_type", "A\nB" * 99), "that op is not known"),
     (lambda made: setattr(made.graph.node[1], "name", "\n\x1b[31m" * 99), None),
     (lambda made: setattr(made.graph.node[1], "domain", "com.microsoft"), "is an op of 'com.microsoft'"),
-    (attribute(0, "strides", type=7, ints=[HUGE, HUGE]), None), (attribute(0, "strides", type=7, ints=[0, 0]), "are none"),
-    (attribute(0, "strides", type=7), "strides"), (attribute(0, "strides", type=2, ints=[2, 2]), "strides' is no value"),
+    (attribute(0, "strides", type=7, ints=[HUGE, HUGE]), None),
+    (attribute(0, "strides", type=7, ints=[0, 0]), "are none"),
+    (attribute(0, "strides", type=7), "strides"),
+    (attribute(0, "strides", type=2, ints=[2, 2]), "strides' is no value"),
     (attribute(0, "strides", type=6, floats=[2.0, 2.0]), r"strides is \(2.0, 2.0\), and must be Ints"),
     (attribute(0, "strides", type=0, ints=[2, 2]), "is no value of the type"),
     (attribute(0, "strides", type=5), "is no value of the type GRAPH"),
@@ -249,9 +260,7 @@ def test_the_good_one_is_read(tmp_path):
 @pytest.mark.parametrize("spoil, match", SPOILT, ids=[str(i) for i in range(len(SPOILT))])
 def test_files_that_lie(spoil, match, tmp_path):
     said = refused(put(net(), spoil), tmp_path)
-    assert match is None or said
-    if match:
-        pytest.raises(WeightsError, models.load, tmp_path / "net.onnx", variant="torchvision").match(match)
+    assert match is None or re.search(match, said), said
 
 
 @pytest.mark.parametrize("data", [

@@ -8,6 +8,7 @@ from helpers import normal
 from test_weights import close, conv, layers_of, linear, norm, pool, relu
 
 from minicnn import Tensor, cpu, gradcheck, models, no_grad, ops
+from minicnn.engine.device import current_device
 
 onnx = pytest.importorskip("onnx", reason="pip install onnx")
 
@@ -129,6 +130,10 @@ def test_a_graph_of_many_kinds_of_nodes(tmp_path):
     assert {name for name, _ in net.named_parameters()} == {f"weights.{name}" for name in WEIGHTS} - {
         "weights.mean", "weights.var"}  # fmt: skip
     gradcheck(net, x[:2].astype(np.float64))
+    for device in (cpu(1), current_device(), cpu(0)):
+        net.to(device)
+        assert net(x).device == device
+        np.testing.assert_allclose(said(net, x), right, rtol=1e-4, atol=1e-5)
     state = net.state_dict()
     assert state.keys() == {f"weights.{name}" for name in WEIGHTS}
     net.load_state_dict({name: 2 * array for name, array in state.items()})

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 onnx = pytest.importorskip("onnx", reason="pip install onnx")
 pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.processor
 
 from onnx_of_others import model  # noqa: E402
 from test_onnx_net import by_onnxruntime, net_of, said  # noqa: E402

@@ -102,7 +102,7 @@ def _graph(model: Any) -> OnnxGraph:
             constants = _once([*constants.items(), (node.outputs[0], _constant(node))])
         else:
             nodes.append(node)
-    inputs = [value for value in said.input if _text(value.name) not in constants]  # before IR 4 the constants were among them
+    inputs = [value for value in said.input if _text(value.name) not in constants]  # before IR 4 constants were inputs
     if len(inputs) != 1:
         raise NotOnnx(f"it has {len(inputs)} inputs, {shown([i.name for i in inputs])}, and pictures are one")
     _in_order(nodes, {inputs[0].name, *constants}, outputs := _texts(value.name for value in said.output))

@@ -43,7 +43,8 @@ class OnnxNet(nn.Module):
         self.shape = tuple(size or (pixels or 0) * (axis > 1) for axis, size in enumerate(graph.shape) if axis)
         if 0 in self.shape:
             raise NotOnnx(f"its input has the shape {graph.shape}, which does not say how large an image is")
-        self.varying = {graph.input}  # by names: what depends on the pictures
+        # names: of what depends on the pictures, and of what no op here makes
+        self.varying, self.lost = {graph.input}, set[str]()
         self.nodes = tuple(self._ready(node, graph) for node in _needed(graph.nodes, self.output))
         self.layers = [name for node in self.nodes for name in node.outputs if name]
         if self.output not in self.varying:
@@ -54,7 +55,10 @@ class OnnxNet(nn.Module):
             shape = graph.arrays[name].shape
             self.weights[name] = wrap(batch_first(np.zeros((*shape[1:], *shape[:1]), np.float32)), cpu())
             self.weights[name].requires_grad = name in graph.trained - fixed
-        self.load_state_dict({f"weights.{name}": graph.arrays[name] for name in self.weights})
+        try:
+            self.load_state_dict({f"weights.{name}": graph.arrays[name] for name in self.weights})
+        except ValueError as error:
+            raise NotOnnx(str(error)) from error
         with no_grad():
             y = self(np.zeros((2, *self.shape), np.float32))
         self.classes = y.shape[1] if y.ndim == 2 else 0
@@ -86,8 +90,6 @@ class OnnxNet(nn.Module):
         last = {read: i for i, node in enumerate(nodes) for read in node.inputs}  # and then it is let go
         kept = x.size
         for i, node in enumerate(nodes):
-            if unknown := [read for read in node.inputs if read not in values]:
-                raise NotOnnx(f"{node} reads {shown(unknown[0])}, which is not the first output of a node, nor known")
             made = self._made(node, [values[read] for read in node.inputs], x.shape[0])
             values.update((as_, y) for as_, y in zip(node.outputs, made, strict=True) if as_)
             kept += sum(y.size for y in made)
@@ -121,6 +123,8 @@ class OnnxNet(nn.Module):
         """
         if node.kind not in OPS:
             raise NotOnnx(f"{node}: that op is not known: known are {', '.join(OPS)}")
+        if lost := [name for name in node.inputs if name in self.lost]:
+            raise NotOnnx(f"{node} reads {shown(lost[0])}: of a node only the first output is known, or those of Split")
         signature, varies = inspect.signature(OPS[node.kind]), [name in self.varying for name in node.inputs]
         for name, value in node.attributes.items():
             known = signature.parameters.get(name)
@@ -142,7 +146,8 @@ class OnnxNet(nn.Module):
             signature.bind(*node.inputs, **ready)
         except TypeError as error:
             raise NotOnnx(f"{node}: {error}") from error
-        outputs = node.outputs if node.kind == "Split" else node.outputs[:1]  # of others no second is known
+        outputs = node.outputs if node.kind == "Split" else node.outputs[:1]
+        self.lost.update(filter(None, node.outputs[len(outputs):]))
         if any(varies):
             self.varying.update(filter(None, outputs))
         return replace(node, attributes=ready, outputs=outputs)

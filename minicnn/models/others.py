@@ -48,10 +48,12 @@ def read_others(path: str | os.PathLike[str], variant: str | None = None) -> Oth
         if path.suffix == ".onnx":
             return _of_onnx(read_onnx(path), variant)
         facts = read_facts(path) if path.suffix == ".safetensors" else None
-        net = read_weights(path, variant)
         if facts is None:
+            net = read_weights(path, variant)
             return Others(net, None, VARIANTS[net.variant].preprocessing, None)
-        return Others(net, _names(facts, net.classes), _preprocessing(facts), _mean(facts, net.pixels))
+        shown, mean = _preprocessing(facts), _mean(facts, VARIANTS[facts["variant"]].pixels)
+        net = read_weights(path)
+        return Others(net, _names(facts, net.classes), shown, mean)
     except OSError as error:
         raise WeightsError(f"cannot load {path}: {error.strerror or error}") from error
     except (ImportError, NotOnnx, SafetensorError, WeightsError) as error:

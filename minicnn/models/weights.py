@@ -53,7 +53,8 @@ def read_weights(path: str | os.PathLike[str], variant: str | None = None) -> Al
         if path.suffix == ".caffemodel":
             variant, layers = _of_caffe(path, variant)
         elif facts := read_facts(path) if path.suffix == ".safetensors" else None:
-            return _network(facts["variant"], _of_ours(path, facts["variant"]), facts["inverted_dropout"])
+            variant, layers = facts["variant"], _of_ours(path, facts["variant"])
+            return _network(variant, layers, facts["width"], facts["inverted_dropout"])
         else:
             variant, layers = variant or "torchvision", _of_torchvision(path)
         return _network(variant, layers)
@@ -85,7 +86,7 @@ def write_weights(net: AlexNet, path: str | os.PathLike[str], facts: Mapping[str
             arrays[f"{TORCHVISION[row]}.weight"] *= np.float32(0.5)
     else:
         arrays = {name: parameter.numpy() for name, parameter in net.named_parameters()}
-    known = {"variant": net.variant, "inverted_dropout": net.inverted_dropout or theirs}
+    known = {"variant": net.variant, "width": net.width, "inverted_dropout": net.inverted_dropout or theirs}
     with written_aside(Path(path)) as aside:
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, aside,
                   {"format": "pt", FACTS: json.dumps({**facts, **known})})
@@ -107,12 +108,13 @@ def read_facts(path: Path) -> dict[str, Any] | None:
         return None
     try:
         facts = json.loads(text)
-        right = facts["variant"] in VARIANTS and isinstance(facts["inverted_dropout"], bool)
+        right = (facts["variant"] in VARIANTS and isinstance(facts["inverted_dropout"], bool)
+                 and isinstance(facts["width"], (int, float)) and 0 < facts["width"] < 100)  # fmt: skip
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise WeightsError(f"what it says of its weights is damaged: {error!r:.80}") from error
     if not right:
-        raise WeightsError(f"it says that its weights are of {facts['variant']!r:.40}, dropout "
-                           f"{facts['inverted_dropout']!r:.40}: known variants are {', '.join(VARIANTS)}")
+        raise WeightsError(f"it says that its weights are of {facts['variant']!r:.40}, width {facts['width']!r:.40}, "
+                           f"inverted {facts['inverted_dropout']!r:.40}: known variants are {', '.join(VARIANTS)}")
     return dict(facts)
 
 
@@ -165,13 +167,13 @@ def _all_of(found: Mapping[str, Iterable[np.ndarray | None]]) -> Layers:
 # -- towers ------------------------------------------------------------------------------------------------------------
 
 
-def _network(variant: str, layers: Layers, inverted_dropout: bool = True) -> AlexNet:
+def _network(variant: str, layers: Layers, width: float | None = None, inverted_dropout: bool = True) -> AlexNet:
     if variant not in VARIANTS:
         raise WeightsError(f"there is no variant {variant!r}: choose one of {', '.join(VARIANTS)}")
     classes, kernels = (len(layers[row][1]) for row in ("fc8", "conv1"))
     if classes < 2:
         raise WeightsError(f"its last layer has {classes} outputs: it tells nothing apart")
-    width = kernels / VARIANTS[variant].shapes()["conv1"][0]
+    width = width or kernels / VARIANTS[variant].shapes()["conv1"][0]
     for row, shape in VARIANTS[variant].shapes(classes, width).items():
         for array, right in zip(layers[row], (shape, shape[:1]), strict=True):
             if array.shape != right or array.dtype.kind != "f":
