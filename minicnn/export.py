@@ -12,9 +12,11 @@ __all__ = ["add_options", "export"]
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("weights", type=location, metavar="RUN",
-                        help="a run's folder, a checkpoint, torchvision's .pth or .safetensors, Caffe's .caffemodel")
+                        help="a run's folder, a checkpoint, torchvision's .pth or .safetensors, Caffe's .caffemodel, "
+                             "weights that were exported")
     parser.add_argument("file", type=new_file, metavar="FILE",
-                        help="net.onnx: the network, for images of 0 to 255; net.safetensors: its weights alone")
+                        help="net.onnx: the network, for images of 0 to 255; net.safetensors: its weights, and for "
+                             "which pictures they are")
     parser.add_argument("--variant", metavar="NAME", help="what weights of others are, if they do not say")
     parser.add_argument("--mean", type=location, metavar="FILE",
                         help="the mean picture of Caffe's weights, .binaryproto")

@@ -27,11 +27,11 @@ WEIGHTS = {"w": normal(2, 3, 3, 3).astype(np.float32), "b": normal(2).astype(np.
 
 
 def net(**changes):
-    """A small one: (1, 3, 8, 8) → 3 classes."""
-    nodes = [("Conv", "x w b", "c", {"strides": [2, 2]}), ("Relu", "c", "r", {}),
+    """A small one: (1, 3, 128, 128) → 3 classes."""
+    nodes = [("Conv", "x w b", "c", {"strides": [60, 60]}), ("Relu", "c", "r", {}),
              ("MaxPool", "r", "p", {"kernel_shape": [2, 2]}), ("Reshape", "p sizes", "f", {}),
              ("Gemm", "f w2", "g", {"transB": 1}), ("Softmax", "g", "y", {})]  # fmt: skip
-    return model(changes.pop("nodes", nodes), WEIGHTS | changes.pop("weights", {}), (1, 3, 8, 8), opset=11, **changes)
+    return model(nodes, WEIGHTS, (1, 3, 128, 128), opset=11, **changes)
 
 
 @pytest.mark.parametrize("typed", [False, True])
@@ -67,8 +67,8 @@ def test_what_stands_in_a_file(tmp_path):
     graph = read_onnx(saved(net(as_inputs=True, producer_name="someone"), tmp_path))
     assert [str(node) for node in graph.nodes[:2]] == ["node 'Conv_0' (Conv)", "node 'Relu_1' (Relu)"]
     assert (graph.input, graph.shape, graph.outputs, graph.opset, graph.producer) == (
-        "x", (1, 3, 8, 8), ("y",), 11, "someone")  # fmt: skip
-    assert (graph.nodes[0].attributes, graph.whole) == ({"strides": (2, 2)}, {"sizes": (1, 8)})
+        "x", (1, 3, 128, 128), ("y",), 11, "someone")  # fmt: skip
+    assert (graph.nodes[0].attributes, graph.whole) == ({"strides": (60, 60)}, {"sizes": (1, 8)})
     assert graph.nodes[0].inputs == ("x", "w", "b")
 
 
@@ -169,8 +169,8 @@ SPOILT = [
     (lambda made: made.graph.input[0].type.tensor_type.ClearField("shape"), "has no shape"),
     (lambda made: setattr(made.graph.input[0].type.tensor_type, "elem_type", 7), "is of type 7"),
     (lambda made: made.graph.input[0].type.tensor_type.shape.dim.add(dim_value=HUGE), "that is no batch of pictures"),
-    (size_of_input(3, HUGE), "that is no batch of pictures"), (size_of_input(3, -1), r"\(1, 3, 8, None\)"),
-    (size_of_input(1, 4), r"\(1, 4, 8, 8\)"), (size_of_input(0, -5), None), (size_of_input(0, HUGE), "no batch"),
+    (size_of_input(3, HUGE), "that is no batch of pictures"), (size_of_input(3, -1), r"\(1, 3, 128, None\)"),
+    (size_of_input(1, 4), r"\(1, 4, 128, 128\)"), (size_of_input(0, -5), None), (size_of_input(0, HUGE), "no batch"),
     (lambda made: setattr(made.opset_import[0], "version", 99), "it is of opset 99: 1 to 28 are known"),
     (lambda made: setattr(made.opset_import[0], "version", -3), "it is of opset -3"),
     (initialiser(0, dims=[HUGE, 3, 3, 3]), r"w' says that its shape is \(2147483648, 3, 3, 3\), and has 54 numbers"),

@@ -69,6 +69,7 @@ def test_bvlcalexnet_of_every_opset(opset, tmp_path):
     assert np.abs(said(net, X[:, ::-1]) - RIGHT).max() > 0.01 * np.abs(RIGHT).max()  # colours count
 
 
+@pytest.mark.skipif(not REAL.is_dir(), reason="this onnx has no graphs of the model zoo")
 def test_that_is_how_the_real_file_is_made():
     """But for its names, it stands in the package onnx, without its weights."""
 
@@ -151,6 +152,8 @@ def test_values_on_the_way(tmp_path):
         net.value(x, "z")
     with pytest.raises(ValueError, match=r"images \(2, 4, 6, 7\) must have the shape \(N, 4, 6, 8\), as the file says"):
         net(x[..., :7])
+    with pytest.raises(ValueError, match="OnnxNet: what the nodes of a graph cost is not counted"):
+        net.summary((4, 6, 8))
 
 
 def test_what_pytorch_writes(tmp_path):
@@ -172,6 +175,7 @@ def test_what_pytorch_writes(tmp_path):
         np.testing.assert_allclose(said(net, x.numpy()), theirs(x).detach().numpy(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.skipif(not REAL.is_dir(), reason="this onnx has no graphs of the model zoo")
 def test_squeezenet_of_the_zoo(tmp_path):
     """An output (N, 1000, 1, 1), behind a softmax that goes over all axes after the first."""
     net, x = net_of(of_the_zoo("squeezenet"), tmp_path), X[:, :, :224, :224] / 40
@@ -204,7 +208,9 @@ def test_the_shape_of_a_constant_is_not_that_of_the_pictures(tmp_path):
 @pytest.mark.parametrize("node, match", [
     (("Reshape", "x sizes", "y", {}), r"node 'Reshape_0' \(Reshape\) makes \[\(24,\)\] of 2 pictures: it mixes"),
     (("Transpose", "x", "y", {"perm": [1, 0, 2, 3]}), r"\(Transpose\) mixes pictures"),
-    (("Transpose", "x", "y", {}), "mixes pictures"), (("Softmax", "x", "y", {"axis": 0}), "axis 0, which are the pict"),
+    (("Transpose", "x", "y", {}), "mixes pictures"),
+    (("Add", "x two", "y", {}), "of 1 pictures: it mixes"),
+    (("Softmax", "x", "y", {"axis": 0}), "axis 0, which are the pict"),
     (("Concat", "x x", "y", {"axis": 0}), "it mixes or loses some"), (("Gemm", "w x", "y", {}), "made of them"),
     (("MatMul", "w x", "y", {}), "takes for weights what is made of them"),
     (("ReduceMean", "x", "y", {}), "it names no axes, and axis 0 are"),
@@ -214,8 +220,8 @@ def test_the_shape_of_a_constant_is_not_that_of_the_pictures(tmp_path):
 ])  # fmt: skip
 def test_no_node_may_mix_pictures(node, match, tmp_path):
     whole = {"sizes": [-1], "zero": [-1], "minus": [-(2**63)], "axis": [0], "back": [-1]}
-    made = model([node], {"w": np.float32(normal(3, 3))} | {name: np.array(value) for name, value in whole.items()},
-                 (1, 3, 2, 2))
+    reals = {"w": np.float32(normal(3, 3)), "two": np.float32(normal(2, 1, 1, 1))}
+    made = model([node], reals | {name: np.array(value) for name, value in whole.items()}, (1, 3, 2, 2))
     with pytest.raises(NotOnnx, match=match):
         net_of(made, tmp_path)
 

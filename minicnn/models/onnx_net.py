@@ -35,7 +35,7 @@ class OnnxNet(nn.Module):
     shape: of an image. layers: names of the values on the way, for ``value``. classes: how many numbers an image gives,
     0 where these have more than one axis.
 
-    Raises NotOnnx for ops and attributes that are not known, and where a batch of zeros cannot go through.
+    Raises NotOnnx for ops and attributes that are not known, and where pictures of zeros cannot go through.
     """
 
     def __init__(self, graph: OnnxGraph, pixels: int | None = None):
@@ -59,8 +59,8 @@ class OnnxNet(nn.Module):
             self.load_state_dict({f"weights.{name}": graph.arrays[name] for name in self.weights})
         except ValueError as error:
             raise NotOnnx(str(error)) from error
-        with no_grad():
-            y = self(np.zeros((2, *self.shape), np.float32))
+        with no_grad():  # a constant that is added to two pictures alone shows with one
+            y, _ = (self(np.zeros((n, *self.shape), np.float32)) for n in (2, 1))
         self.classes = y.shape[1] if y.ndim == 2 else 0
 
     @property
@@ -73,6 +73,10 @@ class OnnxNet(nn.Module):
         y = self.value(images, self.output)
         return y.flatten() if y.ndim > 2 and y.size == y.shape[0] * y.shape[1] else y  # (N, classes, 1, 1)
 
+    def multiply_adds(self, y: Tensor) -> int:
+        """Raises ValueError: a graph is no layer, whose cost could be told from its output."""
+        raise ValueError("OnnxNet: what the nodes of a graph cost is not counted")
+
     def value(self, images: Any, name: str) -> Tensor:
         """What the graph makes of images on the way, by its name, one of ``layers``.
 
@@ -80,7 +84,8 @@ class OnnxNet(nn.Module):
         where an op refuses what it is given.
         """
         if name not in (self.input, *self.layers):
-            raise ValueError(f"there is no value {shown(name)} in this graph: choose one of {', '.join(self.layers)}")
+            near = [layer for layer in self.layers if str(name) in layer] or self.layers
+            raise ValueError(f"there is no value {shown(name)} in this graph: choose one of {', '.join(near):.500}")
         if np.shape(images)[1:] != self.shape:
             raise ValueError(f"OnnxNet: images {np.shape(images)} must have the shape (N, "
                              f"{', '.join(map(str, self.shape))}), as the file says")

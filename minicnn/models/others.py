@@ -24,6 +24,7 @@ from .weights import TORCHVISION, WeightsError, read_facts, read_weights
 __all__ = ["IN_THE_GRAPH", "Others", "facts_of", "read_others"]
 
 IN_THE_GRAPH = "in the graph"  # stands for the mean where an ONNX file takes it off itself: its images are pixels
+CROPS = range(SIDE // 2, SIDE + 1)  # sides of the crop; of a smaller one most of a picture would not be seen
 OF_CAFFE = {f"{row}_{kind}_0" for row in TORCHVISION for kind in "wb"}  # the weights of bvlcalexnet-*.onnx
 
 
@@ -87,9 +88,12 @@ def _of_onnx(graph: OnnxGraph, variant: str | None) -> Others:
 
 def _for_pictures(graph: OnnxGraph, pixels: int | None = None) -> OnnxNet:
     _, *sizes = (size or pixels for size in graph.shape)
-    if len(sizes) != 3 or sizes[0] != 3 or sizes[1] != sizes[2] or (sizes[2] or 0) > SIDE:
-        raise WeightsError(f"its input is {graph.shape}: pictures are (N, 3, n, n), n up to {SIDE}")
+    if len(sizes) != 3 or sizes[0] != 3 or sizes[1] != sizes[2] or (sizes[2] or 0) not in CROPS:
+        raise WeightsError(f"its input is {graph.shape}: pictures are (N, 3, n, n), of whose {SIDE} pixels the middle "
+                           f"n are shown, n from {CROPS[0]} to {CROPS[-1]}")
     net = OnnxNet(graph, pixels)
+    if net.nodes and net.nodes[-1].kind in ("Exp", "Sigmoid", "Softmax"):
+        raise WeightsError(f"it ends in {net.nodes[-1]}: that gives no logits, of which a softmax makes probabilities")
     if net.classes < 2:
         raise WeightsError(f"it makes {net.classes or 'no'} classes of a picture: give one with two or more")
     return net
