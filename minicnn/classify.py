@@ -21,10 +21,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("pictures", nargs="+", type=location, metavar="PICTURE",
                         help="files; folders, with all pictures in them; - for a picture on the standard input")
     parser.add_argument("--weights", required=True, type=location, metavar="FILE",
-                        help="a run's folder, a checkpoint, torchvision's .pth or .safetensors, Caffe's .caffemodel")
+                        help="a run's folder, a checkpoint, torchvision's .pth or .safetensors, Caffe's .caffemodel, "
+                             "ONNX's .onnx")
     parser.add_argument("--top", type=number(int, 1), default=5, metavar="N", help="so many classes of each (5)")
     parser.add_argument("--json", action="store_true", help="a line of JSON for each picture")
-    parser.add_argument("--variant", metavar="NAME", help="what weights of others are, if they do not say")
+    parser.add_argument("--variant", metavar="NAME",
+                        help="what weights of others are, if they do not say; of ONNX, whose preprocessing to take")
     parser.add_argument("--classes", type=location, metavar="FILE",
                         help="names of the classes of others' weights, a line each")
     parser.add_argument("--mean", type=location, metavar="FILE",

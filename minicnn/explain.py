@@ -16,6 +16,7 @@ import numpy as np
 from .engine.mode import no_grad
 from .engine.settings import shown, whole
 from .engine.tensor import Tensor
+from .models.alexnet import AlexNet
 from .models.classifier import Classifier, Picture, middle
 from .models.variants import VARIANTS
 from .nn.hooks import eval_mode, forward_hook
@@ -110,6 +111,8 @@ def strongest(classifier: Classifier, picture: Picture, row: str = "conv5", coun
     raises for what is no picture.
     """
     net = classifier.net
+    if not isinstance(net, AlexNet):
+        raise TypeError("strongest: a graph of ONNX has no towers: ask classifier.features for its values by name")
     _convolution("strongest", net.variant, row)
     towers = {id(getattr(tower, row)[0]): letter for letter, tower in zip("ab", net.towers(), strict=False)}
     maps: list[tuple[str, int, np.ndarray]] = []

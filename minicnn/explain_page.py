@@ -16,6 +16,7 @@ from . import __version__
 from .console import printable
 from .explain import CELLS, SQUARE, Strong, convolutions, gradient_of_score, log_odds, occlusion, strongest
 from .files import written_aside
+from .models.alexnet import AlexNet
 from .models.classifier import Classifier, middle
 
 __all__ = ["MOST", "Page"]
@@ -37,10 +38,21 @@ GLOW = ramp((0, 0, 0), (66, 10, 104), (188, 55, 84), (249, 142, 9), (252, 255, 1
 TURN = ramp((0, 89, 166), (138, 184, 224), (255, 255, 255), (240, 177, 125), (214, 94, 0))  # as in plots_of_classes.py
 
 
+MAPS = """
+<h3>The maps that answered most</h3>
+<p class="quiet">Left of each a frame around all that the map’s largest answer can see of the picture, right the map
+itself, white where it answers most. Maps answer whatever class is asked for: a large answer need not speak for it.</p>
+"""
+
+
 class Page:
     """Explains up to ``MOST`` pictures to which a classifier gave answers. top: how many answers of each it shows."""
 
     def __init__(self, classifier: Classifier, top: int = 5):
+        net = classifier.net
+        own = isinstance(net, AlexNet)
+        self.rows = convolutions(net.variant)[::4] if own else []  # a graph of ONNX has none that is known
+        self.two, self.what = own and len(net.towers()) > 1, f"AlexNet ({net.variant})" if own else "network of ONNX"
         self.classifier, self.top, self._pixels = classifier, top, classifier.net.pixels
         self._size = f'width="{self._pixels}" height="{self._pixels}" preserveAspectRatio="none"'
         self.names: list[str] = []
@@ -69,7 +81,7 @@ class Page:
 <input type="radio" name="class{at}" id="class{at}-{c}"{" checked" * (c == chosen[0])}>
 <label for="class{at}-{c}">{names[c]}</label>""" for c in chosen)
         panels = "".join(self._panel(at, names[c], *look) for c, *look in looks)
-        maps = "".join(self._maps(at, row, strongest(ask, picture, row)) for row in convolutions(ask.net.variant)[::4])
+        maps = "".join(self._maps(at, row, strongest(ask, picture, row)) for row in self.rows)
         self.sections.append(f"""
 <section id="picture{at}" aria-labelledby="name{at}">
 <h2 id="name{at}">{_text(name)}</h2>
@@ -82,11 +94,7 @@ class Page:
 <ol>{bars}</ol>
 </div>
 <fieldset><legend>The class explained</legend>{tabs}{panels}</fieldset>
-</div>
-<h3>The maps that answered most</h3>
-<p class="quiet">Left of each a frame around all that the map’s largest answer can see of the picture, right the map
-itself, white where it answers most. Maps answer whatever class is asked for: a large answer need not speak for it.</p>
-{maps}
+</div>{MAPS * bool(maps)}{maps}
 </section>""")
         self.names.append(name)
 
@@ -120,7 +128,7 @@ for the class. Orange: more. It is no outline of the thing: another square shows
     def _map(self, at: int, row: str, one: Strong) -> str:
         rows, columns = one.field
         high, wide = rows.stop - rows.start, columns.stop - columns.start
-        who = f"map {one.number}" + f" of tower {one.tower}" * (len(self.classifier.net.towers()) > 1)
+        who = f"map {one.number}" + f" of tower {one.tower}" * self.two
         frame = "".join(f'<rect class="{kind}" x="{columns.start}" y="{rows.start}" width="{wide}" height="{high}"/>'
                         for kind in ("dark", "light"))
         return f"""
@@ -150,7 +158,7 @@ for the class. Orange: more. It is no outline of the thing: another square shows
         names = [f'<li><a href="#picture{i}">{_text(name)}</a></li>' for i, name in enumerate(self.names, 1)]
         unread = [f"<li>{_text(name)}: {_text(reason)}</li>" for name, reason in self.unread]
         words = {
-            "MADE_BY": f"minicnn {__version__}", "WEIGHTS": _text(ask.path), "VARIANT": ask.net.variant,
+            "MADE_BY": f"minicnn {__version__}", "WEIGHTS": _text(ask.path), "WHAT": self.what,
             "CLASSES": f"{len(ask.classes):,}", "SQUARE": f"{SQUARE} × {SQUARE}", "PLACES": f"{CELLS} × {CELLS}",
             "STEP": f"{self._pixels / CELLS:.3g}", "FULL": f"{math.exp(FULL):.1f}",
             "PICTURES": f'<nav aria-label="Pictures"><ul>{"".join(names)}</ul></nav>' * (len(names) > 1),

@@ -40,6 +40,8 @@ PLACES = [
      "test_precision.py test_alexnet.py"),
     ("minicnn/optim.py", 0.05, "test_habits.py test_modules.py test_trainer.py test_cuda_devices.py"),
     ("minicnn/schedule.py", 0.025, "test_habits.py test_trainer.py test_train_script.py"),
+    ("minicnn/models/onnx_*.py", 0.02, "test_onnx_file.py test_onnx_net.py test_onnx_ops.py test_onnx_windows.py "
+     "test_onnx_export.py"),
     ("minicnn/models/*.py", 0.02, "test_alexnet.py test_train_script.py"),
     ("minicnn/data/archive.py", 0.013, "test_data_archive.py"),
     ("minicnn/data/index.py", 0.013, "test_data_archive.py"),
@@ -90,6 +92,7 @@ NOBODY_SEES = [  # slips after which nothing is otherwise, or nothing that count
     (r"pictures\.py .*check_classes: off by one: :5", "how many names are shown"),
     (r"trace\.py .*_step: flag turned: copy=False", "a copy more, of the same numbers"),
     (r"trace\.py .*to_html: flag turned: allow_nan", "a guard: what is no number was replaced before"),
+    (r"weights\.py .*argument left out: safe_open\(.*backend=", "the same numbers, by a map of the file"),
     (r"(columns|fourier|spectrum)\.py .*its counterpart: order=\"C\"", "the same numbers, by a copy more"),
     (r"state_dict: .*order=\"C\"", "the same numbers; how they lie in a file, checkpoint.py sees to"),
     (r"max_pool2d: always so: N < FEW", "both ways give the same, one of them sooner"),

@@ -22,6 +22,9 @@ torch_file, caffe_file = slips("minicnn/models", "test_torch_file.py"), slips("m
 weights, classifier = slips("minicnn/models", "test_weights.py"), slips("minicnn/models", "test_classifier.py")
 onnx_export, finetune = slips("minicnn/models", "test_onnx_export.py"), slips("minicnn/models", "test_finetune.py")
 explain, explain_page = slips("minicnn/explain.py", ""), slips("minicnn/explain_page.py", "")
+onnx_net, onnx_ops, onnx_windows, onnx_file, others = (
+    slips("minicnn/models", f"test_{name}.py") for name in ("onnx_net", "onnx_ops", "onnx_windows", "onnx_file",
+                                                            "others"))  # fmt: skip
 files, saved = slips("minicnn/files.py", "test_files.py"), slips("minicnn/models", "test_saved.py")
 VIEWS, LOADER, STATISTICS, SHAPES = (f"test_data_{name}.py::test_" for name in
                                      ("augment", "loader", "statistics", "shapes"))
@@ -87,7 +90,8 @@ ROAD = [  # those of files whose tests take long name the one that sees them
             "if False:"),
     archive("archive: a tar inside is at the begin", "there, head = start + member.offset_data,",
             "there, head = member.offset_data,"),
-    archive("archive: the deflated size is no limit", ".decompress(data, self.size + 1)", ".decompress(data)[: self.size]"),
+    archive("archive: the deflated size is no limit", ".decompress(data, self.size + 1)",
+            ".decompress(data)[: self.size]"),
     archive("index: kept, though the archive changed", "{path}\\0{state_of(path)}", "{path}\\0"),
     archive("image_archive: labels as in the archive", "rows[order], labels[order])", "rows[order], labels)"),
     archive("reading: an archive that goes away is so many bad pictures", "if part.unread:", "if False:"),
@@ -244,5 +248,18 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     onnx_export("onnx_export: padding before exchanged with that behind", "pads=[above, left, below, right]",
                 "pads=[below, right, above, left]", count=2, at=0),
     onnx_export("onnx_export: dropout that is not inverted forgotten", "x if layer.inverted else", "x if True else"),
-    slips("minicnn/export.py", "test_export.py")("export: the mean forgotten", "ask.shown, ask.mean)", "ask.shown)"),
+    onnx_ops("onnx_ops: α as it stands", "alpha=alpha / max(size, 1)", "alpha=alpha"),
+    onnx_ops("onnx_ops: the shape of one picture for all", "if new[:1] == [batch] else", "if False else",
+             "test_onnx_net.py"),
+    onnx_windows("onnx_windows: pads of a side together", "pads[:2], pads[2:]", "pads[::2], pads[1::2]"),
+    onnx_windows("onnx_windows: nothing counts as a part of the image", "not count_include_pad and", "False and"),
+    onnx_net("onnx_net: softmax of a softmax", 'node.kind == "Softmax"', 'node.kind == "Hardmax"'),
+    onnx_net("onnx_net: memory is asked for as it comes", "if kept > LARGEST", "if False and kept > LARGEST",
+             "test_onnx_ops.py"),
+    onnx_file("onnx_file: shapes are believed", "or math.prod(shape) != array.size", ""),
+    onnx_file("onnx_file: other files are looked for", "if tensor.external_data or tensor.data_location:", "if False:"),
+    others("others: scaled here and in the graph", "._replace(scale=1.0, deviation=(1.0, 1.0, 1.0))", ""),
+    others("others: PyTorch drops, and has no factor", "*= np.float32(0.5)", "*= np.float32(1)"),
+    slips("minicnn/export.py", "test_export.py")("export: the mean forgotten", " " * 23 + "ask.shown, ask.mean)",
+                                                 " " * 23 + "ask.shown)"),
 ]  # fmt: skip

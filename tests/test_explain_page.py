@@ -19,6 +19,7 @@ from test_classify import told
 from test_explain import PICTURE, narrow
 
 from minicnn import explain, explain_page, models
+from minicnn.__main__ import main
 from minicnn.explain_page import GLOW, GREYS, TURN, Page, percent, png
 from minicnn.models import VARIANTS
 
@@ -263,3 +264,18 @@ def test_a_browser_shows_it_from_a_file(width, browser, tmp_path, quickly):  # n
         assert tab.get_by_text("Zeiler and Fergus 2014").is_visible()
         nothing_overlaps(tab)
     context.close()
+
+
+def test_of_a_graph_of_onnx_all_but_the_maps_of_its_rows(run, files, tmp_path, capsys, quickly):  # noqa: F811
+    main(["export", str(run), str(tmp_path / "net.onnx")])
+    pages = []
+    for weights in (run, tmp_path / "net.onnx"):
+        capsys.readouterr()
+        assert told(capsys, files[0], "--weights", weights, "--explain", tmp_path / "why.html")[0] == 0
+        pages.append((tmp_path / "why.html").read_text(encoding="utf-8"))
+    own, graph = pages
+    assert "What this AlexNet (" in own
+    assert "What this network of ONNX of" in graph
+    assert ["<h3>The maps that answered most</h3>" in page for page in pages] == [True, False]
+    gradients = [pixels(Read(page).all("img")[0]["src"]).astype(int) for page in pages]
+    assert np.abs(gradients[0] - gradients[1]).max() <= 2

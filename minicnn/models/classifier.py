@@ -23,13 +23,15 @@ from ..ops import softmax
 from . import saved
 from .alexnet import AlexNet
 from .caffe_file import NotCaffe, read_caffe_mean
+from .onnx_net import OnnxNet
+from .others import read_others
 from .variants import VARIANTS, Preprocessing
-from .weights import WeightsError, read_weights
+from .weights import WeightsError
 
 __all__ = ["Answer", "Classifier", "load", "middle"]
 
 AT_ONCE = 32  # pictures; more would wait for the first answer
-OTHERS = (".pth", ".pt", ".bin", ".caffemodel")  # besides .safetensors, which is ours as well
+OTHERS = (".pth", ".pt", ".bin", ".caffemodel", ".onnx")  # besides .safetensors, which is ours as well
 # Of the training set of ILSVRC 2012, blue, green and red: the mean of Caffe's mean picture over all its pixels.
 MEAN = np.array([104.00698793, 116.66876762, 122.67891434])
 
@@ -51,8 +53,9 @@ class Classifier:
     the pictures that a run of ours was shown.
     """
 
-    def __init__(self, net: AlexNet, classes: Sequence[str], prepare: Callable[[Sequence[np.ndarray]], np.ndarray],
-                 path: Path, shown: Preprocessing, mean: np.ndarray, statistics: Statistics | None = None):
+    def __init__(self, net: AlexNet | OnnxNet, classes: Sequence[str],
+                 prepare: Callable[[Sequence[np.ndarray]], np.ndarray], path: Path, shown: Preprocessing,
+                 mean: np.ndarray, statistics: Statistics | None = None):
         self.net, self.classes, self.prepare, self.path = net, list(classes), prepare, path
         self.shown, self.mean, self.statistics = shown, mean, statistics
 
@@ -86,9 +89,14 @@ class Classifier:
         compared (§6.1: those that lie near each other show like things). The towers' lie side by side; those of conv1
         to conv4 have the shape (maps, rows, columns).
 
-        picture: as in ``classify``; for a list there is one more axis, in front.
-        Raises ValueError where there is no such row.
+        picture: as in ``classify``; for a list there is one more axis, in front. layer: of a network that was read from
+        ONNX the name of a value in its graph, see ``OnnxNet.layers``.
+        Raises ValueError where there is no such row or value.
         """
+        if isinstance(self.net, OnnxNet):
+            with no_grad():
+                values = [self.net.value(self.prepare([self.read(one)]), layer).numpy()[0] for one in _list(picture)]
+            return np.stack(values) if _list(picture) is picture else values[0]
         towers = self.net.towers()
         rows = [row.name for row in VARIANTS[self.net.variant].rows]
         if layer not in rows:
@@ -127,24 +135,27 @@ def load(path: str | os.PathLike[str], *, variant: str | None = None, classes: S
          mean: str | os.PathLike[str] | None = None) -> Classifier:
     """A trained network that can be asked: ``load(path).classify("cat.jpg")``.
 
-    path: the folder of a run of training, of which the best checkpoint is taken; a checkpoint; or a file of others:
-        torchvision's weights (.pth, or .safetensors with their names), or Caffe's (.caffemodel).
-    variant, classes, mean: for files of others: what AlexNet it is, if they do not say; the names of its classes, by
-        themselves "class 0" and so on; Caffe's mean picture (.binaryproto), by itself that of ILSVRC 2012, a number for
-        each channel.
+    path: the folder of a run of training, of which the best checkpoint is taken; a checkpoint; what ``export`` wrote;
+        or a file of others: torchvision's weights (.pth, or .safetensors with their names), Caffe's (.caffemodel), or
+        a network as ONNX (.onnx).
+    variant, classes, mean: for files of others: what AlexNet it is, if they do not say, and for ONNX with whose
+        preprocessing it was taught; the names of its classes, by themselves "class 0" and so on; Caffe's mean picture
+        (.binaryproto), by itself that of ILSVRC 2012, a number for each channel.
     What a picture goes through comes with the variant: see ``variants.Preprocessing``.
 
     Raises CheckpointError or WeightsError, both of them ValueErrors, for a file that holds no such network.
     """
     path = Path(path)
     if path.suffix in OTHERS or (path.suffix == ".safetensors" and path.is_file() and not _own(path)):
-        net = read_weights(path, variant)
-        names = [f"class {i}" for i in range(net.classes)] if classes is None else list(classes)
+        found = read_others(path, variant)
+        net, shown, pixels = found.net, found.shown, found.net.pixels
+        if found.classes is not None and (variant, classes, mean) != (None, None, None):
+            raise WeightsError(f"{path} was written by minicnn and knows its variant, classes and mean: leave them out")
+        names = found.classes or [f"class {i}" for i in range(net.classes)] if classes is None else list(classes)
         if len(names) != net.classes:
             raise WeightsError(f"{path} has {net.classes} classes, and {len(names)} names were given")
-        shown = VARIANTS[net.variant].preprocessing
-        less = _mean(shown, net.pixels, mean)
-        return Classifier(net, names, lambda pictures: _prepared(pictures, shown, less, net.pixels), path, shown, less)
+        less = _mean(shown, pixels, mean) if found.mean is None else found.mean
+        return Classifier(net, names, lambda pictures: _prepared(pictures, shown, less, pixels), path, shown, less)
     if variant is not None or classes is not None or mean is not None:
         raise WeightsError(f"{path} is a run of minicnn and knows its variant, classes and mean: leave them out")
     run = saved.load(path)

@@ -36,7 +36,7 @@ class Graph:
         self.constants: list[Any] = []
 
     def constant(self, name: str, value: Any) -> str:
-        self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
+        self.constants.append(self.onnx.numpy_helper.from_array(np.asarray(value, order="C"), name))
         return name
 
     def add(self, kind: str, output: str, *inputs: str, **attributes: Any) -> str:

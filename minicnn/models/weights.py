@@ -7,9 +7,11 @@ own tower, and where it sees both they lie side by side, those of a first.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -22,7 +24,9 @@ from .saved import Undrawn
 from .torch_file import NotTorch, read_torch
 from .variants import VARIANTS
 
-__all__ = ["TORCHVISION", "WeightsError", "by_layer", "read_weights", "write_weights"]
+__all__ = ["TORCHVISION", "WeightsError", "by_layer", "read_facts", "read_weights", "write_weights"]
+
+FACTS = "minicnn.weights"  # beside the arrays: what must be known of them, as JSON
 
 # torchvision's names of our rows
 TORCHVISION = {"conv1": "features.0", "conv2": "features.3", "conv3": "features.6", "conv4": "features.8",
@@ -38,22 +42,25 @@ class WeightsError(ValueError):
 
 
 def read_weights(path: str | os.PathLike[str], variant: str | None = None) -> AlexNet:
-    """The network whose weights are in a file of PyTorch's (.pth, .pt, .safetensors, with torchvision's names) or of
-    Caffe's (.caffemodel), as at test.
+    """The network whose weights are in a file of PyTorch's (.pth, .pt, .safetensors, with torchvision's names), of
+    Caffe's (.caffemodel) or of ``write_weights``, as at test.
 
-    variant: by itself "torchvision", and of Caffe's files what they call themselves. Narrower nets are read, too.
+    variant: by itself "torchvision", and where a file says what it is, that. Narrower nets are read, too.
     Raises WeightsError, which names the file, for all that is no such file, and where its shapes are another network's.
     """
     path = Path(path)
     try:
         if path.suffix == ".caffemodel":
             variant, layers = _of_caffe(path, variant)
+        elif facts := read_facts(path) if path.suffix == ".safetensors" else None:
+            variant, layers = facts["variant"], _of_ours(path, facts["variant"])
+            return _network(variant, layers, facts["width"], facts["inverted_dropout"])
         else:
             variant, layers = variant or "torchvision", _of_torchvision(path)
         return _network(variant, layers)
     except OSError as error:
         raise WeightsError(f"cannot load {path}: {error.strerror or error}") from error
-    except (NotTorch, NotCaffe, SafetensorError, WeightsError) as error:
+    except (NotTorch, NotCaffe, SafetensorError, TypeError, WeightsError) as error:
         raise WeightsError(f"cannot load {path}: {error}") from error
 
 
@@ -65,25 +72,72 @@ def by_layer(net: AlexNet) -> Layers:
             for row, places in _places(net.variant).items()}  # fmt: skip
 
 
-def write_weights(net: AlexNet, path: str | os.PathLike[str]) -> None:
+def write_weights(net: AlexNet, path: str | os.PathLike[str], facts: Mapping[str, Any]) -> None:
     """Write the weights alone as .safetensors, whole or not at all: with torchvision's names where the variant is
-    theirs, else with ours. Raises OSError where that fails."""
-    if net.variant == "torchvision":
+    theirs, else with ours. facts: what else ``read_facts`` is to find, as JSON. Raises OSError where that fails.
+
+    Dropout that is not inverted is a factor at test, which PyTorch's is not: with their names it is in the weights.
+    """
+    theirs = net.variant == "torchvision"
+    if theirs:
         arrays = {f"{TORCHVISION[row]}.{kind}": array for row, pair in by_layer(net).items()
                   for kind, array in zip(("weight", "bias"), pair, strict=True)}  # fmt: skip
+        for row in ("fc6", "fc7") if not net.inverted_dropout else ():
+            arrays[f"{TORCHVISION[row]}.weight"] *= np.float32(0.5)
     else:
         arrays = {name: parameter.numpy() for name, parameter in net.named_parameters()}
+    known = {"variant": net.variant, "width": net.width, "inverted_dropout": net.inverted_dropout or theirs}
     with written_aside(Path(path)) as aside:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, aside, {"format": "pt"})
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, aside,
+                  {"format": "pt", FACTS: json.dumps({**facts, **known})})
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
+def read_facts(path: Path) -> dict[str, Any] | None:
+    """What ``write_weights`` noted beside the weights; None in others' files.
+
+    Raises WeightsError where it is damaged, SafetensorError for what is no .safetensors, OSError where it cannot be
+    read.
+    """
+    path.open("rb").close()  # says better than the library why a file cannot be read
+    with safe_open(path, "numpy", backend="pread") as file:
+        text = (file.metadata() or {}).get(FACTS)
+    if text is None:
+        return None
+    try:
+        facts = json.loads(text)
+        right = (facts["variant"] in VARIANTS and isinstance(facts["inverted_dropout"], bool)
+                 and isinstance(facts["width"], (int, float)) and 0 < facts["width"] < 100)  # fmt: skip
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise WeightsError(f"what it says of its weights is damaged: {error!r:.80}") from error
+    if not right:
+        raise WeightsError(f"it says that its weights are of {facts['variant']!r:.40}, width {facts['width']!r:.40}, "
+                           f"inverted {facts['inverted_dropout']!r:.40}: known variants are {', '.join(VARIANTS)}")
+    return dict(facts)
+
+
+def _of_ours(path: Path, variant: str) -> Layers:
+    if variant == "torchvision":
+        return _of_torchvision(path)
+    with safe_open(path, "numpy", backend="pread") as file:
+        there = set(file.keys())
+
+        def joined(row: str, places: list[str], kind: str) -> np.ndarray | None:
+            names = [f"{place}.{kind}" for place in places]
+            shares = [file.get_tensor(name) for name in names if name in there]
+            if len({share.shape for share in shares}) > 1 or any(not share.ndim for share in shares):
+                raise WeightsError(f"{row} is {' and '.join(str(share.shape) for share in shares)} in its towers")
+            return np.concatenate(shares) if len(shares) == len(names) else None
+
+        return _all_of({row: [joined(row, places, kind) for kind in ("weight", "bias")]
+                        for row, places in _places(variant).items()})  # fmt: skip
+
+
 def _of_torchvision(path: Path) -> Layers:
     arrays: Mapping[str, np.ndarray]
     if path.suffix == ".safetensors":
-        path.open("rb").close()  # says better than the library why a file cannot be read
         with safe_open(path, "numpy", backend="pread") as file:
             wanted = {f"{theirs}.{kind}" for theirs in TORCHVISION.values() for kind in ("weight", "bias")}
             arrays = {name: file.get_tensor(name) for name in wanted & set(file.keys())}
@@ -113,20 +167,20 @@ def _all_of(found: Mapping[str, Iterable[np.ndarray | None]]) -> Layers:
 # -- towers ------------------------------------------------------------------------------------------------------------
 
 
-def _network(variant: str, layers: Layers) -> AlexNet:
+def _network(variant: str, layers: Layers, width: float | None = None, inverted_dropout: bool = True) -> AlexNet:
     if variant not in VARIANTS:
         raise WeightsError(f"there is no variant {variant!r}: choose one of {', '.join(VARIANTS)}")
     classes, kernels = (len(layers[row][1]) for row in ("fc8", "conv1"))
     if classes < 2:
         raise WeightsError(f"its last layer has {classes} outputs: it tells nothing apart")
-    width = kernels / VARIANTS[variant].shapes()["conv1"][0]
+    width = width or kernels / VARIANTS[variant].shapes()["conv1"][0]
     for row, shape in VARIANTS[variant].shapes(classes, width).items():
         for array, right in zip(layers[row], (shape, shape[:1]), strict=True):
             if array.shape != right or array.dtype.kind != "f":
                 raise WeightsError(f"{row} is {array.dtype} {array.shape}, the variant {variant} has floats {right}")
             if not np.isfinite(array).all():
                 raise WeightsError(f"{row} holds numbers that are not finite")
-    net = alexnet(variant, classes, width=width, generator=Undrawn())
+    net = alexnet(variant, classes, width=width, inverted_dropout=inverted_dropout, generator=Undrawn())
     state = {name: array for name, array in net.state_dict().items() if name.endswith("counter")}
     for row, places in _places(variant).items():
         for kind, array in zip(("weight", "bias"), layers[row], strict=True):
