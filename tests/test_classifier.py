@@ -48,6 +48,7 @@ def right(run, files):
 
 def test_the_most_probable_classes_first(run, files):
     ask, probabilities = load(run), right(run, files)
+    assert ask.facts == FACTS
     for file, row, answers in zip(files, probabilities, ask.classify(files), strict=True):
         assert [a.name for a in answers] == [FACTS["classes"][i] for i in np.argsort(-row)]
         np.testing.assert_allclose([a.probability for a in answers], sorted(row)[::-1], rtol=1e-4)
@@ -71,9 +72,10 @@ def test_images_of_pillows_and_arrays_are_pictures_too(run, files):
 
 def test_batches_are_put_together_again(run, files, monkeypatch):
     ask = load(run)
-    whole = ask.probabilities(files)
+    whole, features = ask.probabilities(files), ask.features(files)
     monkeypatch.setattr("minicnn.models.classifier.AT_ONCE", 2)
     np.testing.assert_allclose(ask.probabilities(files), whole, rtol=1e-5)
+    np.testing.assert_allclose(ask.features(files), features, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("picture, error, match", [
@@ -101,7 +103,7 @@ def test_features_are_what_the_rows_of_both_towers_give(run, files):
     np.testing.assert_array_equal(ask.features(files[0], "conv1"), np.concatenate([a, b]))
     fc7 = ask.features(files)
     assert fc7.shape == (3, 2 * round(2048 * 0.05))
-    np.testing.assert_array_equal(fc7[1], ask.features(files[1], "fc7"))
+    np.testing.assert_allclose(fc7[1], ask.features(files[1], "fc7"), rtol=1e-4, atol=1e-5)
     with no_grad():
         y = ask.net.fc8(Tensor(fc7[:1], device=cpu(0))).numpy()
         np.testing.assert_allclose(y, ask.net(seen).numpy(), rtol=1e-4, atol=1e-5)
@@ -133,6 +135,7 @@ def test_torchvisions_pictures(files, tmp_path):
     layers, path = layers_of("torchvision"), tmp_path / "w.pth"
     path.write_bytes(torch_archive(as_torchvision(layers)))
     ask = load(path, classes=list("abcdefg"))
+    assert ask.facts == {}
     pictures = np.stack([read_picture(file, filter="bilinear") for file in files]).astype(float)[:, 16:240, 16:240]
     seen = (pictures / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     y = by_torchvision(layers, seen.transpose(0, 3, 1, 2))

@@ -11,6 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from test_saved import FACTS, STATISTICS
+from test_weights import as_caffe, as_torchvision, layers_of
+from weights_of_others import caffe_net, torch_archive
+
+from minicnn import checkpoint
+from minicnn.data.shapes import PATTERNS
+from minicnn.models import alexnet
 
 FOLDER = Path(__file__).parent.parent / "examples" / "walkthrough"
 CHAPTERS = sorted(FOLDER.glob("[0-9]*.py"))
@@ -59,6 +66,50 @@ def test_a_chapter_runs_as_a_script_and_its_exercise_can_be_solved(chapter, runs
     assert status == 0, stdout[-3000:] + stderr[-3000:]
     assert stdout.startswith(f"# {int(chapter.stem[:2])} · "), "its first line is its title"
     assert not re.search(r"(?m)^\d+[.)] ", stdout), "a line that begins with a number and a point becomes a list"
+
+
+# chapters, what stands in their widgets, and the weights that each is given
+WEIGHTS = [("11", {"picture_file": "", "label": 3, "tower": "b"},
+            ["source2012", "caffe.caffemodel", "torchvision.pth"]),
+           ("13", {}, ["source2012", "torchvision.pth"])]  # fmt: skip
+ASK = """
+import glob, importlib.util, sys, types
+sys.path.insert(0, sys.argv[1])
+for number, widgets, files in eval(sys.argv[2]):
+    (path,) = glob.glob(f"{sys.argv[1]}/{number}_*.py")
+    spec = importlib.util.spec_from_file_location("chapter", path)
+    chapter = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(chapter)
+    for file in files:
+        values = widgets | {"weights": file}
+        chapter.app.run(defs={name: types.SimpleNamespace(value=value) for name, value in values.items()})
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Narrow networks, as runs and as weights of others: the names of folders and files."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "torchvision.pth").write_bytes(torch_archive(as_torchvision(layers_of("torchvision"))))
+    (folder / "caffe.caffemodel").write_bytes(caffe_net(as_caffe(layers_of("caffe")), name="AlexNet"))
+    (folder / "source2012").mkdir()
+    net = alexnet("source2012", len(PATTERNS), width=1 / 16, inverted_dropout=False)
+    arrays = {f"model.{name}": array for name, array in net.state_dict().items()} | STATISTICS.arrays()
+    config = FACTS["config"] | {"variant": "source2012", "recipe": "source2012", "width": 1 / 16}
+    checkpoint.save(folder / "source2012" / "last.safetensors", arrays, FACTS | {
+        "config": config, "classes": sorted(PATTERNS), "progress": {"epoch": 2, "step": 7}})  # fmt: skip
+    return folder
+
+
+@pytest.mark.processor
+def test_chapters_take_weights_of_every_kind(trained):
+    """A run's folder, of any variant, and others' weights, of one tower or two: the chapters assert what they say."""
+    command = [sys.executable, "-W", "ignore", "-c", ASK, FOLDER, repr(WEIGHTS)]
+    run = subprocess.run(command, cwd=trained, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
+    for words, count in [("There and back", 3), ("over both towers", 1), ("after 7 steps", 1), ("came without", 1),
+                         ("instead", 0)]:  # fmt: skip
+        assert run.stdout.count(words) == count, words
 
 
 @pytest.mark.processor

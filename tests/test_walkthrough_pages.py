@@ -33,7 +33,7 @@ MOVED = {
 REACHED = """e => { e.focus(); const tab = e.tabIndex >= 0 || e.isContentEditable;
                   return tab && e.getRootNode().activeElement === e; }"""
 NAMED = "e => e.outerHTML.slice(0, 300)"
-BAD = {11: ["picture", "checkpoint"], 13: ["run"]}  # the files that a chapter asks for
+BAD = {11: ["picture", "weights"], 13: ["weights"]}  # the files that a chapter asks for
 
 
 @contextlib.contextmanager
@@ -100,7 +100,7 @@ def rests(page):
 def test_a_chapter_is_a_page(chapter, address, context, tmp_path):
     number = int(chapter.stem[:2])
     moves, values = MOVED.get(number, ([], {}))
-    bad = {"picture": "no.jpg", "checkpoint": "another.safetensors", "run": "no-run"}
+    bad = {"picture": "no.jpg", "weights": "another.safetensors"}
     (tmp_path / "no.jpg").write_text("this is no picture")
     save_file({"model.weight": np.zeros((2, 2))}, tmp_path / "another.safetensors")
     script = telling(chapter, values) if moves else contextlib.nullcontext()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -47,13 +47,14 @@ class Classifier:
 
     net: the network. classes: the names of its outputs, in their order. prepare: makes of pictures (256, 256, 3), RGB
     bytes, what the network sees, (N, 3, pixels, pixels). shown: what that is, of a square, (pixels · scale − mean) /
-    deviation; mean: for every pixel of the crop, or one of each channel. path: the file of its weights.
+    deviation; mean: for every pixel of the crop, or one of each channel. path: the file of its weights. facts: what a
+    run of training says of itself, as ``saved.read``; of weights of others nothing.
     """
 
     def __init__(self, net: AlexNet, classes: Sequence[str], prepare: Callable[[Sequence[np.ndarray]], np.ndarray],
-                 path: Path, shown: Preprocessing, mean: np.ndarray):
+                 path: Path, shown: Preprocessing, mean: np.ndarray, facts: Mapping[str, Any] | None = None):
         self.net, self.classes, self.prepare, self.path = net, list(classes), prepare, path
-        self.shown, self.mean = shown, mean
+        self.shown, self.mean, self.facts = shown, mean, dict(facts or {})
 
     def classify(self, picture: Picture | Sequence[Picture], top: int = 5) -> Any:
         """The most probable classes of a picture, as [Answer(name, probability), ...], the first the most probable.
@@ -94,11 +95,12 @@ class Classifier:
                 parts[tower] = output.numpy()
 
         pictures, found = _list(picture), []
-        for one in pictures:
+        for start in range(0, len(pictures), AT_ONCE):
             with no_grad(), eval_mode(self.net), forward_hook(keep):
-                self.net(Tensor(self.prepare([self.read(one)])))
-            found.append(np.concatenate([parts[i] for i in range(len(towers))], axis=1)[0])
-        return np.stack(found) if pictures is picture else found[0]
+                self.net(Tensor(self.prepare([self.read(one) for one in pictures[start : start + AT_ONCE]])))
+            found.append(np.concatenate([parts[i] for i in range(len(towers))], axis=1))
+        every = np.concatenate(found)
+        return every if pictures is picture else every[0]
 
     def read(self, picture: Picture) -> np.ndarray:
         """A picture as RGB bytes (256, 256, 3), scaled as the network was shown its own."""
@@ -146,7 +148,8 @@ def load(path: str | os.PathLike[str], *, variant: str | None = None, classes: S
     scale = run.recipe.scale(statistics.deviation)
     middle = _middle(pixels)
     return Classifier(run.model, run.classes, lambda pictures: central_crops(pictures, statistics, scale, pixels),
-                      run.path, Preprocessing(scale=scale), statistics.mean[:, middle, middle] * np.float32(scale))
+                      run.path, Preprocessing(scale=scale), statistics.mean[:, middle, middle] * np.float32(scale),
+                      run.facts)
 
 
 def _list(picture: Any) -> Sequence[Picture]:
