@@ -68,21 +68,25 @@ def test_a_chapter_runs_as_a_script_and_its_exercise_can_be_solved(chapter, runs
     assert not re.search(r"(?m)^\d+[.)] ", stdout), "a line that begins with a number and a point becomes a list"
 
 
-# chapters, what stands in their widgets, and the weights that each is given
-WEIGHTS = [("11", {"picture_file": "", "label": 3, "tower": "b"},
-            ["source2012", "caffe.caffemodel", "torchvision.pth"]),
-           ("13", {}, ["source2012", "torchvision.pth"])]  # fmt: skip
+# chapters, and what stands in their widgets, run by run
+OF_11, OF_14 = {"picture_file": "", "label": 3, "tower": "b"}, {"before": 4, "behind": 4, "rounded": "up"}
+WIDGETS = [
+    *(("11", OF_11 | {"weights": file}) for file in ("source2012", "caffe.caffemodel", "torchvision.pth")),
+    *(("13", {"weights": file}) for file in ("source2012", "torchvision.pth")),
+    ("14", OF_14 | {"pixels": 227, "first": "source2012", "second": "torchvision", "loudness": 2.0, "shape": 0.5}),
+]
 ASK = """
-import glob, importlib.util, sys, types
+import functools, glob, importlib.util, sys, types
 sys.path.insert(0, sys.argv[1])
-for number, widgets, files in eval(sys.argv[2]):
+@functools.cache
+def read(number):
     (path,) = glob.glob(f"{sys.argv[1]}/{number}_*.py")
     spec = importlib.util.spec_from_file_location("chapter", path)
     chapter = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(chapter)
-    for file in files:
-        values = widgets | {"weights": file}
-        chapter.app.run(defs={name: types.SimpleNamespace(value=value) for name, value in values.items()})
+    return chapter
+for number, widgets in eval(sys.argv[2]):
+    read(number).app.run(defs={name: types.SimpleNamespace(value=value) for name, value in widgets.items()})
 """
 
 
@@ -102,13 +106,13 @@ def trained(tmp_path_factory):
 
 
 @pytest.mark.processor
-def test_chapters_take_weights_of_every_kind(trained):
+def test_what_chapters_say_of_other_weights_and_widgets(trained):
     """A run's folder, of any variant, and others' weights, of one tower or two: the chapters assert what they say."""
-    command = [sys.executable, "-W", "ignore", "-c", ASK, FOLDER, repr(WEIGHTS)]
+    command = [sys.executable, "-W", "ignore", "-c", ASK, FOLDER, repr(WIDGETS)]
     run = subprocess.run(command, cwd=trained, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
-    for words, count in [("There and back", 3), ("over both towers", 1), ("after 7 steps", 1), ("came without", 1),
-                         ("instead", 0)]:  # fmt: skip
+    for words, count in [("There and back", 3), ("This network normalises over both towers", 1), ("after 7 steps", 1),
+                         ("came without", 1), (" instead.\n", 0), ("places, rounded up\n**57**", 1)]:  # fmt: skip
         assert run.stdout.count(words) == count, words
 
 

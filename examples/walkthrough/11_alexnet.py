@@ -396,8 +396,8 @@ def _(step, steps, strongest, tower):
 @app.cell
 def _(OPS, differences, entry, explain, now, pixels, right, steps):
     def draw(at):
-        drawing = figure(6.4, 5)
-        panels = drawing.subplot_mosaic([["strip", "strip"], ["photo", "map"]], height_ratios=[1, 3])
+        drawing = figure(5.5, 4.6)
+        panels = drawing.subplot_mosaic([["strip", "strip"], ["photo", "map"]], height_ratios=[1, 2.4])
         strip, photo, chart = panels.values()
         heights = [{t: 0.5 if len(s.y) == 1 else float(t == "a") for t in s.y} for s in steps]
         for i, s in enumerate(steps):

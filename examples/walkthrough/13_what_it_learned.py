@@ -185,7 +185,7 @@ def _(ask, first_kernels, seen, which):
         """A row of axes for each tower; every kernel is stretched to the full range of brightness by itself."""
         across = min(16, len(chosen["a"]))
         down = -(-len(chosen["a"]) // across)
-        drawing = figure(7, 0.5 + len(chosen) * down * 6.4 / across)
+        drawing = figure(5.5, 0.5 + len(chosen) * down * 5 / across)
         rows = drawing.subplots(len(chosen), 1, squeeze=False)[:, 0]
         for axes, (name, kernels) in zip(rows, chosen.items(), strict=True):
             most = np.maximum(np.abs(kernels).max(axis=(1, 2, 3), keepdims=True), 1e-12)
@@ -274,11 +274,11 @@ def _(classes, kinds, number, others, source, training):
     def guess():
         p, label = part.probabilities[at], kinds[part.labels[at]]
         best = np.argsort(-p, kind="stable")[:5]
-        drawing = figure(7, 2.7)
+        drawing = figure(5.5, 2.5)
         left, right = drawing.subplots(1, 2)
         left.imshow(part.pictures[at])
         left.set_axis_off()
-        left.set_title(f"picture {at}: {label}")
+        left.set_title(f"picture {at}: {label}", fontsize=10)
         right.barh(range(len(best)), p[best], color=["C1" if classes[c] == label else "C0" for c in best])
         right.set(yticks=range(len(best)), yticklabels=[classes[c] for c in best], xlim=(0, 1), xlabel="probability")
         right.invert_yaxis()
@@ -315,15 +315,15 @@ def _(ask, at, kinds, others, part, training):
     assert itself[at] == itself.min() == 0
 
     def draw_nearest():
-        drawing = figure(7, 4.2)
+        drawing = figure(5.5, 3.9)
         cells = drawing.subplots(2, 4).ravel()
         for axes in cells:
             axes.set_axis_off()
         cells[0].imshow(part.pictures[at])
-        cells[0].set_title(kinds[part.labels[at]], fontweight="bold")
+        cells[0].set_title(kinds[part.labels[at]], fontsize=10, fontweight="bold")
         for axes, i in zip(cells[[1, 2, 3, 5, 6, 7]], nearest, strict=False):
             axes.imshow(training.pictures[i])
-            axes.set_title(f"{kinds[training.labels[i]]}, {d[i]:.3g}")
+            axes.set_title(f"{kinds[training.labels[i]]}\n{d[i]:.3g}", fontsize=10)
         cells[4].text(0.5, 0.5, "above: this one;\nright: its six\nnearest, with\ndistances", ha="center", va="center")
         return drawing
 

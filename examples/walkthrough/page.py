@@ -58,7 +58,7 @@ def picture(of: Figure, words: str) -> Any:
     """A figure on the page, with words for whoever cannot see it."""
     aloud(f"[picture: {words}]")
     png = io.BytesIO()
-    of.savefig(png, format="png", dpi=110)
+    of.savefig(png, format="png", dpi=130)
     # inside the page: a file of its own may be gone before it is read, where a slider is moved fast
     source = "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
     return mo.image(source, alt=words, style={"max-width": "100%", "height": "auto"})
