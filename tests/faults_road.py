@@ -19,6 +19,8 @@ recipes, alexnet = slips("minicnn/models", "test_recipes.py"), slips("minicnn/mo
 script = slips("examples/train_alexnet.py", "test_train_script.py")
 torch_file, caffe_file = slips("minicnn/models", "test_torch_file.py"), slips("minicnn/models", "test_caffe_file.py")
 weights, classifier = slips("minicnn/models", "test_weights.py"), slips("minicnn/models", "test_classifier.py")
+chapter_11 = slips("examples/walkthrough/11_alexnet.py",
+                   "test_walkthrough.py::test_what_chapters_say_of_other_weights_and_widgets")  # fmt: skip
 onnx_export = slips("minicnn/models", "test_onnx_export.py")
 files, saved = slips("minicnn/files.py", "test_files.py"), slips("minicnn/models", "test_saved.py")
 VIEWS, LOADER, STATISTICS, SHAPES = (f"test_data_{name}.py::test_" for name in
@@ -198,6 +200,11 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     classifier("classifier: red and blue exchanged", 'if shown.channels == "BGR" else seen', 'if False else seen'),
     classifier("classifier: the least probable first", "np.argsort(-row", "np.argsort(row"),
     classifier("classifier: cut from the corner", "first = (SIDE - pixels) // 2", "first = 0"),
+    classifier("classifier: features of the last batch alone", "every = np.concatenate(found)", "every = found[-1]"),
+    classifier("classifier: what a run says of itself forgotten", "                      run.facts)",
+               "                      None)"),
+    chapter_11("chapter_11: tower a keeps tower b's maps", 'first = n // 2 * (tower == "b")',
+               'first = n // 2 * (tower == "a")'),
     onnx_export("onnx_export: α as it stands", "alpha=layer.alpha * layer.size", "alpha=layer.alpha"),
     onnx_export("onnx_export: padding before exchanged with that behind", "pads=[above, left, below, right]",
                 "pads=[below, right, above, left]", count=2, at=0),

@@ -541,6 +541,7 @@ def _(gains, gap, right):
         assert round(costs[_what], 1) == _printed  # in the paper, §3
     unknown = [e for e in EFFECTS if e.without is None and e.said == "not known"]
     rest, recipe = [gap - gain for gain in gains], RECIPES["source2012"]
+    assert 0 < rest[1] < rest[0] < 1  # what the paper says of its colour noise is more
     again = right("torchvision", 1) - right("torchvision's, again", 1)
     say("""
         ## What each difference costs
