@@ -3,6 +3,7 @@
     python examples/train_alexnet.py                      # ten patterns drawn on the spot
     python examples/train_alexnet.py DATA                 # DATA/train/<class>/*, DATA/val/<class>/*
     python examples/train_alexnet.py DATA --split 0.2     # DATA/<class>/*, a fifth of each for validation
+    python examples/train_alexnet.py DATA --weights FILE  # from a trained network, to other classes
     python examples/train_alexnet.py --resume runs/mine   # go on where a run was stopped
 
 Exit status: 0 done, also where there was nothing to do; 1 something went wrong, as a line says; 2 a bad command line;
@@ -25,15 +26,17 @@ import numpy as np
 import minicnn
 from minicnn import checkpoint
 from minicnn.command_line import Parser, location, number
-from minicnn.data import DataError, ImageFolder, Loader, Statistics, built_in_set, image_folders
+from minicnn.data import DataError, ImageFolder, Loader, Statistics, built_in_set
 from minicnn.data.division import Division
-from minicnn.data.folder import VALIDATION, validation_folder, validation_name
+from minicnn.data.folder import validation_name
 from minicnn.data.listing import listing
 from minicnn.doctor import choose
 from minicnn.kernels import blas
 from minicnn.kernels.machine import usable_cores
 from minicnn.kernels.product import allow_tf32
 from minicnn.models import RECIPES, VARIANTS, AlexNet, alexnet, recipe_for
+from minicnn.models.finetune import Start, start_from
+from minicnn.models.recipes import FINETUNE
 from minicnn.models.saved import OWN, read
 from minicnn.ops import cross_entropy
 from minicnn.optim import LossScale
@@ -41,18 +44,11 @@ from minicnn.schedule import SCHEDULES
 from minicnn.training.bars import picture_bar
 from minicnn.training.classes import Predictions
 from minicnn.training.interrupt import end_as_ctrl_c, ended, note, say
-from minicnn.training.pictures import (
-    balanced_loss,
-    check_classes,
-    divided,
-    first_pictures,
-    predictions,
-    say_changes,
-    say_unreadable,
-)
-from minicnn.training.run_folder import SPLIT, Claim, checkpoint_in, new_run, write_config
+from minicnn.training.pictures import balanced_loss, check_classes, first_pictures, pictures_under, say_unreadable
+from minicnn.training.resuming import go_on
+from minicnn.training.run_folder import SPLIT, checkpoint_in, new_run, run_of, write_config
 from minicnn.training.scores import evaluate, in_words
-from minicnn.training.showing import Curves, keep_classes, made, say_classes
+from minicnn.training.showing import Curves, introduce, keep_classes, say_classes, show_what_it_learned
 from minicnn.training.step import CapturedStep, Step
 from minicnn.training.trainer import Trainer
 
@@ -82,15 +78,26 @@ def arguments() -> argparse.Namespace:
              "first that is there is taken (default: a set drawn on the spot)")
     add("--split", type=number(float, 0.01, 0.99), metavar="SHARE",
         help="DATA is <class>/*: keep so much of each class for validation, as 0.2; the run keeps the division")
+    from_file = parser.add_mutually_exclusive_group()
+    from_file.add_argument("--weights", type=location, metavar="FILE",
+        help="start from a trained network, all but its last layer: a run's folder, a checkpoint, torchvision's .pth "
+             "or .safetensors, Caffe's .caffemodel; its variant, width, mean and scale are kept")
+    from_file.add_argument("--resume", type=location, metavar="RUN",
+        help="go on with the run in this folder, or from this checkpoint; its variant, width, recipe, schedule and "
+             "split are its own")
     add("--variant", choices=VARIANTS, help="which AlexNet (default: blueprint)")
     add("--width", type=number(float, 0.01, 4), help="share of the paper's kernels and units (default: 1)")
-    add("--recipe", choices=RECIPES, help="how it starts and learns (default: small below 100,000 pictures)")
-    add("--epochs", type=number(int, 1), help="in all, also when resumed (default: the recipe's, paper 90, small 3)")
-    add("-b", "--batch-size", type=number(int, 1), help="(default: the recipe's, paper 128, small 32)")
-    add("--lr", type=number(float, 0), help="learning rate (default: the recipe's, paper 0.01, small 0.001)")
+    add("--recipe", choices=RECIPES, help="how it starts and learns (default: finetune with --weights, else small "
+        "below 100,000 pictures)")
+    add("--epochs", type=number(int, 1), help="in all, also when resumed (default: the recipe's, paper 90, small 3, "
+        "finetune 10)")
+    add("-b", "--batch-size", type=number(int, 1), help="(default: the recipe's, paper 128, small 32, finetune 50)")
+    add("--lr", type=number(float, 0), help="learning rate (default: the recipe's, paper 0.01, small 0.001, finetune "
+        "0.001 and ten times that in the last layer)")
     add("--schedule", choices=SCHEDULES,
         help="of the learning rate: plateau, a tenth where validation stops improving; step, a tenth after each third "
-             "of --epochs; cosine, to 0 over --epochs; constant (default: the recipe's, paper plateau, small constant)")
+             "of --epochs; cosine, to 0 over --epochs; constant (default: the recipe's, paper plateau, small constant, "
+             "finetune cosine)")
     add("--class-weights", choices=("none", "balanced"),
         help="balanced: the fewer pictures a class has, the more one counts in the training loss; scores and the "
              "validation loss count all alike (default: none)")
@@ -105,9 +112,6 @@ def arguments() -> argparse.Namespace:
     add("--graph", action="store_true", help="on one GPU, capture a step as a CUDA graph and replay it for each batch")
     add("-o", "--output", type=location,
         help="folder of the run (default: runs/<date and time>), or of what --evaluate finds (default: the run's)")
-    add("--resume", type=location, metavar="RUN",
-        help="go on with the run in this folder, or from this checkpoint; its variant, width, recipe, schedule and "
-             "split are its own")
     add("--evaluate", action="store_true", help="only measure the checkpoint given by --resume, on validation pictures")
     add("--keep", type=number(int, 0), help="past epochs to keep besides the last and the best (default: 1)")
     add("--save-minutes", type=number(float, 0), help="a checkpoint at least so often (default: 10)")
@@ -116,6 +120,13 @@ def arguments() -> argparse.Namespace:
         parser.error("--evaluate measures a checkpoint: name it with --resume")
     if "split" in given and not ("data" in given or "resume" in given):
         parser.error("--split divides a folder of class folders: name it")
+    if "recipe" in given and "resume" not in given and ("weights" in given) != (given.recipe == FINETUNE):
+        parser.error(f"--recipe {given.recipe}: {FINETUNE} goes with --weights, and every other without")
+    if "weights" in given:
+        try:
+            given.weights = start_from(given.weights, *(getattr(given, name, None) for name in ("variant", "width")))
+        except (ValueError, OSError) as error:
+            parser.error(str(error))
     return given
 
 
@@ -125,11 +136,11 @@ DEFAULTS: dict[str, Any] = {"data": None, "split": None, "variant": "blueprint",
 Pictures = tuple[ImageFolder | None, ImageFolder, Division | None]  # of training, of validation, and which are which
 
 
-def configuration(given: argparse.Namespace, facts: dict[str, Any],
-                  path: Path | None) -> tuple[dict[str, Any], Pictures]:
-    """What this run does, and on which pictures: what was given, else what the resumed run did, else the defaults and
-    the recipe's. facts, path: of its checkpoint, where one is resumed."""
-    saved = facts.get("config", {})
+def configuration(given: argparse.Namespace, facts: dict[str, Any], path: Path | None,
+                  start: Start | None) -> tuple[dict[str, Any], Pictures]:
+    """What this run does, and on which pictures: what was given, else what the resumed run did or comes with the
+    weights, else the defaults and the recipe's. facts, path: of its checkpoint, where one is resumed."""
+    saved = facts.get("config", start.config if start else {})
     asked = {name: value for name, value in vars(given).items() if name not in ("evaluate", "output", "resume")}
     for name in OWN:
         if name in asked and saved.get(name, asked[name]) != asked[name]:
@@ -137,36 +148,22 @@ def configuration(given: argparse.Namespace, facts: dict[str, Any],
                             f"{saved[name]}, which belongs to its weights: leave it out")
     config = DEFAULTS | saved | asked
     config.setdefault("seed", secrets.randbelow(2**31))
-    if saved:
+    if facts:
         kept = {"schedule": RECIPES[saved["recipe"]].schedule, "split": None} | saved
         for name in ("schedule", "split"):
             if asked.get(name, kept[name]) != kept[name]:
                 raise DataError(f"--{name} {asked[name]}: the run has {kept[name] or 'none'}, by which it goes on: "
                                 "leave it out, or start a new run")
     root = Path(config["data"]).absolute() if config["data"] else drawn_set(config["workers"])
-    if saved and "data" in asked and validation_name(root, facts["classes"]):
+    if facts and "data" in asked and validation_name(root, facts["classes"]):
         config["split"] = None  # other pictures, which are divided
-    pictures = pictures_of(root, config, "evaluate" in given, path)
+    pictures = pictures_under(root, config["split"], config["seed"], "evaluate" in given, path and path.parent / SPLIT)
     config["data"] = config["data"] and str(root)
     config.setdefault("recipe", recipe_for(len(pictures[0] or ()), config["variant"]))
     recipe = RECIPES[config["recipe"]]
-    for name in ("epochs", "batch_size", "lr", "schedule", "momentum", "weight_decay"):
+    for name in ("epochs", "batch_size", "lr", "schedule", "momentum", "weight_decay", "inverted_dropout"):
         config.setdefault(name, getattr(recipe, name))
     return config | {"version": minicnn.__version__}, pictures
-
-
-def pictures_of(root: Path, config: dict[str, Any], evaluates: bool, path: Path | None) -> Pictures:
-    """The pictures under root. Those of training are not needed to evaluate. path: the checkpoint that is resumed."""
-    if config["split"]:
-        if path is None and (root / "train").is_dir() and (name := validation_name(root)):
-            raise DataError(f"{root} is divided already, into train and {name}: leave --split out")
-        training, validation, division = divided(root, config["split"], config["seed"], path and path.parent / SPLIT)
-        return None if evaluates else training, validation, division
-    training, validation = (None, validation_folder(root)) if evaluates else image_folders(root)
-    others = [name for name in VALIDATION if name != validation.root.name and (root / name).is_dir()]
-    if others or validation.root.name != "val":
-        say(f"validation is on {validation.root}" + f", not on {' or '.join(others)}" * bool(others))
-    return training, validation, None
 
 
 # -- what is done ------------------------------------------------------------------------------------------------------
@@ -201,32 +198,15 @@ def where(config: dict[str, Any], given: argparse.Namespace) -> str:
     return names
 
 
-def show_what_it_learned(model: AlexNet, loader: Loader, run: Path) -> None:
-    """kernels.png and, of pictures that can be read, predictions.png. What cannot be drawn is said."""
-    pictures, labels, probabilities = predictions(model, loader)
-
-    def kernels(path: Path) -> None:
-        from minicnn.plots import draw_kernels  # needs matplotlib
-
-        draw_kernels([tower.conv1.layers[0].weight.numpy() for tower in model.towers()], path)
-
-    def predicted(path: Path) -> None:
-        from minicnn.plots import draw_predictions
-
-        draw_predictions(pictures, labels, probabilities, loader.folder.classes, path)
-
-    why = made(run / "kernels.png", kernels) or (pictures and made(run / "predictions.png", predicted))
-    if why:
-        note(why)
-
-
 def train(given: argparse.Namespace, claims: ExitStack) -> None:
-    """Train a new network, go on with one, or only evaluate one. claims: holds the folder of the run."""
+    """Train a new network, or a trained one for other classes, go on with a run, or only evaluate one. claims: holds
+    the folder of the run."""
     evaluates = "evaluate" in given
     path = checkpoint_in(given.resume, evaluates) if "resume" in given else None
-    run = None if path is None or evaluates or "output" in given else folder_of(given.resume, path, claims)
+    run = None if path is None or evaluates or "output" in given else run_of(given.resume, path, claims)
     arrays, facts = read(path) if path else ({}, {})
-    config, (training, validation, division) = configuration(given, facts, path)
+    start: Start | None = vars(given).pop("weights", None)
+    config, (training, validation, division) = configuration(given, facts, path, start)
     classes = validation.classes
     if facts:
         check_classes(facts["classes"], classes)
@@ -240,61 +220,41 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
     chosen = where(config, given)
     devices = [minicnn.device(name) for name in chosen.split(",")]
     model = alexnet(config["variant"], len(classes), (devices[0], devices[-1]), config["width"],
-                    recipe.inverted_dropout, config["half"])
+                    config["inverted_dropout"], config["half"])
     if run is None and not evaluates:
         run = new_run(getattr(given, "output", None), claims)
     introduce(model, config, training, validation)
     if facts:
         statistics = Statistics.from_arrays(arrays)
+    elif start:
+        statistics = start.statistics
+        say(f"starting from {start.path}: fc8 is drawn anew for {len(classes)} classes, and its rate is "
+            f"{recipe.rates['fc8']:g} times the others'")
     else:
         assert training is not None
         say("measuring the mean and the colours of the training pictures")
         statistics = Statistics.of(training, workers=config["workers"] + 1, progress=picture_bar("measuring"))
+    config.setdefault("scale", recipe.scale(statistics.deviation))
     common = {"seed": config["seed"], "workers": config["workers"],
-              "scale": recipe.scale(statistics.deviation), "crop": model.pixels, "noise": recipe.noise}
+              "scale": config["scale"], "crop": model.pixels, "noise": recipe.noise}
     with Loader(validation, statistics, config["batch_size"], train=False, **common) as val_loader:
         if training is None or run is None:
             measure(model, val_loader, arrays, path, getattr(given, "output", None))
             return
         with Loader(training, statistics, config["batch_size"], train=True, **common) as train_loader:
-            if not facts:
+            if start:
+                start.give(model)
+                start = None  # which holds as much as the model
+            elif not facts:
                 recipe.start(model, first_pictures(train_loader, ENOUGH))
             trainer = made_trainer(model, config, train_loader, val_loader, run)
             if facts:
-                trainer.resume(arrays, facts)
-                if "lr" in given:
-                    trainer.schedule.lr = given.lr
-                    trainer.optimiser.lr = trainer.schedule.lr
-                say(f"resumed after {trainer.progress.step} steps, in epoch {done + 1} of {config['epochs']}")
-                say_what_changed(trainer, arrays, facts)
+                go_on(trainer, arrays, facts, getattr(given, "lr", None))
             write_config(run, config | {"parameters": sum(p.size for p in model.parameters()), "devices": chosen,
                                         "blas": blas.in_use()})
             if division:
                 division.write(run / SPLIT)
             finish(trainer, config["epochs"])
-
-
-def folder_of(resume: Path, path: Path, claims: ExitStack) -> Path:
-    """The folder of the run that is to go on from the checkpoint ``path``, claimed where that is there."""
-    run = resume if resume.is_dir() else resume.parent
-    if path.exists():
-        if run != resume and not (run / "log.jsonl").exists():
-            raise DataError(f"{resume} is in no folder of a run: say by --output where it is to go on")
-        claims.enter_context(Claim(run))
-    return run
-
-
-def introduce(model: AlexNet, config: dict[str, Any], training: ImageFolder | None, validation: ImageFolder) -> None:
-    """Say what is going to work on what."""
-    counts = " and ".join(f"{len(folder):,} {name}" for folder, name in
-                          ((training, "training"), (validation, "validation")) if folder)
-    parameters, devices = sum(p.size for p in model.parameters()), model.devices[:len(model.towers())]
-    say(f"minicnn {minicnn.__version__}: AlexNet ({config['variant']}), {parameters:,} parameters on "
-        f"{' and '.join(map(repr, devices))}, {counts} pictures of {len(validation.classes)} classes")
-    for folder in {folder.root: folder for folder in (training, validation) if folder}.values():
-        if words := folder.left_out_in_words():
-            say(f"{folder.root}: {words}")
-    say("settings: " + ", ".join(f"{name} {config[name]}" for name in sorted(config) if name != "version"))
 
 
 def made_trainer(model: AlexNet, config: dict[str, Any], training: Loader, validation: Loader, run: Path) -> Trainer:
@@ -357,24 +317,6 @@ def measure(model: AlexNet, loader: Loader, arrays: dict[str, np.ndarray], path:
         if keep_classes(said, loader, path.name, folder):
             say(f"wrong.csv names every picture that is wrong, beside confusions.png and classes.csv in {folder}")
     say(f"{in_words(scores)}, loss {scores['loss']:.3f}: {path}")
-
-
-def say_what_changed(trainer: Trainer, arrays: dict[str, np.ndarray], then: dict[str, Any]) -> None:
-    """A line for what is another than when the checkpoint was written. Where that changes which pictures were seen, the
-    epoch starts anew, so that none is left out."""
-    kept, facts = trainer.checkpoints.extras
-    config, saved = facts["config"], then["config"]
-    if trainer.schedule.lr != then["schedule"]["lr"]:
-        say(f"the learning rate was {then['schedule']['lr']:g} and is {trainer.schedule.lr:g}")
-    if (before := saved.get("class_weights", "none")) != config["class_weights"]:
-        say(f"--class-weights was {before} and is {config['class_weights']}")
-    order = saved["seed"] != config["seed"]
-    if order:
-        say(f"the seed was {saved['seed']} and is {config['seed']}")
-    order |= say_changes(arrays, kept, saved["data"] == config["data"] is not None)  # None may be drawn anew
-    if order and trainer.progress.place:
-        trainer.start_epoch_anew()
-        say("this epoch starts anew")
 
 
 def main() -> None:

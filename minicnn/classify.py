@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .command_line import Parser, location, number
+from .command_line import Parser, location, new_file, number
 from .console import printable
 
 __all__ = ["add_options", "classify"]
@@ -29,11 +29,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="names of the classes of others' weights, a line each")
     parser.add_argument("--mean", type=location, metavar="FILE",
                         help="the mean picture of Caffe's weights, .binaryproto")
+    parser.add_argument("--explain", type=_page, metavar="FILE.html",
+                        help="a page that shows why: gradients, what covering a part does, the strongest maps")
 
 
 def classify(parser: Parser, options: argparse.Namespace) -> int:
     """Print an answer for each picture. Returns 1 where one could not be read, which is named; else 0."""
     from .data import BadPicture
+    from .explain_page import Page
     from .models.classifier import AT_ONCE, load
 
     try:
@@ -41,12 +44,26 @@ def classify(parser: Parser, options: argparse.Namespace) -> int:
         ask = load(options.weights, variant=options.variant, classes=names, mean=options.mean)
     except (ValueError, OSError) as error:
         parser.error(str(error))
+    page = Page(ask, options.top) if options.explain else None
     failed = False
     waiting: list[tuple[str, Any]] = []
 
+    def complain(name: str, reason: str) -> None:
+        nonlocal failed
+        failed = True
+        print(printable(f"{name}: {reason}"), file=sys.stderr)
+        if page is not None:
+            page.unread.append((name, reason))
+
     def answer() -> None:
-        for (name, _), answers in zip(waiting, ask.classify([read for _, read in waiting], options.top), strict=True):
+        for (name, read), answers in zip(waiting, ask.classify([read for _, read in waiting], options.top),
+                                         strict=True):  # fmt: skip
             _say(name, answers, options.json)
+            if page is not None:
+                try:
+                    page.add(name, read)
+                except ValueError as error:
+                    complain(name, str(error))
         waiting.clear()
 
     for name, picture in _pictures(options.pictures):
@@ -56,15 +73,29 @@ def classify(parser: Parser, options: argparse.Namespace) -> int:
             waiting.append((name, ask.read(picture)))
         except (BadPicture, ValueError) as error:
             answer()  # those before it come first
-            failed = True
             reason = error.reason if isinstance(error, BadPicture) else str(error)
-            print(printable(f"{name}: {reason}"), file=sys.stderr)
+            complain(name, reason)
             if options.json:
                 print(json.dumps({"picture": name, "error": reason}), flush=True)
         if len(waiting) == AT_ONCE:
             answer()
     answer()
+    if page is None:
+        return int(failed)
+    try:
+        page.write(options.explain)
+    except OSError as error:
+        print(printable(f"{options.explain} is not written: {error.strerror or error}"), file=sys.stderr)
+        return 1
+    print(printable(page.said(options.explain)), file=sys.stderr if options.json else sys.stdout)
     return int(failed)
+
+
+def _page(text: str) -> Path:
+    """Where a page is written; what does not end in .html may be a picture that was meant to be answered."""
+    if not text.lower().endswith((".html", ".htm")):
+        raise argparse.ArgumentTypeError(f"cannot write {text}: give a page a name that ends in .html")
+    return new_file(text)
 
 
 def _pictures(given: list[Any]) -> Iterator[tuple[str, Any]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .console import printable
-from .files import expanded
+from .files import expanded, try_to_write
 
 __all__ = ["Parser", "location", "new_file", "number"]
 
@@ -46,9 +46,17 @@ def location(text: str) -> Path | str:
 
 
 def new_file(text: str) -> Path:
-    """The path of a file that can be made or written anew: its folder is there."""
-    path = Path(location(text))
-    if path.is_dir() or not path.parent.is_dir():
-        what = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+    """The path of a file that can be made or written anew: its folder is there, and takes files."""
+    path, what = Path(location(text)), ""
+    try:
+        if path.is_dir():
+            what = "it is a folder"
+        elif not path.parent.is_dir():
+            what = f"there is no folder {path.parent}"
+        else:
+            try_to_write(path)
+    except OSError as error:
+        what = error.strerror or str(error)
+    if what:
         raise argparse.ArgumentTypeError(f"cannot write {text}: {what}")
     return path

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["expanded", "remove", "written_aside"]
+__all__ = ["expanded", "remove", "try_to_write", "written_aside"]
 
 
 @contextmanager
@@ -21,12 +21,25 @@ def written_aside(path: Path) -> Iterator[Path]:
 
     Raises OSError where it cannot become ``path``.
     """
-    aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
+    aside = _beside(path)
     try:
         yield aside
         aside.replace(path)
     finally:
         remove(aside)
+
+
+def try_to_write(path: Path) -> None:
+    """Raise OSError where ``written_aside`` could not write a file ``path``: before the work of which it is the end."""
+    aside = _beside(path)
+    try:
+        aside.touch()
+    finally:
+        remove(aside)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:

@@ -31,17 +31,21 @@ class SGD:
         Those without a name are called "0", "1", ... One that is given twice is one.
     bias_lr: factor on the rate of biases (parameters of one axis, or none). decay_biases: whether weight decay acts on
         them. The paper's text treats all alike; the authors' program had 2 and False.
+    rates: further factors on the rate, by the layer or the parameter itself: {"fc8": 10, "a.conv1": 0} lets fc8.weight
+        and fc8.bias learn ten times as fast as the others and a.conv1.0.weight not at all. Where several fit, all
+        count. Caffe calls them lr_mult.
 
     Raises TypeError where something else is given, and ValueError where a number is out of range, where there is
-    nothing to train, where two parameters have one name, and for what takes no gradient.
+    nothing to train, where two parameters have one name, where a rate is of none, and for what takes no gradient.
     """
 
     def __init__(self, named_parameters: Any, lr: float = 0.01, momentum: float = 0.9, weight_decay: float = 0.0005,
-                 bias_lr: float = 1.0, decay_biases: bool = True):
+                 bias_lr: float = 1.0, decay_biases: bool = True, rates: Mapping[str, float] | None = None):
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
         self.bias_lr, self.decay_biases = bias_lr, flag("SGD", "decay_biases", decay_biases)
         self._check()
         self.parameters = _by_name(named_parameters)
+        self._factors = _factors(self.parameters, {} if rates is None else rates)
         self.velocity: dict[str, Tensor] = {}
         for name, p in self.parameters.items():
             with p.device:
@@ -69,7 +73,7 @@ class SGD:
         for name, parameter in moving.items():
             gradient: Any = parameter.grad
             bias = parameter.ndim < 2
-            rate = self.lr * (self.bias_lr if bias else 1.0)
+            rate = self.lr * self._factors[name] * (self.bias_lr if bias else 1.0)
             decay = 0.0 if bias and not self.decay_biases else self.weight_decay
             if self.velocity[name].device != parameter.device:
                 self.velocity[name].move(parameter.device)  # the model was moved since
@@ -142,6 +146,21 @@ def _by_name(given: Any) -> dict[str, Tensor]:
         raise ValueError("SGD: there is no parameter to train: an empty list was given, or a generator that was used "
                          "before")
     return found
+
+
+def _factors(names: Iterable[str], rates: Any) -> dict[str, float]:
+    """The factor on the rate of each parameter, out of those of layers."""
+    if not isinstance(rates, Mapping):
+        raise TypeError(f"SGD: rates is {rates!r:.60}: give a dict of factors by the names of layers, as {{'fc8': 10}}")
+    factors = dict.fromkeys(names, 1.0)
+    for layer, rate in rates.items():
+        rate = real("SGD", f"rates[{layer!r:.60}]", rate, least=0)
+        own = [name for name in factors if f"{name}.".startswith(f"{layer}.")]
+        if not own:
+            raise ValueError(f"SGD: rates has {layer!r:.60}, of which there is no parameter: there are "
+                             f"{', '.join(list(factors)[:3])} and so on")
+        factors |= {name: factors[name] * rate for name in own}
+    return factors
 
 
 class LossScale:

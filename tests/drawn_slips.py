@@ -38,10 +38,10 @@ PLACES = [
      "test_memory.py test_modules.py test_to_device.py test_trace.py test_cuda_devices.py"),
     ("minicnn/nn/*.py", 0.03, "test_nn.py test_modules.py test_habits.py test_border.py test_guests.py "
      "test_precision.py test_alexnet.py"),
-    ("minicnn/optim.py", 0.025, "test_habits.py test_modules.py test_trainer.py test_cuda_devices.py"),
+    ("minicnn/optim.py", 0.05, "test_habits.py test_modules.py test_trainer.py test_cuda_devices.py"),
     ("minicnn/schedule.py", 0.025, "test_habits.py test_trainer.py test_train_script.py"),
     ("minicnn/models/*.py", 0.02, "test_alexnet.py test_train_script.py"),
-    ("minicnn/data/*.py", 0.025, "test_data_folder.py test_data_bad_picture.py test_data_loader.py test_data_shapes.py "
+    ("minicnn/data/*.py", 0.026, "test_data_folder.py test_data_bad_picture.py test_data_loader.py test_data_shapes.py "
      "test_train_script.py"),
     ("minicnn/checkpoint.py", 0.02, "test_trainer.py"),
     ("minicnn/training/interrupt.py", 0.013, "test_trainer.py test_train_alexnet.py"),
@@ -51,6 +51,7 @@ PLACES = [
     ("minicnn/training/step.py", 0.013, "test_step.py test_cuda_graph.py test_trainer.py"),
     ("minicnn/training/*.py", 0.013, "test_trainer.py test_train_script.py"),
     ("minicnn/trace.py", 0.013, "test_trace.py test_trace_page.py"),
+    ("minicnn/explain.py", 0.013, "test_explain_page.py"),
     ("examples/train_alexnet.py", 0.01, "test_train_script.py test_train_alexnet.py"),
 ]  # fmt: skip
 OFTEN = ("term dropped", "factor dropped", "sign turned", "= for +=", "off by one", "another axis",

@@ -21,12 +21,13 @@ torch_file, caffe_file = slips("minicnn/models", "test_torch_file.py"), slips("m
 weights, classifier = slips("minicnn/models", "test_weights.py"), slips("minicnn/models", "test_classifier.py")
 chapter_11 = slips("examples/walkthrough/11_alexnet.py",
                    "test_walkthrough.py::test_what_chapters_say_of_other_weights_and_widgets")  # fmt: skip
-onnx_export = slips("minicnn/models", "test_onnx_export.py")
+onnx_export, finetune = slips("minicnn/models", "test_onnx_export.py"), slips("minicnn/models", "test_finetune.py")
+explain, explain_page = slips("minicnn/explain.py", ""), slips("minicnn/explain_page.py", "")
 files, saved = slips("minicnn/files.py", "test_files.py"), slips("minicnn/models", "test_saved.py")
 VIEWS, LOADER, STATISTICS, SHAPES = (f"test_data_{name}.py::test_" for name in
                                      ("augment", "loader", "statistics", "shapes"))
-TRAINER, MACHINE, BUILT, SCRIPT = (f"test_{name}.py::test_" for name in
-                                   ("trainer", "machine", "train_script", "train_alexnet"))
+TRAINER, MACHINE, BUILT, SCRIPT, EXPLAIN = (f"test_{name}.py::test_" for name in
+                                            ("trainer", "machine", "train_script", "train_alexnet", "explain"))
 
 ROAD = [  # those of files whose tests take long name the one that sees them
     # -- views ---------------------------------------------------------------------------------------------------------
@@ -163,7 +164,7 @@ ROAD = [  # those of files whose tests take long name the one that sees them
            '{"seed": 0, "workers"', f"{BUILT}who_learns_from_what"),
     script("script: resumed, what is given does not count", "DEFAULTS | saved | asked", "DEFAULTS | asked | saved",
            f"{BUILT}a_run_goes_on_from_its_last_checkpoint_with_its_own_settings"),
-    script("script: the paper's network drops inverted", "                    recipe.inverted_dropout, config",
+    script("script: the paper's network drops inverted", '                    config["inverted_dropout"], config',
            "                    True, config", f"{BUILT}the_network_starts_as_the_recipe_says"),
     script("script: the start is measured on the validation pictures", "first_pictures(train_loader, ENOUGH))",
            "first_pictures(val_loader, ENOUGH))", f"{BUILT}the_network_starts_as_the_recipe_says"),
@@ -175,6 +176,18 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     script("script: bad training pictures are not named", "say_unreadable(trainer.training, loader)",
            "say_unreadable(loader)",
            f"{SCRIPT}a_bad_picture_is_named_and_ends_nothing"),
+    script("script: the mean of what is trained on, not of what the weights know",
+           "statistics = start.statistics", "statistics = Statistics.of(training)  # type: ignore",
+           f"{BUILT}it_starts_from_weights_and_is_shown_what_they_were"),
+    saved("saved: pixels on the scale of 0 to 255, whatever the run had", 'config["scale"], classes', "1.0, classes",
+          f"{BUILT}who_asks_it_later_shows_it_what_training_and_validation_did"),
+    # -- from trained weights ------------------------------------------------------------------------------------------
+    finetune("finetune: Caffe's blue is our red", '-1 if ask.shown.channels == "BGR" else 1', "1"),
+    finetune("finetune: one deviation for all colours", "(factors / s)", "np.ones(3)"),
+    finetune("finetune: dropout in another form", '"inverted_dropout": net.inverted_dropout',
+             '"inverted_dropout": True'),
+    slips("minicnn/optim.py", "test_optim.py")(
+        "SGD: the last of several rates counts alone", "factors[name] * rate for", "rate for"),
     # -- recipes -------------------------------------------------------------------------------------------------------
     recipes("recipes: biases of 1 in conv1 too", 'BIASED = ("conv2",', 'BIASED = ("conv1", "conv2",'),
     recipes("recipes: only convolutions are scaled", "isinstance(module, (Conv2d, Linear))]",
@@ -201,10 +214,21 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     classifier("classifier: the least probable first", "np.argsort(-row", "np.argsort(row"),
     classifier("classifier: cut from the corner", "first = (SIDE - pixels) // 2", "first = 0"),
     classifier("classifier: features of the last batch alone", "every = np.concatenate(found)", "every = found[-1]"),
-    classifier("classifier: what a run says of itself forgotten", "                      run.facts)",
-               "                      None)"),
+    classifier("classifier: what a run says of itself forgotten", "statistics, run.facts)",
+               "statistics, None)"),
     chapter_11("chapter_11: tower a keeps tower b's maps", 'first = n // 2 * (tower == "b")',
                'first = n // 2 * (tower == "a")'),
+    # -- why it answers so ---------------------------------------------------------------------------------------------
+    explain("explain: the gradient of eʸ", "y = classifier.net(x)", "y = classifier.net(x).exp()",
+            f"{EXPLAIN}of_a_linear_net_the_gradient_is_its_weights"),
+    explain("explain: blue is drawn where red counts", 'gradient[:, ::-1] if about.channels == "BGR" else gradient',
+            "gradient", f"{EXPLAIN}of_a_linear_net_the_gradient_is_its_weights"),
+    explain("explain: covered beside the crop", "one[inside, inside][down, across] = GREY", "one[down, across] = GREY",
+            f"{EXPLAIN}each_place_is_covered_as_if_it_were_the_only_one"),
+    explain("explain: a window begins where the zeros around it end", "first, last = stride * first - before[axis],",
+            "first, last = stride * first,", f"{EXPLAIN}nothing_outside_of_its_field_changes_an_answer"),
+    explain_page("explain_page: a name is a tag", "return html.escape(printable(value))", "return printable(value)",
+                 "test_explain_page.py::test_names_are_text"),
     onnx_export("onnx_export: α as it stands", "alpha=layer.alpha * layer.size", "alpha=layer.alpha"),
     onnx_export("onnx_export: padding before exchanged with that behind", "pads=[above, left, below, right]",
                 "pads=[below, right, above, left]", count=2, at=0),

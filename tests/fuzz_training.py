@@ -154,6 +154,7 @@ REFUSED = {  # and with what status
     ("--keep", "-1"): 2, ("--save-minutes", "nan"): 2, ("--save-minutes", "-1"): 2, ("--width", "0"): 2,
     ("--width", "-1"): 2, ("--variant", "lenet"): 2, ("--recipe", "large"): 2, ("--device", "gpu"): 2,
     ("--device", ""): 2, ("--device", "cpu:0,cpu:1,cpu:2"): 2, ("--evaluate",): 2, ("another", "word"): 2,
+    ("--weights", "nowhere"): 2, ("--recipe", "finetune"): 2,
     ("--output",): 2, ("--half",): 1, ("--graph",): 1, ("--resume", "nowhere"): 1, ("--resume", "/dev/null"): 1,
 }  # fmt: skip
 TAKEN = [("--lr", "0"), ("--lr", "1e30"), ("--lr", "1e4"), ("--tf32",), ("--device", "cpu"), ("--momentum", "0"),

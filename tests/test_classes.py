@@ -80,12 +80,18 @@ def test_what_is_right_is_what_the_scores_count(row, label):
 def test_a_class_at_none_and_a_class_unseen_and_a_score_of_no_worth_are_said():
     never, none, nothing = advice_on(of_classes(made((0, 1), (0, 1), (0, 1), (1, 1)), NAMES))
     assert never == "NEVER RIGHT: 1 of 3 classes: cat (0 of 3)"
-    assert none == "NOT SEEN: no validation picture could be read of 1 of 3 classes: eel"
+    assert none == ("NOT SEEN: 1 of 3 classes, of which there was no validation picture or none that could be read: "
+                    "eel")
     assert nothing.startswith("NOTHING LEARNED YET: top-1 is 25.0%, and who always says cat, the commonest class, is "
                               "right for 75.0%: ")
     assert not advice_on(of_classes(made((0, 0), (0, 0), (1, 1), (2, 2), (2, 1)), NAMES))
     assert not advice_on(of_classes(made((0, 0), (1, 0), (1, 1), (2, 2), (0, 1), (2, 1)), NAMES)), "3 of 6, not 2"
     assert advice_on(of_classes(made((0, 0), (0, 1), (1, 1), (1, 0)), NAMES))[-1].startswith("NOTHING"), "2 of 4"
+
+
+def test_all_right_is_something_learned_though_all_are_of_one_class():
+    assert [line.partition(":")[0] for line in advice_on(of_classes(made((0, 0), (0, 0)), NAMES))] == ["NOT SEEN"]
+    assert advice_on(of_classes(made((0, 0), (0, 1)), NAMES))[-1].startswith("NOTHING LEARNED YET: top-1 is 50.0%")
 
 
 def test_of_many_classes_the_worst_are_shown_and_the_others_summed_up():

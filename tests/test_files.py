@@ -1,11 +1,13 @@
 """Files that are whole or not there, whatever ends the one who writes them."""
 
+import argparse
 import errno
 from pathlib import Path
 
 import pytest
 
-from minicnn.files import remove, written_aside
+from minicnn.command_line import new_file
+from minicnn.files import remove, try_to_write, written_aside
 from minicnn.training.run_folder import UNFINISHED
 
 
@@ -51,6 +53,28 @@ def test_two_who_write_the_same_do_not_meet_and_a_run_knows_what_they_leave(tmp_
         for aside in (one, two):
             aside.write_text(aside.name)
             assert UNFINISHED.fullmatch(aside.name)
+
+
+def test_whether_a_file_can_be_written_is_known_before_and_nothing_is_left(tmp_path):
+    (tmp_path / "kept").write_text("before")
+    for name in ("kept", "new"):
+        try_to_write(tmp_path / name)
+        assert new_file(str(tmp_path / name)) == tmp_path / name
+    for name in ("none/new", "kept/new", "x" * 250):
+        with pytest.raises(OSError):
+            try_to_write(tmp_path / name)
+    assert names(tmp_path) == ["kept"]
+    assert (tmp_path / "kept").read_text() == "before"
+
+
+@pytest.mark.parametrize("name, words", [
+    ("kept/new", "there is no folder"), (".", "it is a folder"), ("x" * 250, "File name too long"),
+    ("x" * 300, "File name too long"),
+])  # fmt: skip
+def test_where_no_new_file_can_be_is_one_line(name, words, tmp_path):
+    (tmp_path / "kept").touch()
+    with pytest.raises(argparse.ArgumentTypeError, match=f"^cannot write .*{name[:9]}.*: .*{words}"):
+        new_file(str(tmp_path / name))
 
 
 def test_what_cannot_be_removed_stays_without_a_word(tmp_path, monkeypatch):

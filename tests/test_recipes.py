@@ -104,6 +104,16 @@ def test_biases_of_the_programs_learn_twice_as_fast_and_do_not_decay(net):
         assert (optimiser.bias_lr, optimiser.decay_biases) == (2, False)
 
 
+def test_fine_tuning_is_caffes_but_for_the_schedule(net):
+    """Its fc8 starts from N(0, 0.01²) and learns ten times as fast as all others."""
+    recipe = RECIPES["finetune"]
+    optimiser = recipe.optimiser(net)
+    assert (optimiser.lr, optimiser.momentum, optimiser.weight_decay) == (0.001, 0.9, 5e-4)
+    assert (optimiser.bias_lr, optimiser.decay_biases, recipe.rates) == (2, False, {"fc8": 10})
+    assert (recipe.batch_size, recipe.noise, recipe.deviation, recipe.biased) == (50, 0, 0.01, ())
+    assert recipe.learning_rate(recipe.schedule, 1, 10).epochs == 10
+
+
 def test_how_long_and_in_which_form_the_programs_were_trained():
     program, caffe = RECIPES["source2012"], RECIPES["caffe"]
     assert (program.batch_size, program.epochs, program.drops) == (128, 91, (25, 51, 79))

@@ -35,16 +35,24 @@ def file(arrays, tmp_path):
 
 def test_the_network_is_as_it_was_saved(file, net):
     saved = load(str(file))
-    assert (saved.path, saved.classes, saved.recipe) == (file, ["cat", "dog", "eel"], RECIPES["paper"])
+    assert (saved.path, saved.classes) == (file, ["cat", "dog", "eel"])
     assert (saved.model.variant, saved.model.width, saved.model.inverted_dropout) == ("paper", 0.05, False)
     images = np.random.default_rng(0).random((2, 3, 224, 224), np.float32)
     net.eval()
     with no_grad():
         np.testing.assert_array_equal(saved.model(images).numpy(), net(images).numpy())
-    assert saved.facts == FACTS
-    found = Statistics.from_arrays(saved.arrays)
+    assert saved.facts == FACTS | {"config": FACTS["config"] | {"inverted_dropout": False, "scale": 1.0}}
     for name in ("mean", "sigma", "axes"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(STATISTICS, name))
+        np.testing.assert_array_equal(getattr(saved.statistics, name), getattr(STATISTICS, name))
+
+
+def test_scale_and_dropout_are_the_run_s_or_else_its_recipe_s(arrays, tmp_path):
+    for given, right in (({"recipe": "small"}, (RECIPES["small"].scale(STATISTICS.deviation), True)),
+                         ({"scale": 0.25, "inverted_dropout": True}, (0.25, True)), ({}, (1.0, False))):  # fmt: skip
+        checkpoint.save(tmp_path / "a", arrays, FACTS | {"config": FACTS["config"] | given})
+        saved = load(tmp_path / "a")
+        assert (saved.scale, saved.model.inverted_dropout) == right
+        assert load(tmp_path / "a").facts["config"].items() >= {"scale": right[0], "inverted_dropout": right[1]}.items()
 
 
 def test_of_a_run_the_best_is_taken_or_the_last(file):

@@ -413,7 +413,7 @@ def test_what_fails_after_training_says_that_training_is_saved(pictures, tmp_pat
     def gone(*arguments):
         raise OSError(5, "Input/output error", "a.png")
 
-    monkeypatch.setattr("minicnn.training.pictures.predictions", gone)
+    monkeypatch.setattr("minicnn.training.showing.predictions_of", gone)
     line = refused(inside(pictures, "--epochs", "1", "-o", tmp_path / "run", *NARROW, "-b", "64", draws=True))
     assert line == "train_alexnet: a.png: Input/output error; what was learned is saved"
 

@@ -1,8 +1,10 @@
 """What the training script puts together: looked at in this process, just before the first step."""
 
 import itertools
+import json
 import math
 import os
+import re
 import shutil
 import sys
 from contextlib import ExitStack
@@ -11,13 +13,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pictures import make_folder
+from PIL import Image
+from test_weights import as_caffe, as_torchvision, layers_of
+from weights_of_others import caffe_net, torch_archive
 
 from minicnn import checkpoint, cpu, manual_seed, no_grad
 from minicnn.data import ImageFolder, Loader, Statistics, central_crop, image_folders, read_picture
 from minicnn.data.division import Division
 from minicnn.models import RECIPES, VARIANTS, alexnet
+from minicnn.models import load as load_any
+from minicnn.models.finetune import start_from
 from minicnn.models.saved import load
 from minicnn.nn import Dropout
+from minicnn.training.log import Log
 from minicnn.training.pictures import balanced_weights
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -94,7 +102,7 @@ def run(one_epoch, tmp_path):
     return shutil.copytree(one_epoch, tmp_path / "run")
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if name != "finetune"])
 def test_who_learns_from_what(built, data, tmp_path, recipe):
     trainer, epochs = built(data, "--recipe", recipe, "--epochs", "7", "-b", "9", "--seed", "3", "-o", tmp_path / "run",
                             *NARROW)
@@ -409,3 +417,151 @@ def test_pictures_are_predicted_as_in_validation(script, built, data, tmp_path, 
     for picture, row in zip(pictures, probabilities, strict=True):
         i = next(i for i, p in enumerate(by_hand) if (p == picture).all())
         np.testing.assert_allclose(row, right[i], rtol=1e-5)
+
+
+# -- from trained weights ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory):
+    """Pictures of other classes than those of ``data``: each has a colour of its own."""
+    root = tmp_path_factory.mktemp("others")
+    for part, count in (("train", 8), ("val", 2)):
+        for path, label in make_folder(root / part, count, ("ash", "birch", "elm")).samples:
+            pixels = np.array(Image.open(path))
+            pixels[..., label] //= 4
+            Image.fromarray(pixels).save(path)
+    return root
+
+
+@pytest.fixture(scope="module")
+def weights(one_epoch, tmp_path_factory):
+    """Files of trained weights, by what wrote them."""
+    folder = tmp_path_factory.mktemp("weights")
+    (folder / "w.pth").write_bytes(torch_archive(as_torchvision(layers_of("torchvision"))))
+    (folder / "w.caffemodel").write_bytes(caffe_net(as_caffe(layers_of("caffe")), name="AlexNet"))
+    return {"minicnn": one_epoch, "PyTorch": folder / "w.pth", "Caffe": folder / "w.caffemodel"}
+
+
+def from_weights(others, file, run, *more):
+    return others, "--weights", file, "--seed", "3", "--workers", "0", "-o", run, *more
+
+
+@pytest.mark.parametrize("kind", ["minicnn", "PyTorch", "Caffe"])
+def test_it_starts_from_weights_and_is_shown_what_they_were(built, others, weights, tmp_path, capsys, kind):
+    trainer, epochs = built(*from_weights(others, weights[kind], tmp_path / "run"))
+    ask, start = load_any(weights[kind]), start_from(weights[kind])
+    said = capsys.readouterr().out
+    assert f"starting from {ask.path}: fc8 is drawn anew for 3 classes, and its rate is 10 times the others'" in said
+    assert "measuring" not in said
+    assert f"AlexNet ({ask.net.variant})" in said
+    assert (epochs, trainer.training.batch_size, trainer.optimiser.lr) == (10, 50, 0.001)
+    net = trainer.model
+    assert (net.variant, net.width, net.inverted_dropout) == (
+        ask.net.variant, ask.net.width, ask.net.inverted_dropout)
+    state = net.state_dict()
+    for name, right in start.state.items():
+        np.testing.assert_array_equal(state[name], right, err_msg=name)
+    assert state["fc8.weight"].std() == pytest.approx(0.01, rel=0.2)
+    for loader in (trainer.training, trainer.validation):
+        assert loader.statistics is trainer.training.statistics
+        np.testing.assert_array_equal(loader.statistics.mean, start.statistics.mean)
+        assert (loader.scale, loader.crop, loader.noise) == (start.config["scale"], net.pixels, 0)
+    config = trainer.checkpoints.extras[1]["config"]
+    assert config.items() >= start.config.items()
+    assert config["weights"] == str(ask.path)
+
+
+@pytest.mark.parametrize("kind", ["minicnn", "PyTorch", "Caffe"])
+def test_who_asks_it_later_shows_it_what_training_and_validation_did(built, others, weights, tmp_path, kind):
+    trainer, _ = built(*from_weights(others, weights[kind], tmp_path / "run"))
+    trainer.save()
+    ask = load_any(tmp_path / "run")
+    images, _ = next(trainer.validation.epoch(0))
+    seen = ask.prepare([ask.read(path) for path, _ in trainer.validation.folder.samples])
+    np.testing.assert_array_equal(images, seen)
+    with no_grad():
+        probabilities = trainer.model.eval()(images).softmax().numpy()
+    paths = [path for path, _ in trainer.validation.folder.samples]
+    np.testing.assert_allclose(ask.probabilities(paths), probabilities, rtol=1e-4)
+    resumed, _ = built("--resume", tmp_path / "run")
+    np.testing.assert_array_equal(next(resumed.validation.epoch(0))[0], images)
+    for loader, other in ((trainer.training, resumed.training), (trainer.validation, resumed.validation)):
+        np.testing.assert_array_equal(next(loader.epoch(1))[0], next(other.epoch(1))[0])
+    assert resumed.model.inverted_dropout == trainer.model.inverted_dropout
+
+
+def test_the_last_layer_learns_ten_times_as_fast(built, others, weights, tmp_path):
+    """v = −ε (g + decay · w), where ε is 0.001 for weights, twice that for biases, which do not decay; × 10 in fc8."""
+    trainer, _ = built(*from_weights(others, weights["minicnn"], tmp_path / "run"))
+    before = trainer.model.state_dict()
+    trainer.take_step(*next(trainer.training.epoch(0)))
+    for name, parameter in trainer.model.named_parameters():
+        w, bias = before[name], parameter.ndim == 1
+        rate = 0.001 * (2 if bias else 1) * (10 if name.startswith("fc8") else 1)
+        v = -rate * (parameter.grad.numpy() + (0 if bias else 0.0005) * w)
+        np.testing.assert_allclose(parameter.numpy(), w + v, rtol=1e-5, atol=1e-9, err_msg=name)
+        assert np.abs(v).max() > 0
+
+
+def test_it_learns_and_goes_on_without_the_file_to_the_same_bits(run_with, one_epoch, others, tmp_path, capsys):
+    file, run = shutil.copy(one_epoch / "best.safetensors", tmp_path / "w.safetensors"), tmp_path / "run"
+    run_with(*from_weights(others, file, run, "--epochs", "2", "-b", "4", "--keep", "2", "--device", "cpu:0,cpu:1"))
+    losses = [line["val_loss"] for line in Log(run / "log.jsonl").read() if "val_loss" in line]
+    assert losses[1] < 0.5 * math.log(3), "half of what guessing costs"
+    assert losses[1] < losses[0]
+    os.remove(file)
+    again = tmp_path / "again"
+    again.mkdir()
+    shutil.copy(run / "epoch-0001.safetensors", again / "last.safetensors")
+    capsys.readouterr()
+    run_with("--resume", again)
+    assert "starting from" not in capsys.readouterr().out
+    ends = [checkpoint.load(folder / "last.safetensors") for folder in (run, again)]
+    assert ends[0][0].keys() == ends[1][0].keys()
+    for name, array in ends[0][0].items():
+        np.testing.assert_array_equal(array, ends[1][0][name], err_msg=name)
+    for folder in (run, again):
+        config = json.loads((folder / "config.json").read_text())
+        assert (config["recipe"], config["weights"]) == ("finetune", str(file))
+    capsys.readouterr()
+    run_with("--resume", run, "--evaluate", "-o", tmp_path / "scores")
+    assert f"loss {losses[-1]:.3f}: " in capsys.readouterr().out
+    assert (tmp_path / "scores" / "classes.csv").exists()
+    assert load_any(run).classes == ["ash", "birch", "elm"]
+    assert start_from(run).config["scale"] == config["scale"], "from there on to yet others"
+
+
+def test_the_same_classes_are_learned_anew_too(built, data, weights, tmp_path, capsys):
+    trainer, _ = built(*from_weights(data, weights["minicnn"], tmp_path / "run"))
+    assert "fc8 is drawn anew for 2 classes" in capsys.readouterr().out
+    assert (trainer.model.fc8.weight.numpy() != load(weights["minicnn"]).model.fc8.weight.numpy()).all()
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (["--weights", "{0}", "--variant", "paper"], "variant paper would be another model: .* is of variant blueprint"),
+    (["--weights", "{0}", "--width", "0.5"], "width 0.5 would be another model: .* is of width 0.05: leave it out"),
+    (["--weights", "nowhere"], "cannot load nowhere: there is no such file"),
+    (["--weights", "nowhere.pth"], "cannot load nowhere.pth: No such file"),
+    (["--weights", "{0}/config.json"], "cannot load .*config.json: "),
+    (["--weights", "{0}", "--recipe", "small"], "--recipe small: finetune goes with --weights, and every other"),
+    (["--recipe", "finetune"], "--recipe finetune: finetune goes with --weights, and every other without"),
+    (["--weights", "{0}", "--resume", "{0}"], "argument --resume: not allowed with argument --weights"),
+    (["--weights", "{0}", "--evaluate"], "--evaluate measures a checkpoint: name it with --resume"),
+])  # fmt: skip
+def test_what_cannot_be_started_from_is_a_bad_command_line(run_with, others, one_epoch, tmp_path, capsys, options,
+                                                           words):
+    with pytest.raises(SystemExit) as end:
+        run_with(others, "-o", tmp_path / "run", *(option.format(one_epoch) for option in options))
+    assert end.value.code == 2
+    assert re.search(words, said := capsys.readouterr().err)
+    assert said.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_resumed_run_may_name_its_recipe_and_no_other(built, run_with, others, weights, tmp_path):
+    trainer, _ = built(*from_weights(others, weights["minicnn"], tmp_path / "run"))
+    trainer.save()
+    built("--resume", tmp_path / "run", "--recipe", "finetune")
+    with pytest.raises(ValueError, match="--recipe small would be another model: the checkpoint is of recipe finetune"):
+        run_with("--resume", tmp_path / "run", "--recipe", "small")

@@ -20,6 +20,7 @@ with app.setup:
     from minicnn.layout import tiled
     from minicnn.models import RECIPES, alexnet, load
     from minicnn.models.classifier import Classifier
+    from minicnn.models.recipes import FINETUNE
     from minicnn.models.variants import PAPERS
 
 
@@ -53,7 +54,8 @@ def _():
         """A network, pictures to show it, and of a run the kernels that it started from. Raises ValueError, OSError or
         LookupError."""
         ask = load(path)
-        config, steps, first = ask.facts.get("config", {}), None, None
+        config, first = ask.facts.get("config", {}), None
+        steps = ask.facts["progress"]["step"] if config else None
         with TemporaryDirectory() as cache:
             root = Path(config["data"]) if config.get("data") else built_in_set(Path(cache), train=60, val=20)
             folders = image_folders(root) if not config.get("split") else Division.read(
@@ -63,12 +65,11 @@ def _():
                 raise ValueError(f"{ask.path} knows {len(ask.classes)} classes ({', '.join(ask.classes[:3])} …), and "
                                  f"its pictures in {root} are of others ({', '.join(kinds[:3])} …)")
             parts = shown(folders, ask.read)
-        if config:
-            recipe, steps = RECIPES[config["recipe"]], ask.facts["progress"]["step"]
+        if config and config["recipe"] != FINETUNE:  # which begins with trained kernels
             manual_seed(config["seed"])  # the draw that the run began with, if not the scale of each kernel
             net = alexnet(config["variant"], len(kinds), width=config["width"],
-                          inverted_dropout=recipe.inverted_dropout)
-            replace(recipe, from_data=False).start(net, np.zeros(0))
+                          inverted_dropout=config["inverted_dropout"])
+            replace(RECIPES[config["recipe"]], from_data=False).start(net, np.zeros(0))
             first = first_kernels(net)
         return SimpleNamespace(ask=ask, first=first, kinds=kinds, parts=parts, steps=steps, name=str(ask.path))
 
@@ -242,7 +243,7 @@ def _(likeness, new, now, seen, which):
                 "Choose *the change* above.")
         return f"{told} {hint}", sign
 
-    told, sign = tell_change() if likeness else ("Where these kernels started from is not known.", "")
+    told, sign = tell_change() if likeness else ("What these kernels started from is not here.", "")
     say("""
         Noise can be told from edges by numbers. *Smooth* is the share of a kernel's energy in waves of at most two
         periods across its 11 pixels; *grey*, the share of what its three colours have in common; *like the start*, the

@@ -183,4 +183,4 @@ def some(names: Sequence[str]) -> str:
     """The first few names, for a message."""
     if not names:
         return "nothing"
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")

@@ -26,7 +26,7 @@ from .caffe_file import NotCaffe, read_caffe_mean
 from .variants import VARIANTS, Preprocessing
 from .weights import WeightsError, read_weights
 
-__all__ = ["Answer", "Classifier", "load"]
+__all__ = ["Answer", "Classifier", "load", "middle"]
 
 AT_ONCE = 32  # pictures; more would wait for the first answer
 OTHERS = (".pth", ".pt", ".bin", ".caffemodel")  # besides .safetensors, which is ours as well
@@ -47,14 +47,15 @@ class Classifier:
 
     net: the network. classes: the names of its outputs, in their order. prepare: makes of pictures (256, 256, 3), RGB
     bytes, what the network sees, (N, 3, pixels, pixels). shown: what that is, of a square, (pixels · scale − mean) /
-    deviation; mean: for every pixel of the crop, or one of each channel. path: the file of its weights. facts: what a
-    run of training says of itself, as ``saved.read``; of weights of others nothing.
+    deviation; mean: for every pixel of the crop, or one of each channel. path: the file of its weights. statistics: of
+    the pictures that a run of ours was shown; facts: what it says of itself, see ``saved.read``. Others' have neither.
     """
 
     def __init__(self, net: AlexNet, classes: Sequence[str], prepare: Callable[[Sequence[np.ndarray]], np.ndarray],
-                 path: Path, shown: Preprocessing, mean: np.ndarray, facts: Mapping[str, Any] | None = None):
+                 path: Path, shown: Preprocessing, mean: np.ndarray, statistics: Statistics | None = None,
+                 facts: Mapping[str, Any] | None = None):
         self.net, self.classes, self.prepare, self.path = net, list(classes), prepare, path
-        self.shown, self.mean, self.facts = shown, mean, dict(facts or {})
+        self.shown, self.mean, self.statistics, self.facts = shown, mean, statistics, dict(facts or {})
 
     def classify(self, picture: Picture | Sequence[Picture], top: int = 5) -> Any:
         """The most probable classes of a picture, as [Answer(name, probability), ...], the first the most probable.
@@ -63,17 +64,22 @@ class Classifier:
         such lists. Raises BadPicture where a file holds none, TypeError and ValueError for other values.
         """
         pictures = _list(picture)
-        answers = [[Answer(self.classes[i], float(row[i])) for i in np.argsort(-row, kind="stable")[:top]]
-                   for row in self.probabilities(pictures)]  # fmt: skip
+        scores = self.scores(pictures)  # differ where probabilities are rounded to 0
+        answers = [[Answer(self.classes[i], float(p[i])) for i in np.argsort(-row, kind="stable")[:top]]
+                   for row, p in zip(scores, softmax(Tensor(scores)).numpy(), strict=True)]  # fmt: skip
         return answers if pictures is picture else answers[0]
 
     def probabilities(self, pictures: Sequence[Picture]) -> np.ndarray:
         """The probability of each class for each picture: (N, classes)."""
+        return softmax(Tensor(self.scores(pictures))).numpy()
+
+    def scores(self, pictures: Sequence[Picture]) -> np.ndarray:
+        """What the last layer gives, of which softmax makes the probabilities: (N, classes)."""
         parts = [np.zeros((0, len(self.classes)), np.float32)]
         for start in range(0, len(pictures), AT_ONCE):
             with no_grad(), eval_mode(self.net):
                 seen = self.prepare([self.read(picture) for picture in pictures[start : start + AT_ONCE]])
-                parts.append(softmax(self.net(Tensor(seen))).numpy())
+                parts.append(self.net(Tensor(seen)).numpy())
         return np.concatenate(parts)
 
     def features(self, picture: Picture | Sequence[Picture], layer: str = "fc7") -> np.ndarray:
@@ -144,12 +150,11 @@ def load(path: str | os.PathLike[str], *, variant: str | None = None, classes: S
     if variant is not None or classes is not None or mean is not None:
         raise WeightsError(f"{path} is a run of minicnn and knows its variant, classes and mean: leave them out")
     run = saved.load(path)
-    statistics, pixels = Statistics.from_arrays(run.arrays), run.model.pixels
-    scale = run.recipe.scale(statistics.deviation)
-    middle = _middle(pixels)
+    statistics, scale, pixels = run.statistics, run.scale, run.model.pixels
+    inside = middle(pixels)
     return Classifier(run.model, run.classes, lambda pictures: central_crops(pictures, statistics, scale, pixels),
-                      run.path, Preprocessing(scale=scale), statistics.mean[:, middle, middle] * np.float32(scale),
-                      run.facts)
+                      run.path, Preprocessing(scale=scale), statistics.mean[:, inside, inside] * np.float32(scale),
+                      statistics, run.facts)
 
 
 def _list(picture: Any) -> Sequence[Picture]:
@@ -166,7 +171,8 @@ def _own(path: Path) -> bool:
         return True
 
 
-def _middle(pixels: int) -> slice:
+def middle(pixels: int) -> slice:
+    """The rows, or the columns, of a picture of 256 that a crop of so many pixels sees."""
     first = (SIDE - pixels) // 2
     return slice(first, first + pixels)
 
@@ -182,14 +188,14 @@ def _mean(shown: Preprocessing, pixels: int, path: str | os.PathLike[str] | None
         raise WeightsError(f"cannot load {path}: {getattr(error, 'strerror', None) or error}") from error
     if picture.shape[1:] not in ((SIDE, SIDE), (pixels, pixels)):
         raise WeightsError(f"cannot load {path}: its mean is {picture.shape}, a picture {(3, SIDE, SIDE)}")
-    middle = _middle(pixels)
-    return picture[:, middle, middle] if picture.shape[1] == SIDE else picture
+    inside = middle(pixels)
+    return picture[:, inside, inside] if picture.shape[1] == SIDE else picture
 
 
 def _prepared(pictures: Sequence[np.ndarray], shown: Preprocessing, mean: np.ndarray, pixels: int) -> np.ndarray:
     """What others' networks see of pictures (256, 256, 3)."""
-    middle = _middle(pixels)
-    seen = np.stack(pictures)[:, middle, middle].transpose(0, 3, 1, 2).astype(np.float64)
+    inside = middle(pixels)
+    seen = np.stack(pictures)[:, inside, inside].transpose(0, 3, 1, 2).astype(np.float64)
     seen = seen[:, ::-1] if shown.channels == "BGR" else seen
     y: np.ndarray = (seen * shown.scale - mean) / np.reshape(shown.deviation, (3, 1, 1))
     return y.astype(np.float32)

@@ -15,7 +15,7 @@ from ..optim import SGD
 from ..schedule import SCHEDULES, Schedule, StepSchedule
 from .variants import VARIANTS
 
-__all__ = ["RECIPES", "Recipe", "recipe_for"]
+__all__ = ["FINETUNE", "RECIPES", "Recipe", "recipe_for"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Recipe:
     schedule: of the learning rate, its name in ``SCHEDULES``. drops: where steps were published, the epochs at whose
         start the rate was divided by 10.
     noise: the deviation of the colour noise, in units of the pictures' own along each axis.
-    Rates and batch size as in ``SGD``; inverted_dropout as in ``Dropout``.
+    rates: factors on the rate of some layers. Rates and batch size as in ``SGD``; inverted_dropout as in ``Dropout``.
     """
 
     deviation: float | None
@@ -47,6 +47,7 @@ class Recipe:
     bias: float = 1.0
     deviations: Mapping[str, float] = field(default_factory=dict)
     noise: float = 0.1
+    rates: Mapping[str, float] = field(default_factory=dict)
 
     def start(self, model: Module, images: np.ndarray, generator: np.random.Generator | None = None) -> None:
         """Draw the model's weights and set its biases. images: a batch of what it is going to learn from. generator: as
@@ -65,7 +66,8 @@ class Recipe:
 
     def optimiser(self, model: Module) -> SGD:
         """SGD with the recipe's numbers, for all parameters of the model."""
-        return SGD(model.named_parameters(), self.lr, self.momentum, self.weight_decay, self.bias_lr, self.decay_biases)
+        return SGD(model.named_parameters(), self.lr, self.momentum, self.weight_decay, self.bias_lr, self.decay_biases,
+                   self.rates)
 
     def learning_rate(self, schedule: str, lr: float, epochs: int) -> Schedule:
         """The schedule of this name for so many epochs. Published steps are stretched with the epochs, of which the
@@ -108,6 +110,7 @@ def standardise(model: Module, images: np.ndarray) -> None:
         model(images)
 
 
+FINETUNE = "finetune"
 BIASED = ("conv2", "conv4", "conv5", "fc6", "fc7")
 RECIPES = {
     # Krizhevsky et al. 2012, §4.2 and §5, to the letter. On a small set this sits at ln(classes) for a long time.
@@ -129,6 +132,13 @@ RECIPES = {
     "caffe": Recipe(deviation=0.01, deviations={"fc6": 0.005, "fc7": 0.005}, biased=BIASED, bias=0.1, from_data=False,
                     unit_input=False, inverted_dropout=True, batch_size=256, epochs=90, lr=0.01, schedule="step",
                     drops=(20, 40, 60, 80), bias_lr=2.0, decay_biases=False, noise=0.0),
+    # From a trained network, of which the last layer alone is drawn, see finetune.py; its scale of the pixels and its
+    # form of dropout are kept, whatever stands here. BVLC/caffe models/finetune_flickr_style/solver.prototxt and
+    # train_val.prototxt, but for the schedule: there the rate falls every 20,000 of 100,000 steps, and a small set is
+    # done before the first of them.
+    FINETUNE: Recipe(deviation=0.01, biased=(), from_data=False, unit_input=False, inverted_dropout=True, batch_size=50,
+                     epochs=10, lr=0.001, schedule="cosine", bias_lr=2.0, decay_biases=False, noise=0.0,
+                     rates={"fc8": 10.0}),
 }  # fmt: skip
 # BVLC/caffe models/bvlc_reference_caffenet/train_val.prototxt: but for this the same
 RECIPES["caffenet"] = replace(RECIPES["caffe"], bias=1.0)

@@ -11,8 +11,9 @@ import numpy as np
 
 from .. import __version__, checkpoint
 from ..checkpoint import CheckpointError
+from ..data.statistics import Statistics
 from .alexnet import AlexNet, alexnet
-from .recipes import RECIPES, Recipe
+from .recipes import RECIPES
 from .variants import VARIANTS
 
 __all__ = ["OWN", "Saved", "Undrawn", "checkpoint_at", "load", "read"]
@@ -34,13 +35,15 @@ class Undrawn(np.random.Generator):
 class Saved:
     """A trained network, and what must be known to ask it.
 
-    path: the file. model: as at test, in main memory. recipe: by which it learned. classes: their names, in the order
-    of its outputs. arrays, facts: all that the file holds, see ``read``.
+    path: the file. model: as at test, in main memory. statistics, scale: it was shown (pixels of 0 to 255 − mean
+    picture) · scale. classes: their names, in the order of its outputs. arrays, facts: all that the file holds, see
+    ``read``.
     """
 
     path: Path
     model: AlexNet
-    recipe: Recipe
+    statistics: Statistics
+    scale: float
     classes: list[str]
     arrays: dict[str, np.ndarray]
     facts: dict[str, Any]
@@ -57,12 +60,11 @@ def load(path: str | os.PathLike[str]) -> Saved:
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise CheckpointError(f"{path} holds numbers that are not finite")
     config, classes = facts["config"], facts["classes"]
-    recipe = RECIPES[config["recipe"]]
-    model = alexnet(config["variant"], len(classes), width=config["width"], inverted_dropout=recipe.inverted_dropout,
+    model = alexnet(config["variant"], len(classes), width=config["width"], inverted_dropout=config["inverted_dropout"],
                     generator=Undrawn())
     model.load_state_dict(checkpoint.part(arrays, "model."))
     model.eval()
-    return Saved(path, model, recipe, classes, arrays, facts)
+    return Saved(path, model, Statistics.from_arrays(arrays), config["scale"], classes, arrays, facts)
 
 
 def checkpoint_at(path: str | os.PathLike[str], best: bool = True) -> Path:
@@ -78,7 +80,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     """The arrays and the facts of a checkpoint that ``examples/train_alexnet.py`` wrote.
 
     arrays: ``model.<parameter>``, ``velocity.<parameter>``, ``statistics.mean``, ``.sigma`` and ``.axes``, and more.
-    facts: ``config``, ``classes``, ``progress``, ``schedule``, and more.
+    facts: ``config``, ``classes``, ``progress``, ``schedule``, and more. In ``config`` older versions left out what is
+    always the recipe's unless a run started from weights, ``scale`` and ``inverted_dropout``: here they are there.
     Raises CheckpointError where it cannot be read, is none of this program, or of another version of it.
     """
     arrays, facts = checkpoint.load(path)
@@ -94,4 +97,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         if config[name] not in known:
             raise CheckpointError(f"{path}: minicnn {__version__} knows no {name} {config[name]!r}: the checkpoint is "
                                   f"of version {config.get('version')}")
+    recipe = RECIPES[config["recipe"]]
+    config.setdefault("inverted_dropout", recipe.inverted_dropout)
+    config.setdefault("scale", recipe.scale(Statistics.from_arrays(arrays).deviation))
     return arrays, facts

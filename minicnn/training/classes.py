@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..console import printable
+from ..data.folder import some
 from ..layout import table
 
 __all__ = ["OfClass", "Predictions", "advice_on", "class_table", "of_classes", "short", "write_classes", "write_wrong"]
 
 RECORD = np.dtype([("place", np.int64), ("label", np.int32), ("said", np.int32), ("probability", np.float32)])
-SHOWN, NAMED, LONGEST = 20, 5, 30  # classes in a table, names in a line, letters of a name
+SHOWN, LONGEST = 20, 30  # classes in a table, letters of a name
 
 
 class Predictions:
@@ -109,10 +110,6 @@ def short(name: object, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else f"{text[:longest // 2]}…{text[len(text) - (longest - 1) // 2:]}"
 
 
-def _some(words: Sequence[str]) -> str:
-    return ", ".join(words[:NAMED]) + (f" and {len(words) - NAMED:,} more" if len(words) > NAMED else "")
-
-
 def class_table(classes: Sequence[OfClass]) -> str:
     """A line for each class; of many the worst alone, and a line on the others."""
     shown = classes if len(classes) <= SHOWN else classes[:SHOWN - 5]
@@ -133,14 +130,14 @@ def advice_on(classes: Sequence[OfClass]) -> list[str]:
     none = [short(one.name) for one in classes if not one.pictures]
     lines = []
     if never:
-        lines.append(f"NEVER RIGHT: {len(never):,} of {len(classes):,} classes: {_some(never)}")
+        lines.append(f"NEVER RIGHT: {len(never):,} of {len(classes):,} classes: {some(never)}")
     if none:
-        lines.append(f"NOT SEEN: no validation picture could be read of {len(none):,} of {len(classes):,} classes: "
-                     f"{_some(none)}")
+        lines.append(f"NOT SEEN: {len(none):,} of {len(classes):,} classes, of which there was no validation picture "
+                     f"or none that could be read: {some(none)}")
     every = sum(one.pictures for one in classes)
     commonest = max(classes, key=lambda one: one.pictures)
     right = sum(one.right for one in classes)
-    if right <= commonest.pictures and every:
+    if right <= commonest.pictures and right < every:
         lines.append(f"NOTHING LEARNED YET: top-1 is {right / every:.1%}, and who always says "
                      f"{short(commonest.name)}, the commonest class, is right for {commonest.pictures / every:.1%}: "
                      "try more epochs, another --lr, or see whether the labels belong to the pictures")

@@ -1,4 +1,5 @@
-"""A run and its pictures: the first ones, those that changed or could not be read, and what a model takes some for."""
+"""A run and its pictures: which are for what, those that changed or could not be read, and what a model takes some for.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..data import BadPicture, DataError, ImageFolder, Loader, central_crops, read_picture
+from ..data import BadPicture, DataError, ImageFolder, Loader, central_crops, image_folders, read_picture
 from ..data.division import Division, in_both
-from ..data.folder import some
+from ..data.folder import VALIDATION, some, validation_folder, validation_name
 from ..data.listing import changes
 from ..engine.device import Device
 from ..engine.mode import no_grad
@@ -22,8 +23,24 @@ from ..nn.module import Module
 from ..ops import cross_entropy
 from .interrupt import note, say
 
-__all__ = ["balanced_loss", "balanced_weights", "check_classes", "divided", "first_pictures", "predictions",
+__all__ = ["balanced_loss", "balanced_weights", "check_classes", "first_pictures", "pictures_under", "predictions",
            "say_changes", "say_unreadable"]
+
+
+def pictures_under(root: Path, share: float | None, seed: int, evaluates: bool,
+                   kept: Path | None) -> tuple[ImageFolder | None, ImageFolder, Division | None]:
+    """The pictures for training, which are not needed to evaluate, and those for validation; and the division, where
+    they are divided. share: to divide them. kept: where a run that goes on keeps its division."""
+    if share:
+        if kept is None and (root / "train").is_dir() and (name := validation_name(root)):
+            raise DataError(f"{root} is divided already, into train and {name}: leave --split out")
+        own, validation, division = divided(root, share, seed, kept)
+        return None if evaluates else own, validation, division
+    training, validation = (None, validation_folder(root)) if evaluates else image_folders(root)
+    others = [name for name in VALIDATION if name != validation.root.name and (root / name).is_dir()]
+    if others or validation.root.name != "val":
+        say(f"validation is on {validation.root}" + f", not on {' or '.join(others)}" * bool(others))
+    return training, validation, None
 
 
 def divided(root: Path, share: float, seed: int, kept: Path | None) -> tuple[ImageFolder, ImageFolder, Division]:

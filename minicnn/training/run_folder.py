@@ -16,7 +16,7 @@ from ..files import written_aside
 from ..models.saved import checkpoint_at
 from .log import to_json
 
-__all__ = ["SPLIT", "Busy", "Claim", "checkpoint_in", "is_fresh", "new_run", "write_config"]
+__all__ = ["SPLIT", "Busy", "Claim", "checkpoint_in", "is_fresh", "new_run", "run_of", "write_config"]
 
 LOG, CONFIG, SPLIT = "log.jsonl", "config.json", "split.json"
 
@@ -139,6 +139,17 @@ def checkpoint_in(path: Path, prefer_best: bool) -> Path:
         raise ValueError(f"{path} holds no checkpoint: the run ended before its first save; start it anew by --output "
                          f"{path}")
     return checkpoint_at(path, best=prefer_best)
+
+
+def run_of(given: Path, path: Path, claims: ExitStack) -> Path:
+    """The folder of the run that is to go on from the checkpoint ``path``, claimed where that is there. given: that
+    folder, or the checkpoint. Raises ValueError where it is in no such folder, and what ``Claim`` raises."""
+    run = given if given.is_dir() else given.parent
+    if path.exists():
+        if run != given and not (run / LOG).exists():
+            raise ValueError(f"{given} is in no folder of a run: say by --output where it is to go on")
+        claims.enter_context(Claim(run))
+    return run
 
 
 def write_config(run: Path, facts: dict[str, Any]) -> None:

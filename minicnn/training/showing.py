@@ -6,16 +6,33 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from ..data import Loader
+from .. import __version__
+from ..data import ImageFolder, Loader
 from ..files import written_aside
+from ..models import AlexNet
 from .classes import Predictions, advice_on, class_table, of_classes, write_classes, write_wrong
 from .interrupt import note, say
 from .log import Log
+from .pictures import predictions as predictions_of
 
-__all__ = ["Curves", "keep_classes", "made", "say_classes"]
+__all__ = ["Curves", "introduce", "keep_classes", "made", "say_classes", "show_what_it_learned"]
 
 SHARE = 0.05  # of the time of a run that its curves may take
+
+
+def introduce(model: AlexNet, config: dict[str, Any], training: ImageFolder | None, validation: ImageFolder) -> None:
+    """Say what is going to work on what."""
+    counts = " and ".join(f"{len(folder):,} {name}" for folder, name in
+                          ((training, "training"), (validation, "validation")) if folder)
+    parameters, devices = sum(p.size for p in model.parameters()), model.devices[:len(model.towers())]
+    say(f"minicnn {__version__}: AlexNet ({model.variant}), {parameters:,} parameters on "
+        f"{' and '.join(map(repr, devices))}, {counts} pictures of {len(validation.classes)} classes")
+    for folder in {folder.root: folder for folder in (training, validation) if folder}.values():
+        if words := folder.left_out_in_words():
+            say(f"{folder.root}: {words}")
+    say("settings: " + ", ".join(f"{name} {config[name]}" for name in sorted(config) if name != "version"))
 
 
 def made(path: Path, make: Callable[[Path], None]) -> str:
@@ -61,6 +78,25 @@ class Curves:
         if why and not self.complained:
             note(why)
         self.complained |= bool(why)
+
+
+def show_what_it_learned(model: AlexNet, loader: Loader, run: Path) -> None:
+    """kernels.png and, of pictures that can be read, predictions.png. What cannot be drawn is said."""
+    pictures, labels, probabilities = predictions_of(model, loader)
+
+    def kernels(path: Path) -> None:
+        from ..plots import draw_kernels  # needs matplotlib
+
+        draw_kernels([tower.conv1.layers[0].weight.numpy() for tower in model.towers()], path)
+
+    def predicted(path: Path) -> None:
+        from ..plots import draw_predictions
+
+        draw_predictions(pictures, labels, probabilities, loader.folder.classes, path)
+
+    why = made(run / "kernels.png", kernels) or (pictures and made(run / "predictions.png", predicted))
+    if why:
+        note(why)
 
 
 def say_classes(predictions: Predictions, names: list[str]) -> None:
