@@ -50,9 +50,10 @@ class Page:
 
     def __init__(self, classifier: Classifier, top: int = 5):
         net = classifier.net
-        own = isinstance(net, AlexNet)
-        self.rows = convolutions(net.variant)[::4] if own else []  # a graph of ONNX has none that is known
-        self.two, self.what = own and len(net.towers()) > 1, f"AlexNet ({net.variant})" if own else "network of ONNX"
+        self.two, self.rows, self.what = False, list[str](), "network of ONNX"  # whose rows have no names that we know
+        if isinstance(net, AlexNet):
+            self.two, self.rows = len(net.towers()) > 1, convolutions(net.variant)[::4]
+            self.what = f"AlexNet ({net.variant})"
         self.classifier, self.top, self._pixels = classifier, top, classifier.net.pixels
         self._size = f'width="{self._pixels}" height="{self._pixels}" preserveAspectRatio="none"'
         self.names: list[str] = []

@@ -36,7 +36,7 @@ PLACES = [
      "test_dlpack.py"),
     ("minicnn/engine/*.py", 0.02, "test_tensor.py test_op.py test_guests.py test_habits.py test_border.py "
      "test_memory.py test_modules.py test_to_device.py test_trace.py test_cuda_devices.py"),
-    ("minicnn/nn/*.py", 0.02, "test_nn.py test_modules.py test_habits.py test_border.py test_guests.py "
+    ("minicnn/nn/*.py", 0.03, "test_nn.py test_modules.py test_habits.py test_border.py test_guests.py "
      "test_precision.py test_alexnet.py"),
     ("minicnn/optim.py", 0.05, "test_habits.py test_modules.py test_trainer.py test_cuda_devices.py"),
     ("minicnn/schedule.py", 0.025, "test_habits.py test_trainer.py test_train_script.py"),
@@ -49,7 +49,7 @@ PLACES = [
     ("minicnn/data/sources.py", 0.013, "test_data_archive.py test_data_pack.py"),
     ("minicnn/data/pack.py", 0.013, "test_data_pack.py"),
     ("minicnn/data/order.py", 0.013, "test_data_order.py test_data_arrays.py"),
-    ("minicnn/data/*.py", 0.025, "test_data_folder.py test_data_bad_picture.py test_data_loader.py test_data_shapes.py "
+    ("minicnn/data/*.py", 0.026, "test_data_folder.py test_data_bad_picture.py test_data_loader.py test_data_shapes.py "
      "test_train_script.py"),
     ("minicnn/checkpoint.py", 0.02, "test_trainer.py"),
     ("minicnn/training/interrupt.py", 0.013, "test_trainer.py test_train_alexnet.py"),

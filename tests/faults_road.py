@@ -20,6 +20,8 @@ recipes, alexnet = slips("minicnn/models", "test_recipes.py"), slips("minicnn/mo
 script = slips("examples/train_alexnet.py", "test_train_script.py")
 torch_file, caffe_file = slips("minicnn/models", "test_torch_file.py"), slips("minicnn/models", "test_caffe_file.py")
 weights, classifier = slips("minicnn/models", "test_weights.py"), slips("minicnn/models", "test_classifier.py")
+chapter_11 = slips("examples/walkthrough/11_alexnet.py",
+                   "test_walkthrough.py::test_what_chapters_say_of_other_weights_and_widgets")  # fmt: skip
 onnx_export, finetune = slips("minicnn/models", "test_onnx_export.py"), slips("minicnn/models", "test_finetune.py")
 explain, explain_page = slips("minicnn/explain.py", ""), slips("minicnn/explain_page.py", "")
 onnx_net, onnx_ops, onnx_windows, onnx_file, others = (
@@ -204,8 +206,8 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     # -- from trained weights ------------------------------------------------------------------------------------------
     finetune("finetune: Caffe's blue is our red", '-1 if ask.shown.channels == "BGR" else 1', "1"),
     finetune("finetune: one deviation for all colours", "(factors / s)", "np.ones(3)"),
-    finetune("finetune: dropout in another form", '"inverted_dropout": net.inverted_dropout',
-             '"inverted_dropout": True'),
+    finetune("finetune: dropout in another form", '"inverted_dropout": net.inverted_dropout,',
+             '"inverted_dropout": True,'),
     slips("minicnn/optim.py", "test_optim.py")(
         "SGD: the last of several rates counts alone", "factors[name] * rate for", "rate for"),
     # -- recipes -------------------------------------------------------------------------------------------------------
@@ -233,6 +235,11 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     classifier("classifier: red and blue exchanged", 'if shown.channels == "BGR" else seen', 'if False else seen'),
     classifier("classifier: the least probable first", "np.argsort(-row", "np.argsort(row"),
     classifier("classifier: cut from the corner", "first = (SIDE - pixels) // 2", "first = 0"),
+    classifier("classifier: features of the last batch alone", "every = np.concatenate(found)", "every = found[-1]"),
+    classifier("classifier: what a run says of itself forgotten", "statistics, run.facts)",
+               "statistics, None)"),
+    chapter_11("chapter_11: tower a keeps tower b's maps", 'first = n // 2 * (tower == "b")',
+               'first = n // 2 * (tower == "a")'),
     # -- why it answers so ---------------------------------------------------------------------------------------------
     explain("explain: the gradient of eʸ", "y = classifier.net(x)", "y = classifier.net(x).exp()",
             f"{EXPLAIN}of_a_linear_net_the_gradient_is_its_weights"),

@@ -1,5 +1,7 @@
 """A trained network is asked: pictures of every kind, as it was shown its own, and the way they come."""
 
+import tarfile
+
 import numpy as np
 import pytest
 from helpers import normal
@@ -10,6 +12,7 @@ from weights_of_others import blob, caffe_net, torch_archive
 
 from minicnn import Tensor, checkpoint, cpu, no_grad
 from minicnn.data import BadPicture, central_crops, read_picture
+from minicnn.data.sources import image_set
 from minicnn.models import RECIPES, alexnet
 from minicnn.models.classifier import Answer, load
 from minicnn.models.weights import WeightsError
@@ -48,6 +51,8 @@ def right(run, files):
 
 def test_the_most_probable_classes_first(run, files):
     ask, probabilities = load(run), right(run, files)
+    assert {name: ask.facts[name] for name in ("classes", "progress")} == {
+        name: FACTS[name] for name in ("classes", "progress")}  # fmt: skip
     for file, row, answers in zip(files, probabilities, ask.classify(files), strict=True):
         assert [a.name for a in answers] == [FACTS["classes"][i] for i in np.argsort(-row)]
         np.testing.assert_allclose([a.probability for a in answers], sorted(row)[::-1], rtol=1e-4)
@@ -69,11 +74,22 @@ def test_images_of_pillows_and_arrays_are_pictures_too(run, files):
     assert ask.classify(grey) == ask.classify(np.stack([grey] * 3, 2))
 
 
+def test_pictures_in_an_archive(run, files, tmp_path):
+    with tarfile.open(tmp_path / "set.tar", "w") as out:
+        for i, file in enumerate(files):
+            out.add(file, f"{i % 2}/{file.name}")
+    ask = load(run)
+    found = {place.name: place for place, _ in image_set(tmp_path / "set.tar").samples}
+    assert ask.classify([found[file.name] for file in files]) == ask.classify(files)
+    assert ask.classify(found["a.png"]) == ask.classify(files[0])
+
+
 def test_batches_are_put_together_again(run, files, monkeypatch):
     ask = load(run)
-    whole = ask.probabilities(files)
+    whole, features = ask.probabilities(files), ask.features(files)
     monkeypatch.setattr("minicnn.models.classifier.AT_ONCE", 2)
     np.testing.assert_allclose(ask.probabilities(files), whole, rtol=1e-5)
+    np.testing.assert_allclose(ask.features(files), features, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("picture, error, match", [
@@ -101,7 +117,7 @@ def test_features_are_what_the_rows_of_both_towers_give(run, files):
     np.testing.assert_array_equal(ask.features(files[0], "conv1"), np.concatenate([a, b]))
     fc7 = ask.features(files)
     assert fc7.shape == (3, 2 * round(2048 * 0.05))
-    np.testing.assert_array_equal(fc7[1], ask.features(files[1], "fc7"))
+    np.testing.assert_allclose(fc7[1], ask.features(files[1], "fc7"), rtol=1e-4, atol=1e-5)
     with no_grad():
         y = ask.net.fc8(Tensor(fc7[:1], device=cpu(0))).numpy()
         np.testing.assert_allclose(y, ask.net(seen).numpy(), rtol=1e-4, atol=1e-5)
@@ -133,6 +149,7 @@ def test_torchvisions_pictures(files, tmp_path):
     layers, path = layers_of("torchvision"), tmp_path / "w.pth"
     path.write_bytes(torch_archive(as_torchvision(layers)))
     ask = load(path, classes=list("abcdefg"))
+    assert ask.facts == {}
     pictures = np.stack([read_picture(file, filter="bilinear") for file in files]).astype(float)[:, 16:240, 16:240]
     seen = (pictures / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     y = by_torchvision(layers, seen.transpose(0, 3, 1, 2))

@@ -238,6 +238,8 @@ def test_to_moves_parameters_and_keeps_their_values():
     assert net.to(cpu(1)) is net
     assert {p.device for p in same_tensors} == {net.mean.device} == {cpu(1)}
     same(net.state_dict(), before)
+    lying = [p.numpy() for p in net.to(cpu(1)).parameters()]
+    assert all(map(np.shares_memory, lying, (p.numpy() for p in net.to(cpu(1)).parameters()))), "moved where they were"
     assert net.features(Tensor(IMAGES, device=cpu(1))).device == cpu(1)
     with pytest.raises(ValueError, match=r"inputs live on cpu\(\d\) and (cpu|cuda)\(\d\)"):
         net.features(Tensor(IMAGES))

@@ -11,6 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from test_saved import FACTS, STATISTICS
+from test_weights import as_caffe, as_torchvision, layers_of
+from weights_of_others import caffe_net, torch_archive
+
+from minicnn import checkpoint
+from minicnn.__main__ import main
+from minicnn.data.shapes import PATTERNS
+from minicnn.models import alexnet
 
 FOLDER = Path(__file__).parent.parent / "examples" / "walkthrough"
 CHAPTERS = sorted(FOLDER.glob("[0-9]*.py"))
@@ -61,6 +69,54 @@ def test_a_chapter_runs_as_a_script_and_its_exercise_can_be_solved(chapter, runs
     assert not re.search(r"(?m)^\d+[.)] ", stdout), "a line that begins with a number and a point becomes a list"
 
 
+# chapters, and what stands in their widgets, run by run
+OF_11, OF_14 = {"picture_file": "", "label": 3, "tower": "b"}, {"before": 4, "behind": 4, "rounded": "up"}
+WIDGETS = [
+    *((11, OF_11 | {"weights": file}) for file in ("source2012", "caffe.caffemodel", "torchvision.pth")),
+    *((13, {"weights": file}) for file in ("source2012", "torchvision.pth")),
+    (14, OF_14 | {"pixels": 227, "first": "source2012", "second": "torchvision", "loudness": 2.0, "shape": 0.5}),
+]
+ASK = """
+import functools, importlib.util, sys, types
+sys.path.insert(0, sys.argv[1])
+@functools.cache
+def read(path):
+    spec = importlib.util.spec_from_file_location("chapter", path)
+    chapter = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(chapter)
+    return chapter
+for path, widgets in eval(sys.argv[2]):
+    read(path).app.run(defs={name: types.SimpleNamespace(value=value) for name, value in widgets.items()})
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Narrow networks, as runs and as weights of others: the names of folders and files."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "torchvision.pth").write_bytes(torch_archive(as_torchvision(layers_of("torchvision"))))
+    (folder / "caffe.caffemodel").write_bytes(caffe_net(as_caffe(layers_of("caffe")), name="AlexNet"))
+    (folder / "source2012").mkdir()
+    net = alexnet("source2012", len(PATTERNS), width=1 / 16, inverted_dropout=False)
+    arrays = {f"model.{name}": array for name, array in net.state_dict().items()} | STATISTICS.arrays()
+    config = FACTS["config"] | {"variant": "source2012", "recipe": "source2012", "width": 1 / 16}
+    checkpoint.save(folder / "source2012" / "last.safetensors", arrays, FACTS | {
+        "config": config, "classes": sorted(PATTERNS), "progress": {"epoch": 2, "step": 7}})  # fmt: skip
+    return folder
+
+
+@pytest.mark.processor
+def test_what_chapters_say_of_other_weights_and_widgets(trained):
+    """A run's folder, of any variant, and others' weights, of one tower or two: the chapters assert what they say."""
+    asked = [(str(CHAPTERS[chapter - 1]), widgets) for chapter, widgets in WIDGETS]
+    command = [sys.executable, "-W", "ignore", "-c", ASK, FOLDER, repr(asked)]
+    run = subprocess.run(command, cwd=trained, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
+    for words, count in [("There and back", 3), ("This network normalises over both towers", 1), ("after 7 steps", 1),
+                         ("came without", 1), (" instead.\n", 0), ("places, rounded up\n**57**", 1)]:  # fmt: skip
+        assert run.stdout.count(words) == count, words
+
+
 @pytest.mark.processor
 def test_figure_1_can_be_run_again(tmp_path):
     random = np.random.default_rng(1)
@@ -95,3 +151,12 @@ def test_what_a_cell_says_is_shown(chapter):
                 said += 1
                 assert all(isinstance(after, ast.Return) for after in cell.body[i + 1 :]), f"line {line.lineno}"
     assert said >= 3
+
+
+def test_a_graph_of_onnx_is_no_alexnet_to_look_into(trained, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    from page import alexnet_in
+
+    main(["export", str(trained / "torchvision.pth"), str(tmp_path / "net.onnx")])
+    with pytest.raises(ValueError, match=r"net\.onnx is a graph of ONNX, which has no towers"):
+        alexnet_in(tmp_path / "net.onnx")

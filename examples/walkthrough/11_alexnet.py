@@ -6,70 +6,64 @@ app = marimo.App(app_title="11 · AlexNet on one photograph")
 
 with app.setup:
     from copy import copy
+    from itertools import product
+    from pathlib import Path
     from types import SimpleNamespace
 
     import marimo as mo
     import numpy as np
     from matplotlib.cbook import get_sample_data
-    from page import attempt, figure, given, picture, say, table
+    from page import alexnet_in, attempt, figure, given, picture, say, table
 
-    from minicnn import Tensor, gradcheck, keep_memory, manual_seed, no_grad, ops
+    from minicnn import Tensor, gradcheck, keep_memory, manual_seed, nn, no_grad, ops
     from minicnn.data import Statistics, central_crops, read_picture
     from minicnn.models import RECIPES, VARIANTS, alexnet
-    from minicnn.models.saved import load
+    from minicnn.models.classifier import Classifier
+    from minicnn.models.variants import PAPERS
     from minicnn.ops.window import sides
 
 
 @app.cell
 def _():
     picture_file = mo.ui.text(label="picture", placeholder="Grace Hopper", full_width=True)
-    checkpoint_file = mo.ui.text(label="checkpoint", placeholder="none: random weights", full_width=True)
+    weights = mo.ui.text(label="weights", placeholder="none: random weights", full_width=True)
     label = mo.ui.number(0, value=0, label="label, the class taken as right")
     tower = mo.ui.dropdown(["a", "b"], value="a", label="tower")  # shown further down
     mo.vstack([say("""
         # 11 · AlexNet on one photograph
 
-        One photograph goes through AlexNet, two towers of layers, to the loss and back, and every array on the way is
-        kept. Choose a step and an entry: the page writes out what made this one number. Backwards, it also moves the
-        entry a little, to see whether the loss changes as backward says.
+        One photograph goes through AlexNet, layer by layer, to the loss and back, and every array on the way is kept.
+        Choose a step and an entry: the page writes out what made this one number. Backwards, it also moves the entry a
+        little, to see whether the loss changes as backward says.
 
-        Give the file of a picture of your own, or a network that `examples/train_alexnet.py` trained, such as
-        `runs/…/best.safetensors`. Without one the weights are random, scaled as the recipe "small" does before
-        training, so that the signal stays alive in every layer.
-    """), picture_file, checkpoint_file, label])
-    return checkpoint_file, label, picture_file, tower
+        Give the file of a picture of your own, or weights, whatever `minicnn.models.load` reads: the folder of a run of
+        `examples/train_alexnet.py`, a checkpoint, torchvision's or Caffe's AlexNet. Without them the weights are
+        random, scaled as the recipe "small" does before training, so that the signal stays alive in every layer.
+    """), picture_file, weights, label])
+    return label, picture_file, tower, weights
 
 
 @app.cell
-def _(checkpoint_file):
+def _(weights):
     keep_memory()
-
-    def hopper():
-        return read_picture(get_sample_data("grace_hopper.jpg", asfileobj=False))
-
-    def ready(net, classes, statistics, scale):
-        """A network, and how its pictures are prepared."""
-        return SimpleNamespace(net=net.eval(), classes=classes, seen=lambda *ps: central_crops(ps, statistics, scale))
-
-    def trained(path):
-        saved = load(path)
-        if (variant := saved.model.variant) not in ("blueprint", "paper"):
-            raise ValueError(f"{saved.path} is of the variant {variant}, and this page takes blueprint and paper apart")
-        return ready(saved.model, saved.classes, saved.statistics, saved.scale)
+    hopper = get_sample_data("grace_hopper.jpg", asfileobj=False)
 
     def untrained():
         """The recipe looks at the photograph, turned and mirrored, as its first batch."""
-        mean = np.zeros((3, 256, 256), np.float32) + hopper().mean((0, 1), np.float32)[:, None, None]
-        statistics = Statistics(mean, hopper().std((0, 1), np.float32), np.eye(3, dtype=np.float32), bad={})
-        manual_seed(2012)
-        recipe = RECIPES["small"]
-        built = ready(alexnet(), [f"number {i}" for i in range(1000)], statistics, recipe.scale(statistics.deviation))
-        turned = [np.rot90(side, i) for side in (hopper(), hopper()[:, ::-1]) for i in range(4)]
-        recipe.start(built.net, built.seen(*turned))
-        return built
+        pixels, recipe = read_picture(hopper), RECIPES["small"]
+        mean = np.zeros((3, 256, 256), np.float32) + pixels.mean((0, 1), np.float32)[:, None, None]
+        statistics = Statistics(mean, pixels.std((0, 1), np.float32), np.eye(3, dtype=np.float32), bad={})
 
-    model, no_checkpoint = given(checkpoint_file.value.strip(), trained, untrained, "the default")
-    no_checkpoint
+        def prepare(pictures):
+            return central_crops(pictures, statistics, recipe.scale(statistics.deviation))
+
+        manual_seed(2012)
+        net = alexnet()
+        recipe.start(net, prepare([np.rot90(side, i) for side in (pixels, pixels[:, ::-1]) for i in range(4)]))
+        return Classifier(net.eval(), [f"number {i}" for i in range(1000)], prepare, Path(), PAPERS, mean)
+
+    model, no_weights = given(weights.value.strip(), alexnet_in, untrained, "the default")
+    no_weights
     return hopper, model
 
 
@@ -77,13 +71,17 @@ def _(checkpoint_file):
 def _(hopper, label, model, picture_file):
     def program(net):
         """(place, op, the layers of its outputs by tower), step by step; what the towers share stands under a."""
-        yield "picture", "split", {"a": None, "b": None}
+        towers = dict(zip("ab", net.towers(), strict=False))
+        yield "picture", "split", dict.fromkeys(towers)
         for place, sees, *_ in VARIANTS[net.variant].rows:
-            if sees == "both":
-                yield place, "join", {"a": None, "b": None}
-            for a, b in zip(getattr(net.a, place), getattr(net.b, place), strict=True):
-                yield place, type(a).__name__, {"a": a, "b": b}
-        yield from (("fc8", "join", {"a": None}), ("fc8", "Linear", {"a": net.fc8}), ("loss", "loss", {"a": None}))
+            if sees != "own":
+                yield place, "join", dict.fromkeys(towers)
+            for layers in zip(*(getattr(tower, place) for tower in towers.values()), strict=True):
+                yield place, type(layers[0]).__name__, dict(zip(towers, layers, strict=True))
+            if sees == "edge":
+                yield place, "part", dict.fromkeys(towers)
+        yield from [("fc8", "join", {"a": None})] * (len(towers) > 1)
+        yield from (("fc8", "Linear", {"a": net.fc8}), ("loss", "loss", {"a": None}))
 
     def forward(op, layers, xs, label):
         """One step: what comes out, by tower."""
@@ -91,6 +89,9 @@ def _(hopper, label, model, picture_file):
             return dict.fromkeys(layers, xs["a"])
         if op == "join":
             return {tower: ops.concatenate(xs["a"], xs["b"], axis=1) for tower in layers}
+        if op == "part":
+            half = xs["a"].shape[1] // 2
+            return {"a": xs["a"][:, :half], "b": xs["b"][:, half:]}
         if op == "loss":
             return {"a": ops.cross_entropy(xs["a"], np.array([label]))}
         return {tower: layer(xs[tower]) for tower, layer in layers.items()}
@@ -119,8 +120,8 @@ def _(hopper, label, model, picture_file):
         model.net.zero_grad()
         return found
 
-    pixels, no_picture = given(picture_file.value.strip(), read_picture, hopper, "the default")
-    image = Tensor(model.seen(pixels), requires_grad=True)
+    pixels, no_picture = given(picture_file.value.strip(), model.read, lambda: model.read(hopper), "the default")
+    image = Tensor(model.prepare([pixels]), requires_grad=True)
     steps = record(model.net, image, min(int(label.value or 0), len(model.classes) - 1))
     by_steps, right = gradients(steps[0].gx["a"]), steps[0].label
     loss = ops.cross_entropy(model.net(image), np.array([right]))
@@ -140,7 +141,10 @@ def _(hopper, label, model, picture_file):
 
         Does the cutting change anything? Of the picture and {len(apart) - 1} parameters, {apart.count(0)} gradients are
         to the last bit those of one `loss.backward()`; the largest difference is {max(apart):.1g} of the largest entry.
-    """)])
+    """, *["""
+        This network normalises over both towers: here each tower normalises all maps and keeps its own; the engine
+        sends over only those that a window reaches beyond the cut.
+    """] * any(s.op == "part" for s in steps))])
     return forward, pixels, right, steps, strongest
 
 
@@ -190,30 +194,40 @@ def _(forward, right, steps, strongest):
         gx = gy[at] * (x[at] > 0)
         return [f"x was {x[at]:.6g}, so the mask is {int(x[at] > 0)}; gy is {gy[at]:.6g}: gx = **{gx:.6g}**."], gx
 
-    def norm(layer, x, c):
-        """d of every channel at one place, and the window of channel c."""
-        half = layer.size // 2
-        sums = [np.sum(x[max(0, j - half) : j + half + 1] ** 2) for j in range(len(x))]
-        return layer.k + layer.alpha * np.array(sums), range(max(0, c - half), min(len(x), c + half + 1))
+    def norm(layer, x, *at):
+        """d at this place, the places of its window, and along which axes they lie."""
+        near = [range(max(0, i - layer.size // 2), min(n, i + layer.size // 2 + 1))
+                for i, n in zip(at, x.shape, strict=True)]
+        axes = (1, 2) if isinstance(layer, nn.MapResponseNorm) else (0,)
+        places = [*product(*(near[axis] if axis in axes else [at[axis]] for axis in range(3)))]
+        return layer.k + layer.alpha * sum(float(x[j]) ** 2 for j in places), places, axes
 
-    def lrn(s, layer, x, c, h, w):
-        """y = x / d^β, d = k + α Σ x[j]² over the neighbouring channels j"""
-        x = x[:, h, w].astype(np.float64)
-        d, window = norm(layer, x, c)
-        y = x[c] / d[c] ** layer.beta
-        return [table(["channel j", "x[j]", "x[j]²"], [[j, x[j], x[j] ** 2] for j in window]),
-                f"d = {layer.k:g} + {layer.alpha:g} · {np.sum(x[window] ** 2):.6g} = {d[c]:.6g}, and "
-                f"y = {x[c]:.6g} / {d[c]:.6g}^{layer.beta:g} = **{y:.6g}**."], y
+    def largest(names, places, size, axes, values):
+        """A table of the five places of a window with the largest size, and how many others there are."""
+        rows = [[", ".join(str(j[axis]) for axis in axes), *values(j)]
+                for j in sorted(sorted(places, key=lambda j: -abs(size(j)))[:5])]
+        return [table([["channel j", "row, column j"][len(axes) - 1], *names], rows),
+                *[f"These are the largest of {len(places)}."] * (len(places) > len(rows))]
 
-    def lrn_back(s, layer, x, gy, c, h, w):
-        """gx = gy / d^β − 2αβ x Σ gy[j] y[j] / d[j] over the channels j in whose window this x is"""
-        x, gy = x[:, h, w].astype(np.float64), gy[:, h, w].astype(np.float64)
-        d, window = norm(layer, x, c)
-        y = x / d**layer.beta
-        own, others = gy[c] / d[c] ** layer.beta, 2 * layer.alpha * layer.beta * x[c] * (gy * y / d)[window].sum()
-        rows = [[j, gy[j], y[j], d[j], gy[j] * y[j] / d[j]] for j in window]
-        return [table(["j", "gy[j]", "y[j]", "d[j]", "gy y / d"], rows), "Through its own y came gy / d^β = "
-                f"{own:.6g}, through all these d came {others:.6g}: gx = **{own - others:.6g}**."], own - others
+    def lrn(s, layer, x, *at):
+        """y = x / d^β, d = k + α Σ x[j]² over the neighbours j: channels, or, within a map, places"""
+        d, places, axes = norm(layer, x, *at)
+        y = x[at] / d**layer.beta
+        told = largest(["x[j]", "x[j]²"], places, lambda j: x[j], axes, lambda j: (x[j], float(x[j]) ** 2))
+        return [*told, f"d = {layer.k:g} + {layer.alpha:g} · {(d - layer.k) / (layer.alpha or 1):.6g} = {d:.6g}, and "
+                f"y = {x[at]:.6g} / {d:.6g}^{layer.beta:g} = **{y:.6g}**."], y
+
+    def lrn_back(s, layer, x, gy, *at):
+        """gx = gy / d^β − 2αβ x Σ gy[j] y[j] / d[j] over all j in whose window this x is"""
+        here, places, axes = norm(layer, x, *at)
+        d = {j: norm(layer, x, *j)[0] for j in places}
+        y = {j: float(x[j]) / d[j] ** layer.beta for j in places}
+        each = {j: float(gy[j]) * y[j] / d[j] for j in places}
+        own, others = gy[at] / here**layer.beta, 2 * layer.alpha * layer.beta * x[at] * sum(each.values())
+        told = largest(["gy[j]", "y[j]", "d[j]", "gy y / d"], places, each.get, axes,
+                       lambda j: (gy[j], y[j], d[j], each[j]))
+        return [*told, f"Through its own y came gy / d^β = {own:.6g}, through all these d came {others:.6g}: "
+                f"gx = **{own - others:.6g}**."], own - others
 
     def window(layer, x, c, p, q):
         """The numbers of a window of pooling, and the row and column of the first of its largest."""
@@ -248,6 +262,10 @@ def _(forward, right, steps, strongest):
             return [(t, (c + n * (tower == "b"), *rest)) for t in s.y]
         if s.op == "join":
             return [("a", at) if c < n else ("b", (c - n, *rest))]
+        if s.op == "part":
+            first = n // 2 * (tower == "b")
+            there = c - first if back else c + first
+            return [(tower, (there, *rest))] if 0 <= there < (n // 2 if back else n) else []
         return [(t, at) for t in (s.y if back else s.x)] if s.op == "split" else [(tower, at)]
 
     def moved(s, tower, at, back):
@@ -257,7 +275,8 @@ def _(forward, right, steps, strongest):
         parts = [(arrays[t][place] * factor, t, ", ".join(map(str, place))) for t, place in roads(s, tower, at, back)]
         words = [f"{value:.6g} ({'gy' if back else 'x'} of tower {t} at {place})" for value, t, place in parts]
         total = sum(value for value, _, _ in parts)
-        return [" + ".join(words) + f" = **{total:.6g}**" + f", with the factor {factor:g}" * (factor != 1)], total
+        sum_of = " + ".join(words) or "not kept: nothing"
+        return [f"{sum_of} = **{total:.6g}**" + f", with the factor {factor:g}" * (factor != 1)], total
 
     def entropy(s, layer, x):
         """L = −ln p[label], p = eˣ / Σ eˣ; the largest x is taken off from all first, so that no eˣ is too large"""
@@ -275,9 +294,11 @@ def _(forward, right, steps, strongest):
 
     OPS = {"Conv2d": ("convolution", conv, conv_back), "Linear": ("linear layer", linear, linear_back),
            "LocalResponseNorm": ("local response normalisation", lrn, lrn_back), "ReLU": ("ReLU", relu, relu_back),
+           "MapResponseNorm": ("normalisation within a map", lrn, lrn_back),
            "MaxPool2d": ("max-pooling", pool, pool_back), "loss": ("cross-entropy", entropy, entropy_back),
-           "split": ("picture for both", moved, moved), "Flatten": ("flatten", moved, moved),
-           "join": ("concatenation", moved, moved), "Dropout": ("dropout, idle", moved, moved)}
+           "split": ("picture for each tower", moved, moved), "Flatten": ("flatten", moved, moved),
+           "join": ("concatenation", moved, moved), "part": ("each tower's own", moved, moved),
+           "Dropout": ("dropout, idle", moved, moved)}
 
     def explain(i, tower, at, back):
         """(parts of a text, the number by hand, the engine's); asserts that these two are the same."""
@@ -357,7 +378,8 @@ def _(step, steps, strongest, tower):
         i = 2 * len(steps) - 1 - step.value if back else step.value
         arrays = steps[i].gx if back else steps[i].y
         own = tower.value if tower.value in arrays else "a"
-        return SimpleNamespace(i=i, s=steps[i], back=back, tower=own, array=arrays[own], shared=len(arrays) == 1)
+        shared = len(arrays) < len(steps[0].y)
+        return SimpleNamespace(i=i, s=steps[i], back=back, tower=own, array=arrays[own], shared=shared)
 
     def slider(name, axis):
         idle = axis >= now.array.ndim
@@ -374,8 +396,8 @@ def _(step, steps, strongest, tower):
 @app.cell
 def _(OPS, differences, entry, explain, now, pixels, right, steps):
     def draw(at):
-        drawing = figure(6.4, 5)
-        panels = drawing.subplot_mosaic([["strip", "strip"], ["photo", "map"]], height_ratios=[1, 3])
+        drawing = figure(5.5, 4.6)
+        panels = drawing.subplot_mosaic([["strip", "strip"], ["photo", "map"]], height_ratios=[1, 2.4])
         strip, photo, chart = panels.values()
         heights = [{t: 0.5 if len(s.y) == 1 else float(t == "a") for t in s.y} for s in steps]
         for i, s in enumerate(steps):
@@ -387,9 +409,10 @@ def _(OPS, differences, entry, explain, now, pixels, right, steps):
                 strip.plot(i, high, "s", ms=11 if here else 5, color="C1" if here else "0.5", mec="black", mew=here)
         starts = [i for i, s in enumerate(steps) if not i or s.place != steps[i - 1].place]
         strip.set_xticks(starts, [steps[i].place for i in starts], rotation=90)
-        strip.set(yticks=[0, 1], yticklabels=["b", "a"], ylim=(-0.6, 1.6))
+        strip.set(yticks=[*heights[0].values()], yticklabels=[*heights[0]], ylim=(-0.6, 1.6))
         strip.set_title("← backwards" if now.back else "forwards →", fontsize=10)
-        photo.imshow(pixels[16:240, 16:240])
+        edge = (len(pixels) - steps[0].x["a"].shape[1]) // 2
+        photo.imshow(pixels[edge : len(pixels) - edge, edge : len(pixels) - edge])
         photo.set_axis_off()
         maps = now.array if now.array.ndim else now.s.x["a"]  # of the loss, what it sees
         if maps.ndim == 3:

@@ -12,74 +12,67 @@ with app.setup:
 
     import marimo as mo
     import numpy as np
-    from page import attempt, figure, given, picture, say, table
+    from page import alexnet_in, attempt, figure, given, picture, say, table
 
-    from minicnn import gradcheck, manual_seed, nn, no_grad, ops
-    from minicnn.data import ImageFolder, Statistics, built_in_set, central_crops, image_folders, read_picture
+    from minicnn import Tensor, gradcheck, manual_seed, no_grad, ops
+    from minicnn.data import Statistics, built_in_set, central_crops, image_folders, read_picture
     from minicnn.data.division import Division
+    from minicnn.data.sources import image_set, image_sets
     from minicnn.layout import tiled
     from minicnn.models import RECIPES, alexnet
+    from minicnn.models.classifier import Classifier
     from minicnn.models.recipes import FINETUNE
-    from minicnn.models.saved import load
+    from minicnn.models.variants import PAPERS
 
 
 @app.cell
 def _():
-    run = mo.ui.text(label="run", placeholder="runs/…: a folder, or a checkpoint in it", full_width=True)
+    weights = mo.ui.text(label="weights", placeholder="none: a small network is trained here", full_width=True)
     mo.vstack([say("""
         # 13 · What it learned
 
         Three looks into a trained network, those of the paper's §6.1: its first kernels, its five best guesses, and
-        which pictures it takes to be alike. Give the folder of a run of `examples/train_alexnet.py`, or one of the
-        checkpoints in it. Without one, the page trains a network of an eighth of the width on a few dozen pictures, in
-        seconds: enough to see how to look, not to see much.
-    """), run])
-    return (run,)
+        which pictures it takes to be alike. Give whatever `minicnn.models.load` reads: the folder of a run of
+        `examples/train_alexnet.py`, a checkpoint in it, or torchvision's or Caffe's AlexNet. Without it, the page
+        trains a network of an eighth of the width on a few dozen pictures, in seconds: enough to see how to look, not
+        to see much.
+    """), weights])
+    return (weights,)
 
 
 @app.cell
 def _():
-    def views(paths, statistics, scale, pixels):
-        """Pictures (256, 256, 3), and the middle of each as a network sees it (N, 3, pixels, pixels)."""
-        pictures = [read_picture(path) for path in paths]
-        return pictures, central_crops(pictures, statistics, scale, pixels)
-
-    def some(folder, count):
-        """That many samples of a folder, spread over the classes."""
-        return [folder.samples[i] for i in np.unique(np.linspace(0, len(folder) - 1, count).astype(int))]
-
-    def shown(folders, statistics, scale, pixels=224):
-        """60 training pictures and 20 others: what is shown of them, what the network sees, and their labels."""
+    def shown(folders, read):
+        """60 training pictures and 20 others, spread over the classes, and their labels."""
         parts = []
         for folder, count in zip(folders, (60, 20), strict=True):
-            paths, labels = zip(*some(folder, count), strict=True)
-            parts.append(SimpleNamespace(labels=np.array(labels), **dict(zip(
-                ("pictures", "views"), views(paths, statistics, scale, pixels), strict=True))))  # fmt: skip
+            samples = [folder.samples[i] for i in np.unique(np.linspace(0, len(folder) - 1, count).astype(int))]
+            parts.append(SimpleNamespace(labels=np.array([label for _, label in samples]),
+                                         pictures=[read(path) for path, _ in samples]))
         return parts
 
-    def from_run(path):
-        """The network of a run, and the kernels that it started from. Raises ValueError, OSError or LookupError."""
-        saved = load(path)
-        if len(saved.model.towers()) < 2:
-            raise ValueError(f"{saved.path} is of the variant {saved.model.variant}, which has one tower: give another")
-        config, classes = saved.facts["config"], saved.classes
-        if config["recipe"] == FINETUNE:
-            raise ValueError(f"{saved.path} went on from trained weights, and this page shows what became of random "
-                             "ones: give another")
+    def from_file(path):
+        """A network, pictures to show it, and of a run the kernels that it started from. Raises ValueError, OSError or
+        LookupError."""
+        ask = alexnet_in(path)
+        config, first = ask.facts.get("config", {}), None
+        steps = ask.facts["progress"]["step"] if config else None
         with TemporaryDirectory() as cache:
-            root = Path(config["data"]) if config["data"] else built_in_set(Path(cache), train=60, val=20)
-            folders = image_folders(root) if not config.get("split") else Division.read(
-                saved.path.parent / "split.json").parts(ImageFolder(root))  # fmt: skip
-            if folders[0].classes != classes:
-                raise ValueError(f"{saved.path} knows {len(classes)} classes ({', '.join(classes[:3])} …), and its "
-                                 f"pictures in {root} are of others ({', '.join(folders[0].classes[:3])} …)")
+            root = Path(config["data"]) if config.get("data") else built_in_set(Path(cache), train=60, val=20)
+            folders = image_sets(root, config.get("val"), config.get("labels")) if not config.get("split") else (
+                Division.read(ask.path.parent / "split.json").parts(image_set(root)))
+            kinds = folders[0].classes
+            if config and kinds != ask.classes:
+                raise ValueError(f"{ask.path} knows {len(ask.classes)} classes ({', '.join(ask.classes[:3])} …), and "
+                                 f"its pictures in {root} are of others ({', '.join(kinds[:3])} …)")
+            parts = shown(folders, ask.read)
+        if config and config["recipe"] != FINETUNE:  # which begins with trained kernels
             manual_seed(config["seed"])  # the draw that the run began with, if not the scale of each kernel
-            net = alexnet(config["variant"], len(classes), width=config["width"],
+            net = alexnet(config["variant"], len(kinds), width=config["width"],
                           inverted_dropout=config["inverted_dropout"])
             replace(RECIPES[config["recipe"]], from_data=False).start(net, np.zeros(0))
-            parts = shown(folders, saved.statistics, saved.scale, net.pixels)
-        return SimpleNamespace(net=saved.model, first=first_kernels(net), classes=classes, parts=parts,
-                               steps=saved.facts["progress"]["step"], name=str(saved.path))
+            first = first_kernels(net)
+        return SimpleNamespace(ask=ask, first=first, kinds=kinds, parts=parts, steps=steps, name=str(ask.path))
 
     def trained_here(steps=16, batch=20):
         recipe = RECIPES["small"]
@@ -87,87 +80,94 @@ def _():
             folders = image_folders(built_in_set(Path(cache), train=60, val=20))
             mean = np.mean([read_picture(path) for path, _ in folders[0].samples], axis=0, dtype=np.float32)
             mean = np.ascontiguousarray(mean.transpose(2, 0, 1))
-            nothing = Statistics(mean, np.ones(3, np.float32), np.eye(3, dtype=np.float32), bad={})
-            parts = shown(folders, nothing, 1.0)
-        for part in parts[::-1]:
-            part.views /= parts[0].views.std()
+            parts = shown(folders, read_picture)
+        nothing = Statistics(mean, np.ones(3, np.float32), np.eye(3, dtype=np.float32), bad={})
+        scale, labels = 1 / central_crops(parts[0].pictures, nothing).std(), parts[0].labels
+
+        def prepare(pictures):
+            return central_crops(pictures, nothing, scale)
+
+        views = prepare(parts[0].pictures)
         manual_seed(13)
         net = alexnet(classes=len(folders[0].classes), width=1 / 8)
-        recipe.start(net, parts[0].views)
+        recipe.start(net, views)
         first, optimiser = first_kernels(net), recipe.optimiser(net)
         optimiser.lr = 0.003
         order = np.random.default_rng(13)
         for _ in range(steps):
-            chosen = order.permutation(len(parts[0].labels))[:batch]
+            chosen = order.permutation(len(labels))[:batch]
             optimiser.zero_grad()
-            ops.cross_entropy(net.train()(parts[0].views[chosen]), parts[0].labels[chosen]).backward()
+            ops.cross_entropy(net.train()(views[chosen]), labels[chosen]).backward()
             optimiser.step()
-        return SimpleNamespace(net=net.eval(), first=first, classes=folders[0].classes, parts=parts, steps=steps,
+        ask = Classifier(net.eval(), folders[0].classes, prepare, Path(), PAPERS, mean)
+        return SimpleNamespace(ask=ask, first=first, kinds=ask.classes, parts=parts, steps=steps,
                                name="the network trained here")
 
     def first_kernels(net):
         """By tower, (K, 3, 11, 11)."""
-        return {name: tower.conv1.layers[0].weight.numpy().copy() for name, tower in (("a", net.a), ("b", net.b))}
-    return first_kernels, from_run, trained_here
+        return {name: tower.conv1.layers[0].weight.numpy().copy()
+                for name, tower in zip("ab", net.towers(), strict=False)}
+    return first_kernels, from_file, trained_here
 
 
 @app.cell
-def _(from_run, run, trained_here):
-    seen, _complaint = given(run.value.strip(), from_run, trained_here, "the small network")
-    net, classes = seen.net, seen.classes
+def _(from_file, trained_here, weights):
+    seen, _complaint = given(weights.value.strip(), from_file, trained_here, "the small network")
+    ask, classes, kinds = seen.ask, seen.ask.classes, seen.kinds
     _complaint
-    return classes, net, seen
+    return ask, classes, kinds, seen
 
 
 @app.cell
-def _(classes, net, seen):
+def _(ask, classes, kinds, seen):
     def look(part):
-        """Of every picture: the feature, which is the outputs of fc7 of both towers side by side, and the logits."""
-        towers = {}
-
-        def see(layer, y):
-            if layer in (net.a.fc7, net.b.fc7):
-                towers[layer] = y
-
-        with no_grad(), nn.forward_hook(see):
-            part.logits = net(part.views)
-            part.features = ops.concatenate(towers[net.a.fc7], towers[net.b.fc7], axis=1)
-            part.probabilities = part.logits.softmax().numpy()
-        right = part.probabilities.argmax(axis=1) == part.labels
-        again = part.features.numpy() @ net.fc8.weight.numpy().T + net.fc8.bias.numpy()
-        assert np.allclose(again, part.logits.numpy(), rtol=1e-3, atol=1e-3 * np.abs(again).max())
+        """Of every picture: the feature, which is the outputs of fc7 of all towers side by side, and what fc8 makes of
+        it, the logits and the probabilities."""
+        part.features = ask.features(part.pictures)
+        w, b = (t.numpy().astype(np.float64) for t in (ask.net.fc8.weight, ask.net.fc8.bias))
+        part.logits = part.features @ w.T + b
+        part.probabilities = Tensor(part.logits).softmax().numpy()
+        assert np.allclose(ask.probabilities(part.pictures[:8]), part.probabilities[:8], atol=2e-3)
         assert np.allclose(part.probabilities.sum(axis=1), 1, atol=1e-5)
-        return right.mean(), ops.cross_entropy(part.logits, part.labels).item()
+
+    def score(part):
+        return np.mean(part.logits.argmax(1) == part.labels), ops.cross_entropy(Tensor(part.logits), part.labels).item()
 
     training, others = seen.parts
-    known, fresh = look(training), look(others)
-    size = training.features.shape[1]
-    verdict = "" if fresh[1] < 0.7 * np.log(len(classes)) else (
-        "By it, this network **has hardly learned anything**: take what follows as a way to look, not as a finding.")
-    say(f"""
-        ## Has it learned anything?
+    look(training)
+    look(others)
 
-        This is `{seen.name}`, after {seen.steps:,} steps.
+    def tell():
+        """What can be counted where the pictures are of the classes that the network knows."""
+        known, fresh, guessing = score(training), score(others), float(np.log(len(classes)))
+        verdict = "" if fresh[1] < 0.7 * guessing else (
+            "By it, this network **has hardly learned anything**: take what follows as a way to look, not as a "
+            "finding.")
+        return [f"This is `{seen.name}`, after {seen.steps:,} steps.",
+                table(["pictures", "how many", "right", "loss"], [
+                    ["of its training set", len(training.labels), f"{known[0]:.0%}", known[1]],
+                    ["others", len(others.labels), f"{fresh[0]:.0%}", fresh[1]],
+                    ["by guessing", "–", f"{1 / len(classes):.0%}", guessing]]),
+                "The second line is the one that counts: what is right in the first alone was learned by heart. "
+                + verdict]
 
-    """, table(["pictures", "how many", "right", "loss"], [
-        ["of its training set", len(training.labels), f"{known[0]:.0%}", known[1]],
-        ["others", len(others.labels), f"{fresh[0]:.0%}", fresh[1]],
-        ["by guessing", "–", f"{1 / len(classes):.0%}", float(np.log(len(classes)))],
-    ]), f"""
-        The second line is the one that counts: what is right in the first alone was learned by heart. {verdict}
-    """)
-    return others, size, training
+    say("## Has it learned anything?", *(tell() if kinds == classes else [f"""
+        `{seen.name}` came without pictures, and without names for its {len(classes):,} classes. It is shown the
+        built-in set, patterns of {len(kinds)} kinds ({", ".join(kinds[:3])} …): so none of its guesses can be counted
+        as right or wrong. What it has learned shows in its kernels, and in what it takes to be alike.
+    """]))
+    return others, training
 
 
 @app.cell
-def _():
-    which = mo.ui.dropdown(["now", "at the start", "the change"], value="now", label="kernels")
+def _(seen):
+    which = mo.ui.dropdown(["now", *["at the start", "the change"] * bool(seen.first)], value="now", label="kernels")
     which
     return (which,)
 
 
 @app.cell
-def _(first_kernels, net, seen, which):
+def _(ask, first_kernels, seen, which):
     def alike(kernels, before):
         """The cosine between every kernel and itself at the start: 1 where only its scale has changed."""
         u, v = (k.reshape(len(k), -1).astype(np.float64) for k in (kernels, before))
@@ -178,35 +178,37 @@ def _(first_kernels, net, seen, which):
         u, v = (k.reshape(len(k), -1).astype(np.float64) for k in (kernels, before))
         return (u - (u * v).sum(1, keepdims=True) / (v * v).sum(1, keepdims=True) * v).reshape(kernels.shape)
 
-    now = first_kernels(net)
-    chosen = {name: {"now": now[name], "at the start": seen.first[name],
-                     "the change": turned(now[name], seen.first[name])}[which.value] for name in now}
+    now = first_kernels(ask.net)
+    new = {name: turned(now[name], first) for name, first in (seen.first or {}).items()}
+    likeness = {name: alike(now[name], first) for name, first in (seen.first or {}).items()}
+    chosen = {"now": now, "at the start": seen.first, "the change": new}[which.value]
 
     def draw_kernels():
         """A row of axes for each tower; every kernel is stretched to the full range of brightness by itself."""
         across = min(16, len(chosen["a"]))
         down = -(-len(chosen["a"]) // across)
-        drawing = figure(7, 0.5 + 2 * down * 6.4 / across)
-        for axes, (name, kernels) in zip(drawing.subplots(2, 1), chosen.items(), strict=True):
+        drawing = figure(5.5, 0.5 + len(chosen) * down * 5 / across)
+        rows = drawing.subplots(len(chosen), 1, squeeze=False)[:, 0]
+        for axes, (name, kernels) in zip(rows, chosen.items(), strict=True):
             most = np.maximum(np.abs(kernels).max(axis=(1, 2, 3), keepdims=True), 1e-12)
             tiles = (0.5 + 0.5 * kernels / most).transpose(0, 2, 3, 1)  # grey is 0
             axes.imshow(tiled(tiles, across, between=1.0)[:-1, :-1])
             axes.set(xticks=[], yticks=[], ylabel=f"tower {name}")
         return drawing
 
-    likeness = {name: alike(now[name], seen.first[name]) for name in now}
+    words = f"The {sum(map(len, now.values()))} kernels of conv1, {which.value}" + ", tower a above tower b" * (
+        len(now) > 1) + "".join(f"; {name} is like its start by {v.min():.4f} or more" for name, v in likeness.items())
     mo.vstack([say("""
         ## The first kernels
 
         Only the kernels of conv1 can be looked at as pictures: they see colours, all others see outputs of layers.
         Each is stretched to the full range by itself, so their brightness cannot be compared. Grey is 0.
-    """), picture(draw_kernels(), f"The {sum(map(len, now.values()))} kernels of conv1, {which.value}, tower a above "
-                  f"tower b; they are like the start by {min(map(np.min, likeness.values())):.4f} or more.")])
-    return likeness, now, turned
+    """), picture(draw_kernels(), f"{words}.")])
+    return likeness, new, now
 
 
 @app.cell
-def _(likeness, now, seen, turned, which):
+def _(likeness, new, now, seen, which):
     def smooth(kernels):
         """The share of a kernel's energy in waves of at most two periods across it, in either direction."""
         waves = np.abs(np.fft.fft2(kernels)) ** 2
@@ -221,29 +223,35 @@ def _(likeness, now, seen, turned, which):
     noise = np.random.default_rng(0).standard_normal((4000, 3, 11, 11))
     assert abs(smooth(noise) - 25 / 121) < 0.01 and abs(grey(noise) - 1 / 3) < 0.01
     rows = []
-    for _name, _first in seen.first.items():
-        _new = turned(now[_name], _first)
-        rows += [[f"{_name}, now", smooth(now[_name]), grey(now[_name]), f"{likeness[_name].mean():.5f}"],
-                 [f"{_name}, at the start", smooth(_first), grey(_first), 1],
-                 [f"{_name}, the change", smooth(_new), grey(_new), "–"]]
-    mean = float(np.mean([likeness[name].mean() for name in now]))
-    told = (f"On average a kernel is still {mean:.5f} like itself at the start: what you see is **the noise it was "
-            'drawn as**. A run of minutes can guess well on an easy set (see the README): the layers above learn to '
-            "use random kernels. For kernels that look like something it takes far longer.") if mean > 0.8 else (
-            f"On average a kernel is {mean:.3f} like itself at the start: the kernels have moved.")
-    sign = "" if min(row[1] for row in rows[2::3]) < 2 * 25 / 121 else (
-        "The change is the first sign of it, and smooth already: neighbouring pixels of a picture are alike, so the "
-        "gw = Σ gy · x of neighbouring weights are.")
-    hint = "What you see now is only what is new." if which.value == "the change" else "Choose *the change* above."
+    for _name, _kernels in now.items():
+        rows += [[f"{_name}, now", smooth(_kernels), grey(_kernels),
+                  f"{likeness[_name].mean():.5f}" if likeness else "not known"]]
+        if likeness:
+            rows += [[f"{_name}, at the start", smooth(seen.first[_name]), grey(seen.first[_name]), 1],
+                     [f"{_name}, the change", smooth(new[_name]), grey(new[_name]), "–"]]
+
+    def tell_change():
+        """What is told of a network whose start is known."""
+        mean = float(np.mean([v.mean() for v in likeness.values()]))
+        told = (f"On average a kernel is still {mean:.5f} like itself at the start: what you see is **the noise it was "
+                'drawn as**. A run of minutes can guess well on an easy set (see the README): the layers above learn '
+                "to use random kernels. For kernels that look like something it takes far longer.") if mean > 0.8 else (
+                f"On average a kernel is {mean:.3f} like itself at the start: the kernels have moved.")
+        sign = "" if min(map(smooth, new.values())) < 2 * 25 / 121 else (
+            "The change is the first sign of it, and smooth already: neighbouring pixels of a picture are alike, so "
+            "the gw = Σ gy · x of neighbouring weights are.")
+        hint = ("What you see now is only what is new." if which.value == "the change" else
+                "Choose *the change* above.")
+        return f"{told} {hint}", sign
+
+    told, sign = tell_change() if likeness else ("What these kernels started from is not here.", "")
     say("""
         Noise can be told from edges by numbers. *Smooth* is the share of a kernel's energy in waves of at most two
         periods across its 11 pixels; *grey*, the share of what its three colours have in common; *like the start*, the
         cosine between the kernel and its start.
 
     """, table(["kernels", "smooth", "grey", "like the start"], [
-        *rows, ["noise, by count", 25 / 121, 1 / 3, "–"]]), f"""
-        {told} {hint}
-
+        *rows, ["noise, by count", 25 / 121, 1 / 3, "–"]]), told, f"""
         In the paper's Figure 3, after 90 epochs of ImageNet, one tower has edges and stripes of many directions, nearly
         without colour, and the other blobs and edges of colour. They say that this comes about in every run, with the
         towers changed round or not: conv1 and conv2 of a tower never see the other tower. Then *smooth* is far above
@@ -262,18 +270,18 @@ def _(others, training):
 
 
 @app.cell
-def _(classes, number, others, source, training):
+def _(classes, kinds, number, others, source, training):
     part, at = (others if source.value == "others" else training), int(number.value)
 
     def guess():
-        p, label = part.probabilities[at], part.labels[at]
+        p, label = part.probabilities[at], kinds[part.labels[at]]
         best = np.argsort(-p, kind="stable")[:5]
-        drawing = figure(7, 2.7)
+        drawing = figure(5.5, 2.5)
         left, right = drawing.subplots(1, 2)
         left.imshow(part.pictures[at])
         left.set_axis_off()
-        left.set_title(f"picture {at}: {classes[label]}")
-        right.barh(range(len(best)), p[best], color=["C1" if c == label else "C0" for c in best])
+        left.set_title(f"picture {at}: {label}", fontsize=10)
+        right.barh(range(len(best)), p[best], color=["C1" if classes[c] == label else "C0" for c in best])
         right.set(yticks=range(len(best)), yticklabels=[classes[c] for c in best], xlim=(0, 1), xlabel="probability")
         right.invert_yaxis()
         return drawing, best, p[best], label
@@ -287,20 +295,20 @@ def _(classes, number, others, source, training):
         Softmax makes probabilities of the logits; over all {len(classes)} classes they sum to {total:.6f}. They say how
         sure the network is, not whether it is right.
 
-    """, table(["class", "probability", ""], [[classes[c], f"{p:.4f}", "the right one" if c == right else ""]
+    """, table(["class", "probability", ""], [[classes[c], f"{p:.4f}", "the right one" if classes[c] == right else ""]
                                             for c, p in zip(best, sure, strict=True)])),
-        picture(drawing, f"Picture {at}, of class {classes[right]}, beside the probabilities of " + ", ".join(
+        picture(drawing, f"Picture {at}, of class {right}, beside the probabilities of " + ", ".join(
                 f"{classes[c]} {p:.2f}" for c, p in zip(best, sure, strict=True)) + ".")])
     return at, part
 
 
 @app.cell
-def _(at, classes, others, part, size, training):
+def _(ask, at, kinds, others, part, training):
     def distances(features, query):
         """√Σ (f − q)², from one feature to every feature of the training pictures."""
         with no_grad():
-            d = ((features - query) ** 2).sum(axis=1) ** 0.5
-        assert np.allclose(d.numpy(), np.linalg.norm(features.numpy() - query.numpy(), axis=1), rtol=1e-4, atol=1e-6)
+            d = ((Tensor(features) - query) ** 2).sum(axis=1) ** 0.5
+        assert np.allclose(d.numpy(), np.linalg.norm(features - query, axis=1), rtol=1e-4, atol=1e-6)
         return d.numpy()
 
     d = distances(training.features, part.features[at])
@@ -309,15 +317,15 @@ def _(at, classes, others, part, size, training):
     assert itself[at] == itself.min() == 0
 
     def draw_nearest():
-        drawing = figure(7, 4.2)
+        drawing = figure(5.5, 3.9)
         cells = drawing.subplots(2, 4).ravel()
         for axes in cells:
             axes.set_axis_off()
         cells[0].imshow(part.pictures[at])
-        cells[0].set_title(f"{classes[part.labels[at]]}", fontweight="bold")
+        cells[0].set_title(kinds[part.labels[at]], fontsize=10, fontweight="bold")
         for axes, i in zip(cells[[1, 2, 3, 5, 6, 7]], nearest, strict=False):
             axes.imshow(training.pictures[i])
-            axes.set_title(f"{classes[training.labels[i]]}, {d[i]:.3g}")
+            axes.set_title(f"{kinds[training.labels[i]]}\n{d[i]:.3g}", fontsize=10)
         cells[4].text(0.5, 0.5, "above: this one;\nright: its six\nnearest, with\ndistances", ha="center", va="center")
         return drawing
 
@@ -326,24 +334,26 @@ def _(at, classes, others, part, size, training):
         near = [np.argsort(((among - q) ** 2).sum(1), kind="stable")[:6] for q in of]
         return float(np.mean(training.labels[np.array(near)] == others.labels[:, None]))
 
-    def small(views):
-        """Pixels, in blocks of 8 × 8."""
+    def small(pictures):
+        """Pixels of what the network sees, in blocks of 8 × 8."""
+        views = ask.prepare(pictures)[:, :, :224, :224]
         return views.reshape(len(views), 3, 28, 8, 28, 8).mean((3, 5)).reshape(len(views), -1)
 
-    by_feature = same(others.features.numpy(), training.features.numpy())
-    by_pixel = same(small(others.views), small(training.views))
+    by_feature = same(others.features, training.features)
+    by_pixel = same(small(others.pictures), small(training.pictures))
     by_chance = float((training.labels[None] == others.labels[:, None]).mean())
     mo.vstack([say(f"""
         ## What it takes to be alike
 
-        The outputs of fc7 of both towers, {size:,} numbers, are all that fc8 gets to see of a picture: its *feature*.
-        Two pictures are alike to the network where their features are near to each other, by Euclidean distance. Here
-        are the six of the training pictures that are nearest to picture {at}; the farthest is at {d.max():.4g}.
+        The outputs of fc7 of all towers, {training.features.shape[1]:,} numbers, are all that fc8 gets to see of a
+        picture: its *feature*. Two pictures are alike to the network where their features are near to each other, by
+        Euclidean distance. Here are the six of the training pictures that are nearest to picture {at}; the farthest is
+        at {d.max():.4g}.
 
-    """, table(["place", "class", "distance"], [[place, classes[training.labels[i]], float(d[i])]
+    """, table(["place", "class", "distance"], [[place, kinds[training.labels[i]], float(d[i])]
                                                for place, i in enumerate(nearest, 1)])),
-        picture(draw_nearest(), f"Picture {at}, of class {classes[part.labels[at]]}, and its six nearest: " + ", ".join(
-                f"{classes[training.labels[i]]} at {d[i]:.3g}" for i in nearest) + "."),
+        picture(draw_nearest(), f"Picture {at}, of class {kinds[part.labels[at]]}, and its six nearest: " + ", ".join(
+                f"{kinds[training.labels[i]]} at {d[i]:.3g}" for i in nearest) + "."),
         say(f"""
         The nearest of a training picture is itself, at distance {itself[at]:g}: choose *of its training set* above.
         Without a network, one would compare pixels; but a pattern moved by half its width is, pixel by pixel, another.

@@ -17,8 +17,10 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from minicnn.data import BadPicture
+from minicnn.models import AlexNet, load
+from minicnn.models.classifier import Classifier
 
-__all__ = ["attempt", "figure", "given", "picture", "say", "table"]
+__all__ = ["alexnet_in", "attempt", "figure", "given", "picture", "say", "table"]
 
 style.use("tableau-colorblind10")
 MOST = 4000  # characters of an answer's error
@@ -49,6 +51,14 @@ def given(path: str, read: Callable[[Path], Any], default: Callable[[], Any], na
         return default(), say(f"`{' '.join(str(why).replace('`', ' ').split())}`: here is {name} instead.")
 
 
+def alexnet_in(path: Path) -> Classifier:
+    """What ``models.load`` reads, if it is an AlexNet. Raises ValueError for others, and what ``load`` raises."""
+    ask = load(path)
+    if not isinstance(ask.net, AlexNet):
+        raise ValueError(f"{path} is a graph of ONNX, which has no towers and rows to look into")
+    return ask
+
+
 def figure(width: float = 7, height: float = 3) -> Figure:
     """An empty figure, in inches."""
     return Figure(figsize=(width, height), layout="constrained")
@@ -58,7 +68,7 @@ def picture(of: Figure, words: str) -> Any:
     """A figure on the page, with words for whoever cannot see it."""
     aloud(f"[picture: {words}]")
     png = io.BytesIO()
-    of.savefig(png, format="png", dpi=110)
+    of.savefig(png, format="png", dpi=130)
     # inside the page: a file of its own may be gone before it is read, where a slider is moved fast
     source = "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
     return mo.image(source, alt=words, style={"max-width": "100%", "height": "auto"})

@@ -9,6 +9,7 @@ import re
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from ..files import expanded
 from .archive import ARCHIVES
@@ -19,6 +20,7 @@ from .index import Index, index
 
 __all__ = ["archives_in", "image_set", "image_sets", "parts_of", "validation_images"]
 
+File: TypeAlias = "str | os.PathLike[str]"
 Progress = Callable[[int, int], object]
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")  # as shells, and WebDataset, write 000 to 146
 
@@ -52,7 +54,7 @@ def _ranges(text: str) -> Iterator[str]:
         yield from _ranges(f"{text[: found.start()]}{number:0{len(first)}d}{text[found.end() :]}")
 
 
-def image_set(path: str | os.PathLike[str], labels: Path | None = None, progress: Progress | None = None) -> Images:
+def image_set(path: File, labels: File | None = None, progress: Progress | None = None) -> Images:
     """The pictures of a folder of class folders, or of archives."""
     path = expanded(path)
     archives = archives_in(path)
@@ -64,14 +66,14 @@ def image_set(path: str | os.PathLike[str], labels: Path | None = None, progress
     return _archive(path, found, labels)
 
 
-def _archive(root: Path, found: Index, labels: Path | None, part: str = "") -> ImageArchive:
+def _archive(root: Path, found: Index, labels: File | None, part: str = "") -> ImageArchive:
     if labels is None:
         return ImageArchive(root, found, part)
     names = [found.member(row).name for row in found.rows]
     return ImageArchive(root, found, part, classes_from(labels, names))
 
 
-def image_sets(data: str | os.PathLike[str], val: str | os.PathLike[str] | None = None, labels: Path | None = None,
+def image_sets(data: File, val: File | None = None, labels: File | None = None,
                progress: Progress | None = None) -> tuple[Images, Images]:
     """The training and the validation pictures, with the same classes: ``data`` and ``val``, or the parts train and val
     of ``data``. labels: see ``classes_from``; of the validation pictures.
@@ -87,7 +89,7 @@ def image_sets(data: str | os.PathLike[str], val: str | os.PathLike[str] | None 
     return same_classes(data, *(_part(data, index(archives, progress), names) for names in (("train",), VALIDATION)))
 
 
-def parts_of(data: str | os.PathLike[str], val: str | os.PathLike[str] | None = None, labels: Path | None = None,
+def parts_of(data: File, val: File | None = None, labels: File | None = None,
              progress: Progress | None = None) -> dict[str, Images]:
     """{"train": pictures, "val": pictures} where ``data`` is divided, or ``val`` is given; else {"": pictures}."""
     data = expanded(data)
@@ -99,8 +101,8 @@ def parts_of(data: str | os.PathLike[str], val: str | os.PathLike[str] | None = 
     return dict(zip(("train", "val"), image_sets(data, val, labels, progress), strict=True))
 
 
-def validation_images(data: str | os.PathLike[str], val: str | os.PathLike[str] | None = None,
-                      labels: Path | None = None, progress: Progress | None = None) -> Images:
+def validation_images(data: File, val: File | None = None,
+                      labels: File | None = None, progress: Progress | None = None) -> Images:
     """The validation pictures alone: ``val``, or the part val of ``data``."""
     data = expanded(data)
     if val is not None:
@@ -121,12 +123,13 @@ def _part(root: Path, found: Index, names: Sequence[str]) -> ImageArchive:
 # -- classes of pictures in no folder ----------------------------------------------------------------------------------
 
 
-def classes_from(path: Path, names: Sequence[str]) -> list[str]:
+def classes_from(path: File, names: Sequence[str]) -> list[str]:
     """The class of each picture, from a file: ImageNet's devkit (.tar.gz), or a line for each picture, a class, or its
     name and its class. Lines of a class alone are in the order of the names.
 
     Raises DataError where that is none of these, or says nothing of a picture.
     """
+    path = Path(path)
     try:
         if path.name.endswith((".tar.gz", ".tgz", ".tar")):
             return _from_devkit(path)

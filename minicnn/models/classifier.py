@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from ..checkpoint import MARK
+from ..data.archive import Member
 from ..data.augment import central_crops
 from ..data.picture import SIDE, read_picture, square
 from ..data.statistics import Statistics
@@ -35,8 +36,9 @@ OTHERS = (".pth", ".pt", ".bin", ".caffemodel", ".onnx")  # besides .safetensors
 # Of the training set of ILSVRC 2012, blue, green and red: the mean of Caffe's mean picture over all its pixels.
 MEAN = np.array([104.00698793, 116.66876762, 122.67891434])
 
-Picture: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | np.ndarray"
-"""A file, what a file holds, an image of Pillow's, or an array of bytes (rows, columns, 3), RGB, or (rows, columns)."""
+Picture: TypeAlias = "str | os.PathLike[str] | Member | bytes | Image.Image | np.ndarray"
+"""A file, a picture in an archive, what a file holds, an image of Pillow's, or an array of bytes (rows, columns, 3),
+RGB, or (rows, columns)."""
 
 
 class Answer(NamedTuple):
@@ -50,14 +52,14 @@ class Classifier:
     net: the network. classes: the names of its outputs, in their order. prepare: makes of pictures (256, 256, 3), RGB
     bytes, what the network sees, (N, 3, pixels, pixels). shown: what that is, of a square, (pixels · scale − mean) /
     deviation; mean: for every pixel of the crop, or one of each channel. path: the file of its weights. statistics: of
-    the pictures that a run of ours was shown.
+    the pictures that a run of ours was shown; facts: what it says of itself, see ``saved.read``. Others' have neither.
     """
 
     def __init__(self, net: AlexNet | OnnxNet, classes: Sequence[str],
                  prepare: Callable[[Sequence[np.ndarray]], np.ndarray], path: Path, shown: Preprocessing,
-                 mean: np.ndarray, statistics: Statistics | None = None):
+                 mean: np.ndarray, statistics: Statistics | None = None, facts: Mapping[str, Any] | None = None):
         self.net, self.classes, self.prepare, self.path = net, list(classes), prepare, path
-        self.shown, self.mean, self.statistics = shown, mean, statistics
+        self.shown, self.mean, self.statistics, self.facts = shown, mean, statistics, dict(facts or {})
 
     def classify(self, picture: Picture | Sequence[Picture], top: int = 5) -> Any:
         """The most probable classes of a picture, as [Answer(name, probability), ...], the first the most probable.
@@ -108,15 +110,16 @@ class Classifier:
                 parts[tower] = output.numpy()
 
         pictures, found = _list(picture), []
-        for one in pictures:
+        for start in range(0, len(pictures), AT_ONCE):
             with no_grad(), eval_mode(self.net), forward_hook(keep):
-                self.net(Tensor(self.prepare([self.read(one)])))
-            found.append(np.concatenate([parts[i] for i in range(len(towers))], axis=1)[0])
-        return np.stack(found) if pictures is picture else found[0]
+                self.net(Tensor(self.prepare([self.read(one) for one in pictures[start : start + AT_ONCE]])))
+            found.append(np.concatenate([parts[i] for i in range(len(towers))], axis=1))
+        every = np.concatenate(found)
+        return every if pictures is picture else every[0]
 
     def read(self, picture: Picture) -> np.ndarray:
         """A picture as RGB bytes (256, 256, 3), scaled as the network was shown its own."""
-        if isinstance(picture, (str, os.PathLike)):
+        if isinstance(picture, (str, os.PathLike, Member)):
             return read_picture(picture, self.shown.fit, self.shown.filter)
         if isinstance(picture, bytes):
             return read_picture(BytesIO(picture), self.shown.fit, self.shown.filter)
@@ -163,12 +166,12 @@ def load(path: str | os.PathLike[str], *, variant: str | None = None, classes: S
     inside = middle(pixels)
     return Classifier(run.model, run.classes, lambda pictures: central_crops(pictures, statistics, scale, pixels),
                       run.path, Preprocessing(scale=scale), statistics.mean[:, inside, inside] * np.float32(scale),
-                      statistics)
+                      statistics, run.facts)
 
 
 def _list(picture: Any) -> Sequence[Picture]:
     """A list as it is, and one picture as a list."""
-    return picture if isinstance(picture, (list, tuple)) else [picture]
+    return picture if isinstance(picture, (list, tuple)) and not isinstance(picture, Member) else [picture]
 
 
 def _own(path: Path) -> bool:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..engine.device import current_device, ensure_on
 from ..engine.mode import no_grad
 from ..engine.settings import flag, real, whole
-from ..engine.tensor import Tensor
+from ..engine.tensor import Tensor, wrap
 from ..ops.window import Padding, Pair, own, pair, sides
 from .module import Module
 
@@ -49,6 +50,14 @@ def he(shape: tuple[int, ...]) -> float:
     """σ of weights (outputs, inputs, ...) before a ReLU, √(2 / fan-in): He et al. 2015, "Delving deep into
     rectifiers", eq. 10."""
     return math.sqrt(2 / math.prod(shape[1:]))
+
+
+def weights(name: str, shape: tuple[int, ...], generator: Generator | None) -> Tensor:
+    """A parameter that starts from He's N(0, 2 / fan-in): the drawn array itself, where it is on its device."""
+    device = current_device()
+    parameter = wrap(ensure_on(normal(name, shape, he(shape), generator), device), device)
+    parameter.requires_grad = True
+    return parameter
 
 
 def draw_key(generator: Generator | None = None) -> int:
@@ -113,7 +122,7 @@ class Conv2d(Module):
         if channels % groups or kernels % groups:
             raise ValueError(f"Conv2d: {groups} groups do not divide {channels} channels and {kernels} kernels")
         shape = (kernels, channels // groups, *pair("Conv2d", "size", size, 1))
-        self.weight = Tensor(normal("Conv2d", shape, he(shape), generator), requires_grad=True)
+        self.weight = weights("Conv2d", shape, generator)
         self.bias = Tensor(np.zeros(kernels, np.float32), requires_grad=True)
         pair("Conv2d", "stride", stride, 1), sides("Conv2d", padding)  # raise
         self.stride, self.padding, self.groups = own(stride), own(padding), groups
@@ -140,8 +149,7 @@ class Linear(Module):
 
     def __init__(self, inputs: int, outputs: int, *, generator: Generator | None = None):
         inputs, outputs = (whole("Linear", name, n, least=1) for name, n in (("inputs", inputs), ("outputs", outputs)))
-        shape = (outputs, inputs)
-        self.weight = Tensor(normal("Linear", shape, he(shape), generator), requires_grad=True)
+        self.weight = weights("Linear", (outputs, inputs), generator)
         self.bias = Tensor(np.zeros(outputs, np.float32), requires_grad=True)
 
     def forward(self, x: Tensor) -> Tensor:

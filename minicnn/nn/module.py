@@ -200,14 +200,16 @@ class Module:
             tensor.zero_grad()
 
     def to(self, device: Device) -> Module:
-        """Move every parameter to ``device``. Raises what ``Tensor.writable()`` raises, and then moves nothing."""
+        """Move every parameter to ``device``, but for those that live there. Raises what ``Tensor.writable()`` raises,
+        and then moves nothing."""
         if not isinstance(device, Device):
             raise TypeError(f"to: {device!r} is no device: give one as minicnn.cpu() or minicnn.device('cuda:0')")
         tensors = [tensor for _, tensor in self._named(Tensor)]
         for tensor in tensors:
             tensor.writable()
         for tensor in tensors:
-            tensor.move(device)
+            if tensor.device != device:
+                tensor.move(device)
         return self
 
     def multiply_adds(self, y: Tensor) -> int:
