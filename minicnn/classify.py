@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -37,10 +38,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def classify(parser: Parser, options: argparse.Namespace) -> int:
     """Print an answer for each picture. Returns 1 where one could not be read, which is named; else 0."""
+    import numpy as np
+
     from .data import BadPicture
+    from .engine.memory import keep_memory
     from .explain_page import Page
     from .models.classifier import AT_ONCE, load
 
+    keep_memory()
     try:
         names = options.classes and _names(Path(options.classes))
         ask = load(options.weights, variant=options.variant, classes=names, mean=options.mean)
@@ -48,7 +53,6 @@ def classify(parser: Parser, options: argparse.Namespace) -> int:
         parser.error(str(error))
     page = Page(ask, options.top) if options.explain else None
     failed = False
-    waiting: list[tuple[str, Any]] = []
 
     def complain(name: str, reason: str) -> None:
         nonlocal failed
@@ -57,31 +61,25 @@ def classify(parser: Parser, options: argparse.Namespace) -> int:
         if page is not None:
             page.unread.append((name, reason))
 
-    def answer() -> None:
-        for (name, read), answers in zip(waiting, ask.classify([read for _, read in waiting], options.top),
-                                         strict=True):  # fmt: skip
-            _say(name, answers, options.json)
+    pictures = _pictures(options.pictures)
+    while some := list(itertools.islice(pictures, AT_ONCE)):
+        read = ask.read_all([picture for _, picture in some])
+        answers = iter(ask.classify([one for one in read if isinstance(one, np.ndarray)], options.top))
+        for (name, picture), one in zip(some, read, strict=True):
+            if isinstance(one, Exception):
+                if picture is not None and not isinstance(one, (BadPicture, ValueError)):
+                    raise one
+                reason = one.reason if isinstance(one, BadPicture) else str(one)
+                complain(name, "a folder without pictures" if picture is None else reason)
+                if options.json:
+                    print(json.dumps({"picture": name, "error": reason}), flush=True)
+                continue
+            _say(name, next(answers), options.json)
             if page is not None:
                 try:
-                    page.add(name, read)
+                    page.add(name, one)
                 except ValueError as error:
                     complain(name, str(error))
-        waiting.clear()
-
-    for name, picture in _pictures(options.pictures):
-        try:
-            if picture is None:
-                raise ValueError("a folder without pictures")
-            waiting.append((name, ask.read(picture)))
-        except (BadPicture, ValueError) as error:
-            answer()  # those before it come first
-            reason = error.reason if isinstance(error, BadPicture) else str(error)
-            complain(name, reason)
-            if options.json:
-                print(json.dumps({"picture": name, "error": reason}), flush=True)
-        if len(waiting) == AT_ONCE:
-            answer()
-    answer()
     if page is None:
         return int(failed)
     try:
