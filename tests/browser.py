@@ -93,11 +93,13 @@ OVERLAPS = """() => {
     }
     walk(document.body, {left: -1e9, top: -1e9, right: 1e9, bottom: 1e9});
     const overlaps = [];
-    for (const [i, [what, a]] of found.entries()) for (const [other, b] of found.slice(i + 1)) {
-        const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
-        const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-        if (wide > 2 && high > 4) overlaps.push(`${what} | ${other}: ${Math.round(wide)} x ${Math.round(high)}`);
-    }
+    found.sort(([, a], [, b]) => a.top - b.top);  // then the others of a box are those that begin above its end
+    for (const [i, [what, a]] of found.entries())
+        for (let j = i + 1; j < found.length && found[j][1].top < a.bottom - 4; j++) {
+            const [other, b] = found[j], high = Math.min(a.bottom, b.bottom) - b.top;
+            const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+            if (wide > 2 && high > 4) overlaps.push(`${what} | ${other}: ${Math.round(wide)} x ${Math.round(high)}`);
+        }
     return overlaps;
 }"""  # lines of text may touch: 4 pixels of their boxes are empty
 
