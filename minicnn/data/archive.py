@@ -147,7 +147,7 @@ def _tar(path: str, file: IO[bytes], start: int, size: int, whole: int, progress
         tar = tarfile.open(fileobj=window, mode="r:")  # noqa: SIM115 - it goes on
     except tarfile.TarError as error:
         if not inside:
-            raise NotAnArchive(f"{name} is no tar that can be read: {error}") from None
+            raise NotAnArchive(f"{name} is neither a tar nor a zip that can be read: {error}") from None
         yield Entry(inside, 0, 0, 0, f"no tar that can be read, {name} ({error})")
         return
     while True:
