@@ -2,6 +2,7 @@
 import io
 import struct
 import zlib
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from minicnn.data import read_picture
+from minicnn.data import BadPicture, read_picture
+from minicnn.data import picture as picture_module
 from minicnn.data.picture import _decode, square
 
 RED, GREEN, BLUE, WHITE = (200, 30, 40), (20, 180, 60), (30, 50, 210), (255, 255, 255)
@@ -108,6 +110,31 @@ def test_sixteen_bit_grey_with_a_transparent_value(tmp_path):
 def test_the_content_counts_not_the_suffix(tmp_path):
     two_halves().save(tmp_path / "a.JPEG", "PNG")
     check(read_picture(str(tmp_path / "a.JPEG")), RED, BLUE, tolerance=0)
+
+
+def ppm(pixels, head=b"P6\n%d %d\n255\n", size=(256, 256)):
+    return BytesIO(head % size + pixels.tobytes())
+
+
+def test_a_raw_picture_is_taken_as_it_is(monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    expected = read_picture(ppm(pixels, b"P6 %d %d 255\n"))  # by Pillow
+    np.testing.assert_array_equal(expected, pixels)
+    monkeypatch.setattr(picture_module, "_decode", None)
+    found = read_picture(ppm(pixels))
+    np.testing.assert_array_equal(found, pixels)
+    assert found.flags.writeable
+
+
+def test_other_raw_pictures_are_decoded():
+    random = np.random.default_rng(1)
+    grey, small, wide = (random.integers(0, 256, size, np.uint8) for size in ((256, 256), (64, 64, 3), (256, 768, 3)))
+    np.testing.assert_array_equal(read_picture(ppm(grey, b"P5\n%d %d\n255\n")), grey[..., None].repeat(3, axis=2))
+    assert (read_picture(ppm(small, size=(64, 64)))[:4, :4] != 0).any()
+    np.testing.assert_array_equal(read_picture(ppm(wide, size=(768, 256))), wide[:, 256:512])
+    np.testing.assert_array_equal(read_picture(ppm(small, size=(64, 64)), side=64), small)
+    with pytest.raises(BadPicture, match="truncated"):
+        read_picture(ppm(wide[:, :255]))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
