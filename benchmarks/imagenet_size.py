@@ -112,8 +112,8 @@ def main() -> None:
                "--workers", str(asked.workers), "--save-minutes", "0.05"]  # fmt: skip
         until(runs / "once", 2, *new, "-o", str(runs / "once"))  # the statistics are known from here on
         first, memory = until(runs / "whole", asked.steps, *new, "-o", str(runs / "whole"))
-        base = subprocess.run([sys.executable, "-c", MEMORY, data[0], data[2]], check=True, capture_output=True, text=True)
-        print(f"first step   {first:7.1f} s\nmemory       {int(base.stdout):7} MB, and {memory} in workers")
+        base = subprocess.check_output([sys.executable, "-c", MEMORY, data[0], data[2]])
+        print(f"first step   {first:7.1f} s\nmemory       {int(base):7} MB, and {memory} in workers")
         log = steps_of(runs / "whole")
         for name, words, factor in (("images_per_second", "images/s", 1), ("waiting", "% waiting", 100)):
             print(f"             {factor * np.median([line[name] for line in log[1:]]):7.1f} {words}")

@@ -222,7 +222,7 @@ def main() -> None:
         ours = statistics.median(results["minicnn, folder"])
         last = f"{ours / middle:8.2f}" if rival != "minicnn, folder" else ""
         if rival.startswith("loader"):
-            if "loader, folder" == rival:
+            if rival == "loader, folder":
                 print(f"\n{asked.workers} workers, {usable_cores()} cores" + " " * 48 + "share of all cores")
             one = statistics.median(results[rival.replace("loader", "minicnn")])
             last = f"{100 * middle / (usable_cores() * one):6.0f} %"

@@ -61,7 +61,8 @@ def test_a_copy_elsewhere_is_the_same(tmp_path):
     assert changes(one, ImageFolder(tmp_path / "other").listing(), same_root=False) == "1 changed"
 
 
-LISTING = st.dictionaries(st.integers(0, 2**64 - 1) | st.integers(0, 9), st.tuples(*[st.integers(0, 2)] * 2), max_size=9)
+NAMES = st.integers(0, 9) | st.integers(0, 2**64 - 1)
+LISTING = st.dictionaries(NAMES, st.tuples(*[st.integers(0, 2)] * 2), max_size=9)
 
 
 @given(LISTING, LISTING, st.booleans(), st.randoms())

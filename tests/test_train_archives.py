@@ -148,10 +148,10 @@ def odd(to):
     good = [(f"{i}.png", picture(form="PNG")) for i in range(3)]
     inside = {
         "ape": (good, tarfile.GNU_FORMAT),
-        "cat": ([*good, ("cmyk.JPEG", picture("CMYK")), ("named.JPEG", picture(form="PNG")), ("g" * 170 + ".jpg", picture()),
-                 ("2.png", picture(form="PNG"))], tarfile.GNU_FORMAT),
-        "dog": ([("../../x/1.png", picture()), ("a/../../../x/2.png", picture()), (link, b""), ("grey.jpg", picture("L")),
-                 ("写" * 70 + ".jpg", picture()), ("bad.jpg", picture()[:-900])], tarfile.PAX_FORMAT),
+        "cat": ([*good, ("cmyk.JPEG", picture("CMYK")), ("named.JPEG", picture(form="PNG")),
+                 ("g" * 170 + ".jpg", picture()), ("2.png", picture(form="PNG"))], tarfile.GNU_FORMAT),
+        "dog": ([("../../x/1.png", picture()), ("a/../../../x/2.png", picture()), (link, b""),
+                 ("grey.jpg", picture("L")), ("写" * 70 + ".jpg", picture()), ("bad.jpg", picture()[:-900])], tarfile.PAX_FORMAT),
         "emu": ([("only.jpg", picture())], tarfile.GNU_FORMAT),
         "fox": ([*good, ("end.png", picture(form="PNG"))], tarfile.GNU_FORMAT)}  # fmt: skip
     path = to / "odd.tar"

@@ -86,7 +86,7 @@ def _opened(path: str | os.PathLike[str] | Member | BytesIO) -> BytesIO | Buffer
 
 
 def _raw(file: BytesIO | BufferedReader, side: int) -> NDArray[np.uint8] | None:
-    """The pixels of a PPM as packs hold it: of this size, nothing to decode, scale or turn. None where it is not that."""
+    """The pixels of a PPM as packs hold it: of this size, nothing to decode, scale or turn. None of any other file."""
     head = b"P6\n%d %d\n255\n" % (side, side)
     if file.read(len(head)) == head:
         pixels = np.empty((side, side, 3), np.uint8)
