@@ -151,7 +151,8 @@ def odd(to):
         "cat": ([*good, ("cmyk.JPEG", picture("CMYK")), ("named.JPEG", picture(form="PNG")),
                  ("g" * 170 + ".jpg", picture()), ("2.png", picture(form="PNG"))], tarfile.GNU_FORMAT),
         "dog": ([("../../x/1.png", picture()), ("a/../../../x/2.png", picture()), (link, b""),
-                 ("grey.jpg", picture("L")), ("写" * 70 + ".jpg", picture()), ("bad.jpg", picture()[:-900])], tarfile.PAX_FORMAT),
+                 ("grey.jpg", picture("L")), ("写" * 70 + ".jpg", picture()), ("bad.jpg", picture()[:-900])],
+                tarfile.PAX_FORMAT),
         "emu": ([("only.jpg", picture())], tarfile.GNU_FORMAT),
         "fox": ([*good, ("end.png", picture(form="PNG"))], tarfile.GNU_FORMAT)}  # fmt: skip
     path = to / "odd.tar"
