@@ -266,6 +266,7 @@ def test_training_and_validation(folder, tmp_path):
             if int(name[-5]) < count]  # fmt: skip
     train, val = image_sets(tar(tmp_path / "set.tar", both))
     assert (len(train), len(val), train.classes) == (15, 6, folder.classes)
+    assert [len(each.samples.found.rows) for each in (train, val)] == [15, 6], "what is not theirs is not held"
     assert (
         val.names()
         == validation_images(tmp_path / "set.tar").names()

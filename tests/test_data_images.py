@@ -3,6 +3,8 @@ import os
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pictures import make_folder
 
 from minicnn.data import ImageFolder
@@ -57,3 +59,20 @@ def test_a_copy_elsewhere_is_the_same(tmp_path):
     with (tmp_path / "other" / "cat" / "1.png").open("ab") as file:
         file.write(b"more")
     assert changes(one, ImageFolder(tmp_path / "other").listing(), same_root=False) == "1 changed"
+
+
+NAMES = st.integers(0, 9) | st.integers(0, 2**64 - 1)
+LISTING = st.dictionaries(NAMES, st.tuples(*[st.integers(0, 2)] * 2), max_size=9)
+
+
+@given(LISTING, LISTING, st.booleans(), st.randoms())
+def test_changes_are_those_of_dictionaries(then, now, same_root, random):
+    def rows(listing):
+        pairs = list(listing.items())
+        random.shuffle(pairs)
+        return np.array([(name, *rest) for name, rest in pairs], np.uint64).reshape(-1, 3)
+
+    kept = 2 if same_root else 1
+    counts = {"new": len(now.keys() - then), "gone": len(then.keys() - now),
+              "changed": sum(then[name][:kept] != now[name][:kept] for name in then.keys() & now)}  # fmt: skip
+    assert changes(rows(then), rows(now), same_root) == ", ".join(f"{n} {what}" for what, n in counts.items() if n)

@@ -2,6 +2,7 @@
 import io
 import struct
 import zlib
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from minicnn.data import read_picture
+from minicnn.data import BadPicture, read_picture
+from minicnn.data import picture as picture_module
 from minicnn.data.picture import _decode, square
 
 RED, GREEN, BLUE, WHITE = (200, 30, 40), (20, 180, 60), (30, 50, 210), (255, 255, 255)
@@ -110,6 +112,31 @@ def test_the_content_counts_not_the_suffix(tmp_path):
     check(read_picture(str(tmp_path / "a.JPEG")), RED, BLUE, tolerance=0)
 
 
+def ppm(pixels, head=b"P6\n%d %d\n255\n", size=(256, 256)):
+    return BytesIO(head % size + pixels.tobytes())
+
+
+def test_a_raw_picture_is_taken_as_it_is(monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    expected = read_picture(ppm(pixels, b"P6 %d %d 255\n"))  # by Pillow
+    np.testing.assert_array_equal(expected, pixels)
+    monkeypatch.setattr(picture_module, "_decode", None)
+    found = read_picture(ppm(pixels))
+    np.testing.assert_array_equal(found, pixels)
+    assert found.flags.writeable
+
+
+def test_other_raw_pictures_are_decoded():
+    random = np.random.default_rng(1)
+    grey, small, wide = (random.integers(0, 256, size, np.uint8) for size in ((256, 256), (64, 64, 3), (256, 768, 3)))
+    np.testing.assert_array_equal(read_picture(ppm(grey, b"P5\n%d %d\n255\n")), grey[..., None].repeat(3, axis=2))
+    assert (read_picture(ppm(small, size=(64, 64)))[:4, :4] != 0).any()
+    np.testing.assert_array_equal(read_picture(ppm(wide, size=(768, 256))), wide[:, 256:512])
+    np.testing.assert_array_equal(read_picture(ppm(small, size=(64, 64)), side=64), small)
+    with pytest.raises(BadPicture, match="truncated"):
+        read_picture(ppm(wide[:, :255]))
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(tmp_path, orientation):
     upright = Image.new("RGB", (400, 300), WHITE)
@@ -166,8 +193,8 @@ def test_a_pixel_is_the_mean_of_all_that_it_covers(tmp_path, side):
 def test_a_large_jpeg_is_decoded_at_reduced_size(tmp_path):
     two_halves(size=(2100, 1100)).save(tmp_path / "a.jpg")
     with open(tmp_path / "a.jpg", "rb") as file:
-        assert _decode(file).size == (525, 275)
+        assert _decode(file, 256).size == (525, 275)
     check(read_picture(tmp_path / "a.jpg"), RED, BLUE, tolerance=6)
     two_halves(size=(600, 500)).save(tmp_path / "b.jpg")
     with open(tmp_path / "b.jpg", "rb") as file:
-        assert _decode(file).size == (600, 500)
+        assert _decode(file, 256).size == (600, 500)

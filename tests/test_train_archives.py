@@ -1,18 +1,24 @@
 """The training script on pictures that lie in archives: what it learns does not depend on where they lie."""
 
+import io
+import os
 import re
 import shutil
+import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from archives import files_of, shards, tar, tar_of_tars
 from pictures import make_folder
+from PIL import Image
 from test_train_alexnet import cache, finished, inside, refused  # noqa: F401 - a fixture
 
 from minicnn import checkpoint
 from minicnn.data import ImageFolder, read_picture
 from minicnn.data.pack import pack
 from minicnn.data.sources import parts_of
+from minicnn.training.pictures import pictures_under
 
 NARROW = ["--width", "0.05", "--workers", "0", "--recipe", "small", "--seed", "3", "-b", "4"]
 
@@ -127,6 +133,58 @@ def test_a_sample_for_the_mean(data, tmp_path):
     first, *_, last = (read_picture(place).astype(float) for place, _ in ImageFolder(data / "train").samples)
     kept = checkpoint.load(tmp_path / "run" / "last.safetensors")[0]["statistics.mean"]
     np.testing.assert_allclose(kept, ((first + last) / 2).transpose(2, 0, 1), rtol=1e-6)
+
+
+def picture(mode="RGB", form="JPEG"):
+    file = io.BytesIO()
+    Image.effect_noise((300, 280), 80).convert(mode).save(file, form)
+    return file.getvalue()
+
+
+def odd(to):
+    """A tar of tars in which all is odd that was ever seen. Behind 9 GiB of a film, of which nothing is written."""
+    link = tarfile.TarInfo("link.png")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    good = [(f"{i}.png", picture(form="PNG")) for i in range(3)]
+    inside = {
+        "ape": (good, tarfile.GNU_FORMAT),
+        "cat": ([*good, ("cmyk.JPEG", picture("CMYK")), ("named.JPEG", picture(form="PNG")),
+                 ("g" * 170 + ".jpg", picture()), ("2.png", picture(form="PNG"))], tarfile.GNU_FORMAT),
+        "dog": ([("../../x/1.png", picture()), ("a/../../../x/2.png", picture()), (link, b""),
+                 ("grey.jpg", picture("L")), ("写" * 70 + ".jpg", picture()), ("bad.jpg", picture()[:-900])],
+                tarfile.PAX_FORMAT),
+        "emu": ([("only.jpg", picture())], tarfile.GNU_FORMAT),
+        "fox": ([*good, ("end.png", picture(form="PNG"))], tarfile.GNU_FORMAT)}  # fmt: skip
+    path = to / "odd.tar"
+    with path.open("wb") as file:
+        film = tarfile.TarInfo(".film")
+        film.size = 9 << 30
+        file.write(film.tobuf(tarfile.GNU_FORMAT))
+        file.seek(film.size, os.SEEK_CUR)
+        for name, (files, form) in inside.items():
+            entry, data = tarfile.TarInfo(f"{name}.tar"), tar(to / "part.tar", files, form).read_bytes()
+            entry.size = len(data)
+            file.write(entry.tobuf(tarfile.GNU_FORMAT) + data)
+        file.truncate(file.tell() - len(data) + data.rindex(b"IEND"))  # in the last picture of the last tar
+    (to / "part.tar").unlink()
+    return path
+
+
+def test_all_that_is_odd_at_once(tmp_path, capsys):
+    path, val = odd(tmp_path), tmp_path / "val"
+    make_folder(val, 1, ("ape", "cat", "dog", "emu", "fox"))
+    said = train(path, "--val", val, "-o", tmp_path / "run")
+    assert "16 training and 5 validation pictures of 5 classes" in said
+    for words in (f"cut off in {path} 1", f"cut off in {path}/fox 1", "links, devices and sparse files 1",
+                  "names that lead out of the archive 2", "older ones of the same name 1"):  # fmt: skip
+        assert words in said, words
+    assert re.search(rf"skipped {re.escape(str(path))}/dog/bad\.jpg: ", said)
+    assert "1 pictures could not be read and were left out" in said
+    assert {each.name for each in tmp_path.iterdir()} == {"odd.tar", "val", "run"}, "nothing is unpacked"
+    assert not any((each / "x").exists() for each in (*tmp_path.parents, Path.cwd(), *Path.cwd().parents))
+    training, validation, _ = pictures_under(path, 0.3, seed=0, evaluates=False, kept=None)
+    assert "classes of one picture, which is for training: emu" in capsys.readouterr().out
+    assert (len(training), len(validation)) == (11, 5)
 
 
 @pytest.mark.parametrize(("arguments", "words"), [

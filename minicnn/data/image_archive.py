@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class ImageArchive(Images):
         else:
             labels = np.array([label_of[name] for name in given])
         order = np.argsort(labels, kind="stable")
-        self.samples = _Samples(found, rows[order], labels[order])
+        self.samples = _Samples(replace(found, rows=rows[order]), labels[order])
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -66,14 +67,14 @@ class ImageArchive(Images):
 
     def part(self, chosen: NDArray[np.bool_]) -> ImageArchive:
         part, samples = copy.copy(self), self.samples
-        part.samples = _Samples(samples.found, samples.rows[chosen], samples.labels[chosen])
+        part.samples = _Samples(replace(samples.found, rows=samples.found.rows[chosen]), samples.labels[chosen])
         return part
 
     def lying(self) -> NDArray[np.int64]:
-        return np.lexsort((self.samples.rows["start"], self.samples.rows["archive"]))
+        return np.lexsort((self.samples.found.rows["start"], self.samples.found.rows["archive"]))
 
     def will_need(self, places: NDArray[np.int64]) -> None:
-        rows = self.samples.rows[places]
+        rows = self.samples.found.rows[places]
         rows = rows[np.lexsort((rows["start"], rows["archive"]))]
         for number in np.unique(rows["archive"]).tolist() if hasattr(os, "posix_fadvise") else ():
             with suppress(OSError), open(self.samples.found.archives[number], "rb") as file:
@@ -82,24 +83,24 @@ class ImageArchive(Images):
                     os.posix_fadvise(file.fileno(), int(row["start"]), size, os.POSIX_FADV_WILLNEED)
 
     def listing(self) -> NDArray[np.uint64]:
-        rows = self.samples.rows
+        rows = self.samples.found.rows
         times = [max(0, os.stat(archive).st_mtime_ns) for archive in self.samples.found.archives]
         return np.stack([rows["name"], rows["size"], np.array(times, np.uint64)[rows["archive"]]], axis=1)
 
     def state(self) -> Iterator[bytes]:
         for archive in self.samples.found.archives:
             yield os.fsencode(archive) + f"\0{state_of(archive)}\0".encode()
-        yield self.samples.rows.tobytes()
+        yield self.samples.found.rows.tobytes()
 
 
 class _Samples(Sequence[tuple[Member, int]]):
     """(member, label) of every picture, made when it is asked for."""
 
-    def __init__(self, found: Index, rows: NDArray[Any], labels: NDArray[np.int64]):
-        self.found, self.rows, self.labels = found, rows, labels
+    def __init__(self, found: Index, labels: NDArray[np.int64]):  # an index of these alone: none is kept twice
+        self.found, self.labels = found, labels
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.labels)
 
     def __getitem__(self, place: Any) -> Any:
-        return self.found.member(self.rows[place]), int(self.labels[place])
+        return self.found.member(self.found.rows[place]), int(self.labels[place])

@@ -107,9 +107,11 @@ T = TypeVar("T", bound=Images)
 def changes(then: NDArray[np.uint64], now: NDArray[np.uint64], same_root: bool) -> str:
     """What is different between two listings, in words. Times are compared only where the folder is the same one: a
     copy may have others."""
-    before, after = ({row[0]: row[1:] if same_root else row[1:2] for row in rows.tolist()} for rows in (then, now))
-    counts = {"new": len(after.keys() - before.keys()), "gone": len(before.keys() - after.keys()),
-              "changed": sum(after[name] != before[name] for name in after.keys() & before.keys())}
+    (before, i), (after, j) = (np.unique(rows[:, 0], return_index=True) for rows in (then, now))
+    both, p, q = np.intersect1d(before, after, assume_unique=True, return_indices=True)
+    compared = slice(1, None if same_root else 2)
+    changed = (then[i[p], compared] != now[j[q], compared]).any(axis=1)
+    counts = {"new": after.size - both.size, "gone": before.size - both.size, "changed": changed.sum()}
     return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
 
 

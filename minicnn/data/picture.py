@@ -9,7 +9,7 @@ import functools
 import os
 import stat
 import warnings
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from typing import IO
 
 import numpy as np
@@ -63,6 +63,8 @@ def read_picture(path: str | os.PathLike[str] | Member | BytesIO, fit: str = "ce
     """
     try:
         with _opened(path) as file, warnings.catch_warnings(action="ignore"):
+            if (pixels := _raw(file, side)) is not None:
+                return pixels
             image = _decode(file, side)
             if image.format == "JPEG" and not _is_complete(file, image, side):
                 raise ValueError("the picture data end too early")
@@ -73,7 +75,7 @@ def read_picture(path: str | os.PathLike[str] | Member | BytesIO, fit: str = "ce
         raise BadPicture("-" if isinstance(path, BytesIO) else path, _reason(error), unread) from error
 
 
-def _opened(path: str | os.PathLike[str] | Member | BytesIO) -> IO[bytes]:
+def _opened(path: str | os.PathLike[str] | Member | BytesIO) -> BytesIO | BufferedReader:
     if isinstance(path, BytesIO):
         return path
     if isinstance(path, Member):
@@ -81,6 +83,17 @@ def _opened(path: str | os.PathLike[str] | Member | BytesIO) -> IO[bytes]:
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise ValueError("not a regular file")
     return open(path, "rb")
+
+
+def _raw(file: BytesIO | BufferedReader, side: int) -> NDArray[np.uint8] | None:
+    """The pixels of a PPM as packs hold it: of this size, nothing to decode, scale or turn. None of any other file."""
+    head = b"P6\n%d %d\n255\n" % (side, side)
+    if file.read(len(head)) == head:
+        pixels = np.empty((side, side, 3), np.uint8)
+        if file.readinto(pixels.data) == pixels.size:
+            return pixels
+    file.seek(0)
+    return None
 
 
 def _decode(file: IO[bytes], side: int) -> Image.Image:
