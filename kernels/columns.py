@@ -109,23 +109,25 @@ def work(image: tuple[int, ...], w: tuple[int, ...], geometry: Geometry, backwar
 
 
 def scratch(way: str, image: Any, w: tuple[int, ...], geometry: Geometry) -> int:
-    """Bytes that this way, "forward", "image" or "weight", takes for a while beside what it returns. image: an array of
-    the shape, the type and the machine, whatever is in it.
+    """Bytes that this way, "forward", "image" or "weight", takes for a while beside what it returns. See
+    ``convolution.scratch``.
 
     The columns of a block for every core, and while the next are made those before; the weights written twice, of a
     ring; for the weights' gradient a sum for each part of the work, and a product for every core.
     """
     (C, R, S, K), N, G, size = w, image.shape[-1], geometry.groups, image.itemsize
     inner = way == "image"
-    blocks = (_in_turn(image, w, geometry, room(image)[1], 1) if inner else _blocks(image, w, geometry))
+    blocks = _in_turn(image, w, geometry, room(image)[1], 1) if inner else _blocks(image, w, geometry)
     parts = 1 if inner else min(parts_on(image), len(blocks))
     cores, written = cores_for(parts), 2 if blocks[0].rows else 1
     columns = C * R * S * N * size * max(block.stop - block.start for block in blocks)
     taken = columns * cores * (2 if len(blocks) > parts else 1)
     weights = C * R * S * K * size * written
     if way == "weight":
-        return taken + weights * parts + weights // G * cores - (weights if written == 1 else 0)
-    return taken + (weights if written == 2 else 0)
+        taken += weights * parts + weights // G * cores - (weights if written == 1 else 0)
+    elif written == 2:
+        taken += weights
+    return int(taken)
 
 
 def _of_group(g: int, size: int) -> slice:

@@ -86,16 +86,16 @@ def bias_gradient(gy: Any) -> Any:
 
 def scratch(way: str, image: Any, w: Shape, geometry: Geometry) -> int:
     """Bytes that a way takes for a while beside what it returns: "forward", the gradient of the "image", or that of the
-    "weight"; by the algorithm that is chosen by itself. image: an array of the shape, the type and the machine, whatever
-    is in it. w: the shape of the weights."""
+    "weight"; by the algorithm that is chosen by itself. image: an array of the shape, the type and the machine of the
+    images, whatever is in it. w: the shape of the weights."""
     tile = _asked(None, image, image.shape, w, geometry, backwards=way == "image")
     if not tile:
         return columns.scratch(way, image, w, geometry)
     if way != "image":
         return fourier.scratch(way, image, w, geometry, tile)
     sent, turned, there = _turned(image.shape, w, geometry)
-    return (fourier.scratch("forward", np.broadcast_to(image[:1, :1, :1, :1], sent), turned, there, tile)
-            + 2 * math.prod(turned) * image.itemsize)  # the kernels turned round, and what that is copied from
+    copies = 2 * math.prod(turned) * int(image.itemsize)  # of the kernels, turned round
+    return copies + fourier.scratch("forward", np.broadcast_to(image[:1, :1, :1, :1], sent), turned, there, tile)
 
 
 # -- the choice --------------------------------------------------------------------------------------------------------

@@ -128,8 +128,8 @@ def work(image: tuple[int, ...], w: tuple[int, ...], geometry: Geometry, tile: i
 
 
 def scratch(way: str, image: Any, w: tuple[int, ...], geometry: Geometry, tile: int) -> int:
-    """Bytes that this way, "forward" or "weight", takes for a while beside what it returns; the gradient of the image is
-    a "forward" of its own, of gy. image: an array of the shape, the type and the machine, whatever is in it.
+    """Bytes that this way, "forward" or "weight", takes for a while beside what it returns; the gradient of the image
+    is a "forward" of its own, of gy. See ``convolution.scratch``.
 
     What has come down the height, of image, weights and places, while there are several lots of tiles twice; and for
     every core the numbers at one angle, at all points of the width.
@@ -140,8 +140,10 @@ def scratch(way: str, image: Any, w: tuple[int, ...], geometry: Geometry, tile: 
     seen, sent = (2 * some.angles * N * n * sum(part.width for part in parts)
                   for n, parts in ((C * G, some.windows), (K, some.places)))  # fmt: skip
     weights, points = 2 * some.angles * S * C * K, 3 * some.U
-    at_once = len(some.places) * min(N, AT_ONCE) * points * (C * G + K)
-    each = (points * C * K + at_once + (2 * S * C * K if way == "weight" else 0)) * cores_for(parts_on(image, some.angles))
+    each = points * C * K + len(some.places) * min(N, AT_ONCE) * points * (C * G + K)
+    if way == "weight":
+        each += 2 * S * C * K
+    each *= cores_for(parts_on(image, some.angles))
     again = 2 if len(lots) > 1 else 1
     taken = weights + (seen + sent) * again if way == "weight" else (weights + seen + sent) * again
     return int(size * (taken + each))
