@@ -5,17 +5,20 @@ import sys
 import tracemalloc
 from pathlib import Path
 
+import cupy_stand_in
 import numpy as np
 import pytest
+from gpus import gpus  # noqa: F401 - a fixture
 from helpers import normal
 from pictures import make_folder
 from test_train_alexnet import cache, finished, inside, refused  # noqa: F401 - a fixture
 
 from minicnn import cpu, cuda
+from minicnn.engine.observers import Observer, observe
 from minicnn.models import VARIANTS, alexnet
 from minicnn.nn import Linear, ReLU, Sequential
 from minicnn.optim import SGD
-from minicnn.training import plan
+from minicnn.training import memory, plan
 from minicnn.training.memory import Need, predicted
 from minicnn.training.step import Step
 
@@ -25,16 +28,20 @@ NARROW = ["--width", "0.05", "--workers", "0", "--seed", "3", "-b", "4", "--devi
 
 def measured(model, batch_size):
     """Bytes of a step's widest moment, counted by tracemalloc: all but weights, velocities and the batch, which were
-    there before."""
+    there before. The least of three: which core still holds its columns when others go on is chance, and in nets as
+    small as these a tenth."""
     images = np.moveaxis(normal(3, model.pixels, model.pixels, batch_size), -1, 0).astype(np.float32)
     step = Step(model, SGD(model, lr=0))
-    step(images[:2], np.zeros(2, int))  # all is compiled
+    step(images, np.zeros(batch_size, int))  # all that it needs is compiled
     tracemalloc.start()
     try:
         step(images, np.zeros(batch_size, int))  # whose gradients are there when the next one begins
-        tracemalloc.reset_peak()
-        step(images, np.zeros(batch_size, int))
-        return tracemalloc.get_traced_memory()[1]
+        peaks = []
+        for _ in range(3):
+            tracemalloc.reset_peak()
+            step(images, np.zeros(batch_size, int))
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        return min(peaks)
     finally:
         tracemalloc.stop()
 
@@ -42,7 +49,7 @@ def measured(model, batch_size):
 @pytest.mark.processor
 @pytest.mark.parametrize(("variant", "width", "batch_size", "devices"), [
     *((variant, 1 / 8, 24, TWO) for variant in VARIANTS),
-    *((variant, 1 / 4, 8, ONE) for variant in ("blueprint", "caffe", "torchvision"))])  # fmt: skip
+    *((variant, 1 / 4, 8, ONE) for variant in ("caffe", "torchvision"))])  # fmt: skip
 def test_what_is_predicted_is_what_is_measured(variant, width, batch_size, devices):
     model = alexnet(variant, 10, devices, width)
     (need,) = predicted(model, (3, model.pixels, model.pixels), batch_size).values()
@@ -70,6 +77,38 @@ def test_towers_that_are_to_be_gpus_have_a_memory_each():
     assert sum(need.weights for need in apart.values()) == together.weights
     assert (apart["cpu(0)"].batch, apart["cpu(1)"].batch) == (together.batch, 0)
     assert 0.5 * together.total < apart["cpu(0)"].total < together.total
+
+
+class Used(Observer):
+    """The most that is used on each of two GPUs, wherever an op or a gradient is done."""
+
+    def __init__(self):
+        self.most = [0, 0]
+
+    def op_done(self, *of):
+        self.most = [max(most, cupy_stand_in._used[i]) for i, most in enumerate(self.most)]
+
+    gradient_done = op_done
+
+
+def test_what_two_gpus_take_to_the_byte(gpus, monkeypatch):  # noqa: F811 - the fixture
+    """On a stand-in, which counts as they would; but for scratch, which is gone where an op is done."""
+    if not getattr(gpus, "is_stand_in", False):
+        pytest.skip("a GPU does not tell what was used at most")
+    monkeypatch.setattr(memory.convolution, "scratch", lambda *of: 0)
+    model = alexnet("blueprint", 10, (cuda(0), cuda(1)), 1 / 16)
+    need = predicted(model, (3, 224, 224), 2)
+    with cuda(0):
+        images = gpus.zeros((2, 3, 224, 224), np.float32)
+    step, used = Step(model, SGD(model, lr=0)), Used()
+    step(images, [0, 1])
+    before = list(cupy_stand_in._used)
+    with observe(used):
+        step(images, [0, 1])
+    assert list(need) == ["cuda(0)", "cuda(1)"]
+    for parts, most, now in zip(need.values(), used.most, before, strict=True):
+        others = now - parts.weights - parts.weights // 2 - parts.batch  # now the gradients are there as well
+        assert parts.total == pytest.approx(most - others, abs=5000)
 
 
 def test_predicting_leaves_the_model_as_it_was():
@@ -230,7 +269,7 @@ def test_a_plan_trains_nothing_and_is_right(data, tmp_path, monkeypatch):
     said_of = ["plan", "parameters", "checkpoint", "work", "memory of the processor", "step", "loader", "together",
                "time"]  # fmt: skip
     assert [name for name in lines if name in said_of] == said_of
-    assert re.search(r"MB predicted \(.*\), \d+ MB measured: [+-]\d+\.\d%$", lines["memory of the processor"])
+    assert re.search(r"MB predicted \(.*\), \d+ MB measured: \d+\.\d% apart$", lines["memory of the processor"])
     assert re.search(r"of batches of 4, measured on 2 steps", lines["step"])
     assert re.match(r"an epoch \S+ s, 1 epochs \S+ s, .*; predicted$", lines["time"])
     finished(inside(data, "-o", run, "--epochs", 1, *NARROW))

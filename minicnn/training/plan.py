@@ -113,7 +113,7 @@ def of_memory(need: Need, taken: int) -> str:
     parts = ", ".join(f"{words} {part / 1e6:,.0f}" for words, part in zip(
         ("weights and velocities", "gradients", "batch", "kept for backward", "on its way"), need, strict=True))
     return (f"{need.total / 1e6:,.0f} MB predicted ({parts}), {taken / 1e6:,.0f} MB measured: "
-            f"{need.total / taken - 1:+.1%}")
+            f"{abs(need.total / taken - 1):.1%} apart")
 
 
 def taken_by(take_step: Callable[[], object], need: dict[str, Need], devices: tuple[Device, ...]
