@@ -102,7 +102,7 @@ def test_what_two_gpus_take_to_the_byte(gpus, monkeypatch):  # noqa: F811 - the 
         images = gpus.zeros((2, 3, 224, 224), np.float32)
     step, used = Step(model, SGD(model, lr=0)), Used()
     step(images, [0, 1])
-    before = list(cupy_stand_in._used)
+    before = [cupy_stand_in._used[i] for i in range(2)]
     with observe(used):
         step(images, [0, 1])
     assert list(need) == ["cuda(0)", "cuda(1)"]
