@@ -15,6 +15,7 @@ from test_train_alexnet import cache, finished, inside, refused  # noqa: F401 - 
 
 from minicnn import cpu, cuda
 from minicnn.engine.observers import Observer, observe
+from minicnn.kernels import convolution
 from minicnn.models import VARIANTS, alexnet
 from minicnn.nn import Linear, ReLU, Sequential
 from minicnn.optim import SGD
@@ -57,6 +58,29 @@ def test_what_is_predicted_is_what_is_measured(variant, width, batch_size, devic
     assert need.total == pytest.approx(taken, rel=0.1)
     assert need.weights == 2 * sum(p.data.nbytes for p in model.parameters())
     assert need.batch == batch_size * 3 * model.pixels**2 * 4
+
+
+@pytest.mark.processor
+@pytest.mark.parametrize(("image", "kernels", "stride", "padding"), [
+    ((24, 27, 27, 64), (24, 5, 5, 64), 1, 2), ((64, 13, 13, 64), (64, 3, 3, 64), 1, 1),
+    ((3, 115, 115, 32), (3, 11, 11, 48), 4, 0), ((6, 9, 9, 4), (6, 3, 3, 4), 2, 1)])  # fmt: skip
+def test_what_convolutions_take_besides(image, kernels, stride, padding, threads):
+    """On one core, so that nothing is chance."""
+    threads(1)
+    (_, H, W, N), (_, R, S, K) = image, kernels
+    P, Q = ((pixels + 2 * padding - size) // stride + 1 for pixels, size in ((H, R), (W, S)))
+    x, w, gy = (np.ones(shape, np.float32) for shape in (image, kernels, (K, P, Q, N)))
+    geometry = convolution.Geometry(1, P, Q, stride, stride, padding, padding)
+    ways = {"forward": lambda: convolution.forward(x, w, None, geometry),
+            "image": lambda: convolution.image_gradient(gy, w, image, geometry),
+            "weight": lambda: convolution.weight_gradient(gy, x, kernels, geometry)}
+    for way, compute in ways.items():
+        compute()
+        tracemalloc.start()
+        result = compute()
+        taken = tracemalloc.get_traced_memory()[1] - result.nbytes
+        tracemalloc.stop()
+        assert convolution.scratch(way, x, kernels, geometry) == pytest.approx(taken, rel=0.1, abs=50_000), way
 
 
 def test_of_a_small_net_by_hand():
