@@ -6,6 +6,7 @@
     python examples/train_alexnet.py TAR --val TAR        # the same in archives, which stay as they are
     python examples/train_alexnet.py DATA --weights FILE  # from a trained network, to other classes
     python examples/train_alexnet.py --resume runs/mine   # go on where a run was stopped
+    python examples/train_alexnet.py DATA --plan          # only say what it takes: disk, memory, hours
 
 Exit status: 0 done, also where there was nothing to do; 1 something went wrong, as a line says; 2 a bad command line;
 130 stopped by Ctrl-C, SIGTERM or a terminal that closed; 141 nobody reads any more what it prints.
@@ -46,6 +47,7 @@ from minicnn.training.bars import picture_bar
 from minicnn.training.classes import Predictions
 from minicnn.training.interrupt import end_as_ctrl_c, ended, note, say
 from minicnn.training.pictures import balanced_loss, check_classes, first_pictures, pictures_under, say_unreadable
+from minicnn.training.plan import plan
 from minicnn.training.resuming import go_on
 from minicnn.training.run_folder import SPLIT, checkpoint_in, new_run, run_of, write_config
 from minicnn.training.scores import evaluate, in_words, with_intervals
@@ -128,11 +130,15 @@ def arguments() -> argparse.Namespace:
         "paper's ten, of whose probabilities the mean counts")
     add("--keep", type=number(int, 0), help="past epochs to keep besides the last and the best (default: 1)")
     add("--save-minutes", type=number(float, 0), help="a checkpoint at least so often (default: 10)")
+    add("--plan", action="store_true", help="only say what the run takes: checkpoints, memory, work, images/s of step "
+        "and loader, hours; predicted, and measured on a few batches")
     given = parser.parse_args()
     if "evaluate" in given and "resume" not in given:
         parser.error("--evaluate measures a checkpoint: name it with --resume")
     if "crops" in given and "evaluate" not in given:
         parser.error("--crops is for --evaluate: in training the middle of each validation picture is seen")
+    if "plan" in given and "evaluate" in given:
+        parser.error("--plan is for training, --evaluate trains nothing: leave one out")
     if "val" in given and not ("data" in given or "resume" in given):
         parser.error("--val goes with DATA: name the training pictures, too")
     if "val" in given and "split" in given:
@@ -162,7 +168,7 @@ def configuration(given: argparse.Namespace, facts: dict[str, Any], path: Path |
     weights, else the defaults and the recipe's. facts, path: of its checkpoint, where one is resumed."""
     saved = facts.get("config", start.config if start else {})
     asked = {name: value for name, value in vars(given).items()
-             if name not in ("crops", "evaluate", "output", "resume")}
+             if name not in ("crops", "evaluate", "output", "plan", "resume")}
     for name in OWN:
         if name in asked and saved.get(name, asked[name]) != asked[name]:
             raise DataError(f"--{name} {asked[name]} would be another model: the checkpoint is of {name} "
@@ -224,9 +230,9 @@ def where(config: dict[str, Any], given: argparse.Namespace) -> str:
 def train(given: argparse.Namespace, claims: ExitStack) -> None:
     """Train a new network, or a trained one for other classes, go on with a run, or only evaluate one. claims: holds
     the folder of the run."""
-    evaluates = "evaluate" in given
+    evaluates, plans = "evaluate" in given, "plan" in given
     path = checkpoint_in(given.resume, evaluates) if "resume" in given else None
-    run = None if path is None or evaluates or "output" in given else run_of(given.resume, path, claims)
+    run = None if path is None or evaluates or plans or "output" in given else run_of(given.resume, path, claims)
     arrays, facts = read(path) if path else ({}, {})
     start: Start | None = vars(given).pop("weights", None)
     config, (training, validation, division) = configuration(given, facts, path, start)
@@ -244,7 +250,7 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
     devices = [minicnn.device(name) for name in chosen.split(",")]
     model = alexnet(config["variant"], len(classes), (devices[0], devices[-1]), config["width"],
                     config["inverted_dropout"], config["half"])
-    if run is None and not evaluates:
+    if run is None and not (evaluates or plans):
         run = new_run(getattr(given, "output", None), claims)
     introduce(model, config, training, validation)
     if facts:
@@ -256,15 +262,15 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
     else:
         assert training is not None
         say("measuring the mean and the colours of the training pictures")
-        statistics = Statistics.of(training, workers=config["workers"] + 1, sample=config["statistics_of"],
-                                   progress=picture_bar("measuring"))
+        statistics = Statistics.of(training, workers=config["workers"] + 1, progress=picture_bar("measuring"),
+                                   sample=ENOUGH if plans else config["statistics_of"])
     config.setdefault("scale", recipe.scale(statistics.deviation))
     common = {"seed": config["seed"], "workers": config["workers"],
               "scale": config["scale"], "crop": model.pixels, "noise": recipe.noise}
     crops = getattr(given, "crops", 1)
     with Loader(validation, statistics, -(-config["batch_size"] // crops), train=False, crops=crops, **common
                 ) as val_loader:
-        if training is None or run is None:
+        if training is None or evaluates:
             measure(model, val_loader, arrays, path, getattr(given, "output", None))
             return
         with Loader(training, statistics, config["batch_size"], train=True, block=config["shuffle_block"], **common
@@ -274,6 +280,12 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
                 start = None  # which holds as much as the model
             elif not facts:
                 recipe.start(model, first_pictures(train_loader, ENOUGH))
+            if plans:
+                plan(made_step(model, config, train_loader), train_loader, val_loader,
+                     getattr(given, "output", path and path.parent) or Path("runs"), config["epochs"] - done,
+                     config["keep"], config["workers"])
+                return
+            assert run is not None
             trainer = made_trainer(model, config, train_loader, val_loader, run)
             if facts:
                 go_on(trainer, arrays, facts, getattr(given, "lr", None))
@@ -286,18 +298,22 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
 
 def made_trainer(model: AlexNet, config: dict[str, Any], training: Loader, validation: Loader, run: Path) -> Trainer:
     """What trains the model, with the recipe's rule and the settings of this run."""
-    recipe = RECIPES[config["recipe"]]
-    optimiser = recipe.optimiser(model)
-    schedule = recipe.learning_rate(config["schedule"], config["lr"], config["epochs"])
-    optimiser.momentum, optimiser.weight_decay = config["momentum"], config["weight_decay"]
-    balanced = config["class_weights"] == "balanced"
-    loss = balanced_loss(training.folder, model.devices[0]) if balanced else cross_entropy
-    kind = CapturedStep if config["graph"] else Step
-    step = kind(model, optimiser, loss, LossScale() if config["half"] else None)
+    schedule = RECIPES[config["recipe"]].learning_rate(config["schedule"], config["lr"], config["epochs"])
+    step = made_step(model, config, training)
     kept = training.statistics.arrays() | {"pictures.training": training.folder.listing(),
                                            "pictures.validation": validation.folder.listing()}
     return Trainer(step, schedule, training, validation, run, keep=config["keep"], save_minutes=config["save_minutes"],
                    extras=(kept, {"config": config, "classes": validation.folder.classes}))
+
+
+def made_step(model: AlexNet, config: dict[str, Any], training: Loader) -> Step:
+    """A step by the recipe's rule, with the settings of this run."""
+    optimiser = RECIPES[config["recipe"]].optimiser(model)
+    optimiser.momentum, optimiser.weight_decay = config["momentum"], config["weight_decay"]
+    balanced = config["class_weights"] == "balanced"
+    loss = balanced_loss(training.folder, model.devices[0]) if balanced else cross_entropy
+    kind = CapturedStep if config["graph"] else Step
+    return kind(model, optimiser, loss, LossScale() if config["half"] else None)
 
 
 def finish(trainer: Trainer, epochs: int) -> None:

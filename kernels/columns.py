@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from . import MOST_ELEMENTS
-from .cores import parallel_for, parts_on, split_range
+from .cores import cores_for, parallel_for, parts_on, split_range
 from .im2col import col2im, im2col
 from .product import product
 from .row2col import row2col
@@ -29,7 +29,7 @@ from .row2col import row2col
 if TYPE_CHECKING:
     from .convolution import Geometry
 
-__all__ = ["forward", "image_gradient", "room", "weight_gradient", "work"]
+__all__ = ["forward", "image_gradient", "room", "scratch", "weight_gradient", "work"]
 
 LEAST_BLOCKS = 8  # so that every core gets some
 LEAST_ROW = 1 << 10  # places and images of a row, whose product is worth a call
@@ -106,6 +106,28 @@ def work(image: tuple[int, ...], w: tuple[int, ...], geometry: Geometry, backwar
     (C, R, S, K), (groups, P, Q, down, *_), N = w, geometry, image[-1]
     rows = (P - 1) * down + R if _serve_on(w, geometry, N) and not backwards else P * R  # of pixels, made into columns
     return float(C * R * S * P * Q * N) * K, float(C * rows * S * Q * N) * groups, 0.0
+
+
+def scratch(way: str, image: Any, w: tuple[int, ...], geometry: Geometry) -> int:
+    """Bytes that this way, "forward", "image" or "weight", takes for a while beside what it returns. See
+    ``convolution.scratch``.
+
+    The columns of a block for every core, and while the next are made those before; the weights written twice, of a
+    ring; for the weights' gradient a sum for each part of the work, and a product for every core.
+    """
+    (C, R, S, K), N, G, size = w, image.shape[-1], geometry.groups, image.itemsize
+    inner = way == "image"
+    blocks = _in_turn(image, w, geometry, room(image)[1], 1) if inner else _blocks(image, w, geometry)
+    parts = 1 if inner else min(parts_on(image), len(blocks))
+    cores, written = cores_for(parts), 2 if blocks[0].rows else 1
+    columns = C * R * S * N * size * max(block.stop - block.start for block in blocks)
+    taken = columns * cores * (2 if len(blocks) > parts else 1)
+    weights = C * R * S * K * size * written
+    if way == "weight":
+        taken += weights * parts + weights // G * cores - (weights if written == 1 else 0)
+    elif written == 2:
+        taken += weights
+    return int(taken)
 
 
 def _of_group(g: int, size: int) -> slice:

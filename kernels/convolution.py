@@ -9,6 +9,7 @@ which serves all images, is larger than the weights. Both round, each in its own
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,8 @@ from . import columns, fourier
 from .cores import parallel_for, parts_on
 from .product import capturing
 
-__all__ = ["ALGORITHMS", "Geometry", "bias_gradient", "chosen", "forward", "image_gradient", "weight_gradient"]
+__all__ = ["ALGORITHMS", "Geometry", "bias_gradient", "chosen", "forward", "image_gradient", "scratch",
+           "weight_gradient"]
 
 ALGORITHMS = ("columns", "fourier")
 LARGE = 1 << 20  # numbers, which one core adds up before a second one has woken up
@@ -80,6 +82,20 @@ def bias_gradient(gy: Any) -> Any:
 
     parallel_for(len(gy), some, parts_on(gy) if gy.size > LARGE else 1, products=False)
     return gb
+
+
+def scratch(way: str, image: Any, w: Shape, geometry: Geometry) -> int:
+    """Bytes that a way takes for a while beside what it returns: "forward", the gradient of the "image", or that of the
+    "weight"; by the algorithm that is chosen by itself. image: an array of the shape, the type and the machine of the
+    images, whatever is in it. w: the shape of the weights."""
+    tile = _asked(None, image, image.shape, w, geometry, backwards=way == "image")
+    if not tile:
+        return columns.scratch(way, image, w, geometry)
+    if way != "image":
+        return fourier.scratch(way, image, w, geometry, tile)
+    sent, turned, there = _turned(image.shape, w, geometry)
+    copies = 2 * math.prod(turned) * int(image.itemsize)  # of the kernels, turned round
+    return copies + fourier.scratch("forward", np.broadcast_to(image[:1, :1, :1, :1], sent), turned, there, tile)
 
 
 # -- the choice --------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import numpy as np
 
 from .machine import usable_cores
 
-__all__ = ["concurrently", "get_num_threads", "inside", "one_thread", "parallel_for", "parts_on",
+__all__ = ["concurrently", "cores_for", "get_num_threads", "inside", "one_thread", "parallel_for", "parts_on",
            "set_num_threads", "split_range"]
 
 Result = TypeVar("Result")
@@ -95,6 +95,11 @@ def parallel_for(items: int, work: Callable[[int, int], Result], parts: int = PA
     for other in others:
         other.result()
     return results
+
+
+def cores_for(parts: int) -> int:
+    """How many cores ``parallel_for`` takes for so many parts, where it is asked from outside of such a part."""
+    return max(1, min(_threads, parts))
 
 
 def concurrently(*tasks: Callable[[], Result]) -> list[Result]:

@@ -36,14 +36,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .cores import split_range
+from .cores import cores_for, parts_on, split_range
 from .product import product
 from .spectrum import Part, Tiles, across, angles, down, each_angle, up, width
 
 if TYPE_CHECKING:
     from .convolution import Geometry
 
-__all__ = ["forward", "image_gradient", "weight_gradient", "work"]
+__all__ = ["forward", "image_gradient", "scratch", "weight_gradient", "work"]
 
 AT_ONCE = 128  # images, whose numbers at one angle stay in cache
 ROOM = 1 << 28  # bytes that have come down the height: some tiles after the others, where all of them need more
@@ -125,6 +125,28 @@ def work(image: tuple[int, ...], w: tuple[int, ...], geometry: Geometry, tile: i
             float(count * N) * (2 * F * (v * C * groups + q * K) + points * (C * groups + K))
             + float(points * C * K),
             float(F * (count + 1) * (C * groups + K) + points * groups))  # fmt: skip
+
+
+def scratch(way: str, image: Any, w: tuple[int, ...], geometry: Geometry, tile: int) -> int:
+    """Bytes that this way, "forward" or "weight", takes for a while beside what it returns; the gradient of the image
+    is a "forward" of its own, of gy. See ``convolution.scratch``.
+
+    What has come down the height, of image, weights and places, while there are several lots of tiles twice; and for
+    every core the numbers at one angle, at all points of the width.
+    """
+    (C, _, S, K), N, G, size = w, image.shape[-1], geometry.groups, image.itemsize
+    lots = _tiles(image, w, geometry, tile)
+    some = max(lots, key=lambda tiles: len(tiles.places))
+    seen, sent = (2 * some.angles * N * n * sum(part.width for part in parts)
+                  for n, parts in ((C * G, some.windows), (K, some.places)))  # fmt: skip
+    weights, points = 2 * some.angles * S * C * K, 3 * some.U
+    each = points * C * K + len(some.places) * min(N, AT_ONCE) * points * (C * G + K)
+    if way == "weight":
+        each += 2 * S * C * K
+    each *= cores_for(parts_on(image, some.angles))
+    again = 2 if len(lots) > 1 else 1
+    taken = weights + (seen + sent) * again if way == "weight" else (weights + seen + sent) * again
+    return int(size * (taken + each))
 
 
 def _tiles(image: Any, shape: tuple[int, ...], geometry: Geometry, tile: int) -> list[Tiles]:

@@ -11,14 +11,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from .engine.device import copy_to, cuda, cupy
+from .engine.device import copy_to, cpu, cuda, cupy
 from .kernels import blas, cuda_source, get_num_threads
-from .kernels.columns import room
 from .kernels.relu import relu
 from .models import alexnet
+from .training.memory import predicted
 
 __all__ = ["Finding", "choose", "examine", "report"]
 
@@ -182,27 +183,20 @@ def cublas(i: int) -> str:
     return "answers"
 
 
-def need(batch_size: int) -> tuple[int, int]:
-    """Bytes of a training step of AlexNet: of both towers together, and of the columns of a convolution at its widest.
-
-    Weights, gradients and velocities; what backward needs, the outputs of all layers; gradients on their way, which are
-    few at a time.
-    """
-    layers = alexnet().costs()
-    pairs = 2 * max(layer.bytes for layer in layers if layer.name.startswith("a."))  # of both towers
-    columns = max(4 * layer.multiply_adds // layer.output[0] for layer in layers if layer.layer == "Conv2d")
-    kept = sum(layer.bytes for layer in layers)
-    return 3 * 4 * sum(layer.parameters for layer in layers) + batch_size * (kept + 3 * pairs), batch_size * columns
+def need(batch_size: int, count: int, like: Any) -> int:
+    """Bytes that a training step of AlexNet takes of each of so many GPUs: of two each has a tower, and of these the
+    fuller one counts. like: an array of such a GPU."""
+    model = alexnet(devices=(cpu(0), cpu(min(count, 2) - 1)))
+    return max(parts.total for parts in predicted(model, (3, model.pixels, model.pixels), batch_size, like).values())
 
 
 def memory(i: int, batch_size: int, count: int) -> str:
     with cuda(i) as device:
         free = cupy().cuda.Device(i).mem_info[0]
-        block = room(copy_to(np.zeros(1), device))[0]
-    step, columns = need(batch_size)
-    share = step // (2 if count > 1 else 1) + min(block, columns)
+        like = copy_to(np.zeros(1, np.float32), device)
+    share = need(batch_size, count, like)
     text = (f"{free / 1e9:.1f} GB free, AlexNet at batch {batch_size} takes about {share / 1e9:.1f}"
-            + " here, half of it" * (count > 1))
+            + " here, with one tower" * (count > 1))
     if free < share:
         raise Trouble(text, "give a smaller --batch-size, or end what else uses the GPU (nvidia-smi shows it)")
     return text

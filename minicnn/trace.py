@@ -17,7 +17,6 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ import numpy as np
 
 from . import ops
 from .engine.backward import Node
+from .engine.kept import pieces, whole_of
 from .engine.memory import Array
 from .engine.observers import Observer, observers
 from .engine.tensor import Tensor
@@ -108,8 +108,9 @@ class trace(Observer):
         known = [self._nodes.get(x.node.age, -1) for x in inputs]
         node = self._number(result.node)
         step = self._step("forward", op, node, known, result._array, result)
-        leaves = {id(_whole(x._array)) for x in inputs if not x.made_by}  # would be there without the graph
-        for piece, size in _pieces(result.node.gradients):
+        leaves = {id(whole_of(x._array)) for x in inputs if not x.made_by}  # would be there without the graph
+        for array in pieces(result.node.gradients):
+            piece, size = id(array), array.nbytes
             if piece in leaves:
                 continue
             if piece not in self._held:
@@ -188,33 +189,6 @@ def _where() -> str:
     while frame.f_back and frame.f_code.co_filename.startswith(HOUSE):
         frame = frame.f_back
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-
-
-def _pieces(gradients: tuple[Any, ...]) -> Iterator[tuple[int, int]]:
-    """(address, bytes) of every array that gradient functions hold on to, each once."""
-    found: dict[int, int] = {}
-    seen: set[int] = set()
-    waiting: list[Any] = list(gradients)
-    while waiting:
-        x = waiting.pop()
-        if id(x) in seen:
-            continue
-        seen.add(id(x))
-        if hasattr(x, "nbytes") and hasattr(x, "dtype"):
-            whole = _whole(x)
-            found[id(whole)] = getattr(whole, "nbytes", x.nbytes)
-        elif isinstance(x, (tuple, list)):
-            waiting += x
-        elif hasattr(x, "__closure__"):
-            waiting += [cell.cell_contents for cell in x.__closure__ or ()]
-    yield from found.items()
-
-
-def _whole(array: Any) -> Any:
-    """The array that owns the memory: a view keeps all of it."""
-    while getattr(array, "base", None) is not None:
-        array = array.base
-    return array
 
 
 def _picture(values: np.ndarray) -> str:

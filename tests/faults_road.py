@@ -27,6 +27,7 @@ explain, explain_page = slips("minicnn/explain.py", ""), slips("minicnn/explain_
 onnx_net, onnx_ops, onnx_windows, onnx_file, others = (
     slips("minicnn/models", f"test_{name}.py") for name in ("onnx_net", "onnx_ops", "onnx_windows", "onnx_file",
                                                             "others"))  # fmt: skip
+memory, plan = (slips(f"minicnn/training/{name}.py", "test_plan.py") for name in ("memory", "plan"))
 files, saved = slips("minicnn/files.py", "test_files.py"), slips("minicnn/models", "test_saved.py")
 VIEWS, LOADER, STATISTICS, SHAPES = (f"test_data_{name}.py::test_" for name in
                                      ("augment", "loader", "statistics", "shapes"))
@@ -273,6 +274,16 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     onnx_file("onnx_file: other files are looked for", "if tensor.external_data or tensor.data_location:", "if False:"),
     others("others: scaled here and in the graph", "._replace(scale=1.0, deviation=(1.0, 1.0, 1.0))", ""),
     others("others: PyTorch drops, and has no factor", "*= np.float32(0.5)", "*= np.float32(1)"),
+    # -- what a run takes ----------------------------------------------------------------------------------------------
+    memory("memory: what backward has passed is still kept", "            held -= Counter(", "            Counter("),
+    memory("memory: parameters grow with the batch", "(1 if x in self.fixed_nodes else self.batch_size)",
+           "self.batch_size"),
+    memory("memory: no velocities", "Need(2 * weights", "Need(weights"),
+    plan("plan: workers that start are slow workers", "return seen / (now - begun)", "return seen / (now - asked)"),
+    plan("plan: the loader has cores of its own", "rate = min(step, loader, shared)", "rate = min(step, loader)"),
+    plan("plan: pictures have a gradient", "return forward, 3 * forward - first", "return forward, 3 * forward"),
+    slips("kernels/columns.py", "test_plan.py")("columns: the sums of all parts are one sum in scratch",
+                                                "weights * parts + weights", "weights + weights"),
     slips("minicnn/export.py", "test_export.py")("export: the mean forgotten", " " * 23 + "ask.shown, ask.mean)",
                                                  " " * 23 + "ask.shown)"),
 ]  # fmt: skip

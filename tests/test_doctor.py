@@ -10,9 +10,10 @@ import cupy_stand_in
 import pytest
 from cuda_on_cpu import needs_compiler
 
-from minicnn import doctor
+from minicnn import cpu, doctor
 from minicnn.__main__ import main
 from minicnn.doctor import choose, examine
+from minicnn.training.memory import Need
 
 NO_DRIVER = "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version"
 
@@ -200,11 +201,23 @@ def test_an_old_gpu_and_one_without_memory(two_gpus, monkeypatch):
     assert the("cuda:0 and cuda:1").text == "copy by way of main memory"
 
 
-def test_what_a_step_of_alexnet_needs():
-    weights, kept, largest = 60_965_224, 7_910_816, 1_161_600  # numbers; bytes of all outputs, and of conv1's
-    conv1 = 4 * 3 * 11 * 11 * 55 * 55  # bytes of its columns in one tower for one image, the most
-    for batch_size in (1, 128):
-        assert doctor.need(batch_size) == (12 * weights + batch_size * (kept + 3 * largest), batch_size * conv1)
+@needs_compiler
+def test_what_a_step_of_alexnet_needs_is_what_a_plan_says(two_gpus, monkeypatch):
+    asked = []
+
+    def predicted(model, shape, batch_size, like):
+        asked.append((model.devices, shape, batch_size, hasattr(like, "__cuda_array_interface__")))
+        return {"cpu(0)": Need(3, 10**9, 0, 0, 0), "cpu(1)": Need(2, 10**9, 0, 0, 0)}
+
+    monkeypatch.setattr(doctor, "alexnet", lambda devices: SimpleNamespace(devices=devices, pixels=224))
+    monkeypatch.setattr(doctor, "predicted", predicted)
+    assert "85.9 GB free, AlexNet at batch 64 takes about 1.0" in doctor.memory(0, 64, 1)
+    assert "with one tower" in doctor.memory(1, 32, 2)
+    image = (3, 224, 224)
+    assert asked == [((cpu(0), cpu(0)), image, 64, True), ((cpu(0), cpu(1)), image, 32, True)]
+    monkeypatch.setattr(cupy_stand_in.Device, "mem_info", property(lambda self: (10**9 + 2, 8 * 10**9)))
+    with pytest.raises(doctor.Trouble):
+        doctor.memory(0, 64, 1)
 
 
 def test_a_batch_of_nothing_is_refused(capsys):
