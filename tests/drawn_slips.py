@@ -31,7 +31,7 @@ PLACES = [
     ("minicnn/ops/dispatch.py", 0.025, "test_guests.py test_border.py test_op.py test_habits.py test_tensor.py"),
     ("minicnn/ops/methods.py", 0.025, "test_guests.py test_tensor.py test_arithmetic.py test_reduce.py "
      "test_cross_entropy.py test_habits.py test_op.py test_cuda_devices.py"),
-    ("minicnn/ops/*.py", 0.02, "test_tensor.py test_arithmetic.py test_guests.py test_border.py test_op.py "
+    ("minicnn/ops/*.py", 0.017, "test_tensor.py test_arithmetic.py test_guests.py test_border.py test_op.py "
      "test_habits.py test_conv2d.py test_max_pool2d.py test_nn.py test_kernels.py"),
     ("minicnn/engine/protocols.py", 0.02, "test_guests.py test_habits.py test_tensor.py test_border.py "
      "test_dlpack.py"),
@@ -39,9 +39,9 @@ PLACES = [
      "test_memory.py test_modules.py test_to_device.py test_trace.py test_cuda_devices.py"),
     ("minicnn/nn/*.py", 0.03, "test_nn.py test_modules.py test_habits.py test_border.py test_guests.py "
      "test_precision.py test_alexnet.py"),
-    ("minicnn/optim.py", 0.05, "test_habits.py test_modules.py test_trainer.py test_cuda_devices.py"),
+    ("minicnn/optim.py", 0.035, "test_habits.py test_modules.py test_trainer.py test_cuda_devices.py"),
     ("minicnn/schedule.py", 0.025, "test_habits.py test_trainer.py test_train_script.py"),
-    ("minicnn/models/onnx_*.py", 0.02, "test_onnx_file.py test_onnx_net.py test_onnx_ops.py test_onnx_windows.py "
+    ("minicnn/models/onnx_*.py", 0.014, "test_onnx_file.py test_onnx_net.py test_onnx_ops.py test_onnx_windows.py "
      "test_onnx_export.py"),
     ("minicnn/models/*.py", 0.02, "test_alexnet.py test_train_script.py"),
     ("minicnn/data/archive.py", 0.013, "test_data_archive.py"),
@@ -55,7 +55,7 @@ PLACES = [
     ("minicnn/checkpoint.py", 0.02, "test_trainer.py"),
     ("minicnn/training/interrupt.py", 0.013, "test_trainer.py test_train_alexnet.py"),
     ("minicnn/training/pictures.py", 0.013, "test_train_script.py test_train_alexnet.py"),
-    ("minicnn/training/classes.py", 0.013, "test_plots_of_classes.py test_train_alexnet.py"),
+    ("minicnn/training/classes.py", 0.008, "test_plots_of_classes.py test_train_alexnet.py"),
     ("minicnn/training/showing.py", 0.013, "test_train_alexnet.py test_train_script.py"),
     ("minicnn/training/memory.py", 0.013, "test_plan.py"),
     ("minicnn/training/step.py", 0.013, "test_step.py test_cuda_graph.py test_trainer.py"),
