@@ -90,7 +90,7 @@ def test_every_op_stands_in_the_table():
     (("Conv", "x w", {"group": 3}, 11, C), "3 groups do not divide"), (("Conv", "x x", {}, 11, C), "made of them"),
     (("MaxPool", "x", {"kernel_shape": [2, 2], "storage_order": 1}, 11, C), "storage_order is 1: known is 0"),
     (("AveragePool", "x", {"kernel_shape": [2, 2], "ceil_mode": 1, "count_include_pad": 1}, 11, C), "known is one of"),
-    (("MaxPool", "x", {}, 11, C), "missing a required argument: 'kernel_shape'"),
+    (("MaxPool", "x", {}, 11, C), "lacks the attribute kernel_shape"),
     (("LRN", "x", {"size": 4}, 11, C), "size is 4: a window with a middle is odd"),
     (("LRN", "x", {"size": 0}, 11, C), "size is 0"), (("Gemm", "x m", {"transA": 1}, 11, V), "transA is 1"),
     (("BatchNormalization", "x four four four v", {"training_mode": 1}, 14, C), "training_mode is 1"),

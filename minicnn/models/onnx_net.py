@@ -147,6 +147,9 @@ class OnnxNet(nn.Module):
         facts = {"opset": graph.opset, "outputs": len(node.outputs), "most": 0,
                  "batch": graph.shape[0] if any(varies) else None}  # fmt: skip
         ready = node.attributes | {name: facts[name] for name in FACTS if name in signature.parameters}
+        if lacks := [name for name, known in signature.parameters.items()
+                     if known.kind is known.KEYWORD_ONLY and known.default is known.empty and name not in ready]:
+            raise NotOnnx(f"{node} lacks the attribute {lacks[0]}")
         try:
             signature.bind(*node.inputs, **ready)
         except TypeError as error:
