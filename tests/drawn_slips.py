@@ -50,6 +50,7 @@ PLACES = [
     ("minicnn/data/sources.py", 0.013, "test_data_archive.py test_data_pack.py"),
     ("minicnn/data/pack.py", 0.013, "test_data_pack.py"),
     ("minicnn/data/order.py", 0.013, "test_data_order.py test_data_arrays.py"),
+    ("minicnn/data/loader.py", 0.02, "test_data_loader.py test_data_order.py test_ten_crops.py test_train_script.py"),
     ("minicnn/data/*.py", 0.02, "test_data_folder.py test_data_bad_picture.py test_data_loader.py test_data_shapes.py "
      "test_train_script.py"),
     ("minicnn/checkpoint.py", 0.02, "test_trainer.py"),

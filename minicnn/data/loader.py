@@ -118,8 +118,8 @@ class Loader:
         window = self.block * WINDOW if self.train else 0
         asked = starts.start
         for first in starts:
-            while window and asked < min(first + window, len(order)):  # the rest of this window, or the next one
-                end = (asked // window + 1) * window
+            end = min((first // window + 2) * window, len(order)) if window else 0  # of the next window
+            if end > asked:
                 self.folder.will_need(order[asked:end])
                 asked = end
             yield self._task(epoch, order[first : first + self.batch_size].tolist())
