@@ -1,9 +1,9 @@
 """``python -m minicnn gradcheck``: hold every gradient of minicnn against differences, and print a table.
 ``python -m minicnn doctor``: can a GPU be used here, and all of the processor, and if not, what is to be done?
 ``python -m minicnn classify``: what a trained network sees in pictures.
+``python -m minicnn export``: such a network as ONNX, or its weights alone.
 ``python -m minicnn index FILE``: find the pictures in archives, once, so that training from them begins at once.
 ``python -m minicnn pack SOURCE OUT``: all pictures of a set, scaled once, in one file to train from.
-``python -m minicnn export``: such a network as ONNX, or its weights alone.
 ``python -m minicnn variants``: what tells one AlexNet from another, and where it stands.
 ``python -m minicnn compare RUN RUN``: what differs between runs, how well each did, and their curves in one picture.
 ``python -m minicnn walkthrough``: the chapters; with a number, one of them as a page."""
@@ -17,7 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import __version__, archives, classify, console, export, packing
+from . import __version__, classify, console, export, indexing, packing
 from .command_line import Parser, location, new_file, number
 
 
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     ask = commands.add_parser("classify", help="ask a trained network what is in pictures")
     classify.add_options(ask)
     find = commands.add_parser("index", help="find the pictures in archives: .tar, also of tars, .zip")
-    archives.add_options(find)
+    indexing.add_options(find)
     packs = commands.add_parser("pack", help="scale all pictures of a set once, into one file to train from")
     packing.add_options(packs)
     out = commands.add_parser("export", help="write a trained network as ONNX, or its weights as .safetensors")
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         return classify.classify(ask, options)
 
     if options.command == "index":
-        return archives.find(find, options)
+        return indexing.find(find, options)
 
     if options.command == "pack":
         return packing.scale(packs, options)

@@ -226,6 +226,25 @@ def test_what_cannot_be_read_in_place_is_refused(folder, tmp_path):
         assert "Permission denied" in error_of(plain)
 
 
+def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
+    make_folder(tmp_path / "set", 1)
+
+    def refused(*given):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.scandir", refused)
+    monkeypatch.setattr("os.listdir", refused)
+    assert error_of(tmp_path / "set").endswith("this folder cannot be read: Permission denied")
+
+
+def test_more_archives_than_an_index_can_tell_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr(index_module, "MOST", 2)
+    for i in range(3):
+        tar(tmp_path / f"set-{i}.tar", [(f"{i}/1.png", PICTURE)])
+    assert "3 archives, at most 2 make a set" in error_of(tmp_path / "set-{0..2}.tar")
+    assert len(image_set(tmp_path / "set-{0..1}.tar")) == 2
+
+
 def test_headers_are_read_once(folder, tmp_path, cache, monkeypatch):
     path, asked = tar_of_tars(folder.root, tmp_path), []
     real = index_module.entries

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import IO, NamedTuple
 
-__all__ = ["ARCHIVES", "Entry", "Member", "NotAnArchive", "entries"]
+__all__ = ["ARCHIVES", "Entry", "Member", "NotAnArchive", "entries", "opened"]
 
 ARCHIVES = (".tar", ".zip")
 LARGEST = 1 << 28  # bytes of a picture: more is none
@@ -86,6 +86,11 @@ class Member(NamedTuple):
         except (OSError, ValueError, tarfile.TarError, struct.error):
             name = f"at byte {self.start}"
         return "/".join(part for part in (self.archive, self.folder.strip("/"), name) if part)
+
+
+def opened(place: str | os.PathLike[str] | Member) -> io.BytesIO | io.BufferedReader:
+    """A picture as a file, wherever it lies. Raises what ``open`` does, or ``Member.read``."""
+    return io.BytesIO(place.read()) if isinstance(place, Member) else open(place, "rb")
 
 
 def entries(path: str | os.PathLike[str], progress: Progress | None = None) -> Iterator[Entry]:

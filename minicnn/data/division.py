@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..files import written_aside
-from .archive import Member
+from .archive import Member, opened
 from .images import DataError, Images, Place
 
 __all__ = ["Division", "in_both"]
@@ -113,15 +113,11 @@ def _size(place: Place) -> int:
 
 
 def _tail(place: Place) -> bytes:
-    if isinstance(place, Member):
-        return place.read()[-TAIL:]
-    with place.open("rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
+    with opened(place) as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
         return file.read()
 
 
 def _content(place: Place) -> bytes:
-    if isinstance(place, Member):
-        return hashlib.blake2b(place.read()).digest()
-    with place.open("rb") as file:
+    with opened(place) as file:
         return hashlib.file_digest(file, "blake2b").digest()

@@ -31,6 +31,7 @@ VERSION = 1  # to be changed with what is kept, or how
 # 38 bytes a picture. start, size, head, packed, crc: see archive.Member. archive, folder: which of these. name: a hash.
 RECORD = np.dtype([("start", "<u8"), ("name", "<u8"), ("size", "<u4"), ("head", "<u4"), ("folder", "<u4"),
                    ("packed", "<u4"), ("crc", "<u4"), ("archive", "<u2")])
+MOST = 1 << 16  # archives that such a record can tell apart
 BEHIND = "pictures beside the folders of the classes", "in folders inside a class"
 
 
@@ -85,6 +86,8 @@ def index(archives: Sequence[Path], progress: Callable[[int, int], object] | Non
 
 
 def _made(paths: list[str], progress: Callable[[int, int], object] | None) -> Index:
+    if len(paths) > MOST:
+        raise DataError(f"{paths[0]} and others: {len(paths):,} archives, at most {MOST:,} make a set")
     sizes = [os.path.getsize(path) if os.path.exists(path) else 0 for path in paths]
     found = _Found()
     for number, path in enumerate(paths):
@@ -193,7 +196,7 @@ def _layout(paths: list[str]) -> list[Folder]:
     they all are in does not count. Pictures that are in no folder at all have no class yet."""
     if paths == [""]:
         return [Folder("")]
-    common = os.path.commonpath(paths) if len(paths) > 1 else os.path.dirname(paths[0])
+    common = posixpath.commonpath(paths) if len(paths) > 1 else posixpath.dirname(paths[0])
     below = [path[len(common):].strip("/").split("/") for path in paths]
     tops = {parts[0] for parts in below}
     validation = next((name for name in VALIDATION if name in tops), "")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..console import printable
-from .archive import Member
+from .archive import Member, opened
 
 __all__ = ["SIDE", "BadPicture", "picture_suffixes", "read_picture", "square"]
 
@@ -78,11 +78,9 @@ def read_picture(path: str | os.PathLike[str] | Member | BytesIO, fit: str = "ce
 def _opened(path: str | os.PathLike[str] | Member | BytesIO) -> BytesIO | BufferedReader:
     if isinstance(path, BytesIO):
         return path
-    if isinstance(path, Member):
-        return BytesIO(path.read())
-    if not stat.S_ISREG(os.stat(path).st_mode):
+    if not isinstance(path, Member) and not stat.S_ISREG(os.stat(path).st_mode):
         raise ValueError("not a regular file")
-    return open(path, "rb")
+    return opened(path)
 
 
 def _raw(file: BytesIO | BufferedReader, side: int) -> NDArray[np.uint8] | None:

@@ -32,7 +32,10 @@ def archives_in(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        inside = sorted(each for each in path.iterdir() if not each.name.startswith("."))
+        try:
+            inside = sorted(each for each in path.iterdir() if not each.name.startswith("."))
+        except OSError:
+            return []  # it cannot be read, as ImageFolder says
         found = [each for each in inside if each.suffix.lower() in ARCHIVES and each.is_file()]
         return found if not any(each.is_dir() for each in inside) else []
     if not glob.has_magic(text) and not RANGE.search(text):
