@@ -5,11 +5,11 @@ typedef unsigned long long Long;
 
 // row: one unit; a lane takes four images at a time, as many as one count gives numbers for
 KERNEL dropout(Element *y, int units, int N, const Element *x, int, int, const Whole *counter, int,
-               int first_unit, Long threshold, Real scale)
+               int first_unit, int first_image, Long threshold, Real scale)
 {
     Long key = counter[0], step = counter[1];
     for (int unit = warp(); unit < units; unit += warps())
-        for (int block = lane(); 4 * block < N; block += WARP) {
+        for (int block = first_image / 4 + lane(); 4 * block < first_image + N; block += WARP) {
             Word c[4] = {Word(first_unit + unit), Word(block), Word(step), Word(step >> 32)};
             Word k[2] = {Word(key), Word(key >> 32)};
             for (int round = 0; round < 10; round++) {
@@ -22,8 +22,8 @@ KERNEL dropout(Element *y, int units, int N, const Element *x, int, int, const W
                 k[1] += 0xBB67AE85;
             }
             for (int i = 0; i < 4; i++) {
-                int n = 4 * block + i;
-                if (n < N)
+                int n = 4 * block + i - first_image;
+                if (0 <= n && n < N)
                     y[unit * N + n] = c[i] >= threshold ? x[unit * N + n] * scale : 0;
             }
         }

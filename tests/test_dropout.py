@@ -26,12 +26,12 @@ def numbers(unit, image, step, key):
     return philox((unit, image // 4, step & WORD, step >> 32), (key & WORD, key >> 32))[image % 4]
 
 
-def dropped(x, counter, p=0.5, first_unit=0, inverted=True):
+def dropped(x, counter, p=0.5, first_unit=0, first_image=0, inverted=True):
     key, step = map(int, counter)
     y = np.zeros(x.shape)
     for unit, place in enumerate(np.ndindex(x.shape[1:])):
         for n in range(len(x)):
-            if numbers(first_unit + unit, n, step, key) >= int(p * 2**32):
+            if numbers(first_unit + unit, first_image + n, step, key) >= int(p * 2**32):
                 y[(n, *place)] = x[(n, *place)] / (1 - p) if inverted else x[(n, *place)]
     return y
 
@@ -59,14 +59,15 @@ def test_the_kernel_gives_the_words_of_the_reference_to_the_last_bit(unit, step,
         word = numbers(unit, image, step, key)
         for threshold, keeps in (word, 1), (word + 1, 0):
             y = np.empty((1, 9))
-            kernels.dropout.dropout(y, np.ones((1, 9)), np.array([key, step]), unit, threshold, 1.0)
+            kernels.dropout.dropout(y, np.ones((1, 9)), np.array([key, step]), unit, 0, threshold, 1.0)
             assert y[0, image] == keeps
 
 
 @given(shape=st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(1, 2)), p=st.floats(0, 0.95),
-       key=st.integers(0, 2**62), step=st.integers(0, 2**40), first_unit=st.integers(0, 9), inverted=st.booleans())
-def test_dropout(shape, p, key, step, first_unit, inverted):
-    check_op(ops.dropout, dropped, normal(*shape), np.array([key, step]), p=p, first_unit=first_unit, inverted=inverted)
+       key=st.integers(0, 2**62), step=st.integers(0, 2**40), first_unit=st.integers(0, 9), first_image=st.integers(0, 9),
+       inverted=st.booleans())
+def test_dropout(shape, p, key, step, **settings):
+    check_op(ops.dropout, dropped, normal(*shape), np.array([key, step]), p=p, **settings)
 
 
 def test_the_mask_depends_on_unit_image_step_and_key_alone():
@@ -75,14 +76,16 @@ def test_the_mask_depends_on_unit_image_step_and_key_alone():
     assert (mask((8, 2, 3), key=5, step=7) == whole.reshape(8, 2, 3)).all(), "another shape"
     halves = [mask((8, 3), key=5, step=7, first_unit=unit) for unit in (0, 3)]
     assert (np.concatenate(halves, 1) == whole).all(), "two towers"
+    parts = [mask((n, 6), key=5, step=7, first_image=first) for first, n in ((0, 3), (3, 2), (5, 3))]
+    assert (np.concatenate(parts) == whole).all(), "three processes"
     single = ops.dropout(np.ones((8, 6), np.float32), [5, 7], inverted=False)
     assert (single.numpy() == whole).all(), "single precision"
 
 
 @pytest.mark.parametrize("part, there", [("key", 6), ("key", 5 + 2**32), ("step", 8), ("step", 7 + 2**32),
-                                         ("first_unit", 1)])  # fmt: skip
+                                         ("first_unit", 1), ("first_image", 1)])  # fmt: skip
 def test_every_part_of_the_counter_changes_the_mask(part, there):
-    here = {"key": 5, "step": 7, "first_unit": 0}
+    here = {"key": 5, "step": 7, "first_unit": 0, "first_image": 0}
     assert 0.4 < (mask((32, 32), **here) != mask((32, 32), **here | {part: there})).mean() < 0.6
 
 
@@ -119,7 +122,7 @@ def test_what_is_no_probability_is_refused(p):
 
 
 @pytest.mark.parametrize("settings", [{"p": "0.5"}, {"p": True}, {"p": None}, {"first_unit": 1.5}, {"inverted": 1},
-                                      {"first_unit": False}], ids=str)  # fmt: skip
+                                      {"first_unit": False}, {"first_image": 0.5}], ids=str)  # fmt: skip
 def test_settings_of_another_kind_are_refused(settings):
     with pytest.raises(TypeError, match=f"dropout: {next(iter(settings))} is "):
         ops.dropout(normal(2, 2), [0, 0], **settings)
@@ -131,6 +134,13 @@ def test_units_that_cannot_be_counted_are_refused(first_unit):
     with pytest.raises(ValueError, match=f"dropout: first_unit is {first_unit}: it must be at "):
         ops.dropout(normal(2, 2), [0, 0], first_unit=first_unit)
     assert ops.dropout(normal(2, 2), [0, 0], first_unit=2**31 - 2).shape == (2, 2)
+
+
+@pytest.mark.parametrize("first_image", [-1, 2**31 - 5, 2**70])
+def test_images_that_cannot_be_counted_are_refused(first_image):
+    with pytest.raises(ValueError, match=f"dropout: first_image is {first_image}: it must be at "):
+        ops.dropout(normal(2, 2), [0, 0], first_image=first_image)
+    assert ops.dropout(normal(2, 2), [0, 0], first_image=2**31 - 6).shape == (2, 2)
 
 
 @pytest.mark.parametrize("counter", [[1], [1, 2, 3], [1.0, 2.0], 5])

@@ -31,7 +31,7 @@ KERNELS = {  # (kernel, items, arguments): outputs, inputs, sizes, factors
     "local_response_norm_backward": (kernels.local_response_norm.local_response_norm_backward, 150,
                                      (normal(4, 150), normal(4, 150), normal(4, 150, seed=1), *LRN, 1.35)),
     "dropout": (kernels.dropout.dropout, 3,
-                (normal(3, 6), normal(3, 6), np.array([2**60, 2**40]), 7, np.uint64(2**31), 2.0)),
+                (normal(3, 6), normal(3, 6), np.array([2**60, 2**40]), 7, 5, np.uint64(2**31), 2.0)),
     "cross_entropy": (kernels.cross_entropy.cross_entropy, 5,
                       (normal(4, 5), normal(5), 3 * normal(4, 5, seed=1), np.array([0, 3, 1, 1, 2]))),
     "cross_entropy_backward": (kernels.cross_entropy.cross_entropy_backward, 5,

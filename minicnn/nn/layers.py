@@ -198,13 +198,14 @@ class Dropout(Module):
     """``ops.dropout`` in training, a new mask at each call; at test nothing, or × (1 − p) where not ``inverted``.
 
     key: names the random numbers, by itself a new one for each layer, drawn by ``generator``, or by that of
-    ``manual_seed``. first_unit: where this layer's units begin among those that share the key.
+    ``manual_seed``. first_unit: where this layer's units begin among those that share the key. first_image: may be set,
+    where the images of a call are a part of a larger batch, to how many come before them.
     """
 
     def __init__(self, p: float = 0.5, *, inverted: bool = True, key: int | None = None, first_unit: int = 0,
                  generator: Generator | None = None):
         self.p, self.inverted = real("Dropout", "p", p, least=0, below=1), flag("Dropout", "inverted", inverted)
-        self.first_unit = whole("Dropout", "first_unit", first_unit, least=0)
+        self.first_unit, self.first_image = whole("Dropout", "first_unit", first_unit, least=0), 0
         if key is not None:
             whole("Dropout", "key", key, least=0)
         # key and step, kept in the state, so that a resumed run draws the same
@@ -219,7 +220,8 @@ class Dropout(Module):
         with self.counter.device:
             step = self.counter.writable()[1:]
             step += 1
-        return ops.dropout(x, now, p=self.p, first_unit=self.first_unit, inverted=self.inverted)
+        return ops.dropout(x, now, p=self.p, first_unit=self.first_unit, first_image=self.first_image,
+                           inverted=self.inverted)
 
 
 def initialise(model: Module, deviation: Callable[[str, Tensor], float], bias: Callable[[str], float],
