@@ -381,6 +381,9 @@ class Seen(Observer):
     def gradient_done(self, node, source, gradient):
         self.calls.append(("gradient", node.made_by, source.made_by, gradient.shape))
 
+    def leaf_done(self, leaf, gradient):
+        self.calls.append(("leaf", leaf.shape, gradient.sum()))
+
     def graph_freed(self, node):
         self.calls.append(("freed", node.made_by))
 
@@ -393,9 +396,25 @@ def test_an_observer_sees_what_is_computed_inside_of_its_with_and_no_more():
     (x * 2.0).sum().backward()
     assert seen.calls == [
         ("op", "multiply", (3,), 1), ("op", "sum", (), 1), ("gradient", "sum", "multiply", (3,)), ("freed", "sum"),
-        ("gradient", "multiply", "", (3,)), ("freed", "multiply")]  # fmt: skip
+        ("gradient", "multiply", "", (3,)), ("freed", "multiply"), ("leaf", (3,), 6.0)]  # fmt: skip
     with observe(Observer()):  # which looks at nothing
         (x * 2.0).sum().backward()
+
+
+def test_a_leafs_gradient_is_whole_as_soon_as_all_that_was_computed_from_it_went_backward():
+    early, twice, elsewhere = (Tensor(np.ones(n), requires_grad=True) for n in (1, 2, 3))
+    other = elsewhere * 2.0  # of another graph, which stays
+    x = (twice * 2.0).sum()
+    y = (x * elsewhere.sum() * early.sum() + twice.sum()).sum()
+    with observe(seen := Seen()):
+        y.backward()
+    what = [call[:2] for call in seen.calls if call[0] in ("leaf", "freed")]
+    assert what == [("freed", "sum"), ("freed", "add"), ("freed", "sum"), ("freed", "multiply"), ("freed", "sum"),
+                    ("leaf", (1,)), ("freed", "multiply"), ("freed", "sum"), ("freed", "sum"), ("freed", "multiply"),
+                    ("leaf", (2,)), ("leaf", (3,))]  # fmt: skip
+    assert [t.grad.numpy().tolist() for t in (early, twice, elsewhere)] == [[12.0], [7.0] * 2, [4.0] * 3]
+    other.sum().backward()
+    assert elsewhere.grad.numpy().tolist() == [6.0] * 3
 
 
 # -- no_grad -----------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from .observers import observers
 if TYPE_CHECKING:
     from .tensor import Tensor
 
-__all__ = ["GradientShapeError", "Node", "Pullback", "walk_back"]
+__all__ = ["GradientShapeError", "Node", "Pullback", "needed_by", "walk_back"]
 
 Pullback: TypeAlias = Callable[[Array], Array]
 """Takes the gradient of an op's output to that of one of its inputs: a vector-Jacobian product."""
@@ -40,15 +40,28 @@ def walk_back(start: Node | Tensor, seed: Array) -> list[tuple[Tensor, Array]]:
     """(leaf, ∂L/∂leaf) of every leaf that requires a gradient, where seed is ∂L/∂start. Frees the graph on the way.
 
     A tensor is younger than its inputs, so from the youngest to the oldest is an order in which each is met only after
-    all that was computed from it: no recursion, no sort.
+    all that was computed from it: no recursion, no sort. A leaf need not wait for its turn: its gradient is whole once
+    the graph of all that was computed from it is freed.
 
     Raises RuntimeError where the graph was freed before.
     """
     flow: dict[Node | Tensor, Array] = {start: seed}  # the gradient that has reached each tensor so far
     waiting = [(-start.age, start)]
     leaves: list[tuple[Tensor, Array]] = []
+
+    def whole(leaf: Tensor) -> None:
+        with leaf.device:
+            leaves.append((leaf, _fitting(flow.pop(leaf), leaf)))
+        for observer in observers:
+            observer.leaf_done(*leaves[-1])
+
     while waiting:
         node = heapq.heappop(waiting)[1]
+        if node not in flow:
+            continue  # a leaf, whole since long
+        if not isinstance(node, Node):
+            whole(node)
+            continue
         if node.inputs is None:
             raise RuntimeError(f"backward: the graph behind this result of {node.made_by} was freed by an earlier "
                                "backward(): compute it again, or add the losses and call backward() once")
@@ -68,13 +81,18 @@ def walk_back(start: Node | Tensor, seed: Array) -> list[tuple[Tensor, Array]]:
                 else:
                     flow[x] = part
                     heapq.heappush(waiting, (-x.age, x))
-        if isinstance(node, Node):
-            node.inputs, node.gradients = None, ()
-            for observer in observers:
-                observer.graph_freed(node)
-        else:
-            leaves.append((node, g))
+        sources, node.inputs, node.gradients = node.inputs, None, ()
+        for observer in observers:
+            observer.graph_freed(node)
+        for x in sources:
+            if x in flow and not isinstance(x, Node) and not needed_by(x):
+                whole(x)
     return leaves
+
+
+def needed_by(leaf: Tensor) -> Node | None:
+    """Something that was computed from a leaf, and has yet to go backward."""
+    return next((user for user in leaf._users if user.inputs), None)
 
 
 class GradientShapeError(ValueError):

@@ -24,6 +24,10 @@ class Observer:
     def gradient_done(self, node: Node | Tensor, source: Node | Tensor, gradient: Array) -> None:
         """A pullback took the gradient of what ``node`` stands for to one of its inputs, ``source``."""
 
+    def leaf_done(self, leaf: Tensor, gradient: Array) -> None:
+        """All of a leaf's gradient has come together, in the engine's memory order: backward() is going to add just
+        this array to ``leaf.grad``, or to let it be that."""
+
     def graph_freed(self, node: Node | Tensor) -> None:
         """backward() let go of all that the gradients of ``node`` needed."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .backward import Node, Pullback, walk_back
+from .backward import Node, Pullback, needed_by, walk_back
 from .device import Device, copy_to, current_device, ensure_on
 from .memory import Array, array_of, in_engine_order
 from .mode import grad_enabled
@@ -193,7 +193,7 @@ class Tensor(Methods):
 
         Raises RuntimeError while a graph that has yet to go backward needs the present values.
         """
-        user, source = next((user for user in self._users if user.inputs), None), self.made_by or self._source
+        user, source = needed_by(self), self.made_by or self._source
         if user is not None or source:
             why = f"{user.made_by} needs its values: call backward() first, or" if user else f"it was made by {source}:"
             raise RuntimeError(f"writing in place: {why} write to a copy (.copy())")
