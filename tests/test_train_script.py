@@ -495,7 +495,7 @@ def test_the_last_layer_learns_ten_times_as_fast(built, others, weights, tmp_pat
     """v = −ε (g + decay · w), where ε is 0.001 for weights, twice that for biases, which do not decay; × 10 in fc8."""
     trainer, _ = built(*from_weights(others, weights["minicnn"], tmp_path / "run"))
     before = trainer.model.state_dict()
-    trainer.take_step(*next(trainer.training.epoch(0)))
+    trainer.take_step([next(trainer.training.epoch(0))])
     for name, parameter in trainer.model.named_parameters():
         w, bias = before[name], parameter.ndim == 1
         rate = 0.001 * (2 if bias else 1) * (10 if name.startswith("fc8") else 1)

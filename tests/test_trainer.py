@@ -425,7 +425,7 @@ def test_nor_when_it_is_stopped(tmp_path, asked):
                 os.kill(os.getpid(), signal.SIGTERM)
 
     run = trainer(tmp_path / "run", Batches(at=at), save_minutes=0 if asked == "minutes" else 10)
-    run.take_step(*next(Batches().epoch(0)))
+    run.take_step([next(Batches().epoch(0))])
     run.save()
     before = (tmp_path / "run" / "last.safetensors").read_bytes()
     Poison(run, {"stop": 5, "crash": 4, "minutes": 2}[asked], "weight", NAN)

@@ -17,6 +17,7 @@ from .images import Images, Place
 from .order import WINDOW, order_of, order_of_blocks, seed_of
 from .picture import SIDE
 from .reading import Reading
+from .share import ALL, Share
 from .statistics import Statistics
 from .workers import Workers
 
@@ -34,6 +35,7 @@ class Loader:
     block: in training so many neighbours stay together, see ``order.order_of_blocks``; 0: none do.
     crop: the side of the images, in pixels. noise: of the colours, see ``augment.draw``.
     crops: 10: of each picture the ten views of ``augment.ten_crops``, next to each other, where not in training.
+    share: of every batch, of which ``batch_size`` stays the whole, the parts that are yielded, one by one.
     shown: the places, in the folder's samples, of the pictures in the batch that was yielded last.
 
     Raises TypeError and ValueError where ``batch_size``, ``workers`` or ``crop`` is no such number.
@@ -41,7 +43,7 @@ class Loader:
 
     def __init__(self, folder: Images, statistics: Statistics, batch_size: int, *, train: bool, seed: int = 0,
                  workers: int = 0, scale: float = 1.0, crop: int = CROP, noise: float = NOISE, block: int = 0,
-                 crops: int = 1):
+                 crops: int = 1, share: Share = ALL):
         self.folder = folder
         self.statistics = statistics
         self.batch_size = whole("Loader", "batch_size", batch_size, least=1)
@@ -53,7 +55,7 @@ class Loader:
         self.block = whole("Loader", "block", block, least=0)
         if crops not in (1, 10) or (train and crops != 1):
             raise ValueError(f"Loader: crops is {crops}: give 1, or 10 where it is not for training")
-        self.crops = crops
+        self.crops, self.share = crops, share
         self.shown: list[int] = []
         self._reading = Reading()
         self._workers = Workers(workers)
@@ -76,27 +78,27 @@ class Loader:
             a number, prefetched by a batch, and cuts its views itself.
         images: (N · crops, 3, crop, crop), in memory with the batch fastest: transpose(1, 2, 3, 0) is contiguous.
         labels: (N,). A batch of which no picture can be read comes empty, so that the number of batches, each of
-        ``batch_size`` pictures read or not, tells the place in the epoch.
+        ``batch_size`` pictures read or not, tells the place in the epoch; so does a part without a picture.
         Raises DataError where that is so for a whole epoch, or once the storage of the pictures has gone away; and
         WorkerDied where a worker process is killed.
         """
         order = self._order(number)
-        starts = range(start, len(order), self.batch_size)
-        tasks = self._tasks(number, order, starts)
+        parts = [slice(first + cut.start, first + cut.stop) for first in range(start, len(order), self.batch_size)
+                 for cut in self.share.cuts(min(self.batch_size, len(order) - first))]
+        tasks = self._tasks(number, order, parts)
         found, device = False, device or cpu(0)
         mean = ensure_on(np.ascontiguousarray(self.statistics.mean), device)
         prepared = device.prefetch(self._workers.starmap(_prepare, tasks))
-        for (pictures, (places, noise, labels, reading)), first in zip(prepared, starts, strict=True):
+        for (pictures, (places, noise, labels, reading)), part in zip(prepared, parts, strict=True):
             self._reading.add(reading, self.folder)
-            batch = order[first:first + self.batch_size].tolist()
-            self.shown = [i for i in batch if not reading.bad or str(self.folder.samples[i][0]) not in reading.bad]
+            self.shown = [i for i in order[part].tolist() if not reading.bad or str(self.folder.samples[i][0]) not in reading.bad]
             found |= len(labels) > 0
             with device:
                 pictures = pictures.repeat(self.crops, axis=0) if self.crops > 1 else pictures
                 images = views(pictures, ensure_on(places, device), ensure_on(noise, device), mean, self.scale,
                                self.crop)
             yield images, labels
-        if not found and start == 0:
+        if not found and start == 0 and self.share == ALL:
             raise self._reading.nothing(self.folder)
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
@@ -114,15 +116,16 @@ class Loader:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _tasks(self, epoch: int, order: NDArray[np.int64], starts: range) -> Iterator[tuple[object, ...]]:
+    def _tasks(self, epoch: int, order: NDArray[np.int64], parts: list[slice]) -> Iterator[tuple[object, ...]]:
         window = self.block * WINDOW if self.train else 0
-        asked = starts.start
-        for first in starts:
-            end = min((first // window + 2) * window, len(order)) if window else 0  # of the next window
+        own = np.array([i for part in parts for i in range(part.start, part.stop)] if window else [], np.int64)
+        asked = 0  # of one's own
+        for part in parts:
+            end = int(np.searchsorted(own, (part.start // window + 2) * window)) if window else 0  # of the next window
             if end > asked:
-                self.folder.will_need(order[asked:end])
+                self.folder.will_need(order[own[asked:end]])
                 asked = end
-            yield self._task(epoch, order[first : first + self.batch_size].tolist())
+            yield self._task(epoch, order[part].tolist())
 
     def _task(self, epoch: int, batch: list[int]) -> tuple[object, ...]:
         samples = [self.folder.samples[index] for index in batch]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
@@ -18,6 +19,7 @@ from .cache import cache_folder, cached
 from .images import Images, Place
 from .picture import SIDE
 from .reading import Reading
+from .share import ALL, Share
 from .workers import Workers
 
 __all__ = ["Statistics"]
@@ -61,7 +63,8 @@ class Statistics:
 
     @classmethod
     def of(cls, folder: Images, *, workers: int = 0, sample: int | None = None,
-           progress: Callable[[int, int], object] | None = None) -> Statistics:
+           progress: Callable[[int, int], object] | None = None, share: Share = ALL,
+           gather: Callable[[Any], list[Any]] = lambda value: [value]) -> Statistics:
         """The statistics of all pictures of a folder, or of a sample of so many, spread evenly over them; the same
         whatever the number of workers.
 
@@ -69,6 +72,8 @@ class Statistics:
         place since, no picture is read again. They are not kept where a picture could not be read for a reason that
         may pass.
         progress: called as progress(pictures done, pictures in all).
+        share, gather: where several processes measure together, what of the pictures is this one's, and what gives all
+            of them a list of what each has. They get the same, bit for bit, as one would.
         Raises DataError where no picture can be read, or none any more.
         """
         if sample is not None and sample < len(folder):
@@ -76,9 +81,13 @@ class Statistics:
             chosen[np.linspace(0, len(folder) - 1, sample).astype(int)] = True
             folder = folder.part(chosen)
         name = f"statistics-{_fingerprint(folder)}.npz"
+        kept: Statistics | None = None
         with suppress(Exception):  # not there, or damaged in whatever way
-            return _load(cache_folder() / name, folder)
-        statistics, unread = _measure(folder, workers, progress)
+            kept = _load(cache_folder() / name, folder)
+        found: list[Statistics] = [each for each in gather(kept) if each]
+        if found:
+            return found[0]
+        statistics, unread = _measure(folder, workers, progress, share, gather)
         if not unread:
             with suppress(OSError):
                 _save(statistics, cache_folder() / name, folder.root)
@@ -86,21 +95,27 @@ class Statistics:
 
 
 def _measure(folder: Images, workers: int,
-             progress: Callable[[int, int], object] | None) -> tuple[Statistics, int]:
+             progress: Callable[[int, int], object] | None, share: Share, gather: Callable[[Any], list[Any]]
+             ) -> tuple[Statistics, int]:
     """The statistics, and how many pictures the machine could not read."""
     count, reading = len(folder), Reading()
+    own = [range(cut.start, cut.stop) for cut in share.cuts(count)]
     # Sums of integers: exact, so their order does not matter.
     total = np.zeros((SIDE, SIDE, 3), np.int64)
     products = np.zeros((3, 3), np.int64)
     with Workers(workers) as pool:
-        tasks = (([folder.samples[i][0] for i in range(start, min(start + CHUNK, count))],)
-                 for start in range(0, count, CHUNK))
+        tasks = (([folder.samples[i][0] for i in part[start : start + CHUNK]],)
+                 for part in own for start in range(0, len(part), CHUNK))
         for done, (chunk_total, chunk_products, chunk) in enumerate(pool.starmap(_sums, tasks), 1):
             total += chunk_total
             products += chunk_products
             reading.add(chunk, folder)
             if progress:
-                progress(min(done * CHUNK, count), count)
+                progress(min(done * CHUNK, sum(map(len, own))), sum(map(len, own)))
+    sums = gather((total, products, reading))
+    total, products = (sum(each[i] for each in sums) for i in (0, 1))
+    reading = Reading({path: why for *_, each in sums for path, why in each.bad.items()},
+                      sum(each.unread for *_, each in sums))
     good = count - len(reading.bad)
     if not good:
         raise reading.nothing(folder)

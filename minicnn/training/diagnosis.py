@@ -12,9 +12,11 @@ from ..engine.mode import no_grad
 from ..engine.tensor import Tensor
 from ..nn import Module, forward_hook
 from .interrupt import note
+from .parallel import Ranks
 
-__all__ = ["PLATEAU", "Diverged", "Plateau", "advice", "first_not_finite"]
+__all__ = ["PLATEAU", "Diverged", "Pace", "Plateau", "advice", "first_not_finite"]
 
+PACE = 20  # steps over which ranks are compared
 PLATEAU = 200  # steps after which a loss still at ln(classes) is worth a word
 
 
@@ -41,6 +43,28 @@ def first_not_finite(model: Module, inputs: Any) -> str:
     with np.errstate(all="ignore"), no_grad(), forward_hook(see):
         model(inputs)
     return next((name for name, layer in model.named_modules() if first and layer is first[0]), "the loss")
+
+
+class Pace:
+    """Sees how long each rank was busy with its part of every step, and names one that all others wait for."""
+
+    def __init__(self, ranks: Ranks) -> None:
+        self.ranks = ranks
+        self.recent: deque[list[float]] = deque(maxlen=PACE)
+        self.named: set[int] = set()
+
+    def see(self, seconds: list[float]) -> None:
+        self.recent.append(seconds)
+        if len(seconds) < 2 or len(self.recent) < PACE:
+            return
+        each = np.mean(self.recent, axis=0)
+        self.recent.clear()
+        slowest = int(each.argmax())
+        others = float(np.median(np.delete(each, slowest)))
+        if each[slowest] > 1.5 * others and slowest not in self.named:
+            self.named.add(slowest)
+            note(f"{self.ranks.named(slowest)} needs {each[slowest]:.2f} s for its part of a step, the others "
+                 f"{others:.2f} s, and wait for it: does something else run there?")
 
 
 class Plateau:

@@ -46,6 +46,9 @@ class Checkpoints:
                  extras: tuple[dict[str, np.ndarray], dict[str, Any]], keep: int):
         self.folder, self.step, self.schedule, self.extras, self.keep = folder, step, schedule, extras, keep
         self.saved, self.saved_at = 0, time.monotonic()  # the step that the last one is of, and when it was written
+        self.writes = step.ranks.rank == 0  # for all, who have the same
+        if not self.writes:
+            return
         folder.mkdir(parents=True, exist_ok=True)
         with suppress(Busy, OSError), Claim(folder):  # clears away what a save left that kill -9 ended
             pass
@@ -57,10 +60,11 @@ class Checkpoints:
 
         Raises CheckpointError, and Diverged where a weight is not finite; then those before are still there.
         """
-        state = self.finite_state(progress)
-        arrays, facts = self.extras
-        facts = facts | {"progress": asdict(progress), "schedule": self.schedule.state(), **self.step.state()}
-        checkpoint.save(self.folder / "last.safetensors", arrays | state, facts, also)
+        if self.writes:
+            state = self.finite_state(progress)
+            arrays, facts = self.extras
+            facts = facts | {"progress": asdict(progress), "schedule": self.schedule.state(), **self.step.state()}
+            checkpoint.save(self.folder / "last.safetensors", arrays | state, facts, also)
         self.saved, self.saved_at = progress.step, time.monotonic()
 
     def finite_state(self, progress: Progress) -> dict[str, np.ndarray]:
@@ -80,6 +84,8 @@ class Checkpoints:
 
     def drop_past(self, epoch: int) -> None:
         """Drop those of past epochs beyond those to keep; not of epochs after ``epoch``, which were gone back from."""
+        if not self.writes:
+            return
         past = {int(found[1]): path for path in self.folder.iterdir() if (found := PAST.fullmatch(path.name))}
         for number in sorted(n for n in past if n <= epoch)[: -self.keep or None]:
             past[number].unlink(missing_ok=True)
@@ -123,7 +129,7 @@ class Checkpoints:
         except (TypeError, ValueError, LookupError, AttributeError) as error:
             raise checkpoint.CheckpointError("Trainer: the facts of the checkpoint are not those that this version "
                                              f"saves: {error!r}") from error
-        best, epoch = self._best()
+        best, epoch = self.step.ranks.broadcast(self._best() if self.writes else (-1.0, 0))
         if best < 0 <= progress.best:
             say(f"the best until here, {progress.best:.1%} after epoch {progress.best_epoch}, is not in {self.folder}: "
                 "what comes is compared with itself alone")

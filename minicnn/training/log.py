@@ -39,13 +39,15 @@ def _is_line(found: Any) -> bool:
 class Log:
     """Lines with a ``step``, in ``path``; those that end an epoch have its validation scores too. A number that was not
     finite is None, in logs of old too, which have NaN. Of five classes or fewer there is no ``top5``, ``train_top5`` or
-    ``val_top5``."""
+    ``val_top5``. writes: False for one of many who would write the same."""
 
-    def __init__(self, path: str | os.PathLike[str]):
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike[str], writes: bool = True):
+        self.path, self.writes = Path(path), writes
 
     def write(self, line: dict[str, Any]) -> None:
         """Append a line; it is on its way to the disk when this returns. Raises OSError when that fails."""
+        if not self.writes:
+            return
         try:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(to_json(line) + "\n")
@@ -67,6 +69,8 @@ class Log:
 
     def forget_after(self, step: int, epochs: int) -> None:
         """Drop the lines of what will be done again, where a run goes on from so many steps and finished epochs."""
+        if not self.writes:
+            return
         lines = [line for line in self.read() if line["step"] <= step]
         kept = [line for line in lines if "loss" in line or line.get("epoch", 0) <= epochs]
         with written_aside(self.path) as aside:

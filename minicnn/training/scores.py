@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
+from ..data.share import ALL, Share
 from ..engine.device import Device
 from ..engine.mode import no_grad
 from ..engine.tensor import Tensor
@@ -18,9 +19,12 @@ from ..nn import Module, eval_mode
 from ..ops import cross_entropy
 from .bars import on_terminal
 from .classes import Predictions
+from .parallel import Ranks
 
-__all__ = ["LoaderLike", "Scores", "as_loader", "evaluate", "in_words", "interval", "over_views", "with_intervals"]
+__all__ = ["LoaderLike", "Scores", "as_loader", "evaluate", "in_words", "interval", "over_views", "shared",
+           "with_intervals"]
 
+ALONE = Ranks()
 FEW = 5  # classes, among the first five of which each picture's own always is
 
 
@@ -46,6 +50,33 @@ class _Listed:
 
     def epoch(self, number: int, start: int = 0, device: Device | None = None) -> Iterator[tuple[Any, np.ndarray]]:
         return ((inputs, np.asarray(labels)) for inputs, labels in self.batches[start:])
+
+
+class _Shared:
+    """Of every batch of a loader the parts that are one rank's."""
+
+    def __init__(self, loader: LoaderLike, share: Share):
+        self.loader, self.share, self.shown = loader, share, range(0)
+        if hasattr(loader, "batch_size"):
+            self.batch_size = loader.batch_size
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def epoch(self, number: int, start: int = 0, device: Device | None = None) -> Iterator[tuple[Any, np.ndarray]]:
+        behind = 0
+        for inputs, labels in self.loader.epoch(number, start, device):
+            for cut in self.share.cuts(len(labels)):
+                self.shown = range(behind + cut.start, behind + cut.stop)
+                yield inputs[cut], labels[cut]
+            behind += len(labels)
+
+
+def shared(loader: LoaderLike, share: Share) -> LoaderLike:
+    """The loader, of every batch of which these parts come, one by one."""
+    if hasattr(loader, "share"):
+        loader.share = share
+    return loader if share == getattr(loader, "share", ALL) else _Shared(loader, share)
 
 
 def as_loader(data: LoaderLike | Sequence[tuple[Any, Any]], who: str) -> LoaderLike:
@@ -106,6 +137,13 @@ class Scores:
         return {name: getattr(self, name) / self.seen if self.seen else math.nan for name in names}
 
 
+    def merge(self, others: Iterable[Scores]) -> Scores:
+        """Of all these together."""
+        every = [self, *others]
+        sums = {name: sum(getattr(each, name) for each in every) for name in ("seen", "loss", "top1", "top5")}
+        return Scores(**sums, classes=max(each.classes for each in every))
+
+
 def interval(hits: int, seen: int) -> tuple[float, float]:
     """Where a share lies, with a confidence of 95 %, of which so many hits were seen among so many (Wilson 1927):
 
@@ -141,11 +179,13 @@ def with_intervals(scores: Scores) -> str:
 
 
 def evaluate(model: Module, loader: LoaderLike | Sequence[tuple[Any, Any]],
-             stop: Callable[[], bool] = lambda: False, predictions: Predictions | None = None) -> Scores:
+             stop: Callable[[], bool] = lambda: False, predictions: Predictions | None = None,
+             ranks: Ranks = ALONE) -> Scores:
     """The model's scores on all of the loader's pictures, with every layer in eval mode; its modes stay.
 
     Where the loader shows ten views of each picture, it is judged by the mean of their probabilities (§4.1).
-    stop: is asked before every batch, and ends it early. predictions: gets what is said of each picture.
+    stop: is asked before every batch, and ends it early. predictions: gets what is said of each picture. ranks: who
+        looks at the pictures together, each at the parts of the batches that the loader gives; all get all.
     Raises what ``as_loader`` and ``Scores.add`` raise.
     """
     loader = as_loader(loader, "evaluate")
@@ -153,8 +193,10 @@ def evaluate(model: Module, loader: LoaderLike | Sequence[tuple[Any, Any]],
     batches: Iterable[tuple[Any, np.ndarray]] = loader.epoch(0, 0, next(model.parameters()).device)
     with eval_mode(model), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's: what overflows is found in the loss
-        for inputs, labels in tqdm(batches, "validation", len(loader), leave=False, disable=not on_terminal()):
-            if stop():
+        own = len(getattr(loader, "share", ALL))
+        for i, (inputs, labels) in enumerate(tqdm(batches, "validation", len(loader) * own, leave=False,
+                                                  disable=not on_terminal())):
+            if i % own == 0 and stop():
                 break
             if len(labels):
                 with no_grad():
@@ -163,4 +205,8 @@ def evaluate(model: Module, loader: LoaderLike | Sequence[tuple[Any, Any]],
                 scores.add(loss, logits, labels)
                 if predictions is not None:
                     predictions.add(logits, labels, getattr(loader, "shown", None))
+    if ranks.size > 1:
+        scores = Scores().merge(ranks.gather(scores))
+        if predictions is not None:
+            predictions.merge(ranks.gather(predictions.all), scores.classes)
     return scores

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,14 +11,17 @@ import numpy as np
 
 from minicnn.kernels.cuda_graph import capture
 
+from ..data.share import ALL
 from ..engine.device import Device
 from ..engine.memory import array_of
 from ..engine.mode import no_grad
 from ..engine.tensor import Tensor
+from ..nn.layers import Dropout
 from ..nn.module import Module
 from ..ops.cross_entropy import check_labels, cross_entropy
 from ..optim import SGD, LossScale
 from .diagnosis import Diverged, advice, first_not_finite
+from .parallel import Ranks
 
 __all__ = ["CapturedStep", "Step"]
 
@@ -30,7 +33,10 @@ class Step:
         loss, logits = step(inputs, labels)
 
     loss: a function of (logits, labels) that gives one number. loss_scale: for a model that computes in half precision.
+    ranks, share: who takes the step together, and which parts of every batch are computed here; see ``ParallelStep``.
     """
+
+    ranks, share = Ranks(), ALL
 
     def __init__(self, model: Module, optimiser: SGD, loss: Callable[..., Tensor] = cross_entropy,
                  loss_scale: LossScale | None = None):
@@ -59,12 +65,26 @@ class Step:
         self.updating = False
         return value, outputs
 
-    def gradients(self, inputs: Any, labels: Any) -> tuple[Tensor, Tensor]:
-        """Forward, loss, backward: (loss, logits); the parameters now have the gradients of loss × factor."""
+    def of(self, parts: Sequence[tuple[Any, Any]]) -> tuple[float, list[np.ndarray]] | None:
+        """The step for a batch as a trainer has it, in parts: here there is one. None where there is no image.
+
+        Returns the loss and the logits of each part, and raises what the step itself raises.
+        """
+        ((inputs, labels),) = parts
+        if not len(labels):
+            return None
+        loss, logits = self(inputs, labels)
+        return loss, [logits]
+
+    def gradients(self, inputs: Any, labels: Any, share: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Forward, loss, backward: (loss, logits); the parameters now have the gradients of loss × factor × share.
+
+        share: what these images count in the loss of a batch of which they are a part.
+        """
         logits = self.model(inputs)
         loss = self.loss(logits, checked(labels, logits.shape))
         self.optimiser.zero_grad()
-        (loss * self.loss_scale.factor).backward()
+        (loss * (self.loss_scale.factor * share)).backward()
         return loss, logits
 
     def update(self) -> None:
@@ -82,6 +102,9 @@ class Step:
                 for tensor, before in state:
                     tensor[...] = before
             raise
+
+    def check(self) -> None:
+        """Raises RankFailed where not all ranks have the same weights."""
 
     # -- what a run keeps and logs of it -------------------------------------------------------------------------------
 
@@ -132,22 +155,24 @@ class CapturedStep(Step):
         self.written: list[tuple[Tensor, Tensor | None]] = []  # parameters, and the gradients that came with them last
         self.captured_gradients, self.captured_update = _Captured(self.device), _Captured(self.device)
 
-    def gradients(self, inputs: Any, labels: Any) -> tuple[Tensor, Tensor]:
+    def gradients(self, inputs: Any, labels: Any, share: float = 1.0) -> tuple[Tensor, Tensor]:
         """As of a ``Step``. What is returned is written anew by the next call."""
-        eager, settings = super().gradients, (self.loss_scale.factor,)
+        eager = super().gradients
+        dropouts = (layer for layer in self.model.modules() if isinstance(layer, Dropout))
+        settings = (self.loss_scale.factor, share, *(layer.first_image for layer in dropouts))
         if self.batch is None:
-            loss, logits = self.captured_gradients(settings, lambda: eager(inputs, labels))
+            loss, logits = self.captured_gradients(settings, lambda: eager(inputs, labels, share))
             self.batch = Tensor(inputs, device=self.device), Tensor(labels, device=self.device)
             self.logits = logits.shape
             return loss, logits
         x, y = self.batch
         if np.shape(inputs) != x.shape:
-            return eager(inputs, labels)
+            return eager(inputs, labels, share)
         labels = labels.numpy() if isinstance(labels, Tensor) else labels
         x[...], y[...] = inputs, checked(labels, self.logits)
 
         def work() -> tuple[tuple[Tensor, Tensor], list[tuple[Tensor, Tensor | None]]]:
-            return eager(x, y), [(parameter, parameter.grad) for parameter in self.model.parameters()]
+            return eager(x, y, share), [(parameter, parameter.grad) for parameter in self.model.parameters()]
 
         result: tuple[Tensor, Tensor]
         result, self.written = self.captured_gradients(settings, work)

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ from ..engine.settings import whole
 from ..schedule import Schedule
 from .bars import on_terminal
 from .classes import Predictions
-from .diagnosis import Diverged, Plateau, advice
+from .diagnosis import Diverged, Pace, Plateau, advice
 from .interrupt import Stop, Stopped, say
 from .keeping import Checkpoints, Progress
 from .log import Log
-from .scores import LoaderLike, Scores, as_loader, evaluate, in_words
+from .scores import LoaderLike, Scores, as_loader, evaluate, in_words, shared
 from .step import Step
 
 __all__ = ["Diverged", "Progress", "Stopped", "Trainer"]
@@ -48,16 +49,18 @@ class Trainer:
                  keep: int = 1, save_minutes: float = 10.0, print_every: int = 10,
                  epoch_ended: Callable[[], None] = lambda: None):
         self.step, self.model, self.optimiser, self.schedule = step, step.model, step.optimiser, schedule
-        self.training = as_loader(training, "Trainer: training")
-        self.validation = as_loader(validation, "Trainer: validation")
+        self.ranks = step.ranks
+        self.training = shared(as_loader(training, "Trainer: training"), step.share)
+        self.validation = shared(as_loader(validation, "Trainer: validation"), step.share)
         keep = whole("Trainer", "keep", keep, least=0)
         self.print_every = whole("Trainer", "print_every", print_every, least=1)
         if not save_minutes >= 0:
             raise ValueError(f"Trainer: save_minutes is {save_minutes}: it must be a number ≥ 0")
         self.folder, self.save_minutes, self.epoch_ended = Path(folder), save_minutes, epoch_ended
         self.checkpoints = Checkpoints(self.folder, step, schedule, extras, keep)
-        self.log = Log(self.folder / "log.jsonl")
-        self.progress, self.plateau, self.stop = Progress(), Plateau(), Stop()
+        self.log = Log(self.folder / "log.jsonl", writes=not self.ranks.rank)
+        self.progress, self.plateau, self.stop, self.pace = Progress(), Plateau(), Stop(), Pace(self.ranks)
+        self.due = False  # whether a checkpoint is
         self.predictions = Predictions()
         self.optimiser.lr = schedule.lr
 
@@ -77,7 +80,7 @@ class Trainer:
                     for _ in self._epoch(epochs):
                         if self.stop.asked:
                             self._save_and_stop()
-                        if time.monotonic() - self.checkpoints.saved_at > 60 * self.save_minutes:
+                        if self.due:
                             self.save()
                     scores = self._close_epoch(epochs, begun)
                     self.epoch_ended()
@@ -95,7 +98,7 @@ class Trainer:
     def validate(self, stop: Callable[[], bool] = lambda: False) -> Scores:
         """The scores on the validation set, as ``evaluate`` measures them; ``predictions`` are those of it."""
         self.predictions = Predictions()
-        return evaluate(self.model, self.validation, stop, self.predictions)
+        return evaluate(self.model, self.validation, stop, self.predictions, self.ranks)
 
     # -- an epoch ------------------------------------------------------------------------------------------------------
 
@@ -107,53 +110,71 @@ class Trainer:
         terminal = on_terminal()
         size = getattr(self.training, "batch_size", 1)
         progress.batch = min(progress.place // size, total)  # it may have been another before
-        batches = self.training.epoch(progress.epoch, progress.place, next(self.model.parameters()).device)
+        batches = iter(self.training.epoch(progress.epoch, progress.place, next(self.model.parameters()).device))
         with tqdm(desc=title, total=total, initial=progress.batch, unit="batch", disable=not terminal) as bar:
             clock = time.perf_counter()
-            for inputs, labels in batches:
-                arrived = time.perf_counter()
-                if not len(labels):  # every picture of this batch was bad
-                    progress.batch, progress.place = progress.batch + 1, progress.place + size
-                    bar.update()
-                    continue
-                loss, logits = self.take_step(inputs, labels)
-                seconds = time.perf_counter() - clock
-                here = Scores()
-                here.add(loss, logits, labels)
-                progress.scores.add(loss, logits, labels)
+            while parts := list(islice(batches, len(self.step.share))):
+                arrived, exchanged = time.perf_counter(), self.ranks.waited
+                found = self.take_step(parts)
                 progress.batch, progress.place = progress.batch + 1, progress.place + size
-                text = self._log_step(here, seconds, waited=arrived - clock)
-                bar.set_postfix_str(text, refresh=False)
                 bar.update()
+                if not found:  # every picture of this batch was bad
+                    continue
+                loss, here = found
+                seconds = time.perf_counter() - clock
+                progress.scores = progress.scores.merge([here])
+                text = self._log_step(here, seconds, arrived - clock, self.ranks.waited - exchanged)
+                bar.set_postfix_str(text, refresh=False)
                 if not terminal and (progress.batch % self.print_every == 0 or progress.batch == total):
                     say(f"{title}, batch {progress.batch}/{total}: {text}")
-                self.plateau.see(progress.step, loss, logits.shape[1])
+                self.plateau.see(progress.step, loss, here.classes)
+                self._agree(time.perf_counter() - clock - (self.ranks.waited - exchanged))
                 clock = time.perf_counter()
                 yield
 
-    def take_step(self, inputs: Any, labels: Any) -> tuple[float, np.ndarray]:
-        """One step, counted. Returns the loss and the logits. Where it raises Diverged, that says at which step."""
+    def take_step(self, parts: list[tuple[Any, Any]]) -> tuple[float, Scores] | None:
+        """One step, counted. Returns the loss and the scores of all its pictures, or None where there was none. Where it
+        raises Diverged, that says at which step."""
         try:
-            loss, logits = self.step(inputs, labels)
+            found = self.step.of(parts)
         except Diverged as error:
             what, *why = error.args
             place = f"at step {self.progress.step + 1}, in epoch {self.progress.epoch + 1}"
             raise Diverged(f"{what} {place}", *why) from None
+        if not found:
+            return None
         self.progress.step += 1
-        return loss, logits
+        loss, logits = found
+        scores = Scores()
+        for y, (_, labels) in zip(logits, parts, strict=True):
+            if len(labels):
+                scores.add(loss, y, labels)
+        return loss, Scores().merge(self.ranks.gather(scores))
 
-    def _log_step(self, scores: Scores, seconds: float, waited: float) -> str:
+    def _agree(self, seconds: float) -> None:
+        """Let all ranks stop and save where one of them is to. seconds: that this one was busy with its part."""
+        due = time.monotonic() - self.checkpoints.saved_at > 60 * self.save_minutes
+        every = self.ranks.gather((self.stop.asked, due, seconds))
+        self.stop.asked, self.due = any(asked for asked, *_ in every), every[0][1]
+        self.pace.see([each[2] for each in every])
+
+    def _log_step(self, scores: Scores, seconds: float, waited: float, exchanged: float) -> str:
         """Write the line of a step into the log. Returns what a person wants to know of it."""
         line = {"epoch": self.progress.epoch + 1, "step": self.progress.step, **scores.means(), "lr": self.optimiser.lr,
                 "images_per_second": scores.seen / seconds, "waiting": waited / seconds, **self.step.report()}
+        text = (f"loss {line['loss']:.3f}, {in_words(line, 0)}, {line['images_per_second']:.1f} images/s, "
+                f"lr {line['lr']:g}, waiting {line['waiting']:.0%}")
+        if self.ranks.size > 1:
+            line["exchange"] = exchanged / seconds
+            text += f", exchange {line['exchange']:.0%}"
         self.log.write(line)
-        return (f"loss {line['loss']:.3f}, {in_words(line, 0)}, "
-                f"{line['images_per_second']:.1f} images/s, lr {line['lr']:g}, waiting {line['waiting']:.0%}")
+        return text
 
     def _close_epoch(self, epochs: int, begun: float) -> Scores:
         """Look at the validation set, say and log the scores, save, and let the schedule set the rate."""
-        scores = self.validate(lambda: self.stop.asked)
-        if self.stop.asked:
+        self.step.check()
+        scores = self.validate(self._stops)
+        if self._stops():
             self._save_and_stop()
         train, val = self.progress.scores.means(), scores.means()
         self._report_epoch(train, val, epochs, begun)
@@ -164,6 +185,11 @@ class Trainer:
                             "lr_after": self.schedule.lr})
             self.optimiser.lr = self.schedule.lr
         return scores
+
+    def _stops(self) -> bool:
+        """Whether any rank was asked to stop."""
+        self.stop.asked = any(self.ranks.gather(self.stop.asked))
+        return self.stop.asked
 
     def _report_epoch(self, train: dict[str, float], val: dict[str, float], epochs: int, begun: float) -> None:
         progress = self.progress
@@ -202,6 +228,7 @@ class Trainer:
 
     def _save_and_stop(self) -> None:
         self.save()
+        self.ranks.barrier()  # else the others end what is still being written
         raise Stopped
 
     def resume(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:

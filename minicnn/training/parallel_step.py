@@ -1,0 +1,163 @@
+"""A step of training over all ranks: each computes a part of the batch, the gradients are added up, all move alike."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from ..engine.memory import Array
+from ..engine.mode import no_grad
+from ..engine.observers import observe
+from ..nn.layers import Dropout
+from .diagnosis import Diverged, advice, first_not_finite
+from .exchange import Exchange
+from .parallel import RankFailed, Ranks
+from .step import Step
+
+__all__ = ["ParallelStep"]
+
+
+class ParallelStep(Step):
+    """What ``step`` does for a batch, done by all ranks together, each for its parts: with B images in all,
+
+        ∂L/∂w = Σ over parts  share · ∂(mean loss of the part)/∂w,    share = images of the part / B
+
+    which is the gradient of the mean loss of the batch, to rounding, and after it all ranks have the same weights.
+
+    parts: cut every batch into so many, and add up their gradients one by one, in their order: then as many parts give
+        the same bits on any number of ranks; more slowly, and with the gradients of one's own parts in memory. 0: one
+        part for each rank, added up as is fastest.
+    weight: how much some labels count in the loss, where not each as much as another.
+    """
+
+    def __init__(self, step: Step, ranks: Ranks, parts: int = 0, weight: Callable[[Any], float] = len):
+        super().__init__(step.model, step.optimiser, step.loss, step.loss_scale)
+        if 0 < parts < ranks.size:
+            raise ValueError(f"ParallelStep: {parts} parts are too few for {ranks.size} ranks: give as many, or more")
+        self.step, self.ranks, self.in_order, self.weight = step, ranks, parts > 0, weight
+        self.share = ranks.share(parts)
+        self.exchange = Exchange(self.optimiser.parameters, ranks)
+        self.dropouts = [layer for layer in self.model.modules() if isinstance(layer, Dropout)]
+
+    def __call__(self, inputs: Any, labels: Any) -> tuple[float, np.ndarray]:
+        """The step for a part of a batch that is one for each rank."""
+        found = self.of([(inputs, labels)])
+        if found is None:
+            raise ValueError("ParallelStep: no rank has an image: give at least one of them some")
+        loss, (logits,) = found
+        return loss, logits
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def of(self, parts: Sequence[tuple[Any, Any]]) -> tuple[float, list[np.ndarray]] | None:
+        """As of a ``Step``, for this rank's parts. The loss is that of the whole batch, the logits are of the parts.
+
+        Raises what the step itself raises, and ``RankFailed`` where another rank does.
+        """
+        mine = [(len(labels), self.weight(labels)) for _, labels in parts]
+        every = self.ranks.gather(mine)
+        if not any(count for each in every for count, _ in each):
+            return None
+        total = sum(weight for each in every for _, weight in each)
+        first = sum(count for each in every[: self.ranks.rank] for count, _ in each)
+        with self._undone_where_it_fails(), self._one_step_of_dropout() as begin:
+            self.exchange.begin()
+            losses, logits, gradients, wrong = [], [], [], ""
+            for (inputs, labels), (count, weight) in zip(parts, mine, strict=True):
+                begin(first)
+                first += count
+                value, y = self._part(inputs, labels, weight / total) if count else (0.0, None)
+                losses += [value * weight / total] * bool(count)
+                logits.append(np.empty((0, 0), np.float32) if y is None else y)
+                if self.in_order and count:
+                    gradients.append(self.exchange.of_part())
+                if not math.isfinite(value):
+                    wrong = wrong or str(first_not_finite(self.model, inputs))
+            if not any(count for count, _ in mine):
+                self.exchange.forget()
+            if self.in_order:
+                self.exchange.finish_in_order(gradients)
+            else:
+                self.exchange.finish()
+            found = self.ranks.gather((losses, wrong))
+            loss = sum_of(part for each, _ in found for part in each)
+            if not math.isfinite(loss):
+                layer = next((name for _, name in found if name), "")
+                raise Diverged(f"the loss is {loss}", f"the first output that is not finite is that of {layer}",
+                               advice(self.optimiser.lr))
+        self.updating = True
+        self.update()
+        self.updating = False
+        return loss, logits
+
+    def update(self) -> None:
+        """As of the ``Step``."""
+        self.step.update()
+
+    def _part(self, inputs: Any, labels: Any, share: float) -> tuple[float, np.ndarray]:
+        with nullcontext() if self.in_order else observe(self.exchange):
+            loss, logits = self.step.gradients(inputs, labels, share)
+        return loss.item(), logits.numpy()
+
+    @contextmanager
+    def _one_step_of_dropout(self) -> Iterator[Callable[[int], None]]:
+        """Gives what is to be called before each part with the number of images before it in the batch: then all parts,
+        of all ranks, are dropped as in one batch. Each batch is one step of dropout, also where there was no image."""
+        before = [layer.counter.copy() for layer in self.dropouts]
+
+        def begin(first: int) -> None:
+            for layer, counter in zip(self.dropouts, before, strict=True):
+                layer.first_image = first
+                self._count(layer, counter, 0)
+
+        try:
+            yield begin
+            for layer, counter in zip(self.dropouts, before, strict=True):
+                self._count(layer, counter, 1)
+        finally:
+            for layer in self.dropouts:
+                layer.first_image = 0
+
+    def _count(self, layer: Dropout, counter: Any, steps: int) -> None:
+        with no_grad(), layer.counter.device:
+            written: Array = layer.counter.writable()
+            written[...] = counter.data
+            written[1:] += steps
+
+    def check(self) -> None:
+        """As of a ``Step``: compares a hash of all that is learned."""
+        digest = hashlib.sha256()
+        for state in (self.model.state_dict(), self.optimiser.state_dict()):
+            for name in sorted(state):
+                digest.update(state[name].tobytes())
+        every = self.ranks.gather(digest.digest())
+        right, _ = Counter(every).most_common(1)[0]
+        if wrong := [self.ranks.named(rank) for rank, each in enumerate(every) if each != right]:
+            raise RankFailed(f"the weights of {' and '.join(wrong)} are not those of the others, though all move alike: "
+                             "look for faults of memory there, or another BLAS than theirs; what was saved last is "
+                             "from before")
+
+    # -- of the step itself --------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """As of the ``Step``."""
+        return self.step.state()
+
+    def load_state(self, facts: dict[str, Any]) -> None:
+        """As of the ``Step``."""
+        self.step.load_state(facts)
+
+    def report(self) -> dict[str, float]:
+        """As of the ``Step``."""
+        return self.step.report()
+
+
+def sum_of(numbers: Iterable[float]) -> float:
+    """Their sum, rounded once, in whatever order they come; NaN where one of them is not finite."""
+    numbers = list(numbers)
+    return math.fsum(numbers) if all(map(math.isfinite, numbers)) else math.nan
