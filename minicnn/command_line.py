@@ -17,7 +17,12 @@ class Parser(argparse.ArgumentParser):
     """One line for one mistake."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, printable(f"{self.prog}: {message}; --help shows all options") + "\n")
+        text = printable(f"{self.prog}: {message}; --help shows all options")
+        try:
+            self.exit(2, text + "\n")
+        except SystemExit as error:
+            error.add_note(text)  # for whoever says it elsewhere
+            raise
 
 
 def number(kind: type, low: float, high: float = math.inf) -> Any:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from .. import console
 
-__all__ = ["Stop", "Stopped", "end_as_ctrl_c", "ended", "note", "say"]
+__all__ = ["Stop", "Stopped", "end_as_ctrl_c", "ended", "note", "say", "what"]
 
 
 def end_as_ctrl_c() -> None:
@@ -85,24 +85,16 @@ def ended(main: Callable[[], None], name: str) -> int:
     """The exit status of a program that trains, after one line on whatever went wrong: 0 done; 1 something went wrong;
     130 stopped; 141 nobody reads what it prints."""
     console.prepare()
-    status, line = 0, ""
+    status = 0
     try:
         main()
         sys.stdout.flush()
-    except Stopped:
-        status, line = 130, "stopped; everything is saved: go on with --resume"
     except KeyboardInterrupt as error:
-        begun = hasattr(error, "__notes__") or error.__context__  # the second one comes while the first is handled
-        status, line = 130, _said(error, "stopped" if begun else "stopped before the first step")
-    except MemoryError as error:
-        status, line = 1, f"{name}: " + _said(error, f"{error or 'out of memory'}: try a smaller --batch-size")
-    except OSError as error:
+        status = 130
+        note(what(error))
+    except EXPECTED as error:
         status = 141 if isinstance(error, BrokenPipeError) else 1
-        line = f"{name}: " + _said(error, f"{error.filename or 'the system'}: {error.strerror or error}")
-    except (ValueError, ArithmeticError, RuntimeError) as error:  # the last from CUDA, a worker, or for want of a GPU
-        status, line = 1, f"{name}: " + _said(error, str(error))
-    if line:
-        note(line)
+        note(f"{name}: {what(error)}")
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -111,6 +103,24 @@ def ended(main: Callable[[], None], name: str) -> int:
     return status
 
 
-def _said(error: BaseException, text: str) -> str:
-    """What went wrong, and what that means for what was learned."""
+# the last from CUDA, a worker, or for want of a GPU
+EXPECTED = (MemoryError, OSError, ValueError, ArithmeticError, RuntimeError)
+
+
+def what(error: BaseException) -> str:
+    """What went wrong, in one line, and what that means for what was learned."""
+    text = str(error)
+    if isinstance(error, Stopped):
+        return "stopped; everything is saved: go on with --resume"
+    if isinstance(error, KeyboardInterrupt):
+        begun = hasattr(error, "__notes__") or error.__context__  # the second one comes while the first is handled
+        text = "stopped" if begun else "stopped before the first step"
+    elif isinstance(error, MemoryError):
+        text = f"{error or 'out of memory'}: try a smaller --batch-size"
+    elif isinstance(error, OSError):
+        text = f"{error.filename or 'the system'}: {error.strerror or error}"
+    elif isinstance(error, SystemExit):
+        return "; ".join(getattr(error, "__notes__", [f"ended with status {error.code}"]))
+    elif not isinstance(error, EXPECTED):
+        text = f"{type(error).__name__}: {error}"
     return "; ".join([text, *getattr(error, "__notes__", ())])

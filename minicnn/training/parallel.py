@@ -15,13 +15,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLong
+from traceback import print_exception
 from typing import Any, TypeVar
 
 import numpy as np
 
+from minicnn.kernels.machine import usable_cores
+
 from ..data.share import Share
 from ..engine.device import copy_to, cpu, device_of, ensure_on
 from ..engine.memory import Array
+from .interrupt import EXPECTED, Stopped, what
 
 __all__ = ["MpiRanks", "RankFailed", "Ranks", "ranks_of_this_run"]
 
@@ -36,6 +40,11 @@ class RankFailed(RuntimeError):
 
 class Ranks:
     """The ranks of a run: by itself one, as without mpiexec.
+
+        with ranks_of_this_run() as ranks:
+            ...
+
+    Inside, what ranks but the first print is not seen; where one raises, all do, ``RankFailed`` with its reason.
 
     rank: one's own number, from 0. size: how many there are. hosts: of each rank the machine.
     waited: seconds spent in meetings so far, waiting or exchanging.
@@ -77,6 +86,24 @@ class Ranks:
     def close(self) -> None:
         """Let go of what was needed for all this."""
 
+    def __enter__(self) -> Ranks:
+        if self.rank:
+            sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is None:
+            self.barrier()  # who still has work to do, as drawing, may fail
+        elif not isinstance(error, (RankFailed, Stopped)):
+            if self.rank and not isinstance(error, (*EXPECTED, KeyboardInterrupt, SystemExit)):
+                print_exception(error, file=sys.__stderr__)
+            self.fail(what(error))
+        self.close()
+
+    def cores(self) -> int:
+        """How many cores this rank may use: the host's, shared out among the ranks on it."""
+        return max(1, usable_cores() // self.hosts.count(self.hosts[self.rank]))
+
     def share(self, parts: int = 0) -> Share:
         """Which of so many parts of everything are this rank's; 0: one of each rank."""
         return Share.of(self.rank, self.size, parts or self.size)
@@ -109,10 +136,14 @@ class MpiRanks(Ranks):
         self.rank, self.size = self._comm.rank, self._comm.size
         self._thread = ThreadPoolExecutor(1, "ranks")
         self._sums: list[tuple[Future[None], Array, np.ndarray]] = []  # begun: (its end, where it is to go, what it is)
+        self._over = False  # after a meeting in which one had failed there is no other
         self.hosts = self.gather(socket.gethostname())
 
     def gather(self, value: T) -> list[T]:
         return self._until_done(self._thread.submit(self._gathered, value))
+
+    def broadcast(self, value: T) -> T:
+        return self._until_done(self._thread.submit(self._from_first, value))
 
     def all_reduce(self, array: Array) -> None:
         self._begin(self._added, array)
@@ -135,7 +166,7 @@ class MpiRanks(Ranks):
         except RankFailed:
             return
         except TooLong:
-            print(f"{self.named(self.rank)}: {reason}", file=sys.stderr, flush=True)
+            print(f"{self.named(self.rank)}: {reason}", file=sys.__stderr__, flush=True)
             self._mpi.COMM_WORLD.Abort(1)
 
     def close(self) -> None:
@@ -150,12 +181,15 @@ class MpiRanks(Ranks):
 
     def _meet(self, reason: str | None = None) -> None:
         """Go on when all are here. reason: of one's own failure. Raises RankFailed where one has failed."""
+        if self._over:
+            raise RankFailed("the ranks have parted")
         failed, any_failed = np.array([reason is not None]), np.empty(1, bool)
         all_here, pause = self._comm.Iallreduce(failed, any_failed, op=self._mpi.LOR), PAUSE / 64
         while not all_here.Test():
             time.sleep(pause)
             pause = min(2 * pause, PAUSE)
         if any_failed[0]:
+            self._over = True
             reasons = enumerate(self._comm.allgather(reason))
             raise RankFailed("; ".join(f"{self.named(rank)}: {why}" for rank, why in reasons if why is not None))
 
@@ -163,6 +197,11 @@ class MpiRanks(Ranks):
         self._meet()
         everyone: list[T] = self._comm.allgather(value)
         return everyone
+
+    def _from_first(self, value: T) -> T:
+        self._meet()
+        theirs: T = self._comm.bcast(value)
+        return theirs
 
     def _added(self, array: np.ndarray) -> None:
         self._meet()
