@@ -669,6 +669,7 @@ def test_the_rate_rises_from_step_to_step_to_that_of_the_schedule(tmp_path, caps
     assert logged(tmp_path / "run") == pytest.approx(
         [of_epochs[step // 5] * min(1, 0.25 + 0.75 * (step + 1) / 8) for step in range(15)])  # 1.6 epochs are 8 steps
     assert [drop["lr_before"] for drop in drops] == [0.02, *(drop["lr_after"] for drop in drops[:-1])][:len(drops)]
+    assert all(drop["lr_after"] < drop["lr_before"] for drop in drops), "what rises in the warm-up is no drop"
     assert said.count("the learning rate goes from") == len(drops)
     plain.fit(1)
     assert logged(tmp_path / "plain") == [0.02] * 5
