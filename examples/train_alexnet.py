@@ -98,14 +98,21 @@ def arguments() -> argparse.Namespace:
     add("--recipe", choices=RECIPES, help="how it starts and learns (default: finetune with --weights, else small "
         "below 100,000 pictures)")
     add("--epochs", type=number(int, 1), help="in all, also when resumed (default: the recipe's, paper 90, small 3, "
-        "finetune 10)")
-    add("-b", "--batch-size", type=number(int, 1), help="(default: the recipe's, paper 128, small 32, finetune 50)")
+        "finetune 10, large 100)")
+    add("-b", "--batch-size", type=number(int, 1),
+        help="(default: the recipe's, paper 128, small 32, finetune 50, large 1024)")
     add("--lr", type=number(float, 0), help="learning rate (default: the recipe's, paper 0.01, small 0.001, finetune "
-        "0.001 and ten times that in the last layer)")
+        "0.001 and ten times that in the last layer, large 0.01 for each 128 of --batch-size)")
+    add("--warm-up", type=number(float, 0), metavar="EPOCHS",
+        help="the rate rises to --lr step by step in so many epochs, or a fraction of one (default: the recipe's, "
+             "large 5 from 0.01 on, all others 0)")
+    add("--lars", type=number(float, 1e-9), metavar="ETA",
+        help="for batches beyond 1,024: each weight and bias has its own rate, LARS with this trust coefficient, 0.001 "
+             "where it was published; --lr goes with it, and is far higher, there 10 for 4,096 (default: none)")
     add("--schedule", choices=SCHEDULES,
         help="of the learning rate: plateau, a tenth where validation stops improving; step, a tenth after each third "
-             "of --epochs; cosine, to 0 over --epochs; constant (default: the recipe's, paper plateau, small constant, "
-             "finetune cosine)")
+             "of --epochs; cosine and poly, a parabola, to 0 over --epochs; constant (default: the recipe's, paper "
+             "plateau, small constant, finetune cosine, large poly)")
     add("--class-weights", choices=("none", "balanced"),
         help="balanced: the fewer pictures a class has, the more one counts in the training loss; scores and the "
              "validation loss count all alike (default: none)")
@@ -158,7 +165,7 @@ def arguments() -> argparse.Namespace:
 DEFAULTS: dict[str, Any] = {"data": None, "val": None, "labels": None, "split": None, "shuffle_block": 0,
                             "statistics_of": None, "variant": "blueprint", "width": 1.0, "device": "auto",
                             "tf32": False, "half": False, "graph": False, "class_weights": "none", "keep": 1,
-                            "save_minutes": 10.0, "workers": max(1, usable_cores() // 2)}
+                            "lars": None, "save_minutes": 10.0, "workers": max(1, usable_cores() // 2)}
 Pictures = tuple[Images | None, Images, Division | None]  # of training, of validation, and which are which
 
 
@@ -190,8 +197,14 @@ def configuration(given: argparse.Namespace, facts: dict[str, Any], path: Path |
                               val, labels)
     config.setdefault("recipe", recipe_for(len(pictures[0] or ()), config["variant"]))
     recipe = RECIPES[config["recipe"]]
-    for name in ("epochs", "batch_size", "lr", "schedule", "momentum", "weight_decay", "inverted_dropout"):
+    for name in ("epochs", "batch_size", "schedule", "momentum", "weight_decay", "inverted_dropout", "warm_up"):
         config.setdefault(name, getattr(recipe, name))
+    if config["lars"] and not saved.get("lars") and "lr" not in asked:
+        raise DataError("--lars goes with rates far higher than others: give --lr with it, as 10 for batches of 4,096")
+    config.setdefault("lr", recipe.rate(config["batch_size"]))
+    if "evaluate" not in given and config["warm_up"] > config["epochs"]:
+        note(f"the rate rises over {config['warm_up']:g} epochs and the run has {config['epochs']}: it never comes to "
+             f"{config['lr']:g}: --warm-up takes fewer")
     return config | {"version": minicnn.__version__}, pictures
 
 
@@ -298,18 +311,21 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
 
 def made_trainer(model: AlexNet, config: dict[str, Any], training: Loader, validation: Loader, run: Path) -> Trainer:
     """What trains the model, with the recipe's rule and the settings of this run."""
-    schedule = RECIPES[config["recipe"]].learning_rate(config["schedule"], config["lr"], config["epochs"])
+    recipe = RECIPES[config["recipe"]]
+    schedule = recipe.learning_rate(config["schedule"], config["lr"], config["epochs"])
     step = made_step(model, config, training)
     kept = training.statistics.arrays() | {"pictures.training": training.folder.listing(),
                                            "pictures.validation": validation.folder.listing()}
     return Trainer(step, schedule, training, validation, run, keep=config["keep"], save_minutes=config["save_minutes"],
-                   extras=(kept, {"config": config, "classes": validation.folder.classes}))
+                   extras=(kept, {"config": config, "classes": validation.folder.classes}),
+                   warm_up=recipe.rising(config["lr"], config["warm_up"]))
 
 
 def made_step(model: AlexNet, config: dict[str, Any], training: Loader) -> Step:
     """A step by the recipe's rule, with the settings of this run."""
     optimiser = RECIPES[config["recipe"]].optimiser(model)
-    optimiser.momentum, optimiser.weight_decay = config["momentum"], config["weight_decay"]
+    optimiser.momentum, optimiser.weight_decay, optimiser.lars = (config[name] for name in
+                                                                  ("momentum", "weight_decay", "lars"))
     balanced = config["class_weights"] == "balanced"
     loss = balanced_loss(training.folder, model.devices[0]) if balanced else cross_entropy
     kind = CapturedStep if config["graph"] else Step

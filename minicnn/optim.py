@@ -14,9 +14,9 @@ from .engine.device import Device
 from .engine.memory import batch_last, fitting
 from .engine.settings import flag, real, whole
 from .engine.tensor import Tensor
-from .schedule import CosineSchedule, PlateauSchedule, StepSchedule
+from .schedule import CosineSchedule, PlateauSchedule, PolySchedule, StepSchedule, WarmUp
 
-__all__ = ["SGD", "CosineSchedule", "LossScale", "PlateauSchedule", "StepSchedule"]
+__all__ = ["SGD", "CosineSchedule", "LossScale", "PlateauSchedule", "PolySchedule", "StepSchedule", "WarmUp"]
 
 
 class SGD:
@@ -34,15 +34,20 @@ class SGD:
     rates: further factors on the rate, by the layer or the parameter itself: {"fc8": 10, "a.conv1": 0} lets fc8.weight
         and fc8.bias learn ten times as fast as the others and a.conv1.0.weight not at all. Where several fit, all
         count. Caffe calls them lr_mult.
+    lars: η, the trust coefficient of layer-wise adaptive rates for large batches, 0.001 where they were published; None
+        for none. Each parameter's rate is multiplied by η · ‖w‖ / (‖∂L/∂w‖ + weight_decay · ‖w‖), see ``_trust``. The
+        rate itself is then far higher than without, as 10 for AlexNet and batches of 4,096.
 
     Raises TypeError where something else is given, and ValueError where a number is out of range, where there is
     nothing to train, where two parameters have one name, where a rate is of none, and for what takes no gradient.
     """
 
     def __init__(self, named_parameters: Any, lr: float = 0.01, momentum: float = 0.9, weight_decay: float = 0.0005,
-                 bias_lr: float = 1.0, decay_biases: bool = True, rates: Mapping[str, float] | None = None):
+                 bias_lr: float = 1.0, decay_biases: bool = True, rates: Mapping[str, float] | None = None,
+                 lars: float | None = None):
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
         self.bias_lr, self.decay_biases = bias_lr, flag("SGD", "decay_biases", decay_biases)
+        self.lars = lars
         self._check()
         self.parameters = _by_name(named_parameters)
         self._factors = _factors(self.parameters, {} if rates is None else rates)
@@ -56,6 +61,7 @@ class SGD:
         for name in ("lr", "momentum", "weight_decay", "bias_lr"):
             below = 1 if name == "momentum" else None  # else the velocity grows without end
             setattr(self, name, real("SGD", name, getattr(self, name), least=0, below=below))
+        self.lars = None if self.lars is None else real("SGD", "lars", self.lars, above=0)
 
     def step(self, loss_scale: float = 1.0) -> None:
         """Move every parameter that has a gradient by its velocity. The gradients are of the loss × ``loss_scale``.
@@ -70,19 +76,48 @@ class SGD:
                                "depends on them")
         for parameter in moving.values():
             parameter.writable()
+        trust = {} if self.lars is None else self._trust(self.lars, moving, loss_scale)
         for name, parameter in moving.items():
             gradient: Any = parameter.grad
-            bias = parameter.ndim < 2
-            rate = self.lr * self._factors[name] * (self.bias_lr if bias else 1.0)
-            decay = 0.0 if bias and not self.decay_biases else self.weight_decay
+            rate = self.lr * self._factors[name] * (self.bias_lr if parameter.ndim < 2 else 1.0) * trust.get(name, 1.0)
             if self.velocity[name].device != parameter.device:
                 self.velocity[name].move(parameter.device)  # the model was moved since
             with parameter.device:
                 flat = [batch_last(a).reshape(-1)
                         for a in (parameter.writable(), self.velocity[name].writable(), gradient.data)]
                 # rate · decay and rate · ∂L/∂w are meant; a scale that is a power of two costs no rounding
-                kernel(*flat, rate / loss_scale, float(self.momentum),
-                            decay * loss_scale)
+                kernel(*flat, rate / loss_scale, float(self.momentum), self._decay(parameter) * loss_scale)
+
+    def _decay(self, parameter: Tensor) -> float:
+        return self.weight_decay if self.decay_biases or parameter.ndim > 1 else 0.0
+
+    def _trust(self, lars: float, moving: Mapping[str, Tensor], loss_scale: float) -> dict[str, float]:
+        """What LARS multiplies each rate by (You, Gitman & Ginsburg 2017, "Large batch training of convolutional
+        networks", eq. 6 and algorithm 1): λ = η · ‖w‖ / (‖∂L/∂w‖ + weight_decay · ‖w‖), and 1 where a norm is 0.
+
+        Weights and biases have each their own, as in the authors' program (NVCaffe, SGDSolver::GetLocalRate), from
+        which the 1 is, too. For networks with batch normalisation parameters of one axis are often left out, as in
+        MoCo v3; without it they would learn at the bare rate, at which AlexNet's loss was seen to rise.
+        """
+        trust = {}
+        for name, (w, g) in self._squares(moving).items():
+            w, g = math.sqrt(w), math.sqrt(g) / loss_scale
+            trust[name] = lars * w / (g + self._decay(moving[name]) * w) if w and g else 1.0
+        return trust
+
+    def _squares(self, moving: Mapping[str, Tensor]) -> dict[str, tuple[float, float]]:
+        """(Σ w², Σ (∂L/∂w)²) of each, in their precision. Where a parameter is divided, those of its parts add up."""
+        sums = {}
+        for name, parameter in moving.items():  # first all is launched, and only then waited for
+            gradient: Any = parameter.grad
+            with parameter.device:
+                flat = (batch_last(a).reshape(-1) for a in (parameter.data, gradient.data))
+                sums[name] = [np.einsum("i,i->", a, a) for a in flat]  # a BLAS would cut by the number of its threads
+        found = {}
+        for name, (w, g) in sums.items():
+            with moving[name].device:
+                found[name] = float(w), float(g)
+        return found
 
     def gradient_norm(self) -> float:
         """√Σ (∂L/∂w)² over all parameters, in their precision: not finite where any gradient is not."""

@@ -1,14 +1,15 @@
-"""Schedules of the learning rate: what it is in each epoch."""
+"""Schedules of the learning rate: what it is in each epoch, and how it rises to that at first."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .engine.settings import real, several, whole
 
-__all__ = ["SCHEDULES", "CosineSchedule", "PlateauSchedule", "Schedule", "StepSchedule"]
+__all__ = ["SCHEDULES", "CosineSchedule", "PlateauSchedule", "PolySchedule", "Schedule", "StepSchedule", "WarmUp"]
 
 
 class Schedule(Protocol):
@@ -92,23 +93,48 @@ class StepSchedule(_Planned):
         return self.factor ** sum(drop <= self.epoch for drop in set(self.drops))
 
 
-class CosineSchedule(_Planned):
-    """lr = start · (1 + cos(π · epochs done / epochs)) / 2: down to 0 after so many ``epochs``, where it stays
-    (Loshchilov & Hutter 2017, "SGDR", eq. 5, one period; PyTorch's CosineAnnealingLR(T_max=epochs))."""
+class _ToZero(_Planned):
+    """Down to 0 after so many ``epochs``, where it stays."""
+
+    curve: str
 
     def __init__(self, lr: float, epochs: int):
-        self.epochs = whole("CosineSchedule", "epochs", epochs, least=1)
+        self.epochs = whole(type(self).__name__, "epochs", epochs, least=1)
         super().__init__(lr)
 
     @property
-    def share(self) -> float:
-        """The rate of the epoch that comes, as a share of the first."""
-        return (1 + math.cos(math.pi * min(self.epoch / self.epochs, 1))) / 2
+    def done(self) -> float:
+        """The share of the epochs that are done."""
+        return min(self.epoch / self.epochs, 1)
 
     @property
     def reason(self) -> str:
         """Why the rate is another, when it is."""
-        return f"along a cosine to 0 after {self.epochs} epochs"
+        return f"along a {self.curve} to 0 after {self.epochs} epochs"
+
+
+class CosineSchedule(_ToZero):
+    """lr = start · (1 + cos(π · epochs done / epochs)) / 2: down to 0 after so many ``epochs``, where it stays
+    (Loshchilov & Hutter 2017, "SGDR", eq. 5, one period; PyTorch's CosineAnnealingLR(T_max=epochs))."""
+
+    curve = "cosine"
+
+    @property
+    def share(self) -> float:
+        """The rate of the epoch that comes, as a share of the first."""
+        return (1 + math.cos(math.pi * self.done)) / 2
+
+
+class PolySchedule(_ToZero):
+    """lr = start · (1 − epochs done / epochs)²: down to 0 after so many ``epochs``, where it stays (Caffe's lr_policy
+    "poly" with power 2, there step by step; PyTorch's PolynomialLR(total_iters=epochs, power=2))."""
+
+    curve = "parabola"
+
+    @property
+    def share(self) -> float:
+        """The rate of the epoch that comes, as a share of the first."""
+        return (1 - self.done) ** 2
 
 
 class PlateauSchedule:
@@ -146,6 +172,28 @@ class PlateauSchedule:
         self.best = state.get("best", math.inf)
 
 
+@dataclass(frozen=True)
+class WarmUp:
+    """In each step of the first ``epochs`` the rate is the schedule's · (start + (1 − start) · t / epochs), where t
+    epochs, and a fraction of one, are done when the step is: gradual warm-up (Goyal et al. 2017, "Accurate, large
+    minibatch SGD", §2.2). They have 5 epochs, and start = 1 / k where the linear rule, §2.1, made the rate k times as
+    high. As in LARS's algorithm 1, the velocity is not corrected for the rate that rises inside of it (their §3).
+
+    epochs: any number ≥ 0, 0.5 is half an epoch. start: from 0 to 1. Raises TypeError and ValueError for others.
+    """
+
+    epochs: float = 0.0
+    start: float = 0.0
+
+    def __post_init__(self) -> None:
+        real("WarmUp", "epochs", self.epochs, least=0)
+        real("WarmUp", "start", self.start, least=0, most=1)
+
+    def share(self, done: float) -> float:
+        """The rate of the step after which so many epochs are done, as a share of the schedule's."""
+        return self.start + (1 - self.start) * done / self.epochs if done < self.epochs else 1.0
+
+
 def _number(name: str, error: Any) -> float:
     """The error as a number, NaN and infinity too."""
     try:
@@ -165,5 +213,6 @@ SCHEDULES: dict[str, Callable[[float, int], Schedule]] = {  # by name: of the fi
     "plateau": lambda lr, epochs: PlateauSchedule(lr),
     "step": lambda lr, epochs: StepSchedule(lr, thirds(epochs)),
     "cosine": CosineSchedule,
+    "poly": PolySchedule,
     "constant": lambda lr, epochs: StepSchedule(lr),
 }

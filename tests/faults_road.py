@@ -226,6 +226,19 @@ ROAD = [  # those of files whose tests take long name the one that sees them
              '"inverted_dropout": True,'),
     slips("minicnn/optim.py", "test_optim.py")(
         "SGD: the last of several rates counts alone", "factors[name] * rate for", "rate for"),
+    # -- large batches -------------------------------------------------------------------------------------------------
+    slips("minicnn/optim.py", "test_optim.py")(
+        "LARS: gradients of the loss, scaled", "math.sqrt(w), math.sqrt(g) / loss_scale", "math.sqrt(w), math.sqrt(g)"),
+    slips("minicnn/optim.py", "test_optim.py")(
+        "LARS: biases are left out", "if w and g else 1.0", "if w and g and moving[name].ndim > 1 else 1.0"),
+    slips("minicnn/schedule.py", "test_schedule.py")(
+        "warm-up: from 0, wherever it should start", "self.start + (1 - self.start) * done", "done"),
+    trainer("trainer: a resumed warm-up counts from where it goes on",
+            "done = progress.epoch + (progress.batch + 1) / total",
+            "done = (progress.step + 1 - self.checkpoints.saved) / total",
+            f"{TRAINER}a_run_stopped_in_its_warm_up_goes_on_as_if_it_were_not"),
+    recipes("recipes: the rate is in proportion to the root", "self.lr * batch_size / self.lr_for",
+            "self.lr * (batch_size / self.lr_for) ** 0.5"),
     # -- recipes -------------------------------------------------------------------------------------------------------
     recipes("recipes: biases of 1 in conv1 too", 'BIASED = ("conv2",', 'BIASED = ("conv1", "conv2",'),
     recipes("recipes: only convolutions are scaled", "isinstance(module, (Conv2d, Linear))]",

@@ -152,9 +152,10 @@ REFUSED = {  # and with what status
     ("--lr", "inf"): 2, ("--lr", "-0.1"): 2, ("--lr", "0,1"): 2, ("--momentum", "1"): 2, ("--momentum", "nan"): 2,
     ("--weight-decay", "-1"): 2, ("--seed", "-1"): 2, ("--seed", "1.5"): 2, ("--workers", "-1"): 2, ("-j", "two"): 2,
     ("--keep", "-1"): 2, ("--save-minutes", "nan"): 2, ("--save-minutes", "-1"): 2, ("--width", "0"): 2,
-    ("--width", "-1"): 2, ("--variant", "lenet"): 2, ("--recipe", "large"): 2, ("--device", "gpu"): 2,
+    ("--width", "-1"): 2, ("--variant", "lenet"): 2, ("--recipe", "huge"): 2, ("--device", "gpu"): 2,
     ("--device", ""): 2, ("--device", "cpu:0,cpu:1,cpu:2"): 2, ("--evaluate",): 2, ("another", "word"): 2,
-    ("--weights", "nowhere"): 2, ("--recipe", "finetune"): 2,
+    ("--weights", "nowhere"): 2, ("--recipe", "finetune"): 2, ("--lars", "0"): 2, ("--warm-up", "-1"): 2,
+    ("--lars", "0.001"): 1,
     ("--output",): 2, ("--half",): 1, ("--graph",): 1, ("--resume", "nowhere"): 1, ("--resume", "/dev/null"): 1,
 }  # fmt: skip
 TAKEN = [("--lr", "0"), ("--lr", "1e30"), ("--lr", "1e4"), ("--tf32",), ("--device", "cpu"), ("--momentum", "0"),

@@ -168,11 +168,11 @@ def large(half):
     return alexnet(classes=10, devices=(cuda(0), cuda(0)), width=1 / 32, half=half)
 
 
-def train(captured, make, shape, half=False, steps=7, criterion=ops.cross_entropy):
+def train(captured, make, shape, half=False, steps=7, criterion=ops.cross_entropy, lars=None):
     """With dropout and a scaled loss: the fourth batch is smaller, before the sixth the rate drops."""
     manual_seed(0)
     net = make(half) if half else double(make(half))
-    optimiser, scale = SGD(net.named_parameters(), lr=0.01), LossScale(4.0, patience=None)
+    optimiser, scale = SGD(net.named_parameters(), lr=0.01, lars=lars), LossScale(4.0, patience=None)
     images, labels = normal(*shape).astype(np.float32 if half else np.float64), np.arange(len(normal(*shape)))
     take_step = CapturedStep(net, optimiser, criterion, scale) if captured else None
     eager, losses, forward = [], [], net.forward
@@ -202,6 +202,16 @@ def test_replayed_steps_are_the_steps_that_eager_ones_would_be():
     assert found.keys() == right.keys()
     for name, value in right.items():
         agree(found[name], value, name, 1e-12)
+
+
+def test_by_lars_the_gradients_are_replayed_and_the_update_is_eager():
+    """Its norms come back to the host, which nothing may that is captured."""
+    found, right = (train(captured, small, (3, 3, 7, 7), lars=0.5) for captured in (True, False))
+    plain, _ = train(False, small, (3, 3, 7, 7))
+    assert found[1] == [0, 1, 3]
+    for name, value in right[0].items():
+        agree(found[0][name], value, name, 1e-12)
+    assert not np.allclose(plain["losses"], right[0]["losses"])
 
 
 def test_a_loss_that_weighs_classes_is_captured_too():

@@ -93,10 +93,89 @@ def test_three_steps_element_by_element(shapes, rates, momentum, weight_decay):
         agree(optimiser.state_dict()[name].ravel(), v, f"velocity of {name}")
 
 
+def by_lars(w, gradients, lars, lr, momentum, weight_decay):
+    """You et al. 2017, algorithm 1, for one parameter, number by number."""
+    w, v = w.ravel().tolist(), [0.0] * w.size
+    for g in gradients:
+        norm, of_gradient = (math.sqrt(sum(x * x for x in xs)) for xs in (w, g.ravel().tolist()))
+        rate = lr
+        if norm > 0 and of_gradient > 0:
+            rate *= lars * norm / (of_gradient + weight_decay * norm)
+        for i, gi in enumerate(g.ravel().tolist()):
+            v[i] = momentum * v[i] - rate * (gi + weight_decay * w[i])
+        w = [wi + vi for wi, vi in zip(w, v, strict=True)]
+    return w, v
+
+
+@given(shapes=st.lists(array_shapes(min_dims=0, max_dims=4, max_side=4), min_size=1, max_size=3),
+       zero=st.sampled_from(["", "weight", "gradient"]), lars=st.sampled_from([0.001, 0.02, 1.0]),
+       lr=st.sampled_from([0.0, 0.5, 10.0]), momentum=st.sampled_from([0.0, 0.9]),
+       weight_decay=st.sampled_from([0.0, 0.0005, 0.3]), bias_lr=st.sampled_from([1.0, 2.0]),
+       decay_biases=st.booleans(), loss_scale=st.sampled_from([1.0, 2.0**10]),
+       dtype=st.sampled_from([np.float64, np.float32]))  # fmt: skip
+def test_lars_gives_every_parameter_a_rate_of_its_own(shapes, zero, lars, lr, loss_scale, dtype, **settings):
+    ours = {f"p{i}": Tensor(normal(*shape, seed=i) * (zero != "weight"), dtype=dtype, requires_grad=True)
+            for i, shape in enumerate(shapes)}  # fmt: skip
+    before = {name: p.numpy().astype(np.float64) for name, p in ours.items()}
+    optimiser, taken = SGD(ours.items(), lr=lr, lars=lars, **settings), []
+    for step in range(3):
+        taken.append({name: normal(*p.shape, seed=10 * step + i) * (zero != "gradient" or step != 1)
+                      for i, (name, p) in enumerate(ours.items())})  # fmt: skip
+        for name, p in ours.items():
+            p.grad = Tensor(taken[-1][name] * loss_scale, dtype=dtype)
+        optimiser.step(loss_scale)
+    for name, p in ours.items():
+        decay = 0.0 if p.ndim < 2 and not settings["decay_biases"] else settings["weight_decay"]
+        rate = lr * (settings["bias_lr"] if p.ndim < 2 else 1)
+        w, v = by_lars(before[name], [g[name] for g in taken], lars, rate, settings["momentum"], decay)
+        tolerance = 1e-11 if dtype is np.float64 else 1e-5
+        agree(p.numpy().ravel(), w, name, tolerance)
+        agree(optimiser.state_dict()[name].ravel(), v, f"velocity of {name}", tolerance)
+        assert p.dtype == dtype
+
+
+def test_by_lars_the_size_of_a_gradient_says_nothing_and_its_direction_all():
+    results = []
+    for factor in (1.0, 2.0**20):
+        ours = parameters()
+        optimiser = SGD(ours.items(), lr=10.0, lars=0.001, weight_decay=0.0)
+        give_gradients(optimiser, factor)
+        optimiser.step()
+        results.append({name: p.numpy().copy() for name, p in ours.items()})
+        for name, v in optimiser.state_dict().items():
+            start = parameters()[name].numpy()
+            assert np.linalg.norm(v) == pytest.approx(10 * 0.001 * np.linalg.norm(start)), "a hundredth of the weights"
+    for name, right in results[0].items():
+        agree(results[1][name], right, name)
+
+
+def test_lars_works_with_rates_and_on_two_devices():
+    """A layer that stands still, one that learns twice as fast, and what has no gradient."""
+    ours, here = parameters(), parameters()
+    one, two = (SGD(of.items(), lr=2.0, lars=0.01, rates={"conv": 0, "fc.weight": 2}) for of in (ours, here))
+    for optimiser in (one, two):
+        give_gradients(optimiser, 1.0)
+        optimiser.parameters["fc.bias"].grad = None
+    moved = ours["fc.weight"]
+    gradient, moved.grad = moved.grad.numpy(), None
+    moved.move(cpu(1))
+    moved.grad = Tensor(gradient, device=cpu(1))
+    one.step()
+    two.step()
+    before = parameters()
+    w = before["fc.weight"].numpy()
+    rate = 2 * 2 * 0.01 * np.linalg.norm(w) / (np.linalg.norm(gradient) + 0.0005 * np.linalg.norm(w))
+    agree(here["fc.weight"].numpy(), w - rate * (gradient + 0.0005 * w))
+    for name, p in ours.items():
+        agree(p.numpy(), here[name].numpy(), name)
+    for name in ("conv.weight", "fc.bias"):
+        np.testing.assert_array_equal(here[name].numpy(), before[name].numpy(), err_msg=name)
+
+
 def test_the_paper_s_numbers_are_the_defaults():
     optimiser = SGD(parameters())
     assert (optimiser.lr, optimiser.momentum, optimiser.weight_decay) == (0.01, 0.9, 0.0005)
-    assert (optimiser.bias_lr, optimiser.decay_biases) == (1.0, True)
+    assert (optimiser.bias_lr, optimiser.decay_biases, optimiser.lars) == (1.0, True, None)
 
 
 def test_what_has_no_gradient_stays():
@@ -162,7 +241,7 @@ def test_a_strange_state_is_refused_and_changes_nothing(change):
 
 @pytest.mark.parametrize("setting", [
     {"lr": -0.1}, {"lr": math.nan}, {"momentum": -0.5}, {"momentum": 1.0}, {"momentum": math.inf},
-    {"weight_decay": -1e-4}, {"bias_lr": -2.0},
+    {"weight_decay": -1e-4}, {"bias_lr": -2.0}, {"lars": 0}, {"lars": -0.001}, {"lars": math.inf},
 ])
 def test_numbers_out_of_range(setting):
     (name, value), = setting.items()
@@ -214,6 +293,7 @@ def test_what_is_no_list_of_parameters_is_refused(given, error, words):
 @pytest.mark.parametrize("setting", [
     {"lr": "0.1"}, {"lr": True}, {"momentum": True}, {"momentum": None}, {"weight_decay": [0.1]}, {"bias_lr": 1j},
     {"decay_biases": 1}, {"decay_biases": "no"}, {"lr": np.bool_(True)},
+    {"lars": "0.001"}, {"lars": True},
 ])
 def test_settings_of_another_kind(setting):
     name, = setting
@@ -221,7 +301,8 @@ def test_settings_of_another_kind(setting):
         SGD(parameters(), **setting)
 
 
-@pytest.mark.parametrize(("name", "value"), [("lr", math.nan), ("lr", -1.0), ("momentum", 2.0), ("bias_lr", math.inf)])
+@pytest.mark.parametrize(("name", "value"), [("lr", math.nan), ("lr", -1.0), ("momentum", 2.0), ("bias_lr", math.inf),
+                                           ("lars", math.nan)])
 def test_what_is_set_later_is_looked_at_too(name, value):
     w = Tensor([1.0], requires_grad=True)
     optimiser = SGD([w])

@@ -7,7 +7,7 @@ import pytest
 
 from minicnn import manual_seed, models, nn, no_grad, ops
 from minicnn.models import RECIPES, VARIANTS, recipe_for
-from minicnn.schedule import PlateauSchedule, StepSchedule
+from minicnn.schedule import PlateauSchedule, PolySchedule, StepSchedule, WarmUp
 
 IMAGES = np.random.default_rng(0).standard_normal((16, 3, 224, 224), np.float32)
 
@@ -112,6 +112,30 @@ def test_fine_tuning_is_caffes_but_for_the_schedule(net):
     assert (optimiser.bias_lr, optimiser.decay_biases, recipe.rates) == (2, False, {"fc8": 10})
     assert (recipe.batch_size, recipe.noise, recipe.deviation, recipe.biased) == (50, 0, 0.01, ())
     assert recipe.learning_rate(recipe.schedule, 1, 10).epochs == 10
+
+
+def test_large_batches_are_the_papers_with_a_rate_in_proportion(net):
+    large, paper = RECIPES["large"], RECIPES["paper"]
+    assert (large.batch_size, large.epochs, large.warm_up, large.lr_for) == (1024, 100, 5, 128)
+    assert [large.rate(batch) for batch in (64, 128, 1024, 4096)] == pytest.approx([0.005, 0.01, 0.08, 0.32])
+    assert [RECIPES[name].rate(4096) for name in RECIPES if name != "large"] == [
+        RECIPES[name].lr for name in RECIPES if name != "large"]  # fmt: skip
+    schedule = large.learning_rate(large.schedule, large.rate(1024), large.epochs)
+    assert isinstance(schedule, PolySchedule)
+    assert (schedule.lr, schedule.epochs) == (0.08, 100)
+    same = ("deviation", "biased", "from_data", "unit_input", "inverted_dropout", "momentum", "weight_decay", "noise")
+    assert [getattr(large, name) for name in same] == [getattr(paper, name) for name in same]
+    assert paper.optimiser(net).lars is None
+
+
+def test_a_warm_up_begins_at_the_rate_of_a_small_batch():
+    large, small = RECIPES["large"], RECIPES["small"]
+    assert large.rising(0.08, 5) == WarmUp(5, 1 / 8)
+    assert large.rising(10.0, 2) == WarmUp(2, 0.001)
+    assert large.rising(0.005, 5) == WarmUp(5, 1)  # lower than that of a small batch: there is nothing to rise to
+    assert large.rising(0.0, 5) == WarmUp(5, 0)
+    assert small.rising(0.001, 0.5) == WarmUp(0.5, 0)
+    assert all(RECIPES[name].warm_up == 0 for name in RECIPES if name != "large")
 
 
 def test_how_long_and_in_which_form_the_programs_were_trained():

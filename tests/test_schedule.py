@@ -5,8 +5,10 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from minicnn.schedule import SCHEDULES, CosineSchedule, PlateauSchedule, StepSchedule
+from minicnn.schedule import SCHEDULES, CosineSchedule, PlateauSchedule, PolySchedule, StepSchedule, WarmUp
 
 
 def rates(schedule, errors):
@@ -35,10 +37,15 @@ def test_cosine():
     assert list(rates(CosineSchedule(2.0, 8), [0.0] * 9)) == pytest.approx(right, abs=1e-15)
 
 
+def test_poly():
+    assert list(rates(PolySchedule(32.0, 4), [0.0] * 5)) == [32, 18, 8, 2, 0, 0]
+
+
 THEIRS = {  # ours, and PyTorch's of an optimiser
     "constant": (lambda: StepSchedule(0.5), lambda of, o: of.ConstantLR(o, 1.0)),
     "step": (lambda: StepSchedule(0.5, (2, 3, 7), 0.3), lambda of, o: of.MultiStepLR(o, (2, 3, 7), 0.3)),
     "cosine": (lambda: CosineSchedule(0.5, 9), lambda of, o: of.CosineAnnealingLR(o, 9)),
+    "poly": (lambda: PolySchedule(0.5, 9), lambda of, o: of.PolynomialLR(o, 9, power=2)),
     "plateau": (lambda: PlateauSchedule(0.5, patience=1, factor=0.3, times=9),
                 lambda of, o: of.ReduceLROnPlateau(o, patience=1, factor=0.3, threshold=0)),
     "impatient": (lambda: PlateauSchedule(0.5, patience=0, factor=0.3, times=9),
@@ -62,7 +69,8 @@ def test_it_is_pytorch_s(name):
 
 @pytest.mark.parametrize(("name", "right"), [
     ("plateau", [1, 1, 1, 1, 0.1, 0.1, 0.1]), ("step", [1, 1, 0.1, 0.1, 0.01, 0.01, 0.01]), ("constant", [1] * 7),
-    ("cosine", [1, 0.5 + math.sqrt(3) / 4, 0.75, 0.5, 0.25, 0.5 - math.sqrt(3) / 4, 0])])
+    ("cosine", [1, 0.5 + math.sqrt(3) / 4, 0.75, 0.5, 0.25, 0.5 - math.sqrt(3) / 4, 0]),
+    ("poly", [1, 25 / 36, 4 / 9, 1 / 4, 1 / 9, 1 / 36, 0])])
 def test_those_that_have_a_name(name, right):
     assert list(rates(SCHEDULES[name](1.0, 6), [0.5] * 6)) == pytest.approx(right, abs=1e-15)
 
@@ -73,7 +81,8 @@ def test_steps_of_a_third(epochs, drops):
         rates(StepSchedule(1.0, drops), [0.0] * epochs))
 
 
-@pytest.mark.parametrize("new", [lambda: StepSchedule(1.0, (2, 4)), lambda: CosineSchedule(1.0, 4)])
+@pytest.mark.parametrize("new", [lambda: StepSchedule(1.0, (2, 4)), lambda: CosineSchedule(1.0, 4),
+                                 lambda: PolySchedule(1.0, 4)])
 def test_another_rate_is_that_of_now_and_later_ones_follow_from_it(new):
     usual, other = new(), new()
     for schedule in (usual, other):
@@ -84,14 +93,16 @@ def test_another_rate_is_that_of_now_and_later_ones_follow_from_it(new):
     assert list(rates(other, [0.0] * 2)) == pytest.approx([5 * rate for rate in rates(usual, [0.0] * 2)])
 
 
-def test_where_the_rate_must_be_0_no_other_can_be_set():
-    schedule = CosineSchedule(1.0, 2)
+@pytest.mark.parametrize("kind", [CosineSchedule, PolySchedule])
+def test_where_the_rate_must_be_0_no_other_can_be_set(kind):
+    schedule = kind(1.0, 2)
     list(rates(schedule, [0.0] * 2))
-    with pytest.raises(ValueError, match=r"CosineSchedule: lr is 0\.5: after 2 epochs it must be 0: plan more epochs"):
+    words = rf"{kind.__name__}: lr is 0\.5: after 2 epochs it must be 0: plan more epochs"
+    with pytest.raises(ValueError, match=words):
         schedule.lr = 0.5
 
 
-@pytest.mark.parametrize("name", ["step", "cosine"])
+@pytest.mark.parametrize("name", ["step", "cosine", "poly"])
 def test_with_more_epochs_it_goes_on_as_if_they_had_been_planned_from_the_start(name):
     first, planned, later = (SCHEDULES[name](1.0, epochs) for epochs in (3, 9, 9))
     for schedule in (first, planned):
@@ -114,7 +125,8 @@ def test_the_state_of_another_schedule(new, state):
 
 
 @pytest.mark.parametrize("new", [lambda: StepSchedule(1.0, (2, 4)), lambda: PlateauSchedule(1.0, patience=1),
-                                 lambda: PlateauSchedule(1.0, patience=0, times=1), lambda: CosineSchedule(1.0, 6)])
+                                 lambda: PlateauSchedule(1.0, patience=0, times=1), lambda: CosineSchedule(1.0, 6),
+                                 lambda: PolySchedule(1.0, 6)])
 @pytest.mark.parametrize("stop", range(7))
 def test_a_resumed_schedule_goes_on_as_if_never_stopped(new, stop):
     errors = [0.9, 0.9, 0.9, 0.8, 0.8, 0.8, 0.8]
@@ -133,6 +145,25 @@ def test_an_error_that_is_not_finite_never_improves(error):
     assert schedule.best == 0.4
 
 
+# -- warm-up -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_rate_rises_by_the_same_amount_in_every_step():
+    """From 1 / 8 of it on, over 2 epochs of 4 steps."""
+    shares = [WarmUp(2, 1 / 8).share((step + 1) / 4) for step in range(12)]
+    assert shares == [1 / 8 + 7 / 64 * (step + 1) for step in range(8)] + [1] * 4
+    assert [WarmUp(0.5).share((step + 1) / 4) for step in range(4)] == [0.5, 1, 1, 1]
+    assert [WarmUp().share(done) for done in (0, 0.1, 1)] == [1, 1, 1]
+
+
+@given(epochs=st.floats(0, 9), start=st.floats(0, 1), steps=st.integers(1, 50))
+def test_it_never_falls_and_ends_at_the_whole_rate(epochs, start, steps):
+    shares = [WarmUp(epochs, start).share((step + 1) / steps) for step in range(10 * steps)]
+    assert shares == sorted(shares)
+    assert start <= shares[0] <= shares[-1] == 1
+    assert len(set(shares) - {1}) <= epochs * steps + 1
+
+
 @pytest.mark.parametrize(("build", "error"), [
     (lambda: StepSchedule(1.0, 3), TypeError), (lambda: StepSchedule(1.0, [1.5]), TypeError),
     (lambda: StepSchedule(1.0, ["3"]), TypeError), (lambda: StepSchedule(1.0, [0]), ValueError),
@@ -145,8 +176,10 @@ def test_an_error_that_is_not_finite_never_improves(error):
     (lambda: PlateauSchedule(1.0).epoch_ended("0.5"), TypeError), (lambda: CosineSchedule(1.0, 0), ValueError),
     (lambda: CosineSchedule(1.0, 2.0), TypeError), (lambda: CosineSchedule(-1.0, 2), ValueError),
     (lambda: CosineSchedule(1.0, 2).epoch_ended([]), TypeError),
-    (lambda: setattr(StepSchedule(1.0), "lr", -1), ValueError),
+    (lambda: setattr(StepSchedule(1.0), "lr", -1), ValueError), (lambda: PolySchedule(1.0, 0), ValueError),
+    (lambda: WarmUp(-1), ValueError), (lambda: WarmUp(math.nan), ValueError), (lambda: WarmUp("5"), TypeError),
+    (lambda: WarmUp(5, 1.5), ValueError), (lambda: WarmUp(5, -0.1), ValueError), (lambda: WarmUp(5, None), TypeError),
 ])  # fmt: skip
 def test_schedules_of_nonsense_are_refused_by_name(build, error):
-    with pytest.raises(error, match=r"^(StepSchedule|CosineSchedule|PlateauSchedule): \w+"):
+    with pytest.raises(error, match=r"^(StepSchedule|CosineSchedule|PlateauSchedule|PolySchedule|WarmUp): \w+"):
         build()

@@ -25,6 +25,7 @@ from minicnn.models import load as load_any
 from minicnn.models.finetune import start_from
 from minicnn.models.saved import load
 from minicnn.nn import Dropout
+from minicnn.schedule import PolySchedule, WarmUp
 from minicnn.training.log import Log
 from minicnn.training.pictures import balanced_weights
 
@@ -163,7 +164,8 @@ def test_what_was_given_is_what_counts(built, data, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "right"), [("plateau", [8] * 5), ("step", [8, 0.8, 0.8, 0.08, 0.08]),
-                                             ("cosine", [8, 6, 2, 0]), ("constant", [8] * 5)])
+                                             ("cosine", [8, 6, 2, 0]), ("constant", [8] * 5),
+                                             ("poly", [8, 5.12, 2.88, 1.28, 0.32])])
 def test_the_schedule_is_the_one_asked_for_and_knows_the_epochs(built, data, tmp_path, name, right):
     trainer, _ = built(data, "--lr", "8", "--epochs", "3" if name == "cosine" else "5", "--schedule", name, "-o",
                        tmp_path / "run", *NARROW)
@@ -174,10 +176,63 @@ def test_the_schedule_is_the_one_asked_for_and_knows_the_epochs(built, data, tmp
     assert rates == pytest.approx(right)
 
 
-@pytest.mark.parametrize(("recipe", "name"), [("paper", "plateau"), ("small", "constant")])
+@pytest.mark.parametrize(("recipe", "name"), [("paper", "plateau"), ("small", "constant"), ("large", "poly")])
 def test_without_a_schedule_it_is_the_recipe_s(built, data, tmp_path, recipe, name):
     trainer, _ = built(data, "--recipe", recipe, "-o", tmp_path / "run", *NARROW)
     assert trainer.checkpoints.extras[1]["config"]["schedule"] == name
+
+
+def test_a_large_batch_has_a_rate_in_proportion_and_a_warm_up(built, data, tmp_path, capsys):
+    trainer, epochs = built(data, "--recipe", "large", "-o", tmp_path / "run", *NARROW)
+    assert (trainer.training.batch_size, epochs, trainer.schedule.lr) == (1024, 100, 0.08)
+    assert (trainer.warm_up, trainer.optimiser.lars) == (WarmUp(5, 1 / 8), None)
+    assert isinstance(trainer.schedule, PolySchedule)
+    other, _ = built(data, "--recipe", "large", "-b", "256", "--warm-up", "0.5", "-o", tmp_path / "other", *NARROW)
+    assert (other.schedule.lr, other.warm_up) == (0.02, WarmUp(0.5, 0.5))
+    assert "never comes to" not in capsys.readouterr().err
+    built(data, "--recipe", "large", "-b", "256", "--epochs", "5", "-o", tmp_path / "five", *NARROW)
+    assert "never comes to" not in capsys.readouterr().err
+    built(data, "--recipe", "large", "-b", "256", "--epochs", "4", "-o", tmp_path / "four", *NARROW)
+    assert ("the rate rises over 5 epochs and the run has 4: it never comes to 0.02: --warm-up takes fewer\n"
+            in capsys.readouterr().err)  # fmt: skip
+    small, _ = built(data, "--lr", "0.5", "--warm-up", "2", "-o", tmp_path / "small", *NARROW)
+    assert (small.schedule.lr, small.warm_up) == (0.5, WarmUp(2, 0))
+
+
+def test_lars_is_asked_for_together_with_its_rate_and_stays_with_a_run(built, run_with, data, run, tmp_path):
+    trainer, _ = built(data, "--recipe", "large", "-b", "8", "--lars", "0.002", "--lr", "4", "-o", tmp_path / "large",
+                       *NARROW)
+    assert (trainer.optimiser.lars, trainer.schedule.lr, trainer.warm_up) == (0.002, 4, WarmUp(5, 0.0025))
+    trainer.save()
+    again, _ = built("--resume", tmp_path / "large")
+    assert (again.optimiser.lars, again.schedule.lr, again.warm_up) == (0.002, 4, trainer.warm_up)
+    other, _ = built("--resume", tmp_path / "large", "--lars", "0.001")
+    assert (other.optimiser.lars, other.schedule.lr) == (0.001, 4)
+    for given in ((data, "-o", tmp_path / "new", *NARROW), ("--resume", run, "--epochs", "2")):
+        with pytest.raises(ValueError, match="--lars goes with rates far higher than others: give --lr with it, as 10"):
+            run_with(*given, "--lars", "0.001")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(("option", "value", "words"), [
+    ("--lars", "0", "0 is out of range"), ("--lars", "nan", "nan is out of range"), ("--lars", "a", "'a' is not a num"),
+    ("--warm-up", "-1", "-1 is out of range"), ("--warm-up", "inf", "inf is out of range")])
+def test_an_eta_is_above_0_and_a_warm_up_not_below(run_with, data, capsys, option, value, words):
+    with pytest.raises(SystemExit) as end:
+        run_with(data, option, value)
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert f"argument {option}: {words}" in said
+    assert said.count("\n") == 1
+
+
+def test_a_tiny_run_of_large_batches_goes_on_in_its_warm_up(script, run_with, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(script, "show_what_it_learned", lambda *of: None)
+    run_with(data, "--recipe", "large", "-b", "8", "--lars", "0.001", "--lr", "2", "--warm-up", "1.5", "--schedule",
+             "constant", "--epochs", "1", "-o", tmp_path / "run", *NARROW)
+    run_with("--resume", tmp_path / "run", "--epochs", "2")
+    rates = [line["lr"] for line in Log(tmp_path / "run" / "log.jsonl").read() if "loss" in line]
+    assert rates == pytest.approx([0.01 + 1.99 / 3, 0.01 + 2 * 1.99 / 3, 2, 2])
 
 
 def test_rare_classes_count_more_where_that_is_asked_for(built, run_with, tmp_path, capsys):

@@ -15,6 +15,7 @@ import pytest
 from minicnn import checkpoint, manual_seed, no_grad
 from minicnn.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential
 from minicnn.optim import SGD, CosineSchedule, LossScale, PlateauSchedule, StepSchedule
+from minicnn.schedule import WarmUp
 from minicnn.training.diagnosis import first_not_finite
 from minicnn.training.keeping import Checkpoints
 from minicnn.training.log import Log
@@ -650,6 +651,48 @@ def test_every_drop_of_the_rate_is_said_and_logged(tmp_path, capsys, schedule, r
     said = capsys.readouterr().out
     assert said.count("the learning rate goes from") == len(drops) > 1
     assert re.search(rf"the learning rate goes from 0\.02 to 0\.\d+, {reason}\n", said)
+
+
+def logged(folder):
+    return [line["lr"] for line in Log(folder / "log.jsonl").read() if "loss" in line]
+
+
+@pytest.mark.parametrize("schedule", [lambda: StepSchedule(0.02, (1, 3)), lambda: PlateauSchedule(0.02, patience=0),
+                                      lambda: CosineSchedule(0.02, 9)])
+def test_the_rate_rises_from_step_to_step_to_that_of_the_schedule(tmp_path, capsys, schedule):
+    run, plain = (trainer(tmp_path / name, schedule=schedule(), **settings) for name, settings in
+                  (("run", {"warm_up": WarmUp(1.6, 0.25)}), ("plain", {})))
+    run.fit(3)
+    said = capsys.readouterr().out
+    drops = [line for line in Log(tmp_path / "run" / "log.jsonl").read() if "lr_after" in line]
+    of_epochs = [[0.02, *(drop["lr_after"] for drop in drops if drop["epoch"] <= epoch)][-1] for epoch in range(3)]
+    assert logged(tmp_path / "run") == pytest.approx(
+        [of_epochs[step // 5] * min(1, 0.25 + 0.75 * (step + 1) / 8) for step in range(15)])  # 1.6 epochs are 8 steps
+    assert [drop["lr_before"] for drop in drops] == [0.02, *(drop["lr_after"] for drop in drops[:-1])][:len(drops)]
+    assert all(drop["lr_after"] < drop["lr_before"] for drop in drops), "what rises in the warm-up is no drop"
+    assert said.count("the learning rate goes from") == len(drops)
+    plain.fit(1)
+    assert logged(tmp_path / "plain") == [0.02] * 5
+    assert run.optimiser.lr == run.schedule.lr
+
+
+@pytest.mark.parametrize(("epoch", "batch"), [(0, 0), (0, 3), (1, 1), (1, 4), (2, 2)])
+def test_a_run_stopped_in_its_warm_up_goes_on_as_if_it_were_not(tmp_path, epoch, batch):
+    warm_up = WarmUp(1.6, 0.25)
+    whole = trainer(tmp_path / "whole", warm_up=warm_up)
+    whole.fit(3)
+
+    def stop(*now):
+        if now == (epoch, batch):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Stopped):
+        trainer(tmp_path / "parts", Batches(at=stop), warm_up=warm_up).fit(3)
+    parts = resumed(tmp_path / "parts", warm_up=warm_up)
+    parts.fit(3)
+    assert same_weights(whole, parts)
+    assert logged(tmp_path / "parts") == logged(tmp_path / "whole")
+    assert len(set(logged(tmp_path / "whole"))) == 8 + 1  # and the drop
 
 
 LISTED = [(Batches().inputs[0], Batches().labels[0]), (Batches().inputs[1], Batches().labels[1].tolist())]

@@ -12,7 +12,7 @@ from ..engine.tensor import Tensor
 from ..nn import Conv2d, Linear, Module, eval_mode, forward_hook, initialise
 from ..nn.layers import he
 from ..optim import SGD
-from ..schedule import SCHEDULES, Schedule, StepSchedule
+from ..schedule import SCHEDULES, Schedule, StepSchedule, WarmUp
 from .variants import VARIANTS
 
 __all__ = ["FINETUNE", "RECIPES", "Recipe", "recipe_for"]
@@ -26,6 +26,8 @@ class Recipe:
     unit_input: pixels are divided by their deviation over the training set, or else stay 0–255 less the mean.
     schedule: of the learning rate, its name in ``SCHEDULES``. drops: where steps were published, the epochs at whose
         start the rate was divided by 10.
+    lr_for: the batch size for which lr is meant; with others it is in proportion. None: lr is for whatever batch size.
+    warm_up: so many epochs, or a fraction of one, in which the rate rises, see ``WarmUp``.
     noise: the deviation of the colour noise, in units of the pictures' own along each axis.
     rates: factors on the rate of some layers. Rates and batch size as in ``SGD``; inverted_dropout as in ``Dropout``.
     """
@@ -40,6 +42,8 @@ class Recipe:
     lr: float
     schedule: str
     drops: tuple[int, ...] = ()
+    lr_for: int | None = None
+    warm_up: float = 0.0
     momentum: float = 0.9
     weight_decay: float = 0.0005
     bias_lr: float = 1.0
@@ -68,6 +72,17 @@ class Recipe:
         """SGD with the recipe's numbers, for all parameters of the model."""
         return SGD(model.named_parameters(), self.lr, self.momentum, self.weight_decay, self.bias_lr, self.decay_biases,
                    self.rates)
+
+    def rate(self, batch_size: int) -> float:
+        """The learning rate for batches of this size, the highest of a run: by the linear rule where ``lr_for`` is
+        given (Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks", p. 5; Goyal et al.
+        2017, "Accurate, large minibatch SGD", §2.1)."""
+        return self.lr * batch_size / self.lr_for if self.lr_for else self.lr
+
+    def rising(self, lr: float, epochs: float) -> WarmUp:
+        """How the rate comes to ``lr`` in so many epochs: from the recipe's, that for a batch of ``lr_for``, or from
+        almost 0."""
+        return WarmUp(epochs, min(1.0, self.lr / lr) if self.lr_for and lr else 0.0)
 
     def learning_rate(self, schedule: str, lr: float, epochs: int) -> Schedule:
         """The schedule of this name for so many epochs. Published steps are stretched with the epochs, of which the
@@ -140,6 +155,11 @@ RECIPES = {
                      epochs=10, lr=0.001, schedule="cosine", bias_lr=2.0, decay_biases=False, noise=0.0,
                      rates={"fc8": 10.0}),
 }  # fmt: skip
+# For batches of many machines: the paper's rate for 128, by the linear rule, which took Krizhevsky to 1,024 (2014,
+# arXiv 1404.5997), and a warm-up of 5 epochs (Goyal et al. 2017, §2.2). Schedule and epochs are those of You, Gitman &
+# Ginsburg 2017 (arXiv 1708.03888), where AlexNet fails beyond that by such rates, and not up to 8,192 by LARS. LARS
+# has rates of its own: the script takes --lars together with --lr.
+RECIPES["large"] = replace(RECIPES["paper"], batch_size=1024, lr_for=128, warm_up=5, epochs=100, schedule="poly")
 # BVLC/caffe models/bvlc_reference_caffenet/train_val.prototxt: but for this the same
 RECIPES["caffenet"] = replace(RECIPES["caffe"], bias=1.0)
 

@@ -135,7 +135,8 @@ class CapturedStep(Step):
     """The same step on one GPU, as two CUDA graphs, ``gradients`` and ``update``: between them the loss is looked at.
 
     Each is eager the first time, captured the second, and replayed after that; again so when a setting changes, such as
-    the learning rate. A batch of another shape than the first is always eager. See ``kernels/cuda_graph.py``.
+    the learning rate: in a warm-up, that is every update. A batch of another shape than the first is always eager, and
+    so is the update by LARS. See ``kernels/cuda_graph.py``.
 
     Raises ValueError where the model does not live on one GPU, and what ``capture`` raises.
     """
@@ -186,8 +187,8 @@ class CapturedStep(Step):
 
     def _update(self, loss_scale: float) -> None:
         o = self.optimiser
-        if any(parameter.grad is not gradient for parameter, gradient in self.written):  # those of a smaller batch
-            return o.step(loss_scale)
+        if o.lars is not None or any(p.grad is not gradient for p, gradient in self.written):
+            return o.step(loss_scale)  # LARS asks for norms, which a capture refuses; or those of a smaller batch
         settings = (o.lr, o.momentum, o.weight_decay, o.bias_lr, o.decay_biases, loss_scale)
         self.captured_update((*settings, self.captured_gradients.replay), lambda: o.step(loss_scale))
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ..checkpoint import CheckpointError
 from ..engine.settings import whole
-from ..schedule import Schedule
+from ..schedule import Schedule, WarmUp
 from .bars import on_terminal
 from .classes import Predictions
 from .diagnosis import Diverged, Pace, Plateau, advice
@@ -36,7 +36,7 @@ class Trainer:
     extras: arrays and facts saved with every checkpoint, as what was done to the inputs and the names of the classes.
     keep: so many checkpoints of past epochs stay, besides the last and the best. save_minutes: one is written at least
     so often. print_every: steps from line to line where there is no terminal for a progress bar. epoch_ended: is called
-    after every epoch, when that is saved.
+    after every epoch, when that is saved. warm_up: how the schedule's rate is reached; by default it is from the start.
     predictions: what was said of each validation picture when they were looked at last.
 
     Raises TypeError and ValueError where data or numbers are not of that kind.
@@ -47,7 +47,7 @@ class Trainer:
                  folder: str | os.PathLike[str], *,
                  extras: tuple[dict[str, np.ndarray], dict[str, Any]] = ({}, {}),
                  keep: int = 1, save_minutes: float = 10.0, print_every: int = 10,
-                 epoch_ended: Callable[[], None] = lambda: None):
+                 epoch_ended: Callable[[], None] = lambda: None, warm_up: WarmUp | None = None):
         self.step, self.model, self.optimiser, self.schedule = step, step.model, step.optimiser, schedule
         self.ranks = step.ranks
         self.training = shared(as_loader(training, "Trainer: training"), step.share)
@@ -57,6 +57,7 @@ class Trainer:
         if not save_minutes >= 0:
             raise ValueError(f"Trainer: save_minutes is {save_minutes}: it must be a number ≥ 0")
         self.folder, self.save_minutes, self.epoch_ended = Path(folder), save_minutes, epoch_ended
+        self.warm_up = warm_up or WarmUp()
         self.checkpoints = Checkpoints(self.folder, step, schedule, extras, keep)
         self.log = Log(self.folder / "log.jsonl", writes=not self.ranks.rank)
         self.progress, self.plateau, self.stop, self.pace = Progress(), Plateau(), Stop(), Pace(self.ranks)
@@ -115,6 +116,8 @@ class Trainer:
             clock = time.perf_counter()
             while parts := list(islice(batches, len(self.step.share))):
                 arrived, exchanged = time.perf_counter(), self.ranks.waited
+                done = progress.epoch + (progress.batch + 1) / total
+                self.optimiser.lr = self.schedule.lr * self.warm_up.share(done)
                 found = self.take_step(parts)
                 progress.batch, progress.place = progress.batch + 1, progress.place + size
                 bar.update()
@@ -176,12 +179,12 @@ class Trainer:
         scores = self.validate(self._stops)
         if self._stops():
             self._save_and_stop()
-        train, val = self.progress.scores.means(), scores.means()
+        train, val, before = self.progress.scores.means(), scores.means(), self.schedule.lr
         self._report_epoch(train, val, epochs, begun)
         self._save_epoch(val["top1"])
-        if self.schedule.lr != self.optimiser.lr:
-            say(f"the learning rate goes from {self.optimiser.lr:g} to {self.schedule.lr:g}, {self.schedule.reason}")
-            self.log.write({"epoch": self.progress.epoch, "step": self.progress.step, "lr_before": self.optimiser.lr,
+        if self.schedule.lr != before:
+            say(f"the learning rate goes from {before:g} to {self.schedule.lr:g}, {self.schedule.reason}")
+            self.log.write({"epoch": self.progress.epoch, "step": self.progress.step, "lr_before": before,
                             "lr_after": self.schedule.lr})
             self.optimiser.lr = self.schedule.lr
         return scores
