@@ -9,29 +9,21 @@ and who comes to say that he has failed ends it for all.
 from __future__ import annotations
 
 import os
-import socket
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as TooLong
 from traceback import print_exception
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import TypeVar
 
 from minicnn.kernels.machine import usable_cores
 
 from ..data.share import Share
-from ..engine.device import copy_to, cpu, device_of, ensure_on
+from ..engine.device import device_of
 from ..engine.memory import Array
 from .interrupt import EXPECTED, Stopped, what
 
-__all__ = ["MpiRanks", "RankFailed", "Ranks", "ranks_of_this_run"]
+__all__ = ["RankFailed", "Ranks", "ranks_of_this_run"]
 
 T = TypeVar("T")
-PAUSE = 1e-3  # seconds, at most, between two looks whether all have come: who waits must not take others' cores
-PATIENCE = 20.0  # seconds in which all others learn that one has failed
 
 
 class RankFailed(RuntimeError):
@@ -102,7 +94,8 @@ class Ranks:
 
     def cores(self) -> int:
         """How many cores this rank may use: the host's, shared out among the ranks on it."""
-        return max(1, usable_cores() // self.hosts.count(self.hosts[self.rank]))
+        cores: int = usable_cores()
+        return max(1, cores // self.hosts.count(self.hosts[self.rank]))
 
     def share(self, parts: int = 0) -> Share:
         """Which of so many parts of everything are this rank's; 0: one of each rank."""
@@ -122,117 +115,6 @@ class Ranks:
         return f"rank {rank} on {self.hosts[rank]}"
 
 
-class MpiRanks(Ranks):
-    """The ranks that mpiexec has started, which exchange by way of main memory.
-
-    All that is said over MPI is said by one thread, in the order in which it was asked for: sums go on beside what
-    computes. Raises ImportError where there is no mpi4py.
-    """
-
-    def __init__(self) -> None:
-        from mpi4py import MPI
-
-        self._mpi, self._comm = MPI, MPI.COMM_WORLD.Dup()
-        self.rank, self.size = self._comm.rank, self._comm.size
-        self._thread = ThreadPoolExecutor(1, "ranks")
-        self._sums: list[tuple[Future[None], Array, np.ndarray]] = []  # begun: (its end, where it is to go, what it is)
-        self._over = False  # after a meeting in which one had failed there is no other
-        self.hosts = self.gather(socket.gethostname())
-
-    def gather(self, value: T) -> list[T]:
-        return self._until_done(self._thread.submit(self._gathered, value))
-
-    def broadcast(self, value: T) -> T:
-        return self._until_done(self._thread.submit(self._from_first, value))
-
-    def all_reduce(self, array: Array) -> None:
-        self._begin(self._added, array)
-
-    def sum_in_order(self, parts: Sequence[Array], total: Array) -> None:
-        self._begin(self._added_in_order, total, [ensure_on(part, cpu(0)) for part in parts])
-
-    def wait(self) -> None:
-        for end, array, host in self._sums:
-            self._until_done(end)
-            if array is not host:
-                with device_of(array) as device:
-                    array[...] = copy_to(host, device)
-        self._sums = []
-
-    def fail(self, reason: str) -> None:
-        """As of ``Ranks``. Where the others do not hear of it in time, all are ended at once."""
-        try:
-            self._thread.submit(self._meet, reason).result(PATIENCE)
-        except RankFailed:
-            return
-        except TooLong:
-            print(f"{self.named(self.rank)}: {reason}", file=sys.__stderr__, flush=True)
-            self._mpi.COMM_WORLD.Abort(1)
-
-    def close(self) -> None:
-        self._thread.shutdown()
-
-    def library(self) -> str:
-        """The MPI that mpi4py speaks to, as "MPICH 5.0.2"."""
-        name, version = self._mpi.get_vendor()
-        return f"{name} {'.'.join(map(str, version))}"
-
-    # -- by the thread -------------------------------------------------------------------------------------------------
-
-    def _meet(self, reason: str | None = None) -> None:
-        """Go on when all are here. reason: of one's own failure. Raises RankFailed where one has failed."""
-        if self._over:
-            raise RankFailed("the ranks have parted")
-        failed, any_failed = np.array([reason is not None]), np.empty(1, bool)
-        all_here, pause = self._comm.Iallreduce(failed, any_failed, op=self._mpi.LOR), PAUSE / 64
-        while not all_here.Test():
-            time.sleep(pause)
-            pause = min(2 * pause, PAUSE)
-        if any_failed[0]:
-            self._over = True
-            reasons = enumerate(self._comm.allgather(reason))
-            raise RankFailed("; ".join(f"{self.named(rank)}: {why}" for rank, why in reasons if why is not None))
-
-    def _gathered(self, value: T) -> list[T]:
-        self._meet()
-        everyone: list[T] = self._comm.allgather(value)
-        return everyone
-
-    def _from_first(self, value: T) -> T:
-        self._meet()
-        theirs: T = self._comm.bcast(value)
-        return theirs
-
-    def _added(self, array: np.ndarray) -> None:
-        self._meet()
-        self._comm.Allreduce(self._mpi.IN_PLACE, array)
-
-    def _added_in_order(self, total: np.ndarray, parts: list[np.ndarray]) -> None:
-        self._meet()
-        if self.rank:
-            self._comm.Recv(total, self.rank - 1)
-        else:
-            total[...] = 0
-        for part in parts:
-            total += part
-        if self.rank < self.size - 1:
-            self._comm.Send(total, self.rank + 1)
-        self._comm.Bcast(total, self.size - 1)
-
-    # -- by whoever asks -----------------------------------------------------------------------------------------------
-
-    def _begin(self, work: Callable[..., None], array: Array, *more: Any) -> None:
-        host = ensure_on(array, cpu(0))
-        self._sums.append((self._thread.submit(work, host, *more), array, host))
-
-    def _until_done(self, end: Future[T]) -> T:
-        begun = time.perf_counter()
-        try:
-            return end.result()
-        finally:
-            self.waited += time.perf_counter() - begun
-
-
 def ranks_of_this_run(environment: Mapping[str, str] = os.environ) -> Ranks:
     """The ranks that were started together with this process; without mpiexec one, and MPI is not asked.
 
@@ -242,6 +124,8 @@ def ranks_of_this_run(environment: Mapping[str, str] = os.environ) -> Ranks:
     if count < 2 and "PMIX_RANK" not in environment:
         return Ranks()
     try:
+        from .mpi import MpiRanks
+
         ranks = MpiRanks()
     except ImportError as error:
         raise ValueError(f"mpiexec has started {count} ranks, and they have no way to meet: {error}: pip install "
