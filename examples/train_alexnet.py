@@ -7,6 +7,7 @@
     python examples/train_alexnet.py DATA --weights FILE  # from a trained network, to other classes
     python examples/train_alexnet.py --resume runs/mine   # go on where a run was stopped
     python examples/train_alexnet.py DATA --plan          # only say what it takes: disk, memory, hours
+    mpiexec -n 4 python examples/train_alexnet.py DATA    # four processes, here or on several machines
 
 Exit status: 0 done, also where there was nothing to do; 1 something went wrong, as a line says; 2 a bad command line;
 130 stopped by Ctrl-C, SIGTERM or a terminal that closed; 141 nobody reads any more what it prints.
@@ -20,6 +21,7 @@ import secrets
 import sys
 import time
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,7 @@ from minicnn.data.division import Division
 from minicnn.data.folder import validation_name
 from minicnn.data.images import Images
 from minicnn.doctor import choose
-from minicnn.kernels import blas
-from minicnn.kernels.machine import usable_cores
+from minicnn.kernels import blas, set_num_threads
 from minicnn.kernels.product import allow_tf32
 from minicnn.models import RECIPES, VARIANTS, AlexNet, alexnet, recipe_for
 from minicnn.models.finetune import Start, start_from
@@ -46,7 +47,17 @@ from minicnn.schedule import SCHEDULES
 from minicnn.training.bars import picture_bar
 from minicnn.training.classes import Predictions
 from minicnn.training.interrupt import end_as_ctrl_c, ended, note, say
-from minicnn.training.pictures import balanced_loss, check_classes, first_pictures, pictures_under, say_unreadable
+from minicnn.training.parallel import Ranks, check_alike, ranks_of_this_run
+from minicnn.training.parallel_step import ParallelStep
+from minicnn.training.pictures import (
+    balanced_loss,
+    balanced_weights,
+    check_classes,
+    first_pictures,
+    pictures_under,
+    say_unreadable,
+    seen_by,
+)
 from minicnn.training.plan import plan
 from minicnn.training.resuming import go_on
 from minicnn.training.run_folder import SPLIT, checkpoint_in, new_run, run_of, write_config
@@ -58,20 +69,20 @@ from minicnn.training.trainer import Trainer
 # -- what can be asked -------------------------------------------------------------------------------------------------
 
 
-def device_names(text: str) -> str:
-    """One device for both towers, or two; or auto."""
+def device_names(text: str, most: int) -> str:
+    """One device for both towers, or two; or auto. most: there may be, as two for each rank here."""
     if text == "auto":
         return text
     try:
         count = len([minicnn.device(name) for name in text.split(",")])
     except (ValueError, RuntimeError) as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    if count > 2:
+    if count > most:
         raise argparse.ArgumentTypeError(f"AlexNet has two towers: {count} devices are too many")
     return text
 
 
-def arguments() -> argparse.Namespace:
+def arguments(ranks: Ranks) -> argparse.Namespace:
     """The command line. What it leaves out is absent, so that a resumed run can fill it in from its checkpoint."""
     parser = Parser(description="Train AlexNet on a folder of pictures.", argument_default=argparse.SUPPRESS,
                     epilog=__doc__.rpartition("\n\n")[2] if __doc__ else None, allow_abbrev=False)
@@ -125,8 +136,12 @@ def arguments() -> argparse.Namespace:
         help="measure the mean and the colours of N pictures, spread evenly over all (default: of all)")
     add("--seed", type=number(int, 0, 2**63 - 1), help="of weights, order, crops, dropout (default: drawn and printed)")
     add("-j", "--workers", type=number(int, 0), help="processes that decode pictures (default: half of the cores)")
-    add("--device", type=device_names,
-        help="where the towers live, one or two, as cuda:0,cuda:1 (default: auto, GPUs that work, else cpu:0,cpu:1)")
+    add("--device", type=partial(device_names, most=2 * ranks.here()[1]),
+        help="where the towers live, one or two, as cuda:0,cuda:1; the ranks of a machine share out its GPUs "
+             "(default: auto, GPUs that work, else cpu:0,cpu:1)")
+    add("--exact", action="store_true", help="the same bits on any number of ranks, more slowly: each batch is "
+        "computed in --parts, which are added up in their order")
+    add("--parts", type=number(int, 1), help="for --exact, as many ranks as may take part (default: 4)")
     add("--tf32", action="store_true", help="on GPUs, products of 10 bits after the point: meant for speed, less exact")
     add("--half", action="store_true", help="on GPUs, activations of half precision, a scaled loss: half the memory")
     add("--graph", action="store_true", help="on one GPU, capture a step as a CUDA graph and replay it for each batch")
@@ -165,14 +180,15 @@ def arguments() -> argparse.Namespace:
 DEFAULTS: dict[str, Any] = {"data": None, "val": None, "labels": None, "split": None, "shuffle_block": 0,
                             "statistics_of": None, "variant": "blueprint", "width": 1.0, "device": "auto",
                             "tf32": False, "half": False, "graph": False, "class_weights": "none", "keep": 1,
-                            "lars": None, "save_minutes": 10.0, "workers": max(1, usable_cores() // 2)}
+                            "lars": None, "save_minutes": 10.0, "exact": False, "parts": 4}
 Pictures = tuple[Images | None, Images, Division | None]  # of training, of validation, and which are which
 
 
-def configuration(given: argparse.Namespace, facts: dict[str, Any], path: Path | None,
-                  start: Start | None) -> tuple[dict[str, Any], Pictures]:
+def configuration(given: argparse.Namespace, facts: dict[str, Any], path: Path | None, start: Start | None,
+                  usual: dict[str, Any]) -> tuple[dict[str, Any], Pictures]:
     """What this run does, and on which pictures: what was given, else what the resumed run did or comes with the
-    weights, else the defaults and the recipe's. facts, path: of its checkpoint, where one is resumed."""
+    weights, else the defaults and the recipe's. facts, path: of its checkpoint, where one is resumed. usual: defaults
+    that depend on the machine, or on chance."""
     saved = facts.get("config", start.config if start else {})
     asked = {name: value for name, value in vars(given).items()
              if name not in ("crops", "evaluate", "output", "plan", "resume")}
@@ -180,8 +196,7 @@ def configuration(given: argparse.Namespace, facts: dict[str, Any], path: Path |
         if name in asked and saved.get(name, asked[name]) != asked[name]:
             raise DataError(f"--{name} {asked[name]} would be another model: the checkpoint is of {name} "
                             f"{saved[name]}, which belongs to its weights: leave it out")
-    config = DEFAULTS | saved | asked
-    config.setdefault("seed", secrets.randbelow(2**31))
+    config = DEFAULTS | usual | saved | asked
     if facts:
         kept = {"schedule": RECIPES[saved["recipe"]].schedule, "split": None} | saved
         for name in ("schedule", "split"):
@@ -218,13 +233,17 @@ def drawn_set(workers: int) -> Path:
     return built_in_set(workers=workers + 1, progress=picture_bar("drawing pictures"))
 
 
-def where(config: dict[str, Any], given: argparse.Namespace) -> str:
+def where(config: dict[str, Any], given: argparse.Namespace, ranks: Ranks) -> str:
     """The names of the devices to use, after a line that says why where that was left to us. What a resumed run used
-    and these devices lack is no longer in config, as another line says."""
-    names = config["device"]
+    and these devices lack is no longer in config, as another line says. Ranks of one machine share out its GPUs."""
+    names, (place, count) = config["device"], ranks.here()
     if names == "auto":
-        names, reason = choose()
+        names, reason = choose(most=2 * count)
         say(f"device: {names} ({reason})")
+    if "cuda" in names and count > 1:
+        every = names.split(",")
+        own = every[place * len(every) // count : (place + 1) * len(every) // count]
+        names = ",".join(own or [every[place % len(every)]])
     if config["tf32"] and "cuda" in names:
         allow_tf32(True)
     elif config["tf32"]:
@@ -240,15 +259,24 @@ def where(config: dict[str, Any], given: argparse.Namespace) -> str:
     return names
 
 
-def train(given: argparse.Namespace, claims: ExitStack) -> None:
+def train(given: argparse.Namespace, claims: ExitStack, ranks: Ranks) -> None:
     """Train a new network, or a trained one for other classes, go on with a run, or only evaluate one. claims: holds
-    the folder of the run."""
+    the folder of the run. ranks: all of them do this together; what is read or written of the run, rank 0 does."""
     evaluates, plans = "evaluate" in given, "plan" in given
-    path = checkpoint_in(given.resume, evaluates) if "resume" in given else None
-    run = None if path is None or evaluates or plans or "output" in given else run_of(given.resume, path, claims)
-    arrays, facts = read(path) if path else ({}, {})
+    path, run, arrays, facts = None, None, {}, {}
+    if not ranks.rank:
+        path = checkpoint_in(given.resume, evaluates) if "resume" in given else None
+        run = None if path is None or evaluates or plans or "output" in given else run_of(given.resume, path, claims)
+        arrays, facts = read(path) if path else ({}, {})
+    path, run, arrays, facts = ranks.broadcast((path, run, arrays, facts))
     start: Start | None = vars(given).pop("weights", None)
-    config, (training, validation, division) = configuration(given, facts, path, start)
+    if ranks.size > 1:
+        set_num_threads(ranks.cores())
+        say(f"{ranks.size} ranks on {', '.join(dict.fromkeys(ranks.hosts))}: each computes a part of every batch")
+    usual = {"workers": max(1, ranks.cores() // 2), "seed": ranks.broadcast(secrets.randbelow(2**31))}
+    config, (training, validation, division) = ranks.first_then_others(
+        lambda: configuration(given, facts, path, start, usual))
+    check_ranks(ranks, config, training, validation, plans)
     classes = validation.classes
     if facts:
         check_classes(facts["classes"], classes)
@@ -259,12 +287,12 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
         return
     recipe = RECIPES[config["recipe"]]
     minicnn.manual_seed(config["seed"])
-    chosen = where(config, given)
+    chosen = where(config, given, ranks)
     devices = [minicnn.device(name) for name in chosen.split(",")]
     model = alexnet(config["variant"], len(classes), (devices[0], devices[-1]), config["width"],
                     config["inverted_dropout"], config["half"])
     if run is None and not (evaluates or plans):
-        run = new_run(getattr(given, "output", None), claims)
+        run = ranks.broadcast(None if ranks.rank else new_run(getattr(given, "output", None), claims))
     introduce(model, config, training, validation)
     if facts:
         statistics = Statistics.from_arrays(arrays)
@@ -276,7 +304,8 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
         assert training is not None
         say("measuring the mean and the colours of the training pictures")
         statistics = Statistics.of(training, workers=config["workers"] + 1, progress=picture_bar("measuring"),
-                                   sample=ENOUGH if plans else config["statistics_of"])
+                                   sample=ENOUGH if plans else config["statistics_of"], share=ranks.share(),
+                                   gather=ranks.gather)
     config.setdefault("scale", recipe.scale(statistics.deviation))
     common = {"seed": config["seed"], "workers": config["workers"],
               "scale": config["scale"], "crop": model.pixels, "noise": recipe.noise}
@@ -284,7 +313,7 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
     with Loader(validation, statistics, -(-config["batch_size"] // crops), train=False, crops=crops, **common
                 ) as val_loader:
         if training is None or evaluates:
-            measure(model, val_loader, arrays, path, getattr(given, "output", None))
+            measure(model, val_loader, arrays, path, getattr(given, "output", None), ranks)
             return
         with Loader(training, statistics, config["batch_size"], train=True, block=config["shuffle_block"], **common
                     ) as train_loader:
@@ -294,26 +323,45 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
             elif not facts:
                 recipe.start(model, first_pictures(train_loader, ENOUGH))
             if plans:
-                plan(made_step(model, config, train_loader), train_loader, val_loader,
+                plan(made_step(model, config, train_loader, ranks), train_loader, val_loader,
                      getattr(given, "output", path and path.parent) or Path("runs"), config["epochs"] - done,
                      config["keep"], config["workers"])
                 return
             assert run is not None
-            trainer = made_trainer(model, config, train_loader, val_loader, run)
+            trainer = made_trainer(model, config, train_loader, val_loader, run, ranks)
             if facts:
                 go_on(trainer, arrays, facts, getattr(given, "lr", None))
-            write_config(run, config | {"parameters": sum(p.size for p in model.parameters()), "devices": chosen,
-                                        "blas": blas.in_use()})
-            if division:
-                division.write(run / SPLIT)
+            if not ranks.rank:
+                write_config(run, config | {"parameters": sum(p.size for p in model.parameters()), "devices": chosen,
+                                            "blas": blas.in_use(), "ranks": ranks.size})
+                if division:
+                    division.write(run / SPLIT)
             finish(trainer, config["epochs"])
 
 
-def made_trainer(model: AlexNet, config: dict[str, Any], training: Loader, validation: Loader, run: Path) -> Trainer:
+def check_ranks(ranks: Ranks, config: dict[str, Any], training: Images | None, validation: Images, plans: bool) -> None:
+    """Raises DataError and ValueError where several ranks cannot do this together."""
+    if ranks.size < 2:
+        return
+    if plans:
+        raise DataError("--plan measures one process: leave mpiexec out")
+    if config["batch_size"] < ranks.size:
+        raise DataError(f"--batch-size {config['batch_size']} is too small for {ranks.size} ranks: each takes at least "
+                        "one picture")
+    own = {f"--{name.replace('_', '-')}": value for name, value in config.items()
+           if name not in ("version", "workers", "device")}
+    check_alike(ranks, {"minicnn": minicnn.__version__, "NumPy": np.__version__, **own,
+                        "training pictures": seen_by(training), "validation pictures": seen_by(validation)})
+    if len(set(kernels := ranks.gather(blas.in_use()))) > 1:
+        note("the ranks have different BLAS: " + "; ".join(map("{}: {}".format, ranks.hosts, kernels)))
+
+
+def made_trainer(model: AlexNet, config: dict[str, Any], training: Loader, validation: Loader, run: Path,
+                 ranks: Ranks) -> Trainer:
     """What trains the model, with the recipe's rule and the settings of this run."""
     recipe = RECIPES[config["recipe"]]
     schedule = recipe.learning_rate(config["schedule"], config["lr"], config["epochs"])
-    step = made_step(model, config, training)
+    step = made_step(model, config, training, ranks)
     kept = training.statistics.arrays() | {"pictures.training": training.folder.listing(),
                                            "pictures.validation": validation.folder.listing()}
     return Trainer(step, schedule, training, validation, run, keep=config["keep"], save_minutes=config["save_minutes"],
@@ -321,7 +369,7 @@ def made_trainer(model: AlexNet, config: dict[str, Any], training: Loader, valid
                    warm_up=recipe.rising(config["lr"], config["warm_up"]))
 
 
-def made_step(model: AlexNet, config: dict[str, Any], training: Loader) -> Step:
+def made_step(model: AlexNet, config: dict[str, Any], training: Loader, ranks: Ranks) -> Step:
     """A step by the recipe's rule, with the settings of this run."""
     optimiser = RECIPES[config["recipe"]].optimiser(model)
     optimiser.momentum, optimiser.weight_decay, optimiser.lars = (config[name] for name in
@@ -329,7 +377,12 @@ def made_step(model: AlexNet, config: dict[str, Any], training: Loader) -> Step:
     balanced = config["class_weights"] == "balanced"
     loss = balanced_loss(training.folder, model.devices[0]) if balanced else cross_entropy
     kind = CapturedStep if config["graph"] else Step
-    return kind(model, optimiser, loss, LossScale() if config["half"] else None)
+    step = kind(model, optimiser, loss, LossScale() if config["half"] else None)
+    if ranks.size == 1 and not config["exact"]:
+        return step
+    weights = balanced_weights(training.folder) if balanced else np.ones(len(training.folder.classes))
+    return ParallelStep(step, ranks, config["parts"] if config["exact"] else 0,
+                        lambda labels: float(weights[labels].sum(dtype=np.float64)))
 
 
 def finish(trainer: Trainer, epochs: int) -> None:
@@ -337,6 +390,9 @@ def finish(trainer: Trainer, epochs: int) -> None:
     begun = time.monotonic()
     loader: Any = trainer.validation
     curves = Curves(trainer.folder)
+    if trainer.ranks.rank:
+        trainer.fit(epochs)
+        return
     trainer.epoch_ended = curves.epoch_ended
     try:
         scores = trainer.fit(epochs).means()
@@ -360,12 +416,15 @@ def finish(trainer: Trainer, epochs: int) -> None:
         f"{trainer.folder}")
 
 
-def measure(model: AlexNet, loader: Loader, arrays: dict[str, np.ndarray], path: Path, output: Path | None) -> None:
+def measure(model: AlexNet, loader: Loader, arrays: dict[str, np.ndarray], path: Path, output: Path | None,
+            ranks: Ranks) -> None:
     """The scores of a checkpoint on the validation pictures, and of each class. output: the folder in which these are
     kept, by default that of the run; a checkpoint outside of one leaves nothing behind."""
     model.load_state_dict(checkpoint.part(arrays, "model."))
-    said = Predictions()
-    scores = evaluate(model, loader, predictions=said)
+    said, loader.share = Predictions(), ranks.share()
+    scores = evaluate(model, loader, predictions=said, ranks=ranks)
+    if ranks.rank:
+        return
     say_unreadable(loader)
     loss = scores.means()["loss"]
     if not math.isfinite(loss):
@@ -384,10 +443,10 @@ def main() -> None:
     """Whatever goes wrong is said in one line. The exit status is that of the help."""
 
     def as_asked() -> None:
-        given = arguments()
-        minicnn.keep_memory()
-        with ExitStack() as claims:
-            train(given, claims)
+        with ranks_of_this_run() as ranks, ExitStack() as claims:
+            given = arguments(ranks)
+            minicnn.keep_memory()
+            train(given, claims, ranks)
 
     sys.exit(ended(as_asked, "train_alexnet"))
 

@@ -211,22 +211,23 @@ def peers(i: int, j: int) -> str:
 # -- what follows -----------------------------------------------------------------------------------------------------
 
 
-def choose() -> tuple[str, str]:
-    """(the devices that ``--device auto`` means here, why): what really works, two GPUs before one, else the processor.
+def choose(most: int = 2) -> tuple[str, str]:
+    """(the devices that ``--device auto`` means here, why): what really works, ``most`` GPUs before one, else the
+    processor.
 
     It tries what training needs, on every GPU, and so takes a moment where there is one.
     """
-    return chosen(examine())
+    return chosen(examine(), most)
 
 
-def chosen(findings: list[Finding]) -> tuple[str, str]:
+def chosen(findings: list[Finding], most: int = 2) -> tuple[str, str]:
     by_name = {f.name: f for f in findings}
     works = [name for name in by_name if re.fullmatch(r"cuda:\d+", name)
              and all(by_name[name + what].state == "ok" for what in ("", " kernels", " cuBLAS"))]  # fmt: skip
     if not works:
         wrong = next(f for f in findings if f.state in ("NO", "no"))
         return "cpu:0,cpu:1", f"{wrong.name}: {wrong.text}"
-    return ",".join(works[:2]), f"{len(works)} GPUs work" if len(works) > 1 else by_name[works[0]].text
+    return ",".join(works[:most]), f"{len(works)} GPUs work" if len(works) > 1 else by_name[works[0]].text
 
 
 def report(batch_size: int) -> int:

@@ -316,8 +316,9 @@ CALLS = {  # name: (values, settings, what is right)
                                             "alpha": FACTOR, "beta": FACTOR, "k": FACTOR}, real(normed)),
     "map_response_norm": (one(PICTURES), {"size": [*plain(1, 3, 9), (np.int8(3), 3), *refused(2, 0, -1), *NO_NUMBER],
                                           "alpha": FACTOR, "beta": FACTOR, "k": FACTOR}, real(normed_within)),
-    "dropout": (COUNTED, {"p": [*FACTOR[:2], *refused(1, -0.5), *FACTOR[4:]], "inverted": KEEPDIMS} | dict.fromkeys(
-        ("first_unit", "first_image"), [*plain(0, 7), (np.uint8(3), 3), *refused(-1, 2**32), *NO_NUMBER]), masked),
+    "dropout": (COUNTED, {"p": [*FACTOR[:2], *refused(1, -0.5), *FACTOR[4:]], "inverted": KEEPDIMS} | {
+        name: [*plain(0, 7), (np.uint8(3), 3), *refused(-1, 2**32), *NO_NUMBER]
+        for name in ("first_unit", "first_image")}, masked),
     "to_device": (one().map(of_tensors), {"device": [*plain(cpu(0), cpu(1)), *refused("cpu", None, 0, "cuda")]},
                   lambda x, device: x),
 }  # fmt: skip

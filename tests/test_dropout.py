@@ -64,8 +64,8 @@ def test_the_kernel_gives_the_words_of_the_reference_to_the_last_bit(unit, step,
 
 
 @given(shape=st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(1, 2)), p=st.floats(0, 0.95),
-       key=st.integers(0, 2**62), step=st.integers(0, 2**40), first_unit=st.integers(0, 9), first_image=st.integers(0, 9),
-       inverted=st.booleans())
+       key=st.integers(0, 2**62), step=st.integers(0, 2**40), first_unit=st.integers(0, 9),
+       first_image=st.integers(0, 9), inverted=st.booleans())
 def test_dropout(shape, p, key, step, **settings):
     check_op(ops.dropout, dropped, normal(*shape), np.array([key, step]), p=p, **settings)
 

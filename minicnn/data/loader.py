@@ -91,7 +91,8 @@ class Loader:
         prepared = device.prefetch(self._workers.starmap(_prepare, tasks))
         for (pictures, (places, noise, labels, reading)), part in zip(prepared, parts, strict=True):
             self._reading.add(reading, self.folder)
-            self.shown = [i for i in order[part].tolist() if not reading.bad or str(self.folder.samples[i][0]) not in reading.bad]
+            self.shown = [i for i in order[part].tolist()
+                          if not reading.bad or str(self.folder.samples[i][0]) not in reading.bad]
             found |= len(labels) > 0
             with device:
                 pictures = pictures.repeat(self.crops, axis=0) if self.crops > 1 else pictures

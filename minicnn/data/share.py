@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 __all__ = ["ALL", "Share"]
 
@@ -24,7 +25,7 @@ class Share:
     def cuts(self, count: int) -> list[slice]:
         """Where one's own parts of a batch of ``count`` lie."""
         ends = [-(-part * count // self.parts) for part in range(self.first, self.last + 1)]
-        return [slice(*pair) for pair in zip(ends, ends[1:], strict=False)]
+        return [slice(*pair) for pair in pairwise(ends)]
 
     def __len__(self) -> int:
         return self.last - self.first

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from traceback import print_exception
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from minicnn.kernels.machine import usable_cores
 
@@ -21,7 +21,7 @@ from ..engine.device import device_of
 from ..engine.memory import Array
 from .interrupt import EXPECTED, Stopped, what
 
-__all__ = ["RankFailed", "Ranks", "ranks_of_this_run"]
+__all__ = ["RankFailed", "Ranks", "check_alike", "ranks_of_this_run"]
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ class Ranks:
 
     def __enter__(self) -> Ranks:
         if self.rank:
-            sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+            sys.stdout = sys.stderr = open(os.devnull, "w")
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
@@ -95,7 +95,12 @@ class Ranks:
     def cores(self) -> int:
         """How many cores this rank may use: the host's, shared out among the ranks on it."""
         cores: int = usable_cores()
-        return max(1, cores // self.hosts.count(self.hosts[self.rank]))
+        return max(1, cores // self.here()[1])
+
+    def here(self) -> tuple[int, int]:
+        """Of the ranks on the same host: how many come before this one, and how many they are in all."""
+        host = self.hosts[self.rank]
+        return list(self.hosts[: self.rank]).count(host), list(self.hosts).count(host)
 
     def share(self, parts: int = 0) -> Share:
         """Which of so many parts of everything are this rank's; 0: one of each rank."""
@@ -115,6 +120,16 @@ class Ranks:
         return f"rank {rank} on {self.hosts[rank]}"
 
 
+def check_alike(ranks: Ranks, facts: Mapping[str, Any]) -> None:
+    """Raises ValueError where a rank has another fact than rank 0, by name: with both."""
+    first, *others = ranks.gather(dict(facts))
+    for rank, theirs in enumerate(others, 1):
+        for name in first:
+            if theirs[name] != first[name]:
+                raise ValueError(f"{ranks.named(rank)} has {name} {theirs[name]}, {ranks.named(0)} has {first[name]}: "
+                                 "let all ranks have the same")
+
+
 def ranks_of_this_run(environment: Mapping[str, str] = os.environ) -> Ranks:
     """The ranks that were started together with this process; without mpiexec one, and MPI is not asked.
 
@@ -127,9 +142,9 @@ def ranks_of_this_run(environment: Mapping[str, str] = os.environ) -> Ranks:
         from .mpi import MpiRanks
 
         ranks = MpiRanks()
-    except ImportError as error:
-        raise ValueError(f"mpiexec has started {count} ranks, and they have no way to meet: {error}: pip install "
-                         '"minicnn[mpi]"') from None
+    except (ImportError, RuntimeError) as error:  # the latter where mpi4py finds no library
+        raise ValueError(f"mpiexec has started {count} ranks, and they have no way to meet: "
+                         f"{str(error).splitlines()[0]}: pip install \"minicnn[mpi]\"") from None
     if count and ranks.size != count:
         raise ValueError(f"mpiexec has started {count} ranks, and mpi4py sees {ranks.size}: they belong to different "
                          f"MPIs: start them by the mpiexec of mpi4py's own, {ranks.library()}")

@@ -138,9 +138,9 @@ class ParallelStep(Step):
         every = self.ranks.gather(digest.digest())
         right, _ = Counter(every).most_common(1)[0]
         if wrong := [self.ranks.named(rank) for rank, each in enumerate(every) if each != right]:
-            raise RankFailed(f"the weights of {' and '.join(wrong)} are not those of the others, though all move alike: "
-                             "look for faults of memory there, or another BLAS than theirs; what was saved last is "
-                             "from before")
+            raise RankFailed(f"the weights of {' and '.join(wrong)} are not those of the others, though all move "
+                             "alike: look for faults of memory there, or another BLAS; what was saved last is from "
+                             "before")
 
     # -- of the step itself --------------------------------------------------------------------------------------------
 

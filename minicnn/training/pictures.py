@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,7 +27,7 @@ from .bars import picture_bar
 from .interrupt import note, say
 
 __all__ = ["balanced_loss", "balanced_weights", "check_classes", "first_pictures", "pictures_under", "predictions",
-           "say_changes", "say_unreadable"]
+           "say_changes", "say_unreadable", "seen_by"]
 
 
 def pictures_under(root: Path, share: float | None, seed: int, evaluates: bool, kept: Path | None,
@@ -104,6 +105,16 @@ def check_classes(known: list[str], classes: list[str]) -> None:
         lone = (", ".join(sorted(set(a) - set(b))[:5]) or "none" for a, b in ((known, classes), (classes, known)))
         raise DataError("the checkpoint knows {} classes, the folder has {}: only in the checkpoint: {}; only in the "
                         "folder: {}: give the data it was trained on".format(len(known), len(classes), *lone))
+
+
+def seen_by(folder: Images | None) -> str:
+    """The pictures of a folder in a word, which is another where a name, a size or a class is."""
+    if folder is None:
+        return "none"
+    digest = hashlib.sha256(folder.listing()[:, :2].tobytes())
+    digest.update(folder.labels.tobytes())
+    digest.update("\0".join(folder.classes).encode("utf-8", "surrogateescape"))
+    return f"{len(folder):,} of {len(folder.classes):,} classes ({digest.hexdigest()[:12]})"
 
 
 def say_changes(then: dict[str, np.ndarray], now: dict[str, np.ndarray], same_root: bool) -> bool:

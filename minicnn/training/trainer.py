@@ -136,8 +136,8 @@ class Trainer:
                 yield
 
     def take_step(self, parts: list[tuple[Any, Any]]) -> tuple[float, Scores] | None:
-        """One step, counted. Returns the loss and the scores of all its pictures, or None where there was none. Where it
-        raises Diverged, that says at which step."""
+        """One step, counted. Returns the loss and the scores of all its pictures, or None where there was none. Where
+        it raises Diverged, that says at which step."""
         try:
             found = self.step.of(parts)
         except Diverged as error:
