@@ -47,7 +47,8 @@ from minicnn.schedule import SCHEDULES
 from minicnn.training.bars import picture_bar
 from minicnn.training.classes import Predictions
 from minicnn.training.interrupt import end_as_ctrl_c, ended, note, say
-from minicnn.training.parallel import Ranks, check_alike, ranks_of_this_run
+from minicnn.training.mpiexec import ranks_of_this_run
+from minicnn.training.parallel import Ranks, check_alike
 from minicnn.training.parallel_step import ParallelStep
 from minicnn.training.pictures import (
     balanced_loss,
@@ -66,6 +67,8 @@ from minicnn.training.showing import Curves, introduce, keep_classes, say_classe
 from minicnn.training.step import CapturedStep, Step
 from minicnn.training.trainer import Trainer
 
+ONE = Ranks()
+
 # -- what can be asked -------------------------------------------------------------------------------------------------
 
 
@@ -82,7 +85,7 @@ def device_names(text: str, most: int) -> str:
     return text
 
 
-def arguments(ranks: Ranks) -> argparse.Namespace:
+def arguments(ranks: Ranks = ONE) -> argparse.Namespace:
     """The command line. What it leaves out is absent, so that a resumed run can fill it in from its checkpoint."""
     parser = Parser(description="Train AlexNet on a folder of pictures.", argument_default=argparse.SUPPRESS,
                     epilog=__doc__.rpartition("\n\n")[2] if __doc__ else None, allow_abbrev=False)
@@ -184,11 +187,16 @@ DEFAULTS: dict[str, Any] = {"data": None, "val": None, "labels": None, "split": 
 Pictures = tuple[Images | None, Images, Division | None]  # of training, of validation, and which are which
 
 
+def usual(ranks: Ranks = ONE) -> dict[str, Any]:
+    """Defaults that depend on the machine, and on chance, which is the same for all."""
+    return {"workers": max(1, ranks.cores() // 2), "seed": ranks.broadcast(secrets.randbelow(2**31))}
+
+
 def configuration(given: argparse.Namespace, facts: dict[str, Any], path: Path | None, start: Start | None,
-                  usual: dict[str, Any]) -> tuple[dict[str, Any], Pictures]:
+                  more: dict[str, Any] | None = None) -> tuple[dict[str, Any], Pictures]:
     """What this run does, and on which pictures: what was given, else what the resumed run did or comes with the
-    weights, else the defaults and the recipe's. facts, path: of its checkpoint, where one is resumed. usual: defaults
-    that depend on the machine, or on chance."""
+    weights, else the defaults and the recipe's. facts, path: of its checkpoint, where one is resumed. more: defaults,
+    see ``usual``."""
     saved = facts.get("config", start.config if start else {})
     asked = {name: value for name, value in vars(given).items()
              if name not in ("crops", "evaluate", "output", "plan", "resume")}
@@ -196,7 +204,7 @@ def configuration(given: argparse.Namespace, facts: dict[str, Any], path: Path |
         if name in asked and saved.get(name, asked[name]) != asked[name]:
             raise DataError(f"--{name} {asked[name]} would be another model: the checkpoint is of {name} "
                             f"{saved[name]}, which belongs to its weights: leave it out")
-    config = DEFAULTS | usual | saved | asked
+    config = DEFAULTS | (more or usual()) | saved | asked
     if facts:
         kept = {"schedule": RECIPES[saved["recipe"]].schedule, "split": None} | saved
         for name in ("schedule", "split"):
@@ -233,7 +241,7 @@ def drawn_set(workers: int) -> Path:
     return built_in_set(workers=workers + 1, progress=picture_bar("drawing pictures"))
 
 
-def where(config: dict[str, Any], given: argparse.Namespace, ranks: Ranks) -> str:
+def where(config: dict[str, Any], given: argparse.Namespace, ranks: Ranks = ONE) -> str:
     """The names of the devices to use, after a line that says why where that was left to us. What a resumed run used
     and these devices lack is no longer in config, as another line says. Ranks of one machine share out its GPUs."""
     names, (place, count) = config["device"], ranks.here()
@@ -259,7 +267,7 @@ def where(config: dict[str, Any], given: argparse.Namespace, ranks: Ranks) -> st
     return names
 
 
-def train(given: argparse.Namespace, claims: ExitStack, ranks: Ranks) -> None:
+def train(given: argparse.Namespace, claims: ExitStack, ranks: Ranks = ONE) -> None:
     """Train a new network, or a trained one for other classes, go on with a run, or only evaluate one. claims: holds
     the folder of the run. ranks: all of them do this together; what is read or written of the run, rank 0 does."""
     evaluates, plans = "evaluate" in given, "plan" in given
@@ -273,9 +281,9 @@ def train(given: argparse.Namespace, claims: ExitStack, ranks: Ranks) -> None:
     if ranks.size > 1:
         set_num_threads(ranks.cores())
         say(f"{ranks.size} ranks on {', '.join(dict.fromkeys(ranks.hosts))}: each computes a part of every batch")
-    usual = {"workers": max(1, ranks.cores() // 2), "seed": ranks.broadcast(secrets.randbelow(2**31))}
+    more = usual(ranks)
     config, (training, validation, division) = ranks.first_then_others(
-        lambda: configuration(given, facts, path, start, usual))
+        lambda: configuration(given, facts, path, start, more))
     check_ranks(ranks, config, training, validation, plans)
     classes = validation.classes
     if facts:
@@ -357,7 +365,7 @@ def check_ranks(ranks: Ranks, config: dict[str, Any], training: Images | None, v
 
 
 def made_trainer(model: AlexNet, config: dict[str, Any], training: Loader, validation: Loader, run: Path,
-                 ranks: Ranks) -> Trainer:
+                 ranks: Ranks = ONE) -> Trainer:
     """What trains the model, with the recipe's rule and the settings of this run."""
     recipe = RECIPES[config["recipe"]]
     schedule = recipe.learning_rate(config["schedule"], config["lr"], config["epochs"])
@@ -369,7 +377,7 @@ def made_trainer(model: AlexNet, config: dict[str, Any], training: Loader, valid
                    warm_up=recipe.rising(config["lr"], config["warm_up"]))
 
 
-def made_step(model: AlexNet, config: dict[str, Any], training: Loader, ranks: Ranks) -> Step:
+def made_step(model: AlexNet, config: dict[str, Any], training: Loader, ranks: Ranks = ONE) -> Step:
     """A step by the recipe's rule, with the settings of this run."""
     optimiser = RECIPES[config["recipe"]].optimiser(model)
     optimiser.momentum, optimiser.weight_decay, optimiser.lars = (config[name] for name in
@@ -417,7 +425,7 @@ def finish(trainer: Trainer, epochs: int) -> None:
 
 
 def measure(model: AlexNet, loader: Loader, arrays: dict[str, np.ndarray], path: Path, output: Path | None,
-            ranks: Ranks) -> None:
+            ranks: Ranks = ONE) -> None:
     """The scores of a checkpoint on the validation pictures, and of each class. output: the folder in which these are
     kept, by default that of the run; a checkpoint outside of one leaves nothing behind."""
     model.load_state_dict(checkpoint.part(arrays, "model."))

@@ -431,7 +431,7 @@ def test_the_best_is_evaluated(script, run_with, run, monkeypatch):
                     facts)
     monkeypatch.setattr(script, "measure", lambda *given: seen.append(given))
     run_with("--resume", run, "--evaluate")
-    (_, loader, measured, path, output), = seen
+    (_, loader, measured, path, output, _), = seen
     assert output is None
     assert not loader.train
     assert path == run / "best.safetensors"

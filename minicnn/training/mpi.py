@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLong
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +19,7 @@ from mpi4py import MPI
 
 from ..engine.device import copy_to, cpu, device_of, ensure_on
 from ..engine.memory import Array
+from . import watch
 from .parallel import RankFailed, Ranks
 
 __all__ = ["MpiRanks"]
@@ -22,6 +27,8 @@ __all__ = ["MpiRanks"]
 T = TypeVar("T")
 PAUSE = 1e-3  # seconds, at most, between two looks whether all have come: who waits must not take others' cores
 PATIENCE = 20.0  # seconds in which all others learn that one has failed
+LONG = 10.0  # seconds after which who waits says so to the watcher
+LONGEST = 3600.0  # seconds after which nobody waits any more
 
 
 class MpiRanks(Ranks):
@@ -37,7 +44,18 @@ class MpiRanks(Ranks):
         self._thread = ThreadPoolExecutor(1, "ranks")
         self._sums: list[tuple[Future[None], Array, np.ndarray]] = []  # begun: (its end, where it is to go, what it is)
         self._over = False  # after a meeting in which one had failed there is no other
+        self._watcher: socket.socket | None = None
         self.hosts = self.gather(socket.gethostname())
+
+    def __enter__(self) -> Ranks:
+        key = secrets.token_hex(8)
+        port = self.broadcast(_watched(self, key) if self.rank == 0 else 0)
+        key = self.broadcast(key)
+        with suppress(OSError):  # else nobody says which one has died, but mpiexec that one has
+            self._watcher = socket.create_connection((self.hosts[0] if self._far() else "localhost", port), timeout=5)
+            self._key = key
+        self._tell(f"hello {self.named(self.rank)} (process {os.getpid()})")
+        return super().__enter__()
 
     def gather(self, value: T) -> list[T]:
         return self._until_done(self._thread.submit(self._gathered, value))
@@ -66,10 +84,12 @@ class MpiRanks(Ranks):
         except RankFailed:
             return
         except TooLong:
-            print(f"{self.named(self.rank)}: {reason}", file=sys.__stderr__, flush=True)
-            MPI.COMM_WORLD.Abort(1)
+            self._end(reason)
 
     def close(self) -> None:
+        self._tell("bye")
+        if self._watcher:
+            self._watcher.close()
         self._thread.shutdown()
 
     def library(self) -> str:
@@ -85,9 +105,18 @@ class MpiRanks(Ranks):
             raise RankFailed("the ranks have parted")
         failed, any_failed = np.array([reason is not None]), np.empty(1, bool)
         all_here, pause = self._comm.Iallreduce(failed, any_failed, op=MPI.LOR), PAUSE / 64
+        begun, long = time.monotonic(), False
         while not all_here.Test():
             time.sleep(pause)
             pause = min(2 * pause, PAUSE)
+            waits = time.monotonic() - begun
+            if waits > LONG and not long:
+                long = True
+                self._tell("waiting")
+            if waits > LONGEST:
+                self._end(f"others have not come for {waits:.0f} s")
+        if long:
+            self._tell("busy")
         if any_failed[0]:
             self._over = True
             reasons = enumerate(self._comm.allgather(reason))
@@ -119,6 +148,23 @@ class MpiRanks(Ranks):
             self._comm.Send(total, self.rank + 1)
         self._comm.Bcast(total, self.size - 1)
 
+    # -- the watcher, and the end --------------------------------------------------------------------------------------
+
+    def _far(self) -> bool:
+        """Whether the ranks are on several machines."""
+        return len(set(self.hosts)) > 1
+
+    def _tell(self, what: str) -> None:
+        if self._watcher:
+            with suppress(OSError):
+                self._watcher.sendall(f"{self._key}{what}\n".encode())
+
+    def _end(self, reason: str) -> None:
+        """End all ranks, at once."""
+        self._tell("over")
+        print(f"{self.named(self.rank)}: {reason}", file=sys.__stderr__, flush=True)
+        MPI.COMM_WORLD.Abort(1)
+
     # -- by whoever asks -----------------------------------------------------------------------------------------------
 
     def _begin(self, work: Callable[..., None], array: Array, *more: Any) -> None:
@@ -131,3 +177,18 @@ class MpiRanks(Ranks):
             return end.result()
         finally:
             self.waited += time.perf_counter() - begun
+
+
+def _watched(ranks: MpiRanks, key: str) -> int:
+    """Start the watcher of all ranks. Returns the port on which it listens, 0 where there is none."""
+    try:
+        with socket.create_server(("" if ranks._far() else "localhost", 0), backlog=ranks.size) as listening:
+            subprocess.Popen(
+                [sys.executable, "-I", watch.__file__, str(listening.fileno()), str(ranks.size), key,
+                 os.path.basename(sys.argv[0]).removesuffix(".py")],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[listening.fileno()],
+                start_new_session=True)
+            port: int = listening.getsockname()[1]
+            return port
+    except OSError:
+        return 0

@@ -21,7 +21,7 @@ from .bars import on_terminal
 from .classes import Predictions
 from .parallel import Ranks
 
-__all__ = ["LoaderLike", "Scores", "as_loader", "evaluate", "in_words", "interval", "over_views", "shared",
+__all__ = ["LoaderLike", "Scores", "as_loader", "evaluate", "in_words", "interval", "over_views", "share_bad", "shared",
            "with_intervals"]
 
 ALONE = Ranks()
@@ -77,6 +77,19 @@ def shared(loader: LoaderLike, share: Share) -> LoaderLike:
     if hasattr(loader, "share"):
         loader.share = share
     return loader if share == getattr(loader, "share", ALL) else _Shared(loader, share)
+
+
+def share_bad(loader: LoaderLike, ranks: Ranks) -> None:
+    """Let a loader know of the pictures that other ranks could not read.
+
+    Raises ValueError where nobody could read any.
+    """
+    bad: dict[str, str] = getattr(loader, "bad", {})
+    for theirs in ranks.gather(dict(bad)):
+        bad.update(theirs)
+    if bad and len(bad) == len(getattr(loader, "folder", ())):
+        path, reason = next(iter(bad.items()))
+        raise ValueError(f"none of {len(bad)} pictures can be read; the first is {path}: {reason}")
 
 
 def as_loader(data: LoaderLike | Sequence[tuple[Any, Any]], who: str) -> LoaderLike:
@@ -206,6 +219,7 @@ def evaluate(model: Module, loader: LoaderLike | Sequence[tuple[Any, Any]],
                 if predictions is not None:
                     predictions.add(logits, labels, getattr(loader, "shown", None))
     if ranks.size > 1:
+        share_bad(loader, ranks)
         scores = Scores().merge(ranks.gather(scores))
         if predictions is not None:
             predictions.merge(ranks.gather(predictions.all), scores.classes)

@@ -23,7 +23,7 @@ from .diagnosis import Diverged, Pace, Plateau, advice
 from .interrupt import Stop, Stopped, say
 from .keeping import Checkpoints, Progress
 from .log import Log
-from .scores import LoaderLike, Scores, as_loader, evaluate, in_words, shared
+from .scores import LoaderLike, Scores, as_loader, evaluate, in_words, share_bad, shared
 from .step import Step
 
 __all__ = ["Diverged", "Progress", "Stopped", "Trainer"]
@@ -61,7 +61,7 @@ class Trainer:
         self.checkpoints = Checkpoints(self.folder, step, schedule, extras, keep)
         self.log = Log(self.folder / "log.jsonl", writes=not self.ranks.rank)
         self.progress, self.plateau, self.stop, self.pace = Progress(), Plateau(), Stop(), Pace(self.ranks)
-        self.due = False  # whether a checkpoint is
+        self.stops = self.due = False  # whether all are to stop, and whether a checkpoint is due: agreed upon
         self.predictions = Predictions()
         self.optimiser.lr = schedule.lr
 
@@ -79,7 +79,7 @@ class Trainer:
                 while self.progress.epoch < epochs:
                     begun = time.monotonic()
                     for _ in self._epoch(epochs):
-                        if self.stop.asked:
+                        if self.stops:
                             self._save_and_stop()
                         if self.due:
                             self.save()
@@ -88,11 +88,12 @@ class Trainer:
         except Stopped:
             raise
         except (Diverged, CheckpointError) as error:
-            if self.progress.step > self.checkpoints.saved:
+            if self.progress.step > self.checkpoints.saved and self.checkpoints.writes:
                 error.add_note(self.checkpoints.lost())
             raise
         except BaseException as error:
-            error.add_note(self.checkpoints.rescue(self.progress))
+            if self.checkpoints.writes:
+                error.add_note(self.checkpoints.rescue(self.progress))
             raise
         return scores or self.validate()
 
@@ -158,7 +159,7 @@ class Trainer:
         """Let all ranks stop and save where one of them is to. seconds: that this one was busy with its part."""
         due = time.monotonic() - self.checkpoints.saved_at > 60 * self.save_minutes
         every = self.ranks.gather((self.stop.asked, due, seconds))
-        self.stop.asked, self.due = any(asked for asked, *_ in every), every[0][1]
+        self.stops, self.due = any(asked for asked, *_ in every), every[0][1]
         self.pace.see([each[2] for each in every])
 
     def _log_step(self, scores: Scores, seconds: float, waited: float, exchanged: float) -> str:
@@ -176,8 +177,9 @@ class Trainer:
     def _close_epoch(self, epochs: int, begun: float) -> Scores:
         """Look at the validation set, say and log the scores, save, and let the schedule set the rate."""
         self.step.check()
-        scores = self.validate(self._stops)
-        if self._stops():
+        self._share_bad()
+        scores = self.validate(self._asked)
+        if self._asked():
             self._save_and_stop()
         train, val, before = self.progress.scores.means(), scores.means(), self.schedule.lr
         self._report_epoch(train, val, epochs, begun)
@@ -189,10 +191,13 @@ class Trainer:
             self.optimiser.lr = self.schedule.lr
         return scores
 
-    def _stops(self) -> bool:
+    def _share_bad(self) -> None:
+        if self.ranks.size > 1:
+            share_bad(self.training, self.ranks)
+
+    def _asked(self) -> bool:
         """Whether any rank was asked to stop."""
-        self.stop.asked = any(self.ranks.gather(self.stop.asked))
-        return self.stop.asked
+        return any(self.ranks.gather(self.stop.asked))
 
     def _report_epoch(self, train: dict[str, float], val: dict[str, float], epochs: int, begun: float) -> None:
         progress = self.progress
@@ -230,6 +235,7 @@ class Trainer:
         self.checkpoints.save(self.progress)
 
     def _save_and_stop(self) -> None:
+        self._share_bad()
         self.save()
         self.ranks.barrier()  # else the others end what is still being written
         raise Stopped

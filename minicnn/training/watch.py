@@ -1,0 +1,92 @@
+"""A process beside rank 0 that says which rank is gone: mpiexec ends all when one is, and says neither which nor why.
+
+Every rank holds a connection to it for as long as it lives. The system closes that of a process however it ends, so the
+first that closes without a goodbye is of the one that has died. It is a program by itself, of Python's own library
+alone, and in a session of its own, which mpiexec does not end.
+
+    python watch.py NUMBER-OF-THE-LISTENING-SOCKET RANKS KEY NAME
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import sys
+import time
+from contextlib import suppress
+
+GRACE = 60.0  # seconds for those that are left to end, once one has died
+SILENT = 30.0  # seconds after which a rank that all others wait for is named
+
+
+class _Rank:
+    """What is known of a rank: what it is called, its connection, whether it waits, and since when."""
+
+    def __init__(self) -> None:
+        self.name, self.since, self.waits, self.left = "", 0.0, False, False
+
+    def hear(self, line: str, now: float) -> None:
+        word, _, rest = line.partition(" ")
+        self.name = rest if word == "hello" else self.name
+        self.left |= word == "bye"
+        if word in ("waiting", "busy"):
+            self.waits, self.since = word == "waiting", now
+
+
+def watch(listening: socket.socket, count: int, key: str, name: str) -> None:
+    """Until all of so many ranks have gone: name the first that goes without a word, and one that lets all wait."""
+
+    def say(text: str) -> None:
+        with suppress(OSError):  # mpiexec itself may be gone
+            print(f"{name}: {text}", file=sys.stderr, flush=True)
+
+    selector = selectors.DefaultSelector()  # on Linux its list is in the order in which things happened
+    selector.register(listening, selectors.EVENT_READ)
+    ranks: dict[socket.socket, _Rank] = {}
+    heard: dict[socket.socket, str] = {}
+    come, ends = 0, time.monotonic() + GRACE
+    told: set[str] = set()
+    died = False
+    while (come < count or ranks) and time.monotonic() < ends:
+        for each, _ in selector.select(timeout=1.0):
+            here = each.fileobj
+            assert isinstance(here, socket.socket)
+            if here is listening:
+                connection, _ = listening.accept()
+                ranks[connection], heard[connection] = _Rank(), ""
+                come += 1
+                ends = float("inf") if come == count else ends
+                selector.register(connection, selectors.EVENT_READ)
+                continue
+            try:
+                data = here.recv(4096)
+            except OSError:  # reset, as by a machine that went down
+                data = b""
+            now = time.monotonic()
+            *lines, heard[here] = (heard[here] + data.decode("utf-8", "replace")).split("\n")
+            for line in lines:
+                if line == f"{key}over":
+                    return
+                if line.startswith(key):
+                    ranks[here].hear(line[len(key) :], now)
+            if not data:
+                gone = ranks.pop(here)
+                selector.unregister(here)
+                here.close()
+                if gone.name and not gone.left and not died:
+                    died = True
+                    say(f"{gone.name} has died: it was killed, as by want of memory, or it crashed; what was saved "
+                        "before is whole: go on with --resume")
+                if not gone.left:
+                    ends = min(ends, now + GRACE)
+        now = time.monotonic()
+        late = [rank for rank in ranks.values() if not rank.waits and rank.name]
+        waiting = [rank for rank in ranks.values() if rank.waits and now - rank.since > SILENT]
+        if len(late) == 1 and len(waiting) == len(ranks) - 1 > 0 and late[0].name not in told:
+            told.add(late[0].name)
+            say(f"all others have waited for {late[0].name} for {SILENT:.0f} s: is it stopped, or its disk gone?")
+
+
+if __name__ == "__main__":
+    number, count, key, name = sys.argv[1:]
+    watch(socket.socket(fileno=int(number)), int(count), key, name)
