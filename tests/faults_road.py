@@ -28,6 +28,8 @@ onnx_net, onnx_ops, onnx_windows, onnx_file, others = (
     slips("minicnn/models", f"test_{name}.py") for name in ("onnx_net", "onnx_ops", "onnx_windows", "onnx_file",
                                                             "others"))  # fmt: skip
 memory, plan = (slips(f"minicnn/training/{name}.py", "test_plan.py") for name in ("memory", "plan"))
+share, exchange = slips("minicnn/data", "test_data_share.py"), slips("minicnn/training", "test_parallel_step.py")
+parallel, watch = slips("minicnn/training", "test_parallel_step.py"), slips("minicnn/training/watch.py", "")
 files, saved = slips("minicnn/files.py", "test_files.py"), slips("minicnn/models", "test_saved.py")
 VIEWS, LOADER, STATISTICS, SHAPES = (f"test_data_{name}.py::test_" for name in
                                      ("augment", "loader", "statistics", "shapes"))
@@ -81,8 +83,8 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     loader("loader: a view by the place in the batch", "seed_of(self.seed, epoch, index) if self.train else None for "
            "index in batch", "seed_of(self.seed, epoch, index) if self.train else None for index in range(len(batch))",
            f"{LOADER}an_epoch_goes_on_at_any_picture_in_batches_of_any_size"),
-    loader("loader: the last batch is dropped", "starts = range(start, len(order), self.batch_size)",
-           "starts = range(start, len(order) - self.batch_size + 1, self.batch_size)",
+    loader("loader: the last batch is dropped", "cut.stop) for first in range(start, len(order), self.batch_size)",
+           "cut.stop) for first in range(start, len(order) - self.batch_size + 1, self.batch_size)",
            f"{LOADER}shapes_and_memory_order"),
     loader("loader: labels of bad pictures stay", "np.array(labels, np.int64)",
            "np.array([label for _, label in samples], np.int64)", f"{LOADER}bad_pictures_leave_the_others_as_they_are"),
@@ -187,6 +189,22 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     run_folder("run: two of the same second share a folder", "                path.mkdir()\n                break",
                "                path.mkdir(exist_ok=True)\n                break"),
     images("images: new is gone", '"new": after.size - both.size', '"new": before.size - both.size'),
+    # -- several processes ---------------------------------------------------------------------------------------------
+    share("share: the statistics of one's own pictures alone", "sums = gather((total, products, reading))",
+          "sums = [(total, products, reading)]"),
+    share("share: pictures of others are read ahead", "will_need(order[own[asked:end]])",
+          "will_need(order[asked:end])"),
+    exchange("exchange: small gradients stay as they were", "if len(names) > 1:\n                self._unpack",
+             "if len(names) > 2:\n                self._unpack"),
+    parallel("parallel: each part counts alike", "self._part(inputs, labels, weight / total)",
+             "self._part(inputs, labels, 1 / self.share.parts)"),
+    parallel("parallel: every part is dropped like the first", "layer.first_image = first\n",
+             "layer.first_image = 0\n"),
+    parallel("parallel: a batch of no image is no step of dropout", "self._count(layer, counter, 1)",
+             "self._count(layer, counter, int(layer.first_image == 0))"),
+    watch("watch: who says goodbye has died", 'self.left |= word == "bye"', 'self.left |= word == "waiting"'),
+    watch("watch: whoever dies later is named, too", "and not gone.left and not died", "and not gone.left"),
+    watch("watch: who waits is waited for", "if not rank.waits and rank.name]", "if rank.waits and rank.name]"),
     # -- training ------------------------------------------------------------------------------------------------------
     trainer("trainer: the oldest epochs are kept", 'if n <= epoch)[: -self.keep or None]',
             'if n <= epoch)[self.keep :]', f"{TRAINER}it_learns_and_keeps_everything"),
@@ -200,7 +218,7 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     # -- the script ----------------------------------------------------------------------------------------------------
     script("script: the order and the views from the same seed", '{"seed": config["seed"], "workers"',
            '{"seed": 0, "workers"', f"{BUILT}who_learns_from_what"),
-    script("script: resumed, what is given does not count", "DEFAULTS | saved | asked", "DEFAULTS | asked | saved",
+    script("script: resumed, what is given does not count", "usual()) | saved | asked", "usual()) | asked | saved",
            f"{BUILT}a_run_goes_on_from_its_last_checkpoint_with_its_own_settings"),
     script("script: the paper's network drops inverted", '                    config["inverted_dropout"], config',
            "                    True, config", f"{BUILT}the_network_starts_as_the_recipe_says"),

@@ -11,7 +11,7 @@ from minicnn.ops import cross_entropy
 from minicnn.optim import SGD, LossScale
 from minicnn.training import exchange
 from minicnn.training.diagnosis import Diverged
-from minicnn.training.parallel import Ranks
+from minicnn.training.parallel import RankFailed, Ranks, check_alike
 from minicnn.training.parallel_step import ParallelStep
 from minicnn.training.step import Step
 
@@ -121,6 +121,27 @@ def test_a_loss_that_is_not_finite_is_so_for_all_and_nothing_has_changed():
         return str(found.value)
 
     assert len(set(together(3, work))) == 1
+
+
+def test_who_has_other_facts_is_named():
+    def work(ranks):
+        check_alike(ranks, {"NumPy": "2.1", "--lr": 0.1})
+        with pytest.raises(ValueError, match=r"^rank 2 on here has --lr 0.3, rank 0 on here has 0.1: let all ranks "):
+            check_alike(ranks, {"NumPy": "2.1", "--lr": 0.3 if ranks.rank == 2 else 0.1})
+
+    together(3, work)
+
+
+def test_who_has_other_weights_is_named():
+    def work(ranks):
+        taken = ParallelStep(step_of(network()), ranks)
+        taken.check()
+        if ranks.rank == 1:
+            taken.model.layers[-1].bias.writable()[0] = 1e-7
+        with pytest.raises(RankFailed, match="the weights of rank 1 on here are not those of the others"):
+            taken.check()
+
+    together(3, work)
 
 
 def test_a_loss_that_is_scaled_for_half_precision():

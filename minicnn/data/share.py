@@ -10,8 +10,8 @@ __all__ = ["ALL", "Share"]
 
 @dataclass(frozen=True)
 class Share:
-    """A batch is cut into so many ``parts``, as equal as can be, the first ones the larger; ``first`` to ``last`` − 1
-    of them are one's own. Of few images the last parts have none."""
+    """A batch is cut into so many ``parts``, as equal as can be; ``first`` to ``last`` − 1 of them are one's own. Where
+    there are fewer images than parts, some have none, the first not."""
 
     first: int = 0
     last: int = 1

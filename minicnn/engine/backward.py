@@ -40,8 +40,8 @@ def walk_back(start: Node | Tensor, seed: Array) -> list[tuple[Tensor, Array]]:
     """(leaf, ∂L/∂leaf) of every leaf that requires a gradient, where seed is ∂L/∂start. Frees the graph on the way.
 
     A tensor is younger than its inputs, so from the youngest to the oldest is an order in which each is met only after
-    all that was computed from it: no recursion, no sort. A leaf need not wait for its turn: its gradient is whole once
-    the graph of all that was computed from it is freed.
+    all that was computed from it: no recursion, no sort. Where somebody looks on, a leaf need not wait for its turn:
+    its gradient is whole once the graph of all that was computed from it is freed.
 
     Raises RuntimeError where the graph was freed before.
     """
@@ -84,8 +84,8 @@ def walk_back(start: Node | Tensor, seed: Array) -> list[tuple[Tensor, Array]]:
         sources, node.inputs, node.gradients = node.inputs, None, ()
         for observer in observers:
             observer.graph_freed(node)
-        for x in sources:
-            if x in flow and not isinstance(x, Node) and not needed_by(x):
+        for x in sources if observers else ():
+            if x in flow and not isinstance(x, Node) and _has_come_together(x):
                 whole(x)
     return leaves
 
@@ -93,6 +93,13 @@ def walk_back(start: Node | Tensor, seed: Array) -> list[tuple[Tensor, Array]]:
 def needed_by(leaf: Tensor) -> Node | None:
     """Something that was computed from a leaf, and has yet to go backward."""
     return next((user for user in leaf._users if user.inputs), None)
+
+
+def _has_come_together(leaf: Tensor) -> bool:
+    try:
+        return needed_by(leaf) is None
+    except RuntimeError:  # another thread computes from it, just now
+        return False
 
 
 class GradientShapeError(ValueError):
