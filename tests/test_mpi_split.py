@@ -1,0 +1,62 @@
+"""--split-fc as people run it: ranks that mpiexec has started, and what they send each other."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import make_folder
+
+from minicnn import checkpoint
+
+pytest.importorskip("mpi4py")
+pytestmark = pytest.mark.processor
+PLACES = os.pathsep.join([str(Path(sys.executable).parent), sysconfig.get_path("scripts")])
+MPIEXEC = shutil.which("mpiexec", path=PLACES)
+SCRIPT = Path(__file__).parent.parent / "examples" / "train_alexnet.py"
+SWAP = """
+import numpy as np
+from minicnn.training.mpi import MpiRanks
+with MpiRanks() as ranks:
+    for dtype in (np.float16, np.float32, np.float64):  # to rank r, r images of 2 numbers: also none
+        parts = [np.arange(2 * r, dtype=dtype).reshape(2, r).T + 10 * ranks.rank for r in range(ranks.size)]
+        got = ranks.all_to_all(parts)
+        for rank, array in enumerate(got):
+            assert (array.dtype, array.shape) == (dtype, (ranks.rank, 2))
+            assert (array == np.arange(2 * ranks.rank).reshape(2, ranks.rank).T + 10 * rank).all()
+    assert [len(a) for a in ranks.all_to_all([np.ones(ranks.rank)] * 3)] == [0, 1, 2]
+    print("swapped")
+"""
+
+
+def finished(*command, ranks=1):
+    start = [MPIEXEC, "-n", str(ranks)] if ranks > 1 else []
+    run = subprocess.run([*start, sys.executable, *map(str, command)], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+@pytest.mark.skipif(not MPIEXEC, reason="there is no mpiexec")
+def test_a_split_run_learns_what_one_process_learns(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    make_folder(tmp_path / "data" / "train", 7)  # the last of its batches has fewer pictures than there are ranks
+    make_folder(tmp_path / "data" / "val", 2)
+    settings = (SCRIPT, tmp_path / "data", "--width", 1 / 16, "--epochs", 1, "--seed", 1, "-b", 4, "-j", 0, "--recipe",
+                "small", "-o")  # fmt: skip
+    said = finished(*settings, tmp_path / "split", "--split-fc", ranks=3)
+    assert "fc6, fc7 and fc8 are split" in said
+    finished(*settings, tmp_path / "one")
+    split, one = (checkpoint.load(tmp_path / run / "last.safetensors")[0] for run in ("split", "one"))
+    assert split.keys() == one.keys()
+    for name, array in one.items():
+        np.testing.assert_allclose(split[name], array, rtol=1e-3, atol=1e-5, err_msg=name)
+    assert (tmp_path / "split" / "predictions.png").exists()
+
+
+@pytest.mark.skipif(not MPIEXEC, reason="there is no mpiexec")
+def test_a_part_for_each_rank_arrives_there():
+    assert "swapped" in finished("-c", SWAP, ranks=3)
