@@ -1,23 +1,16 @@
 """--split-fc as people run it: ranks that mpiexec has started, and what they send each other."""
 
-import os
-import shutil
-import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 
+import mpi
 import numpy as np
-import pytest
+from mpi import needs_mpi
 from pictures import make_folder
 
 from minicnn import checkpoint
 
-pytest.importorskip("mpi4py")
-pytestmark = pytest.mark.processor
-PLACES = os.pathsep.join([str(Path(sys.executable).parent), sysconfig.get_path("scripts")])
-MPIEXEC = shutil.which("mpiexec", path=PLACES)
-SCRIPT = Path(__file__).parent.parent / "examples" / "train_alexnet.py"
+pytestmark = needs_mpi
+SCRIPT = Path(__file__).parents[1] / "examples" / "train_alexnet.py"
 SWAP = """
 import numpy as np
 from minicnn.training.mpi import MpiRanks
@@ -33,23 +26,14 @@ with MpiRanks() as ranks:
 """
 
 
-def finished(*command, ranks=1):
-    start = [MPIEXEC, "-n", str(ranks)] if ranks > 1 else []
-    run = subprocess.run([*start, sys.executable, *map(str, command)], capture_output=True, text=True, timeout=120)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
-
-
-@pytest.mark.skipif(not MPIEXEC, reason="there is no mpiexec")
 def test_a_split_run_learns_what_one_process_learns(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    make_folder(tmp_path / "data" / "train", 7)  # the last of its batches has fewer pictures than there are ranks
+    make_folder(tmp_path / "data" / "train", 5)  # the last of its batches has fewer pictures than there are ranks
     make_folder(tmp_path / "data" / "val", 2)
-    settings = (SCRIPT, tmp_path / "data", "--width", 1 / 16, "--epochs", 1, "--seed", 1, "-b", 4, "-j", 0, "--recipe",
-                "small", "-o")  # fmt: skip
-    said = finished(*settings, tmp_path / "split", "--split-fc", ranks=3)
-    assert "fc6, fc7 and fc8 are split" in said
-    finished(*settings, tmp_path / "one")
+    settings = [SCRIPT, tmp_path / "data", "--width", "0.02", "--epochs", "1", "--seed", "1", "-b", "4", "-j", "0",
+                "-o"]
+    assert "fc6, fc7 and fc8 are split" in mpi.run(3, *settings, tmp_path / "split", "--split-fc")
+    assert "nothing is split" in mpi.run(1, *settings, tmp_path / "one", "--split-fc")
     split, one = (checkpoint.load(tmp_path / run / "last.safetensors")[0] for run in ("split", "one"))
     assert split.keys() == one.keys()
     for name, array in one.items():
@@ -57,6 +41,5 @@ def test_a_split_run_learns_what_one_process_learns(tmp_path, monkeypatch):
     assert (tmp_path / "split" / "predictions.png").exists()
 
 
-@pytest.mark.skipif(not MPIEXEC, reason="there is no mpiexec")
 def test_a_part_for_each_rank_arrives_there():
-    assert "swapped" in finished("-c", SWAP, ranks=3)
+    assert "swapped" in mpi.run(3, "-c", SWAP)
