@@ -60,6 +60,8 @@ PLACES = [
     ("minicnn/training/showing.py", 0.013, "test_train_alexnet.py test_train_script.py"),
     ("minicnn/training/memory.py", 0.013, "test_plan.py"),
     ("minicnn/training/step.py", 0.013, "test_step.py test_cuda_graph.py test_trainer.py"),
+    ("minicnn/training/mpi.py", 0.013, "test_mpi_split.py"),
+    ("minicnn/training/parallel_step.py", 0.013, "test_split.py"),
     ("minicnn/training/*.py", 0.013, "test_trainer.py test_train_script.py"),
     ("minicnn/trace.py", 0.013, "test_trace.py test_trace_page.py"),
     ("minicnn/explain.py", 0.013, "test_explain_page.py"),

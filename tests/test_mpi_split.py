@@ -1,15 +1,17 @@
 """--split-fc as people run it: ranks that mpiexec has started, and what they send each other."""
 
+import re
 from pathlib import Path
 
 import mpi
 import numpy as np
+import pytest
 from mpi import needs_mpi
 from pictures import make_folder
 
 from minicnn import checkpoint
 
-pytestmark = needs_mpi
+pytestmark = [needs_mpi, pytest.mark.processor]
 SCRIPT = Path(__file__).parents[1] / "examples" / "train_alexnet.py"
 SWAP = """
 import numpy as np
@@ -23,6 +25,18 @@ with MpiRanks() as ranks:
             assert (array == np.arange(2 * ranks.rank).reshape(2, ranks.rank).T + 10 * rank).all()
     assert [len(a) for a in ranks.all_to_all([np.ones(ranks.rank)] * 3)] == [0, 1, 2]
     print("swapped")
+"""
+FAIL = """
+import sys
+import numpy as np
+from minicnn.training.interrupt import ended
+from minicnn.training.mpi import MpiRanks
+def work():
+    with MpiRanks() as ranks:
+        if ranks.rank == 1:
+            raise ValueError("it was enough")
+        ranks.all_to_all([np.ones(2)] * ranks.size)
+sys.exit(ended(work, "swap"))
 """
 
 
@@ -43,3 +57,7 @@ def test_a_split_run_learns_what_one_process_learns(tmp_path, monkeypatch):
 
 def test_a_part_for_each_rank_arrives_there():
     assert "swapped" in mpi.run(3, "-c", SWAP)
+
+
+def test_where_a_rank_fails_nobody_waits_for_its_part():
+    assert re.fullmatch(r"swap: rank 1 on \S+: it was enough\n", mpi.run(3, "-c", FAIL, status=1))

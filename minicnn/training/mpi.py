@@ -157,10 +157,8 @@ class MpiRanks(Ranks):
         self._meet()
         shapes, dtype = self._comm.alltoall([part.shape for part in parts]), parts[0].dtype
         every = [batch_first(np.empty((*shape[1:], shape[0]), dtype)) for shape in shapes]
-        every[self.rank] = parts[self.rank]
-        others = [rank for rank in range(self.size) if rank != self.rank]
-        MPI.Request.Waitall([self._comm.Irecv(_bytes(every[rank]), rank) for rank in others]
-                            + [self._comm.Isend(_bytes(parts[rank]), rank) for rank in others])
+        MPI.Request.Waitall([self._comm.Irecv(_bytes(theirs), rank) for rank, theirs in enumerate(every)]
+                            + [self._comm.Isend(_bytes(part), rank) for rank, part in enumerate(parts)])
         return every
 
     # -- the watcher, and the end --------------------------------------------------------------------------------------
