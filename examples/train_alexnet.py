@@ -64,6 +64,7 @@ from minicnn.training.resuming import go_on
 from minicnn.training.run_folder import SPLIT, checkpoint_in, new_run, run_of, write_config
 from minicnn.training.scores import evaluate, in_words, with_intervals
 from minicnn.training.showing import Curves, introduce, keep_classes, say_classes, show_what_it_learned
+from minicnn.training.split import Split
 from minicnn.training.step import CapturedStep, Step
 from minicnn.training.trainer import Trainer
 
@@ -144,6 +145,8 @@ def arguments(ranks: Ranks = ONE) -> argparse.Namespace:
              "(default: auto, GPUs that work, else cpu:0,cpu:1)")
     add("--exact", action="store_true", help="the same bits on any number of ranks, more slowly: each batch is "
         "computed in --parts, which are added up in their order")
+    add("--split-fc", action=argparse.BooleanOptionalAction, help="each rank keeps its share of the units of fc6, fc7 "
+        "and fc8, of all images: far less is sent than with all weights on all ranks (\"one weird trick\")")
     add("--parts", type=number(int, 1), help="for --exact, as many ranks as may take part (default: 4)")
     add("--tf32", action="store_true", help="on GPUs, products of 10 bits after the point: meant for speed, less exact")
     add("--half", action="store_true", help="on GPUs, activations of half precision, a scaled loss: half the memory")
@@ -183,7 +186,8 @@ def arguments(ranks: Ranks = ONE) -> argparse.Namespace:
 DEFAULTS: dict[str, Any] = {"data": None, "val": None, "labels": None, "split": None, "shuffle_block": 0,
                             "statistics_of": None, "variant": "blueprint", "width": 1.0, "device": "auto",
                             "tf32": False, "half": False, "graph": False, "class_weights": "none", "keep": 1,
-                            "lars": None, "save_minutes": 10.0, "exact": False, "parts": 4}
+                            "lars": None, "save_minutes": 10.0, "exact": False, "parts": 4,
+                            "split_fc": False}
 Pictures = tuple[Images | None, Images, Division | None]  # of training, of validation, and which are which
 
 
@@ -285,6 +289,7 @@ def train(given: argparse.Namespace, claims: ExitStack, ranks: Ranks = ONE) -> N
     config, (training, validation, division) = ranks.first_then_others(
         lambda: configuration(given, facts, path, start, more))
     check_ranks(ranks, config, training, validation, plans)
+    divides = not evaluates and splits(config, ranks)
     classes = validation.classes
     if facts:
         check_classes(facts["classes"], classes)
@@ -336,12 +341,17 @@ def train(given: argparse.Namespace, claims: ExitStack, ranks: Ranks = ONE) -> N
                      config["keep"], config["workers"])
                 return
             assert run is not None
+            parameters = sum(p.size for p in model.parameters())
+            if divides:
+                Split(model, ranks)
+                here = sum(p.size for p in model.parameters())
+                say(f"fc6, fc7 and fc8 are split: {here:,} parameters are on {ranks.named(0)}")
             trainer = made_trainer(model, config, train_loader, val_loader, run, ranks)
             if facts:
                 go_on(trainer, arrays, facts, getattr(given, "lr", None))
             if not ranks.rank:
-                write_config(run, config | {"parameters": sum(p.size for p in model.parameters()), "devices": chosen,
-                                            "blas": blas.in_use(), "ranks": ranks.size})
+                write_config(run, config | {"parameters": parameters, "devices": chosen, "blas": blas.in_use(),
+                                            "ranks": ranks.size})
                 if division:
                     division.write(run / SPLIT)
             finish(trainer, config["epochs"])
@@ -362,6 +372,17 @@ def check_ranks(ranks: Ranks, config: dict[str, Any], training: Images | None, v
                         "training pictures": seen_by(training), "validation pictures": seen_by(validation)})
     if len(set(kernels := ranks.gather(blas.in_use()))) > 1:
         note("the ranks have different BLAS: " + "; ".join(map("{}: {}".format, ranks.hosts, kernels)))
+
+
+def splits(config: dict[str, Any], ranks: Ranks) -> bool:
+    """Whether the fully connected layers are to be divided. Raises DataError where that cannot be."""
+    for name, why in (("exact", "the bits of what is split depend on the number of ranks"),
+                      ("graph", "the ranks have to meet inside of a step, which a graph cannot")):
+        if config["split_fc"] and config[name]:
+            raise DataError(f"--split-fc and --{name} do not go together: {why}: leave one out, or give --no-split-fc")
+    if config["split_fc"] and ranks.size == 1:
+        note("--split-fc is for several ranks: here is one, and nothing is split")
+    return config["split_fc"] and ranks.size > 1
 
 
 def made_trainer(model: AlexNet, config: dict[str, Any], training: Loader, validation: Loader, run: Path,
@@ -400,10 +421,12 @@ def finish(trainer: Trainer, epochs: int) -> None:
     curves = Curves(trainer.folder)
     if trainer.ranks.rank:
         trainer.fit(epochs)
+        trainer.step.join()
         return
     trainer.epoch_ended = curves.epoch_ended
     try:
         scores = trainer.fit(epochs).means()
+        trainer.step.join()  # from here on, the model is asked by this rank alone
         try:
             show_what_it_learned(trainer.model, loader, trainer.folder)
             keep_classes(trainer.predictions, loader, f"after epoch {epochs}", trainer.folder)

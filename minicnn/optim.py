@@ -16,6 +16,8 @@ from .engine.settings import flag, real, whole
 from .engine.tensor import Tensor
 from .schedule import CosineSchedule, PlateauSchedule, PolySchedule, StepSchedule, WarmUp
 
+Squares = dict[str, tuple[float, float]]  # of parameters, by name: Σ w², Σ (∂L/∂w)²
+
 __all__ = ["SGD", "CosineSchedule", "LossScale", "PlateauSchedule", "PolySchedule", "StepSchedule", "WarmUp"]
 
 
@@ -48,6 +50,7 @@ class SGD:
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
         self.bias_lr, self.decay_biases = bias_lr, flag("SGD", "decay_biases", decay_biases)
         self.lars = lars
+        self.over_parts: Callable[[Squares], Squares] | None = None  # adds up those of the parts of a parameter
         self._check()
         self.parameters = _by_name(named_parameters)
         self._factors = _factors(self.parameters, {} if rates is None else rates)
@@ -105,7 +108,7 @@ class SGD:
             trust[name] = lars * w / (g + self._decay(moving[name]) * w) if w and g else 1.0
         return trust
 
-    def _squares(self, moving: Mapping[str, Tensor]) -> dict[str, tuple[float, float]]:
+    def _squares(self, moving: Mapping[str, Tensor]) -> Squares:
         """(Σ w², Σ (∂L/∂w)²) of each, in their precision. Where a parameter is divided, those of its parts add up."""
         sums = {}
         for name, parameter in moving.items():  # first all is launched, and only then waited for
@@ -117,10 +120,13 @@ class SGD:
         for name, (w, g) in sums.items():
             with moving[name].device:
                 found[name] = float(w), float(g)
-        return found
+        return found if self.over_parts is None else self.over_parts(found)
 
     def gradient_norm(self) -> float:
         """√Σ (∂L/∂w)² over all parameters, in their precision: not finite where any gradient is not."""
+        if self.over_parts is not None:
+            moving = {name: p for name, p in self.parameters.items() if p.grad is not None}
+            return math.sqrt(sum(g for _, g in self._squares(moving).values()))
         squares: dict[Device, Any] = {}  # added up on each device, so that each is waited for once
         for parameter in self.parameters.values():
             if parameter.grad is not None:

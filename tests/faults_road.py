@@ -27,6 +27,7 @@ explain, explain_page = slips("minicnn/explain.py", ""), slips("minicnn/explain_
 onnx_net, onnx_ops, onnx_windows, onnx_file, others = (
     slips("minicnn/models", f"test_{name}.py") for name in ("onnx_net", "onnx_ops", "onnx_windows", "onnx_file",
                                                             "others"))  # fmt: skip
+split, parallel = slips("minicnn/training/split.py", "test_split.py"), slips("minicnn", "test_split.py")
 memory, plan = (slips(f"minicnn/training/{name}.py", "test_plan.py") for name in ("memory", "plan"))
 share, exchange = slips("minicnn/data", "test_data_share.py"), slips("minicnn/training", "test_parallel_step.py")
 parallel, watch = slips("minicnn/training", "test_parallel_step.py"), slips("minicnn/training/watch.py", "")
@@ -213,8 +214,8 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     trainer("trainer: what is saved is not known", "self.saved, self.saved_at = progress.step, time",
             "self.saved_at = time",
             f"{TRAINER}a_crash_loses_only_what_was_not_saved"),
-    trainer("diverged: infinity is not seen", "if not first and not np.isfinite(y.numpy()).all():",
-            "if not first and np.isnan(y.numpy()).any():", f"{TRAINER}the_first_layer_that_is_not_finite_is_named"),
+    trainer("diverged: infinity is not seen", "first or not np.isfinite(y.numpy()).all() else",
+            "first or np.isnan(y.numpy()).any() else", f"{TRAINER}the_first_layer_that_is_not_finite_is_named"),
     # -- the script ----------------------------------------------------------------------------------------------------
     script("script: the order and the views from the same seed", '{"seed": config["seed"], "workers"',
            '{"seed": 0, "workers"', f"{BUILT}who_learns_from_what"),
@@ -314,6 +315,17 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     onnx_file("onnx_file: other files are looked for", "if tensor.external_data or tensor.data_location:", "if False:"),
     others("others: scaled here and in the graph", "._replace(scale=1.0, deviation=(1.0, 1.0, 1.0))", ""),
     others("others: PyTorch drops, and has no factor", "*= np.float32(0.5)", "*= np.float32(1)"),
+    # -- layers divided over ranks -----------------------------------------------------------------------------------
+    split("split: each rank has its own gradient of what all gave", "return sum(others, start=first)",
+          "return [first, *others][ranks.rank]"),
+    split("split: dropout counts each rank's units from 0", "layer.first_unit += sign * before", "pass"),
+    split("split: each rank takes the logits of all images for its own", "return y if row else y[self.images]",
+          "return y if row else y[: self.images.stop - self.images.start]"),
+    split("split: norms of one's own units", "for name in every[0]}", "for name in ()}"),
+    parallel("parallel_step: of each image of a divided layer the mask of another",
+             "layer.first_image = 0 if self.divided else first", "layer.first_image = first"),
+    parallel("parallel_step: gradients of divided layers are added up, too",
+             "return self.split is None or name not in self.split.units", "return True"),
     # -- what a run takes ----------------------------------------------------------------------------------------------
     memory("memory: what backward has passed is still kept", "            held -= Counter(", "            Counter("),
     memory("memory: parameters grow with the batch", "(1 if x in self.fixed_nodes else self.batch_size)",

@@ -1,11 +1,16 @@
-"""Chapter 10: two devices. What crosses between AlexNet's towers, byte by byte, and why two towers are one network."""
+"""Chapter 10: two devices. What crosses between AlexNet's towers, byte by byte, and why two towers are one network; and
+what is best divided over more of them."""
 
 import marimo
 
 app = marimo.App(app_title="10 · Two devices")
 
 with app.setup:
+    import math
+    from collections import Counter
+    from concurrent.futures import ThreadPoolExecutor
     from itertools import pairwise
+    from threading import Barrier
     from types import SimpleNamespace
 
     import marimo as mo
@@ -14,7 +19,12 @@ with app.setup:
 
     from minicnn import Tensor, cpu, gradcheck, manual_seed, ops
     from minicnn.engine.observers import Observer, observe
-    from minicnn.models import alexnet
+    from minicnn.models import VARIANTS, alexnet
+    from minicnn.optim import SGD
+    from minicnn.training.parallel import Ranks
+    from minicnn.training.parallel_step import ParallelStep
+    from minicnn.training.split import Split
+    from minicnn.training.step import Step
 
     TOWERS = (cpu(0), cpu(1))
     CLASSES = 10
@@ -361,6 +371,162 @@ def _():
 
         What *must* agree to the last bit does: the two towers on cpu(0) and cpu(1), and both on cpu(0). A copy rounds
         nothing.
+    """)
+    return
+
+
+@app.cell
+def _():
+    rank_slider = mo.ui.slider(2, 4, value=2, label="ranks", show_value=True)
+    rank_slider
+    return (rank_slider,)
+
+
+@app.cell
+def _(rank_slider):
+    class Rank(Ranks):
+        """One of several, each a thread here: they wait for each other, and then see what all of them gave."""
+
+        def __init__(self, number, meeting, table):
+            self.rank, self.size, self.meeting, self.table = number, len(table), meeting, table
+
+        def gather(self, value):
+            self.table[self.rank] = value
+            self.meeting.wait()
+            values = list(self.table)
+            self.meeting.wait()
+            return values
+
+        def all_reduce(self, array):
+            total = sum(self.gather(array))
+            self.meeting.wait()  # until all have added up
+            array[...] = total
+
+    def together(count, work):
+        """What work(rank) returns for each of so many ranks."""
+        meeting, table = Barrier(count, timeout=60), [None] * count
+        with ThreadPoolExecutor(count) as pool:
+            return list(pool.map(lambda number: work(Rank(number, meeting, table)), range(count)))
+
+    SMALL, PICTURES = 1 / 16, 6
+
+    def a_step(ranks, split):
+        """A step of AlexNet, each rank with its pictures: all that is learned, and what this rank has sent for it."""
+        net = alexnet(classes=CLASSES, width=SMALL, generator=np.random.default_rng(0))
+        if split:
+            Split(net, ranks)
+        step = ParallelStep(Step(net, SGD(net.named_parameters())), ranks)
+        random = np.random.default_rng(1)
+        images = random.standard_normal((PICTURES, 3, 224, 224)).astype(np.float32)
+        labels = random.integers(0, CLASSES, PICTURES)
+        step.of([(images[cut], labels[cut]) for cut in step.share.cuts(PICTURES)])
+        return step.learned(), ranks.sent
+
+    def numbers(classes, width):
+        """Of AlexNet: weights and biases of the convolutions, of the fc layers, and what is seen of an image in these:
+        what comes to fc6, fc7 and fc8, and the logits."""
+        shapes = VARIANTS["blueprint"].shapes(classes, width)
+        sizes = {name: math.prod(shape) + shape[0] for name, shape in shapes.items()}
+        fc = ("fc6", "fc7", "fc8")
+        seen = shapes["fc6"][1] + sum(shapes[name][0] for name in fc)
+        return sum(sizes.values()) - sum(sizes[name] for name in fc), sum(sizes[name] for name in fc), seen
+
+    def bytes_sent(pictures, count, split, classes=1000, width=1.0):
+        """What a rank sends in a step: gradients, and twice, forward and back, what the fc layers see."""
+        conv, fc, seen = numbers(classes, width)
+        added_up = 2 * (count - 1) / count * 4 * (conv if split else conv + fc)
+        return added_up, 2 * (count - 1) / count * 4 * pictures * seen if split else 0.0
+
+    count = int(rank_slider.value)
+    alone, divided = (together(count, lambda ranks, split=split: a_step(ranks, split)) for split in (False, True))
+    apart_by = max(np.abs(array - alone[0][0][name]).max() / np.abs(array).max()
+                   for name, array in divided[0][0].items() if np.abs(array).max())
+    assert apart_by < 1e-5
+    of_all = [sum((sent for _, sent in every), Counter()) for every in (alone, divided)]
+    for sent, split in zip(of_all, (False, True), strict=True):  # the ledgers of all ranks, held against the shapes
+        sums, both_ways_of_all = (count * n for n in bytes_sent(PICTURES, count, split, CLASSES, SMALL))
+        assert abs(sent["gradients"] - sums) <= 2 * count  # whole bytes are counted
+        assert sent["forward"] == sent["backward"] == round(both_ways_of_all / 2)
+
+    conv, fc, seen = numbers(1000, 1.0)
+    say(f"""
+        ## More devices: divide the pictures, or the network?
+
+        Two towers are for two GPUs, and no more. To train on many, in one machine or in several, programs mostly divide
+        the *pictures*: every **rank**, as each of the processes is called, has the whole network and takes its part of
+        a batch. The gradient of a sum is the sum of gradients, so they add theirs up, and all move alike. But that
+        means the gradients of all weights, in each step.
+
+        Now look at where AlexNet's weights are. The convolutions have {conv:,} of them, {conv / (conv + fc):.1%}, and
+        do nine tenths of the work; fc6, fc7 and fc8 have the other {fc:,}. A kernel slides over many places, so it is
+        used often and seldom sent. A weight of fc6 is used once an image, and sent as often as the kernel's. Krizhevsky
+        (2014, *One weird trick for parallelizing convolutional neural networks*) therefore divides the pictures in the
+        convolutions, and from fc6 on the *units*. A rank has the weights of its own units, and nobody else has them,
+        so their gradients need not travel. What travels is what they see: before fc6, fc7 and fc8 each rank gets the
+        maps or units of all pictures: {seen:,} numbers a picture, with the logits. That is one op, `gather_over_ranks`:
+        forwards it lays them side by side, backwards it adds up the gradients of all ranks, and each takes its own
+        slice. It is the joining of two towers again, and of your exercise below.
+
+        Here are {count} ranks, threads of this program, and one step with {PICTURES} pictures at 1/{1 / SMALL:.0f} of
+        the width. `ranks.sent` is their ledger; it has, of all ranks together:
+
+    """, table(["what is divided", "gradients", "forward", "backward"],
+               [[words, *(size(sent[kind]) for kind in ("gradients", "forward", "backward"))]
+                for words, sent in zip(("pictures", "pictures, then units"), of_all, strict=True)]), f"""
+        Both ways learn the same: after the step weights and velocities differ by {apart_by:.0e} of the largest at most,
+        by rounding.
+    """)
+    return bytes_sent, conv, fc, seen
+
+
+@app.cell
+def _(bytes_sent, conv, fc, seen):
+    def draw_bytes():
+        drawing = figure(6.4, 4.2)
+        axes = drawing.subplots()
+        many = 2.0 ** np.arange(4, 14.1, 0.25)
+        for colour, count in enumerate((2, 4, 16)):
+            for split in (False, True):
+                sent = [sum(bytes_sent(pictures, count, split)) / 1e6 for pictures in many]
+                axes.plot(many, sent, color=f"C{colour}", linestyle="-" if split else "--",
+                          label=f"{count} ranks" if split else None)
+        axes.axvline(even, color="black", linewidth=0.8, linestyle=":")
+        axes.annotate(f"{even:,.0f} pictures", (even, 11), (-4, 0), textcoords="offset points", fontsize=9, ha="right")
+        axes.text(many[0], 480, "pictures divided", fontsize=9, va="bottom")
+        axes.text(many[0], 9.4, "pictures, then units", fontsize=9, va="top")
+        axes.set_xscale("log", base=2)
+        axes.set(xlabel="pictures in a batch", ylabel="MB that a rank sends in a step", yscale="log", ylim=(5, 2500))
+        axes.set_xticks([16, 128, 1024, 8192], ["16", "128", "1,024", "8,192"])
+        axes.set_yticks([10, 100, 1000], ["10", "100", "1,000"])
+        axes.legend(loc="upper left", fontsize=9)
+        return drawing
+
+    even = fc / seen  # where 2 · 4 · fc bytes of gradients are as many as 2 · 4 · seen for each picture
+    plain = sum(bytes_sent(128, 2, False)) / 1e6
+    added_up, activations = (n / 1e6 for n in bytes_sent(128, 2, True))
+    assert [round(x, 1) for x in (plain, added_up, activations)] == [243.9, 9.3, 9.4]
+    assert abs(4 * (conv + fc) / 1e6 - plain) < 0.1
+    assert all(np.isclose(sum(bytes_sent(even, n, True)), sum(bytes_sent(even, n, False))) for n in (2, 4, 16))
+    picture(draw_bytes(), f"Megabytes that a rank sends in a step, over the pictures in a batch, for 2, 4 and 16 "
+                          f"ranks. With pictures divided it is a flat line, {plain:.0f} MB for two ranks. With units "
+                          f"divided from fc6 on it rises with the batch, from {added_up:.1f} MB, and meets the flat "
+                          f"line at {even:,.0f} pictures, for any number of ranks.")
+    return activations, added_up, even, plain
+
+
+@app.cell
+def _(activations, added_up, even, plain):
+    say(f"""
+        Those formulas at full width: with two ranks and 128 pictures, {plain:.0f} MB a step become {added_up:.1f} MB of
+        gradients and {activations:.1f} MB of what the layers see. Over 1 Gbit/s that is
+        {(added_up + activations) / 125:.2f} s in place of {plain / 125:.1f} s.
+
+        The gradients' bytes are the same for any batch, the others grow with it, and from {even:,.0f} pictures on
+        dividing the units is the dearer way: as many pictures as the fully connected layers have weights for each
+        number that they see. It is an AlexNet's trick. A network whose last layer is small has nothing to gain from it.
+        And a rank alone no longer has the whole network: to save it takes them all.
+
+        `mpiexec -n 4 python examples/train_alexnet.py DATA --split-fc` does it.
     """)
     return
 

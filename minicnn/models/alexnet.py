@@ -55,6 +55,7 @@ class AlexNet(nn.Module):
                              "half out, or give devices that are GPUs")
         self.variant, self.classes, self.devices, self.width = variant, classes, devices, width
         self.inverted_dropout, self.half = inverted, half
+        self.over_ranks: Callable[[str, Tensor], Tensor] | None = None  # see training/split.py
         count, rows = VARIANTS[variant].towers, VARIANTS[variant].rows
         # the towers share what one net has
         keys = {row.name: draw_key(generator) for row in rows if "dropout" in row.layers}
@@ -108,12 +109,17 @@ class AlexNet(nn.Module):
             xs = [x.half() for x in xs]
         for row in VARIANTS[self.variant].rows:
             own = xs[0].shape[1]
-            xs = self._seen(row, xs)
+            xs = self._seen(row, self._of_all_ranks(row.name, xs))
             xs = self._side_by_side(*(partial(getattr(t, row.name), x) for t, x in zip(towers, xs, strict=True)))
             if row.sees == "edge":
                 xs = [xs[0][:, :own], xs[1][:, -own:]]
-        y = self.fc8(self._joined(xs, self.devices[0]))
+        y = self.fc8(self._joined(self._of_all_ranks("fc8", xs), self.devices[0]))
+        (y,) = self._of_all_ranks("", [y])
         return y.float() if self.half else y
+
+    def _of_all_ranks(self, row: str, xs: list[Tensor]) -> list[Tensor]:
+        """What comes to a row, or out of the last, where layers are divided over ranks. Each tower has its own."""
+        return xs if self.over_ranks is None else [self.over_ranks(row, x) for x in xs]
 
     def _seen(self, row: Row, xs: list[Tensor]) -> list[Tensor]:
         """What a row sees in each tower, where xs are their own maps."""

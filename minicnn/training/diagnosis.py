@@ -14,7 +14,7 @@ from ..nn import Module, forward_hook
 from .interrupt import note
 from .parallel import Ranks
 
-__all__ = ["PLATEAU", "Diverged", "Pace", "Plateau", "advice", "first_not_finite"]
+__all__ = ["PLATEAU", "Diverged", "Pace", "Plateau", "advice", "first_not_finite", "where_not_finite"]
 
 PACE = 20  # steps over which ranks are compared
 PLATEAU = 200  # steps after which a loss still at ln(classes) is worth a word
@@ -34,15 +34,21 @@ def advice(lr: float) -> str:
 
 def first_not_finite(model: Module, inputs: Any) -> str:
     """The name of the layer whose output is the first that is not finite."""
+    return where_not_finite(model, inputs)[1]
+
+
+def where_not_finite(model: Module, inputs: Any) -> tuple[int, str]:
+    """(how many layers came before, the name) of the layer whose output is the first that is not finite."""
+    finite: list[Module] = []
     first: list[Module] = []
 
     def see(layer: Module, y: Tensor) -> None:
-        if not first and not np.isfinite(y.numpy()).all():
-            first.append(layer)
+        (first if first or not np.isfinite(y.numpy()).all() else finite).append(layer)
 
     with np.errstate(all="ignore"), no_grad(), forward_hook(see):
         model(inputs)
-    return next((name for name, layer in model.named_modules() if first and layer is first[0]), "the loss")
+    name = next((name for name, layer in model.named_modules() if first and layer is first[0]), "the loss")
+    return len(finite), name
 
 
 class Pace:

@@ -104,6 +104,7 @@ class Exchange(Observer):
             with self._device(names):
                 flat = parts[0] if len(parts) == 1 else np.concatenate(parts)
             self.ranks.all_reduce(flat)
+            self.ranks.sent["gradients"] += 2 * (self.ranks.size - 1) * flat.nbytes // self.ranks.size
             self._sent.append((names, flat))
 
     def _unpack(self, names: list[str], flat: Array) -> None:

@@ -60,17 +60,17 @@ class Checkpoints:
 
         Raises CheckpointError, and Diverged where a weight is not finite; then those before are still there.
         """
-        if self.writes:
+        if self.writes or self.step.divided:
             state = self.finite_state(progress)
+        if self.writes:
             arrays, facts = self.extras
             facts = facts | {"progress": asdict(progress), "schedule": self.schedule.state(), **self.step.state()}
             checkpoint.save(self.folder / "last.safetensors", arrays | state, facts, also)
         self.saved, self.saved_at = progress.step, time.monotonic()
 
     def finite_state(self, progress: Progress) -> dict[str, np.ndarray]:
-        """All that is learned, by name. Raises Diverged where a number is not finite."""
-        state = {f"model.{name}": a for name, a in self.step.model.state_dict().items()}
-        state |= {f"velocity.{name}": a for name, a in self.step.optimiser.state_dict().items()}
+        """``Step.learned``. Raises Diverged where a number is not finite."""
+        state = self.step.learned()
         for name, array in state.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise Diverged(f"{name} is no longer finite after step {progress.step}, in epoch {progress.epoch + 1}: "
@@ -98,6 +98,8 @@ class Checkpoints:
             return f"{self.lost()}: step {progress.step + 1} was not finished"
         if progress.step == self.saved:
             return "nothing was learned since the last checkpoint" if progress.step else "nothing was learned yet"
+        if self.step.divided:
+            return f"{self.lost()}: it is divided over the ranks, and it takes all of them to save it"
         try:
             self.save(progress)
         except Exception as error:
@@ -115,8 +117,7 @@ class Checkpoints:
 
         Raises ValueError when it is of another model, or of another version.
         """
-        self.step.model.load_state_dict(checkpoint.part(arrays, "model."))
-        self.step.optimiser.load_state_dict(checkpoint.part(arrays, "velocity."))
+        self.step.load_learned(arrays)
         try:
             self.schedule.load_state(facts["schedule"])
             self.step.optimiser.lr = self.schedule.lr

@@ -18,7 +18,7 @@ import numpy as np
 from mpi4py import MPI
 
 from ..engine.device import copy_to, cpu, device_of, ensure_on
-from ..engine.memory import Array
+from ..engine.memory import Array, batch_first, batch_last, in_engine_order
 from . import watch
 from .parallel import RankFailed, Ranks
 
@@ -68,6 +68,11 @@ class MpiRanks(Ranks):
 
     def sum_in_order(self, parts: Sequence[Array], total: Array) -> None:
         self._begin(self._added_in_order, total, [ensure_on(part, cpu(0)) for part in parts])
+
+    def all_to_all(self, parts: Sequence[Array]) -> list[Array]:
+        here = {id(part): ensure_on(in_engine_order(part), cpu(0)) for part in parts}  # what all get is brought once
+        every = self._until_done(self._thread.submit(self._swapped, [here[id(part)] for part in parts]))
+        return [ensure_on(part, device_of(parts[0])) for part in every]
 
     def wait(self) -> None:
         for end, array, host in self._sums:
@@ -148,6 +153,14 @@ class MpiRanks(Ranks):
             self._comm.Send(total, self.rank + 1)
         self._comm.Bcast(total, self.size - 1)
 
+    def _swapped(self, parts: list[np.ndarray]) -> list[np.ndarray]:
+        self._meet()
+        shapes, dtype = self._comm.alltoall([part.shape for part in parts]), parts[0].dtype
+        every = [batch_first(np.empty((*shape[1:], shape[0]), dtype)) for shape in shapes]
+        MPI.Request.Waitall([self._comm.Irecv(_bytes(theirs), rank) for rank, theirs in enumerate(every)]
+                            + [self._comm.Isend(_bytes(part), rank) for rank, part in enumerate(parts)])
+        return every
+
     # -- the watcher, and the end --------------------------------------------------------------------------------------
 
     def _far(self) -> bool:
@@ -177,6 +190,11 @@ class MpiRanks(Ranks):
             return end.result()
         finally:
             self.waited += time.perf_counter() - begun
+
+
+def _bytes(array: np.ndarray) -> list[Any]:
+    """The memory of an array in the engine's order, as MPI takes that of any type."""
+    return [batch_last(array).reshape(-1), MPI.BYTE]
 
 
 def _watched(ranks: MpiRanks, key: str) -> int:

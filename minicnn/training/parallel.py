@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from traceback import print_exception
 from typing import Any, TypeVar
 
@@ -46,6 +48,13 @@ class Ranks:
     hosts: Sequence[str] = ("",)
     waited = 0.0
 
+    @cached_property
+    def sent(self) -> Counter[str]:
+        """A ledger: the bytes that this rank had to send so far, by what for: ``gradients``, and, where layers are
+        divided over the ranks, ``forward`` and ``backward``. What is added up over R ranks counts 2 (R − 1) / R times,
+        which is the least that it takes; sums in order are not counted."""
+        return Counter()
+
     def gather(self, value: T) -> list[T]:
         """What each rank gave, in their order: to all of them."""
         return [value]
@@ -68,6 +77,11 @@ class Ranks:
             total[...] = 0
             for part in parts:
                 total += part
+
+    def all_to_all(self, parts: Sequence[Array]) -> list[Array]:
+        """Give each rank, in their order, a part: what each gave this one, on the device of its own parts. The parts
+        may differ in shape, not in their type; neither what is given nor what comes may be written into."""
+        return [theirs[self.rank] for theirs in self.gather(list(parts))]
 
     def wait(self) -> None:
         """Go on when all sums that were begun are there."""

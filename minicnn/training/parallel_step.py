@@ -15,9 +15,10 @@ from ..engine.memory import Array
 from ..engine.mode import no_grad
 from ..engine.observers import observe
 from ..nn.layers import Dropout
-from .diagnosis import Diverged, advice, first_not_finite
+from .diagnosis import Diverged, advice, where_not_finite
 from .exchange import Exchange
 from .parallel import RankFailed, Ranks
+from .split import Split
 from .step import Step
 
 __all__ = ["ParallelStep"]
@@ -29,6 +30,8 @@ class ParallelStep(Step):
         ∂L/∂w = Σ over parts  share · ∂(mean loss of the part)/∂w,    share = images of the part / B
 
     which is the gradient of the mean loss of the batch, to rounding, and after it all ranks have the same weights.
+    Where the model's fully connected layers are divided, see ``Split``, each rank has its own of these, whose gradients
+    are whole where they are.
 
     parts: cut every batch into so many, and add up their gradients one by one, in their order: then as many parts give
         the same bits on any number of ranks; more slowly, and with the gradients of one's own parts in memory. 0: one
@@ -42,7 +45,16 @@ class ParallelStep(Step):
             raise ValueError(f"ParallelStep: {parts} parts are too few for {ranks.size} ranks: give as many, or more")
         self.step, self.ranks, self.in_order, self.weight = step, ranks, parts > 0, weight
         self.share = ranks.share(parts)
-        self.exchange = Exchange(self.optimiser.parameters, ranks)
+        split = getattr(self.model, "over_ranks", None)
+        self.split: Split | None = split
+        self.divided = split is not None
+        if split is not None:
+            if parts:
+                raise ValueError(f"ParallelStep: {parts} parts have the same bits on any number of ranks, and layers "
+                                 "that are divided over ranks have not: leave one out")
+            self.optimiser.over_parts = split.add_up
+        self.exchange = Exchange({name: p for name, p in self.optimiser.parameters.items() if self._is_alike(name)},
+                                 ranks)
         self.dropouts = [layer for layer in self.model.modules() if isinstance(layer, Dropout)]
 
     def __call__(self, inputs: Any, labels: Any) -> tuple[float, np.ndarray]:
@@ -67,27 +79,26 @@ class ParallelStep(Step):
         first = sum(count for each in every[: self.ranks.rank] for count, _ in each)
         with self._undone_where_it_fails(), self._one_step_of_dropout() as begin:
             self.exchange.begin()
-            losses, logits, gradients, wrong = [], [], [], ""
+            losses, logits, gradients = [], [], []
             for (inputs, labels), (count, weight) in zip(parts, mine, strict=True):
                 begin(first)
                 first += count
-                value, y = self._part(inputs, labels, weight / total) if count else (0.0, None)
+                value, y = self._part(inputs, labels, weight / total) if count else self._no_image(inputs)
                 losses += [value * weight / total] * bool(count)
                 logits.append(np.empty((0, 0), np.float32) if y is None else y)
                 if self.in_order and count:
                     gradients.append(self.exchange.of_part())
-                if not math.isfinite(value):
-                    wrong = wrong or str(first_not_finite(self.model, inputs))
-            if not any(count for count, _ in mine):
+            if not self.divided and not any(count for count, _ in mine):
                 self.exchange.forget()
             if self.in_order:
                 self.exchange.finish_in_order(gradients)
             else:
                 self.exchange.finish()
-            found = self.ranks.gather((losses, wrong))
-            loss = sum_of(part for each, _ in found for part in each)
+            loss = sum_of(part for each in self.ranks.gather(losses) for part in each)
             if not math.isfinite(loss):
-                layer = next((name for _, name in found if name), "")
+                places = self.ranks.gather([where_not_finite(self.model, inputs) for inputs, labels in parts
+                                            if len(labels) or self.divided])
+                _, layer = min(place for each in places for place in each)
                 raise Diverged(f"the loss is {loss}", f"the first output that is not finite is that of {layer}",
                                advice(self.optimiser.lr))
         self.updating = True
@@ -104,6 +115,18 @@ class ParallelStep(Step):
             loss, logits = self.step.gradients(inputs, labels, share)
         return loss.item(), logits.numpy()
 
+    def _no_image(self, inputs: Any) -> tuple[float, np.ndarray | None]:
+        """A part without an image: there is nothing to do, but for what all ranks do together."""
+        if self.divided:
+            self.optimiser.zero_grad()
+            with observe(self.exchange):
+                self.model(inputs).sum().backward()
+        return 0.0, None
+
+    def _is_alike(self, name: str) -> bool:
+        """Whether all ranks have the same under this name."""
+        return self.split is None or name not in self.split.units
+
     @contextmanager
     def _one_step_of_dropout(self) -> Iterator[Callable[[int], None]]:
         """Gives what is to be called before each part with the number of images before it in the batch: then all parts,
@@ -112,7 +135,7 @@ class ParallelStep(Step):
 
         def begin(first: int) -> None:
             for layer, counter in zip(self.dropouts, before, strict=True):
-                layer.first_image = first
+                layer.first_image = 0 if self.divided else first  # a layer that is divided sees all images
                 self._count(layer, counter, 0)
 
         try:
@@ -130,10 +153,10 @@ class ParallelStep(Step):
             written[1:] += steps
 
     def check(self) -> None:
-        """As of a ``Step``: compares a hash of all that is learned."""
+        """As of a ``Step``: compares a hash of all that is learned, but for what is divided."""
         digest = hashlib.sha256()
         for state in (self.model.state_dict(), self.optimiser.state_dict()):
-            for name in sorted(state):
+            for name in filter(self._is_alike, sorted(state)):
                 digest.update(state[name].tobytes())
         every = self.ranks.gather(digest.digest())
         right, _ = Counter(every).most_common(1)[0]
@@ -141,6 +164,22 @@ class ParallelStep(Step):
             raise RankFailed(f"the weights of {' and '.join(wrong)} are not those of the others, though all move "
                              "alike: look for faults of memory there, or another BLAS; what was saved last is from "
                              "before")
+
+    # -- what a run keeps ----------------------------------------------------------------------------------------------
+
+    def learned(self) -> dict[str, np.ndarray]:
+        """As of a ``Step``."""
+        learned = super().learned()
+        return learned if self.split is None else self.split.whole(learned)
+
+    def load_learned(self, arrays: dict[str, np.ndarray]) -> None:
+        """As of a ``Step``: from the whole, of which each rank takes its own."""
+        super().load_learned(arrays if self.split is None else self.split.part(arrays))
+
+    def join(self) -> None:
+        """As of a ``Step``."""
+        if self.split is not None:
+            self.split.join()
 
     # -- of the step itself --------------------------------------------------------------------------------------------
 

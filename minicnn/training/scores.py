@@ -211,9 +211,12 @@ def evaluate(model: Module, loader: LoaderLike | Sequence[tuple[Any, Any]],
                                                   disable=not on_terminal())):
             if i % own == 0 and stop():
                 break
+            if len(labels) or getattr(model, "over_ranks", None):  # which takes all ranks, also those without an image
+                with no_grad():
+                    y = model(inputs)
             if len(labels):
                 with no_grad():
-                    y = over_views(model(inputs), getattr(loader, "crops", 1))
+                    y = over_views(y, getattr(loader, "crops", 1))
                     loss, logits = cross_entropy(y, labels).item(), y.numpy()
                 scores.add(loss, logits, labels)
                 if predictions is not None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from minicnn.kernels.cuda_graph import capture
 
+from .. import checkpoint
 from ..data.share import ALL
 from ..engine.device import Device
 from ..engine.memory import array_of
@@ -33,10 +34,11 @@ class Step:
         loss, logits = step(inputs, labels)
 
     loss: a function of (logits, labels) that gives one number. loss_scale: for a model that computes in half precision.
-    ranks, share: who takes the step together, and which parts of every batch are computed here; see ``ParallelStep``.
+    ranks, share: who takes the step together, and which parts of every batch are computed here; divided: whether what
+    is learned is, too, so that it takes all ranks to save it. See ``ParallelStep``.
     """
 
-    ranks, share = Ranks(), ALL
+    ranks, share, divided = Ranks(), ALL, False
 
     def __init__(self, model: Module, optimiser: SGD, loss: Callable[..., Tensor] = cross_entropy,
                  loss_scale: LossScale | None = None):
@@ -106,7 +108,21 @@ class Step:
     def check(self) -> None:
         """Raises RankFailed where not all ranks have the same weights."""
 
+    def join(self) -> None:
+        """After the last step: let rank 0 have the whole model, where it is divided. All ranks have to call this."""
+
     # -- what a run keeps and logs of it -------------------------------------------------------------------------------
+
+    def learned(self) -> dict[str, np.ndarray]:
+        """All that is learned, by its name in a checkpoint: weights and state, and velocities. Where it is divided, all
+        ranks have to ask together, and rank 0 gets it."""
+        return {f"{kind}.{name}": array for kind, of in (("model", self.model), ("velocity", self.optimiser))
+                for name, array in of.state_dict().items()}
+
+    def load_learned(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from what ``learned`` gave, among other arrays. Raises ValueError where it is of another model."""
+        self.model.load_state_dict(checkpoint.part(arrays, "model."))
+        self.optimiser.load_state_dict(checkpoint.part(arrays, "velocity."))
 
     def state(self) -> dict[str, Any]:
         """Plain facts for a checkpoint, besides the model's and the optimiser's own state."""

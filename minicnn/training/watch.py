@@ -35,14 +35,23 @@ class _Rank:
 
 def watch(listening: socket.socket, count: int, key: str, name: str) -> None:
     """Until all of so many ranks have gone: name the first that goes without a word, and one that lets all wait."""
+    ranks: dict[socket.socket, _Rank] = {}
+    try:
+        with selectors.DefaultSelector() as selector:  # on Linux its list is in the order in which things happened
+            _watch(selector, ranks, listening, count, key, name)
+    finally:
+        for connection in ranks:
+            connection.close()
+
+
+def _watch(selector: selectors.BaseSelector, ranks: dict[socket.socket, _Rank], listening: socket.socket, count: int,
+           key: str, name: str) -> None:
 
     def say(text: str) -> None:
         with suppress(OSError):  # mpiexec itself may be gone
             print(f"{name}: {text}", file=sys.stderr, flush=True)
 
-    selector = selectors.DefaultSelector()  # on Linux its list is in the order in which things happened
     selector.register(listening, selectors.EVENT_READ)
-    ranks: dict[socket.socket, _Rank] = {}
     heard: dict[socket.socket, str] = {}
     come, ends = 0, time.monotonic() + GRACE
     told: set[str] = set()
