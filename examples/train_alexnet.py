@@ -47,6 +47,7 @@ from minicnn.schedule import SCHEDULES
 from minicnn.training.bars import picture_bar
 from minicnn.training.classes import Predictions
 from minicnn.training.interrupt import end_as_ctrl_c, ended, note, say
+from minicnn.training.nccl import use_nccl
 from minicnn.training.parallel import Ranks, check_alike, ranks_of_this_run
 from minicnn.training.parallel_step import ParallelStep
 from minicnn.training.pictures import (
@@ -289,6 +290,8 @@ def train(given: argparse.Namespace, claims: ExitStack, ranks: Ranks) -> None:
     minicnn.manual_seed(config["seed"])
     chosen = where(config, given, ranks)
     devices = [minicnn.device(name) for name in chosen.split(",")]
+    if how := use_nccl(ranks, devices):
+        say(how)
     model = alexnet(config["variant"], len(classes), (devices[0], devices[-1]), config["width"],
                     config["inverted_dropout"], config["half"])
     if run is None and not (evaluates or plans):

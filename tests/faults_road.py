@@ -28,9 +28,11 @@ onnx_net, onnx_ops, onnx_windows, onnx_file, others = (
     slips("minicnn/models", f"test_{name}.py") for name in ("onnx_net", "onnx_ops", "onnx_windows", "onnx_file",
                                                             "others"))  # fmt: skip
 memory, plan = (slips(f"minicnn/training/{name}.py", "test_plan.py") for name in ("memory", "plan"))
+nccl = slips("minicnn/training", "test_nccl.py")
 files, saved = slips("minicnn/files.py", "test_files.py"), slips("minicnn/models", "test_saved.py")
 VIEWS, LOADER, STATISTICS, SHAPES = (f"test_data_{name}.py::test_" for name in
                                      ("augment", "loader", "statistics", "shapes"))
+NCCL = "test_nccl.py::test_"
 TRAINER, MACHINE, BUILT, SCRIPT, EXPLAIN = (f"test_{name}.py::test_" for name in
                                             ("trainer", "machine", "train_script", "train_alexnet", "explain"))
 
@@ -304,6 +306,19 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     plan("plan: workers that start are slow workers", "return seen / (now - begun)", "return seen / (now - asked)"),
     plan("plan: the loader has cores of its own", "rate = min(step, loader, shared)", "rate = min(step, loader)"),
     plan("plan: pictures have a gradient", "return forward, 3 * forward - first", "return forward, 3 * forward"),
+    # -- GPUs of several processes -------------------------------------------------------------------------------------
+    nccl("nccl: a sum begins before its array is computed", "self.stream.wait_event(cupy().cuda.get_current_stream()"
+         ".record())", "cupy().cuda.get_current_stream().record()", f"{NCCL}the_weights_are_those_of_one_processor"),
+    nccl("nccl: who goes on has no sum yet", "cupy().cuda.get_current_stream().wait_event(self.stream.record())",
+         "self.stream.record()", f"{NCCL}the_weights_are_those_of_one_processor"),
+    nccl("nccl: memory is given away while it is added up", "        self.held.append(array)\n", "",
+         f"{NCCL}the_stand_in_sees_who_waits_for_no_event"),
+    nccl("nccl: two ranks on one GPU", "(other := there.setdefault((ranks.hosts[rank], gpu), rank)) != rank",
+         "(other := there.setdefault((ranks.hosts[rank], gpu), rank)) < 0", f"{NCCL}what_keeps_two_ranks_from_nccl"),
+    nccl("exchange: each rank has its own buckets", "zip(*self.ranks.gather(own), strict=True)", "own",
+         f"{NCCL}ranks_with_different_devices_send_the_same_buckets"),
+    nccl("parallel_step: what is captured is sent while it is", "if self.in_order or captured else",
+         "if self.in_order else", f"{NCCL}the_weights_are_those_of_one_processor"),
     slips("kernels/columns.py", "test_plan.py")("columns: the sums of all parts are one sum in scratch",
                                                 "weights * parts + weights", "weights + weights"),
     slips("minicnn/export.py", "test_export.py")("export: the mean forgotten", " " * 23 + "ask.shown, ask.mean)",

@@ -46,12 +46,18 @@ class MpiRanks(Ranks):
         return self._until_done(self._thread.submit(self._from_first, value))
 
     def all_reduce(self, array: Array) -> None:
-        self._begin(self._added, array)
+        beside = self.beside.get(device_of(array))
+        if beside:
+            beside.begin(array)
+        else:
+            self._begin(self._added, array)
 
     def sum_in_order(self, parts: Sequence[Array], total: Array) -> None:
         self._begin(self._added_in_order, total, [ensure_on(part, cpu(0)) for part in parts])
 
     def wait(self) -> None:
+        for beside in self.beside.values():
+            beside.wait()
         for end, array, host in self._sums:
             self._until_done(end)
             if array is not host:
@@ -64,12 +70,14 @@ class MpiRanks(Ranks):
         try:
             self._thread.submit(self._meet, reason).result(PATIENCE)
         except RankFailed:
-            return
+            self._abort()
         except TooLong:
             print(f"{self.named(self.rank)}: {reason}", file=sys.__stderr__, flush=True)
             MPI.COMM_WORLD.Abort(1)
 
     def close(self) -> None:
+        for beside in self.beside.values():
+            beside.close()
         self._thread.shutdown()
 
     def library(self) -> str:
@@ -129,5 +137,13 @@ class MpiRanks(Ranks):
         begun = time.perf_counter()
         try:
             return end.result()
+        except RankFailed:
+            self._abort()
+            raise
         finally:
             self.waited += time.perf_counter() - begun
+
+    def _abort(self) -> None:
+        """Let GPUs go that wait for a rank which does not come."""
+        for beside in self.beside.values():
+            beside.abort()

@@ -12,14 +12,17 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from traceback import print_exception
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from minicnn.kernels.machine import usable_cores
 
 from ..data.share import Share
-from ..engine.device import device_of
+from ..engine.device import Device, device_of
 from ..engine.memory import Array
 from .interrupt import EXPECTED, Stopped, what
+
+if TYPE_CHECKING:
+    from .nccl import Nccl
 
 __all__ = ["RankFailed", "Ranks", "check_alike", "ranks_of_this_run"]
 
@@ -39,11 +42,13 @@ class Ranks:
     Inside, what ranks but the first print is not seen; where one raises, all do, ``RankFailed`` with its reason.
 
     rank: one's own number, from 0. size: how many there are. hosts: of each rank the machine.
-    waited: seconds spent in meetings so far, waiting or exchanging.
+    waited: seconds spent in meetings so far, waiting or exchanging. beside: what adds up arrays of these GPUs, beside
+    all that goes by way of the processor, and uncounted: see ``use_nccl``.
     """
 
     rank, size = 0, 1
     hosts: Sequence[str] = ("",)
+    beside: Mapping[Device, Nccl] = {}
     waited = 0.0
 
     def gather(self, value: T) -> list[T]:
@@ -70,7 +75,7 @@ class Ranks:
                 total += part
 
     def wait(self) -> None:
-        """Go on when all sums that were begun are there."""
+        """Go on when all sums that were begun are there; of those beside, a GPU waits for its own."""
 
     def fail(self, reason: str) -> None:
         """Tell the others that this rank cannot go on."""
