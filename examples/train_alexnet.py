@@ -237,14 +237,12 @@ def drawn_set(workers: int) -> Path:
 def where(config: dict[str, Any], given: argparse.Namespace, ranks: Ranks) -> str:
     """The names of the devices to use, after a line that says why where that was left to us. What a resumed run used
     and these devices lack is no longer in config, as another line says. Ranks of one machine share out its GPUs."""
-    names, (place, count) = config["device"], ranks.here()
+    names, (_, count) = config["device"], ranks.here()
     if names == "auto":
         names, reason = choose(most=2 * count)
         say(f"device: {names} ({reason})")
     if "cuda" in names and count > 1:
-        every = names.split(",")
-        own = every[place * len(every) // count : (place + 1) * len(every) // count]
-        names = ",".join(own or [every[place % len(every)]])
+        names = ",".join(ranks.own(names.split(",")))
     if config["tf32"] and "cuda" in names:
         allow_tf32(True)
     elif config["tf32"]:

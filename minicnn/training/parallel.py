@@ -107,6 +107,12 @@ class Ranks:
         host = self.hosts[self.rank]
         return list(self.hosts[: self.rank]).count(host), list(self.hosts).count(host)
 
+    def own(self, every: Sequence[T]) -> Sequence[T]:
+        """Of so many things on this host, as GPUs, those that are this rank's: at least one, if there is any."""
+        place, count = self.here()
+        mine = every[place * len(every) // count : (place + 1) * len(every) // count]
+        return mine or [every[place % len(every)]] if every else []
+
     def share(self, parts: int = 0) -> Share:
         """Which of so many parts of everything are this rank's; 0: one of each rank."""
         return Share.of(self.rank, self.size, parts or self.size)
