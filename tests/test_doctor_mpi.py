@@ -89,7 +89,8 @@ TOO_MANY = " → they take each other's time: start {} ranks there, or fewer"
     ([worker(range(64), 4, 1)] * 5, "! cores of a: 5 ranks, 5 threads, on 4 cores" + TOO_MANY.format(4)),
     ([worker([0], 1, 1), worker([1], 1, 1)], "ok cores of a: 2 ranks, 2 threads, on 2 cores"),  # each bound to one
     ([worker(range(4), 4, 2), worker(range(4, 8), 4, 2)], "! cores of a: 2 ranks, 4 threads, on 8 cores → each is "
-     "bound to cores of its own, and these are shared out once more: mpiexec -bind-to none lets each have its share of all"),
+     "bound to cores of its own, and these are shared out once more: mpiexec -bind-to none lets each have its share of "
+     "all"),
 ])  # fmt: skip
 def test_cores_of_a_host(every, said):
     (only,) = lines(cores(ranks_on(*["a"] * len(every)), every))
@@ -108,8 +109,8 @@ def test_clocks_and_rates_that_differ():
     assert lines(same_time(ranks_on("a", "a"))) == [], "one host has one clock"
     ranks.gather = lambda value: [0.01, 0.011, 0.02]
     (said,) = lines([pace(ranks)])
-    assert said == ("! pace: 107 to 215 GFLOP/s a rank, in a product of matrices → all wait for rank 2 on b: see what else "
-                    "it does, or leave it out")
+    assert said == ("! pace: 107 to 215 GFLOP/s a rank, in a product of matrices → all wait for rank 2 on b: see what "
+                    "else it does, or leave it out")
     ranks.gather = lambda value: [0.01, 0.011, 0.012]
     assert lines([pace(ranks)]) == ["ok pace: 179 to 215 GFLOP/s a rank, in a product of matrices"]
 
