@@ -111,6 +111,13 @@ def test_what_a_rank_has(gpus, monkeypatch):  # noqa: F811
     assert nccl._facts([one]) == ("CuPy finds no NCCL: pip install nvidia-nccl-cu13", "", [A])
 
 
+def test_what_pip_has_put_beside_cupy_is_loaded_first(gpus, monkeypatch):  # noqa: F811
+    asked, pathfinder = [], pytest.importorskip("cuda.pathfinder")
+    monkeypatch.setattr(pathfinder, "load_nvidia_dynamic_lib", asked.append)
+    assert nccl.library() is gpus.cuda.nccl
+    assert asked == ["nccl"]
+
+
 def test_one_rank_and_processors_need_none():
     assert use_nccl(Ranks(), [cpu(0)]) == ""
     assert together(2, lambda ranks: use_nccl(ranks, [cpu(0), cpu(1)])) == ["", ""]
@@ -118,6 +125,7 @@ def test_one_rank_and_processors_need_none():
 
 def test_what_it_cannot_add_up_is_refused(gpus):  # noqa: F811
     sums = object.__new__(Nccl)
+    sums.nccl = gpus.cuda.nccl
     with cuda(0):
         with pytest.raises(TypeError, match="Nccl: an array is of int32: give one of float16, float32 or float64"):
             sums.begin(gpus.zeros(3, np.int32))

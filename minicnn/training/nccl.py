@@ -13,6 +13,7 @@ It was never run on a GPU, but on a stand-in for CuPy and NCCL.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from ..engine.device import Device, cupy
@@ -29,10 +30,10 @@ class Nccl:
     """
 
     def __init__(self, device: Device, size: int, key: tuple[int, ...], rank: int):
-        self.device = device
+        self.device, self.nccl = device, library()
         self.held: list[Array] = []  # what is on its way: else its memory might be given to another
         with device:
-            self.communicator = library().NcclCommunicator(size, key, rank)
+            self.communicator = self.nccl.NcclCommunicator(size, key, rank)
             self.stream = cupy().cuda.Stream(non_blocking=True)
 
     def begin(self, array: Any) -> None:
@@ -40,7 +41,7 @@ class Nccl:
 
         Raises TypeError and ValueError where it is not of real numbers that lie without gaps.
         """
-        nccl = library()
+        nccl = self.nccl
         kind = {"e": nccl.NCCL_FLOAT16, "f": nccl.NCCL_FLOAT32, "d": nccl.NCCL_FLOAT64}.get(array.dtype.char)
         if kind is None:
             raise TypeError(f"Nccl: an array is of {array.dtype}: give one of float16, float32 or float64")
@@ -70,7 +71,13 @@ class Nccl:
 
 
 def library() -> Any:
-    """CuPy's NCCL. Raises ImportError where CuPy finds none."""
+    """CuPy's NCCL. Raises ImportError where CuPy finds none.
+
+    CuPy 13 does not look where pip puts NVIDIA's package, so what is there is loaded before."""
+    with suppress(Exception):  # not there: CuPy looks elsewhere
+        from cuda.pathfinder import load_nvidia_dynamic_lib
+
+        load_nvidia_dynamic_lib("nccl")
     from cupy.cuda import nccl
 
     if not nccl.available:
