@@ -1159,8 +1159,7 @@ class NcclCommunicator:
         if self.aborted:
             raise NcclError("NCCL_ERROR_INVALID_ARGUMENT: invalid argument")
         assert sendbuf == recvbuf and op == 0, "the stand-in adds up in place"
-        if self.device != _here.device:
-            raise WrongDevice(f"a communicator of GPU {self.device} is used while GPU {_here.device} is current")
+        self._is_current()
         stream = next(s for s in [_null(self.device), *_streams] if s.ptr == stream and s.device_id == self.device)
         real = np.dtype({6: np.float16, 7: np.float32, 8: np.float64}[datatype])
         memory = next(m for m in _alive if m.begins <= sendbuf < m.begins + max(1, m.array.nbytes)
@@ -1171,13 +1170,19 @@ class NcclCommunicator:
         bytes_ = (ctypes.c_char * memory.array.nbytes).from_address(memory.begins)
         self.sums.append(_Sum(self.mpi, memory, np.ndarray(count, real, bytes_, offset)))
 
+    def _is_current(self):
+        if self.device != _here.device:
+            raise WrongDevice(f"a communicator of GPU {self.device} is used while GPU {_here.device} is current")
+
     def abort(self):
         """What is under way ends, and leaves what it leaves."""
+        self._is_current()
         self.aborted = True
         for pending in self.sums:
             pending.abort()
 
     def destroy(self):
+        self._is_current()
         for pending in [] if self.aborted else self.sums:
             pending.run()
 

@@ -117,10 +117,11 @@ def race(ranks):
 
 def refused(ranks):
     """Where NCCL cannot, or will not in one rank, all add up by way of main memory; and they do add up."""
-    said, original = [], cupy_stand_in.NcclCommunicator.__init__
+    said, made, original = [], [], cupy_stand_in.NcclCommunicator.__init__
 
     def broken(self, ndev, key, rank):
         original(self, ndev, key, rank)
+        made.append(self)
         if rank:
             raise cupy_stand_in.NcclError("NCCL_ERROR_SYSTEM_ERROR: unhandled system error")
 
@@ -132,7 +133,7 @@ def refused(ranks):
             assert not ranks.beside
             ranks.all_reduce(array)
             ranks.wait()
-        return said, array.get()
+        return said, array.get(), made[0].aborted
 
 
 def fails(ranks):

@@ -68,6 +68,7 @@ def test_where_nccl_will_not_the_ranks_add_up_by_way_of_main_memory(tmp_path):
     assert broken.endswith(": NCCL_ERROR_SYSTEM_ERROR: unhandled system error")
     assert (one[1] == 4).all()
     assert (other[1] == 4).all()
+    assert one[2], "what rank 0 had made is let go"
 
 
 @needs_mpi
