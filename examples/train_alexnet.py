@@ -48,6 +48,7 @@ from minicnn.training.bars import picture_bar
 from minicnn.training.classes import Predictions
 from minicnn.training.interrupt import end_as_ctrl_c, ended, note, say
 from minicnn.training.mpiexec import ranks_of_this_run
+from minicnn.training.nccl import use_nccl
 from minicnn.training.parallel import Ranks, check_alike
 from minicnn.training.parallel_step import ParallelStep
 from minicnn.training.pictures import (
@@ -248,14 +249,12 @@ def drawn_set(workers: int) -> Path:
 def where(config: dict[str, Any], given: argparse.Namespace, ranks: Ranks = ONE) -> str:
     """The names of the devices to use, after a line that says why where that was left to us. What a resumed run used
     and these devices lack is no longer in config, as another line says. Ranks of one machine share out its GPUs."""
-    names, (place, count) = config["device"], ranks.here()
+    names, (_, count) = config["device"], ranks.here()
     if names == "auto":
         names, reason = choose(most=2 * count)
         say(f"device: {names} ({reason})")
     if "cuda" in names and count > 1:
-        every = names.split(",")
-        own = every[place * len(every) // count : (place + 1) * len(every) // count]
-        names = ",".join(own or [every[place % len(every)]])
+        names = ",".join(ranks.own(names.split(",")))
     if config["tf32"] and "cuda" in names:
         allow_tf32(True)
     elif config["tf32"]:
@@ -302,6 +301,8 @@ def train(given: argparse.Namespace, claims: ExitStack, ranks: Ranks = ONE) -> N
     minicnn.manual_seed(config["seed"])
     chosen = where(config, given, ranks)
     devices = [minicnn.device(name) for name in chosen.split(",")]
+    if how := use_nccl(ranks, devices):
+        say(how)
     model = alexnet(config["variant"], len(classes), (devices[0], devices[-1]), config["width"],
                     config["inverted_dropout"], config["half"])
     if run is None and not (evaluates or plans):

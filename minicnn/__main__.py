@@ -1,5 +1,6 @@
 """``python -m minicnn gradcheck``: hold every gradient of minicnn against differences, and print a table.
 ``python -m minicnn doctor``: can a GPU be used here, and all of the processor, and if not, what is to be done?
+``mpiexec -n 2 python -m minicnn doctor --mpi``: can these processes train together, and what keeps them back?
 ``python -m minicnn classify``: what a trained network sees in pictures.
 ``python -m minicnn export``: such a network as ONNX, or its weights alone.
 ``python -m minicnn index FILE``: find the pictures in archives, once, so that training from them begins at once.
@@ -31,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     doctor = commands.add_parser("doctor", help="look at GPUs and the BLAS, and say what keeps them back")
     doctor.add_argument("--batch-size", type=number(int, 1), default=128, metavar="N",
                         help="is there memory for these?")
+    doctor.add_argument("--mpi", action="store_true", help="under mpiexec: can these processes train together?")
     ask = commands.add_parser("classify", help="ask a trained network what is in pictures")
     classify.add_options(ask)
     find = commands.add_parser("index", help="find the pictures in archives: .tar, also of tars, .zip")
@@ -76,6 +78,14 @@ def main(arguments: list[str] | None = None) -> int:
             return compare(options.runs, options.output)
         except ValueError as error:
             runs.error(str(error))
+
+    if options.command == "doctor" and options.mpi:
+        from . import doctor_mpi
+
+        try:
+            return doctor_mpi.report()
+        except ValueError as error:
+            doctor.error(str(error))
 
     if options.command == "doctor":
         from .doctor import report

@@ -6,16 +6,18 @@ a check that failed is not looked at.
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .engine.device import copy_to, cpu, cuda, cupy
+from .findings import Absent, Finding, Trouble, first_line, show
 from .kernels import blas, cuda_source, get_num_threads
 from .kernels.relu import relu
 from .models import alexnet
@@ -26,24 +28,6 @@ __all__ = ["Finding", "choose", "examine", "report"]
 DRIVERS = {12: 525, 13: 580}  # the oldest driver for a CUDA of that major version (NVIDIA's CUDA compatibility guide)
 
 
-@dataclass
-class Finding:
-    """state: "ok"; "!" works, and is held back; "NO" is there, and does not work; "no" is not there; "-" left out."""
-
-    name: str
-    state: str
-    text: str
-    remedy: str = ""
-
-
-class Trouble(Exception):
-    """What is wrong, and what to do about it."""
-
-
-class Absent(Trouble):
-    """What is not there, and need not be."""
-
-
 def examine(batch_size: int = 128) -> list[Finding]:
     """All findings, in the order in which one thing needs another."""
     findings: list[Finding] = []
@@ -52,12 +36,7 @@ def examine(batch_size: int = 128) -> list[Finding]:
         if any(f.state != "ok" for f in findings if f.name in NEEDS.get(name.rpartition(" ")[2], ())):
             findings.append(Finding(name, "-", "not looked at"))
             return False
-        try:
-            findings.append(Finding(name, "ok", check()))
-        except Trouble as trouble:
-            findings.append(Finding(name, "no" if isinstance(trouble, Absent) else "NO", *trouble.args))
-        except Exception as error:  # whatever CuPy, CUDA or a damaged installation may raise
-            findings.append(Finding(name, "NO", first_line(error), REMEDIES.get(name.rpartition(" ")[2], LOG)))
+        findings.append(looked(name, check))
         return findings[-1].state == "ok"
 
     look("processor", processor)
@@ -78,15 +57,21 @@ def examine(batch_size: int = 128) -> list[Finding]:
     return findings
 
 
+def looked(name: str, check: Callable[[], str]) -> Finding:
+    """What a check found."""
+    try:
+        return Finding(name, "ok", check())
+    except Trouble as trouble:
+        return Finding(name, "no" if isinstance(trouble, Absent) else "NO", *trouble.args)
+    except Exception as error:  # whatever CuPy, CUDA or a damaged installation may raise
+        return Finding(name, "NO", first_line(error), REMEDIES.get(name.rpartition(" ")[2], LOG))
+
+
 NEEDS = {"driver": ("CuPy",), "compiler": ("CuPy",), "devices": ("CuPy", "driver"), "kernels": ("compiler",)}
 WHOLE = 'install all of CUDA that CuPy needs: pip install "minicnn[cuda13]", or minicnn[cuda12] for CUDA 12'
 LOG = "see whether nvidia-smi lists the GPU as healthy, and look for errors of it in the system's log"
 REMEDIES = dict.fromkeys(("compiler", "kernels", "cuBLAS"), WHOLE) | {
     "processor": "install Numba anew, in a version for this Python: pip install --force-reinstall numba"}
-
-
-def first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 # -- the checks: each returns what it found, or raises -----------------------------------------------------------------
@@ -208,6 +193,21 @@ def peers(i: int, j: int) -> str:
     return "copy to each other directly" if direct else "copy by way of main memory"
 
 
+def mpi() -> str:
+    """What lets several processes train together. MPI is not begun."""
+    if not importlib.util.find_spec("mpi4py"):
+        raise Absent("mpi4py is not installed", 'to train in several processes: pip install "minicnn[mpi]"')
+    import mpi4py
+
+    mpi4py.rc(initialize=False, finalize=False)
+    try:
+        from mpi4py import MPI
+    except Exception as error:
+        raise Trouble(f"mpi4py finds no library: {first_line(error)}", 'pip install "minicnn[mpi]"') from error
+    name, number = MPI.get_vendor()
+    return f"mpi4py {importlib.metadata.version('mpi4py')}, {name} {'.'.join(map(str, number))}"
+
+
 # -- what follows -----------------------------------------------------------------------------------------------------
 
 
@@ -234,11 +234,7 @@ def report(batch_size: int) -> int:
     """Print it all. Returns the exit status: 1 where something is there and does not work, 0 also where there is simply
     no GPU, no driver or no CuPy."""
     findings = examine(batch_size)
-    width = max(len(f.name) for f in findings)
-    for f in findings:
-        print(f"{f.state:2}  {f.name:{width}}  {f.text}")
-        if f.remedy:
-            print(f"{'':{width + 6}}→ {f.remedy}")
+    show([*findings, looked("MPI", mpi)])
     names, reason = chosen(findings)
     print(f"\n--device auto is {names} here ({reason})")
     states = {f.state for f in findings}

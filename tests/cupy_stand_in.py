@@ -6,7 +6,8 @@ numbers are then right or wrong by chance); Strided, an array handed to a kernel
 happens while memory is freed cannot raise, and is told in ``violations``.
 
 Each stream has a vector clock: to what tick it knows the work of every stream. Work is done at once, in the order of
-the program, but uploads from pinned memory on a stream: these read the host's memory only when somebody looks.
+the program, but uploads from pinned memory on a stream: these read the host's memory only when somebody looks; and but
+sums over several processes, which NCCL is here to do: for these nobody waits before he looks.
 
 A stream that is captured does nothing, and what would need an answer is refused: each thing is done once, to learn the
 shapes of results, and written down; in the end all memory is as it was before, and what is new holds NaN.
@@ -1128,6 +1129,102 @@ class _Cublas(types.ModuleType):
         _effect(lambda: np.copyto(C, A.astype(wide) @ B.astype(wide), casting="same_kind"))
 
 
+# -- NCCL -------------------------------------------------------------------------------------------------------------
+
+
+class NcclError(RuntimeError):
+    pass
+
+
+class NcclCommunicator:
+    """Of the ranks that mpiexec has started, by way of mpi4py. A sum is begun at once; only who looks at its memory
+    waits for the others, as on a GPU does who synchronises."""
+
+    aborted = False
+
+    def __init__(self, ndev, commId, rank):
+        from mpi4py import MPI
+
+        assert len(commId) == 128
+        self.mpi, self.device, self.sums = MPI.COMM_WORLD.Dup(), _here.device, []
+        alike = self.mpi.allgather((ndev, commId))
+        if alike != [(self.mpi.size, commId)] * self.mpi.size or rank != self.mpi.rank:
+            raise NcclError(f"rank {rank} of {ndev} comes as {self.mpi.rank} of {self.mpi.size}, or by another id")
+        places = self.mpi.allgather(_pci_bus_id(self.device))
+        if len(set(places)) < len(places):
+            raise NcclError(f"NCCL_ERROR_INVALID_USAGE: invalid usage: GPU {places[rank]} has several ranks")
+
+    def allReduce(self, sendbuf, recvbuf, count, datatype, op, stream):
+        _refuse_while_capturing()
+        if self.aborted:
+            raise NcclError("NCCL_ERROR_INVALID_ARGUMENT: invalid argument")
+        assert sendbuf == recvbuf and op == 0, "the stand-in adds up in place"
+        self._is_current()
+        stream = next(s for s in [_null(self.device), *_streams] if s.ptr == stream and s.device_id == self.device)
+        real = np.dtype({6: np.float16, 7: np.float32, 8: np.float64}[datatype])
+        memory = next(m for m in _alive if m.begins <= sendbuf < m.begins + max(1, m.array.nbytes)
+                      and m.device_id == self.device)  # fmt: skip
+        offset = sendbuf - memory.begins
+        assert offset + count * real.itemsize <= memory.array.nbytes, "beyond the end of the memory"
+        _enqueue(stream, [memory], [memory])
+        bytes_ = (ctypes.c_char * memory.array.nbytes).from_address(memory.begins)
+        self.sums.append(_Sum(self.mpi, memory, np.ndarray(count, real, bytes_, offset)))
+
+    def _is_current(self):
+        if self.device != _here.device:
+            raise WrongDevice(f"a communicator of GPU {self.device} is used while GPU {_here.device} is current")
+
+    def abort(self):
+        """What is under way ends, and leaves what it leaves."""
+        self._is_current()
+        self.aborted = True
+        for pending in self.sums:
+            pending.abort()
+
+    def destroy(self):
+        self._is_current()
+        for pending in [] if self.aborted else self.sums:
+            pending.run()
+
+
+class _Sum:
+    """An array that is being added up. It does not keep its memory: that is up to whoever asked for the sum."""
+
+    def __init__(self, mpi, memory, array):
+        self.memory, self.array, self.given = weakref.ref(memory), array, array.astype(np.float64)  # also of half
+        self.total = np.empty_like(self.given)
+        self.request = mpi.Iallreduce(self.given, self.total)
+        memory.uploads.append(self)
+
+    def run(self):
+        self.request.Wait()
+        self._end(self.total)
+
+    def abort(self):
+        self._end(np.nan)
+
+    def _end(self, value):
+        memory = self.memory()
+        if memory and self in memory.uploads:
+            memory.uploads.remove(self)
+            self.array[...] = value
+
+
+first_bus = 0  # of this process's GPUs: where they are, so that two processes may have the same or others
+
+
+def _pci_bus_id(device):
+    return f"0000:{first_bus + _checked(device):02X}:00.0"
+
+
+def _nccl():
+    module = types.ModuleType("cupy.cuda.nccl")
+    vars(module).update(available=True, get_version=lambda: 22809, NcclError=NcclError,
+                        get_unique_id=lambda: tuple(np.random.default_rng().integers(-128, 128, 128).tolist()),
+                        NcclCommunicator=NcclCommunicator, NCCL_SUM=0, NCCL_FLOAT16=6, NCCL_FLOAT32=7, NCCL_FLOAT64=8)
+    return module
+
+
 def install(compile):
     """Let ``import cupy`` find the stand-in, and return it. compile(code, options).launch(name, grid, block, arguments)
     runs kernels, on NumPy's arrays."""
@@ -1148,8 +1245,10 @@ def install(compile):
                       nvrtc=types.SimpleNamespace(getVersion=lambda: (13, 0), **dict.fromkeys(
                           ("createProgram", "compileProgram", "destroyProgram"), lambda *given: None)))
     driver.CUDADriverError = CUDADriverError
+    cuda.nccl = _nccl()
     vars(runtime).update(
         CUDARuntimeError=CUDARuntimeError, getDevice=lambda: _here.device, setDevice=lambda i: Device(i).use(),
+        deviceGetPCIBusId=_pci_bus_id,
         getDeviceCount=lambda: GPUS, deviceCanAccessPeer=lambda a, b: int(_checked(a) != _checked(b)),
         memGetInfo=lambda: Device().mem_info, driverGetVersion=lambda: 13000, runtimeGetVersion=lambda: 13000,
         deviceSynchronize=lambda: Device().synchronize(),
@@ -1162,7 +1261,7 @@ def install(compile):
     nvmath, bindings = types.ModuleType("nvmath"), types.ModuleType("nvmath.bindings")
     nvmath.__path__, bindings.__path__ = [], []
     bindings.cublas = _Cublas("nvmath.bindings.cublas")
-    sys.modules.update({m.__name__: m for m in (cupy, cuda, runtime, driver, core, linalg, nvmath, bindings,
+    sys.modules.update({m.__name__: m for m in (cupy, cuda, runtime, driver, cuda.nccl, core, linalg, nvmath, bindings,
                                                   bindings.cublas)})
     return cupy
 
@@ -1170,7 +1269,7 @@ def install(compile):
 def uninstall():
     """Take it away again, and forget all streams, what the host knew, launches and violations."""
     if getattr(sys.modules.get("cupy"), "is_stand_in", False):
-        for name in ("cupy", "cupy.cuda", "cupy.cuda.runtime", "cupy.cuda.driver", "cupy._core",
+        for name in ("cupy", "cupy.cuda", "cupy.cuda.runtime", "cupy.cuda.driver", "cupy.cuda.nccl", "cupy._core",
                      "cupy._core._routines_linalg", "nvmath", "nvmath.bindings", "nvmath.bindings.cublas"):  # fmt: skip
             del sys.modules[name]
         sys.modules.update(_real)

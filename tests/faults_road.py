@@ -30,10 +30,12 @@ onnx_net, onnx_ops, onnx_windows, onnx_file, others = (
 split, parallel = slips("minicnn/training/split.py", "test_split.py"), slips("minicnn", "test_split.py")
 memory, plan = (slips(f"minicnn/training/{name}.py", "test_plan.py") for name in ("memory", "plan"))
 share, exchange = slips("minicnn/data", "test_data_share.py"), slips("minicnn/training", "test_parallel_step.py")
-parallel, watch = slips("minicnn/training", "test_parallel_step.py"), slips("minicnn/training/watch.py", "")
+together, watch = slips("minicnn/training", "test_parallel_step.py"), slips("minicnn/training/watch.py", "")
+nccl = slips("minicnn/training", "test_nccl.py")
 files, saved = slips("minicnn/files.py", "test_files.py"), slips("minicnn/models", "test_saved.py")
 VIEWS, LOADER, STATISTICS, SHAPES = (f"test_data_{name}.py::test_" for name in
                                      ("augment", "loader", "statistics", "shapes"))
+NCCL = "test_nccl.py::test_"
 TRAINER, MACHINE, BUILT, SCRIPT, EXPLAIN = (f"test_{name}.py::test_" for name in
                                             ("trainer", "machine", "train_script", "train_alexnet", "explain"))
 
@@ -197,11 +199,11 @@ ROAD = [  # those of files whose tests take long name the one that sees them
           "will_need(order[asked:end])"),
     exchange("exchange: small gradients stay as they were", "if len(names) > 1:\n                self._unpack",
              "if len(names) > 2:\n                self._unpack"),
-    parallel("parallel: each part counts alike", "self._part(inputs, labels, weight / total)",
+    together("parallel: each part counts alike", "self._part(inputs, labels, weight / total)",
              "self._part(inputs, labels, 1 / self.share.parts)"),
-    parallel("parallel: every part is dropped like the first", "layer.first_image = first\n",
+    together("parallel: every part is dropped like the first", "layer.first_image = first\n",
              "layer.first_image = 0\n"),
-    parallel("parallel: a batch of no image is no step of dropout", "self._count(layer, counter, 1)",
+    together("parallel: a batch of no image is no step of dropout", "self._count(layer, counter, 1)",
              "self._count(layer, counter, int(layer.first_image == 0))"),
     watch("watch: who says goodbye has died", 'self.left |= word == "bye"', 'self.left |= word == "waiting"'),
     watch("watch: whoever dies later is named, too", "and not gone.left and not died", "and not gone.left"),
@@ -334,6 +336,23 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     plan("plan: workers that start are slow workers", "return seen / (now - begun)", "return seen / (now - asked)"),
     plan("plan: the loader has cores of its own", "rate = min(step, loader, shared)", "rate = min(step, loader)"),
     plan("plan: pictures have a gradient", "return forward, 3 * forward - first", "return forward, 3 * forward"),
+    # -- GPUs of several processes -------------------------------------------------------------------------------------
+    nccl("nccl: a sum begins before its array is computed", "self.stream.wait_event(cupy().cuda.get_current_stream()"
+         ".record())", "cupy().cuda.get_current_stream().record()", f"{NCCL}the_weights_are_those_of_one_processor"),
+    nccl("nccl: who goes on has no sum yet", "cupy().cuda.get_current_stream().wait_event(self.stream.record())",
+         "self.stream.record()", f"{NCCL}the_weights_are_those_of_one_processor"),
+    nccl("nccl: memory is given away while it is added up", "        self.held.append(array)\n", "",
+         f"{NCCL}the_stand_in_sees_who_waits_for_no_event"),
+    nccl("nccl: two ranks on one GPU", "(other := there.setdefault((ranks.hosts[rank], gpu), rank)) != rank",
+         "(other := there.setdefault((ranks.hosts[rank], gpu), rank)) < 0", f"{NCCL}what_keeps_two_ranks_from_nccl"),
+    nccl("exchange: each rank has its own buckets", "zip(*self.ranks.gather(own), strict=True)", "own",
+         f"{NCCL}ranks_with_different_devices_send_the_same_buckets"),
+    nccl("parallel_step: what is captured is sent while it is", "if self.in_order or captured else",
+         "if self.in_order else", f"{NCCL}the_weights_are_those_of_one_processor"),
+    slips("minicnn/doctor_mpi.py", "test_doctor_mpi.py::test_a_rank_with_other_versions_is_named")(
+        "doctor_mpi: rank 0 alone is asked", "if len(set(found)) == 1:", "if True:"),
+    slips("minicnn/doctor_mpi.py", "test_doctor_mpi.py::test_cores_of_a_host")(
+        "doctor_mpi: ranks of all hosts share the cores of one", "if place == host]", "]"),
     slips("kernels/columns.py", "test_plan.py")("columns: the sums of all parts are one sum in scratch",
                                                 "weights * parts + weights", "weights + weights"),
     slips("minicnn/export.py", "test_export.py")("export: the mean forgotten", " " * 23 + "ask.shown, ask.mean)",

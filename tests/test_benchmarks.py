@@ -1,11 +1,13 @@
-"""What the benchmarks measure with: BLAS and variables of the rivals' processes."""
+"""What the benchmarks measure with: BLAS and variables of the rivals' processes; and what several ranks bring."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from mpi import needs_mpi
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 PROGRAM = """
@@ -45,7 +47,57 @@ def test_they_are_kept_where_that_is_asked_for_and_the_rivals_blas_is_named():
     assert kept.endswith(", kernels Nehalem (OPENBLAS_CORETYPE=Nehalem, OPENBLAS_L2_SIZE=512)")
 
 
-@pytest.mark.parametrize("name", ["alexnet_step.py", "convolutions.py", "ops.py"])
+@pytest.mark.parametrize("name", ["alexnet_step.py", "convolutions.py", "ops.py", "ranks.py"])
 def test_each_benchmark_has_the_option(name):
     run = subprocess.run([sys.executable, str(BENCHMARKS / name), "--help"], capture_output=True, text=True, check=True)
     assert "--keep-blas-variables" in run.stdout
+
+
+def ran(name, *arguments):
+    """What a benchmark prints."""
+    run = subprocess.run([sys.executable, str(BENCHMARKS / name), *map(str, arguments)], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+# -- several ranks, measured and on paper ------------------------------------------------------------------------------
+
+
+@needs_mpi
+def test_one_rank_and_two_are_timed(tmp_path):
+    said = ran("ranks.py", "--width", "0.02", "--batch-size", 2, "--steps", 1, "--rounds", 1, "--json", tmp_path / "j")
+    rows = [line.split() for line in said.splitlines() if line.startswith("    2")]
+    assert [row[1] for row in rows] == ["1", "2", "2"]
+    assert ["backward" in row for row in rows] == [False, True, True]
+    found = json.loads((tmp_path / "j").read_text())["results"]
+    assert [(r["ranks"], r["kind"]) for r in found] == [(1, ""), (2, "behind backward"), (2, "after backward")]
+    assert all(len(r["seconds"]) == 1 and 0 <= r["exchange"] < 1 for r in found)
+
+
+def test_scaling_is_counted_from_measured_steps(tmp_path):
+    steps = [{"rival": "minicnn", "what": "step", "batch_size": n, "threads": 2, "seconds": [0.5 + n / 10] * 3}
+             for n in (1, 8, 32)]  # fmt: skip
+    (tmp_path / "steps").write_text(json.dumps({"machine": "M", "blas": "B", "date": "D", "results": steps}))
+    said = ran("scaling.py", "--steps", tmp_path / "steps", "--batch-size", 64, "--json", tmp_path / "j")
+    assert "a rank alone makes 8.6 images/s (M, 2 threads, B, D)" in said  # beyond 32 in proportion: 2 · 3.7 s
+    rows = json.loads((tmp_path / "j").read_text())["results"]
+    found = {(row["way"], row["link"], row["ranks"]): row["images_per_s"] for row in rows}
+    assert max(ranks for *_, ranks in found) == 64
+    # of 2 ranks each takes 3.7 s for 32 images, a third forward; 243.9 MB go round a ring in 1.95 s, behind backward
+    assert found["plain", "1 Gbit/s", 2] == pytest.approx(64 / 3.7)
+    # 4 ranks: 2.1 s for 16 images, of which 0.7 forward; 2 · ¾ · 243.9 MB at 0.125 GB/s take longer than the 1.4 after
+    assert found["plain", "1 Gbit/s", 4] == pytest.approx(64 / (0.7 + 1.5 * 243.860896 / 125 + 6 * 50e-6))
+    # split: of 0.5 s without an image 96 % are halved; activations of 64 images there and back, and logits
+    step, sent = 3.7 - 0.5 * 58_631_144 / 60_965_224 / 2, 64 * 4 * (2 * 17_408 + 1000) / 2 / 125e6
+    assert found["split", "1 Gbit/s", 2] == pytest.approx(64 / (step + sent + 7 * 50e-6))
+    assert "| 64 | " in said
+    assert "| plain: half is lost | 8 |" in said, "of 4 each makes 17.6 / 4, of 1 8.6 images/s"
+
+
+def test_scaling_refuses_what_says_too_little(tmp_path):
+    (tmp_path / "steps").write_text('{"results": []}')
+    run = subprocess.run([sys.executable, str(BENCHMARKS / "scaling.py"), "--steps", str(tmp_path / "steps")],
+                         capture_output=True, text=True)  # fmt: skip
+    assert run.returncode == 2
+    assert "--steps: " in run.stderr
+    assert "Traceback" not in run.stderr

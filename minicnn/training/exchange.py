@@ -49,7 +49,7 @@ class Exchange(Observer):
         """Send what has not been sent, also where there was no image and so no gradient, and go on when all sums are
         there, in ``parameter.grad``. Raises what ``Ranks.wait`` raises."""
         if not self._buckets:
-            self._buckets = self._in_buckets(self._agreed(list(self._come)))
+            self._buckets = self._in_buckets(self._agreed(list(self._come or self.of_part())))
         for name in (name for bucket in self._buckets for name in bucket):
             if name not in self._come:
                 self._come[name] = _flat(self._gradient(name))
@@ -83,15 +83,15 @@ class Exchange(Observer):
     # -- buckets -------------------------------------------------------------------------------------------------------
 
     def _in_buckets(self, names: list[str]) -> list[list[str]]:
-        """Names next to each other, as many as make a bucket, each of one device and precision."""
+        """Names next to each other, as many as make a bucket, in every rank of one device and precision."""
         buckets: list[list[str]] = []
         room, kind = 0, None
-        for name in names:
-            p = self.parameters[name]
-            size = p.data.nbytes
-            if size > room or kind != (p.device, p.dtype):
+        own = [(str(self.parameters[name].device), str(self.parameters[name].dtype)) for name in names]
+        for name, each in zip(names, zip(*self.ranks.gather(own), strict=True), strict=True):
+            size = self.parameters[name].data.nbytes
+            if size > room or kind != each:
                 buckets.append([])
-                room, kind = BUCKET, (p.device, p.dtype)
+                room, kind = BUCKET, each
             buckets[-1].append(name)
             room -= size
         return buckets

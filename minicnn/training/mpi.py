@@ -64,7 +64,11 @@ class MpiRanks(Ranks):
         return self._until_done(self._thread.submit(self._from_first, value))
 
     def all_reduce(self, array: Array) -> None:
-        self._begin(self._added, array)
+        beside = self.beside.get(device_of(array))
+        if beside:
+            beside.begin(array)
+        else:
+            self._begin(self._added, array)
 
     def sum_in_order(self, parts: Sequence[Array], total: Array) -> None:
         self._begin(self._added_in_order, total, [ensure_on(part, cpu(0)) for part in parts])
@@ -75,6 +79,8 @@ class MpiRanks(Ranks):
         return [ensure_on(part, device_of(parts[0])) for part in every]
 
     def wait(self) -> None:
+        for beside in self.beside.values():
+            beside.wait()
         for end, array, host in self._sums:
             self._until_done(end)
             if array is not host:
@@ -87,11 +93,13 @@ class MpiRanks(Ranks):
         try:
             self._thread.submit(self._meet, reason).result(PATIENCE)
         except RankFailed:
-            return
+            self._abort()
         except TooLong:
             self._end(reason)
 
     def close(self) -> None:
+        for beside in self.beside.values():
+            beside.close()
         self._tell("bye")
         if self._watcher:
             self._watcher.close()
@@ -188,8 +196,16 @@ class MpiRanks(Ranks):
         begun = time.perf_counter()
         try:
             return end.result()
+        except RankFailed:
+            self._abort()
+            raise
         finally:
             self.waited += time.perf_counter() - begun
+
+    def _abort(self) -> None:
+        """Let GPUs go that wait for a rank which does not come."""
+        for beside in self.beside.values():
+            beside.abort()
 
 
 def _bytes(array: np.ndarray) -> list[Any]:

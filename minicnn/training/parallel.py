@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from minicnn.kernels.machine import usable_cores
 
 from ..data.share import Share
-from ..engine.device import device_of
+from ..engine.device import Device, device_of
 from ..engine.memory import Array
 from .interrupt import EXPECTED, Stopped, what
 
@@ -41,11 +41,13 @@ class Ranks:
     Inside, what ranks but the first print is not seen; where one raises, all do, ``RankFailed`` with its reason.
 
     rank: one's own number, from 0. size: how many there are. hosts: of each rank the machine.
-    waited: seconds spent in meetings so far, waiting or exchanging.
+    waited: seconds spent in meetings so far, waiting or exchanging. beside: what adds up arrays of these GPUs, beside
+    all that goes by way of the processor, and uncounted: see ``use_nccl``.
     """
 
     rank, size = 0, 1
     hosts: Sequence[str] = ("",)
+    beside: Mapping[Device, Any] = {}
     waited = 0.0
 
     @cached_property
@@ -84,7 +86,7 @@ class Ranks:
         return [theirs[self.rank] for theirs in self.gather(list(parts))]
 
     def wait(self) -> None:
-        """Go on when all sums that were begun are there."""
+        """Go on when all sums that were begun are there; of those beside, a GPU waits for its own."""
 
     def fail(self, reason: str) -> None:
         """Tell the others that this rank cannot go on."""
@@ -115,6 +117,12 @@ class Ranks:
         """Of the ranks on the same host: how many come before this one, and how many they are in all."""
         host = self.hosts[self.rank]
         return list(self.hosts[: self.rank]).count(host), list(self.hosts).count(host)
+
+    def own(self, every: Sequence[T]) -> Sequence[T]:
+        """Of so many things on this host, as GPUs, those that are this rank's: at least one, if there is any."""
+        place, count = self.here()
+        mine = every[place * len(every) // count : (place + 1) * len(every) // count]
+        return mine or [every[place % len(every)]] if every else []
 
     def share(self, parts: int = 0) -> Share:
         """Which of so many parts of everything are this rank's; 0: one of each rank."""

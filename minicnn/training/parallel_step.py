@@ -19,7 +19,7 @@ from .diagnosis import Diverged, advice, where_not_finite
 from .exchange import Exchange
 from .parallel import RankFailed, Ranks
 from .split import Split
-from .step import Step
+from .step import CapturedStep, Step
 
 __all__ = ["ParallelStep"]
 
@@ -111,7 +111,8 @@ class ParallelStep(Step):
         self.step.update()
 
     def _part(self, inputs: Any, labels: Any, share: float) -> tuple[float, np.ndarray]:
-        with nullcontext() if self.in_order else observe(self.exchange):
+        captured = isinstance(self.step, CapturedStep)  # is replayed without a word to observers
+        with nullcontext() if self.in_order or captured else observe(self.exchange):
             loss, logits = self.step.gradients(inputs, labels, share)
         return loss.item(), logits.numpy()
 
