@@ -185,7 +185,8 @@ def drawn_slips(seed=SEED, everything=False):
 
 def excuse(each):
     """Why nobody sees a slip, if there is a reason."""
-    return next((why for part, why in NOBODY_SEES if re.search(part, f"{each.file} {each.name}")), "")
+    said = f"{each.file} {each.name}"
+    return next((why for part, why in NOBODY_SEES if re.search(part, said)), "")
 
 
 def unused():
