@@ -107,6 +107,7 @@ def test_two_towers_at_once_are_the_towers_one_after_the_other(threads):
 # -- its figures ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.processor
 def test_the_summary_is_the_table_of_the_paper():
     net = alexnet(devices=TOWERS)
     lines = [re.split(r"\s{2,}", line) for line in net.summary().splitlines()[1:]]
@@ -147,6 +148,7 @@ def test_layers_follow_each_other_as_published(variant):
         assert kinds == [[nn.Dropout, *units] if variant == "torchvision" else [*units, nn.Dropout]] * 2
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_parameters_and_multiply_adds_are_the_published_ones(variant):
     figures = (61_100_840, 714_188_480) if variant == "torchvision" else (60_965_224, 724_406_816)
