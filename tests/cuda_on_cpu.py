@@ -3,6 +3,7 @@
 import atexit
 import ctypes
 import functools
+import hashlib
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ import pytest
 HERE = Path(__file__).parent
 ORDERS = ("forward", "reversed", "shuffled")
 COMPILER = shutil.which(os.environ.get("CXX", "g++"))
+FLAGS = [COMPILER, "-std=c++17", "-O2", "-fPIC", "-Wall", "-Wextra", "-Werror"]
 
 if COMPILER is None and os.environ.get("CI"):
     raise RuntimeError("g++ is missing: where every proof must run, the kernels' text must run too: install g++")
@@ -77,26 +79,31 @@ def compile_unwatched(code, options=()):
 
 
 def _built(code, watched):
-    folder = Path(tempfile.mkdtemp(dir=_folder()))
-    (folder / "kernel.cpp").write_text(code, encoding="utf-8")
-    flags = [COMPILER, "-std=c++17", "-O2", "-fPIC", "-Wall", "-Wextra", "-Werror", f"-I{HERE}"]
-    _run([*flags, *["-fsanitize=thread"] * watched, "-c", folder / "kernel.cpp", "-o", folder / "kernel.o"])
-    _run([COMPILER, "-shared", folder / "kernel.o", _runner(), "-o", folder / "kernel.so"])
-    return folder / "kernel.so"
+    """The library of a text, built where nobody has built it yet: its name is a digest of all that it is made of."""
+    flags = [*FLAGS, f"-I{HERE}", *["-fsanitize=thread"] * watched]
+    made_of = [repr(flags).encode(), *(path.read_bytes() for path in sorted(HERE.glob("cuda_shim.*"))), code.encode()]
+    library = _folder() / f"{hashlib.sha256(b''.join(made_of)).hexdigest()}.so"
+    if not library.exists():
+        with tempfile.TemporaryDirectory(dir=_folder()) as name:
+            folder = Path(name)
+            (folder / "kernel.cpp").write_text(code, encoding="utf-8")
+            _run([*flags, "-c", folder / "kernel.cpp", "-o", folder / "kernel.o"])
+            _run([COMPILER, "-shared", folder / "kernel.o", _runner(), "-o", folder / "kernel.so"])
+            (folder / "kernel.so").replace(library)
+    return library
 
 
 @functools.cache
 def _runner():
-    flags = [COMPILER, "-std=c++17", "-O2", "-fPIC", "-Wall", "-Wextra", "-Werror"]
     if not (_folder() / "shim.o").exists():
-        _run([*flags, "-c", HERE / "cuda_shim.cpp", "-o", _folder() / f"{os.getpid()}.o"])
+        _run([*FLAGS, "-c", HERE / "cuda_shim.cpp", "-o", _folder() / f"{os.getpid()}.o"])
         (_folder() / f"{os.getpid()}.o").rename(_folder() / "shim.o")
     return _folder() / "shim.o"
 
 
 @functools.cache
 def _folder():
-    """For this process, or shared by several that a parent started."""
+    """For this process, or, as CUDA_ON_CPU, shared by several: those that a parent started, or one after the other."""
     if "CUDA_ON_CPU" in os.environ:
         return Path(os.environ["CUDA_ON_CPU"])
     folder = Path(tempfile.mkdtemp(prefix="minicnn-kernels-"))

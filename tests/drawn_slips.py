@@ -75,6 +75,7 @@ OFTEN = ("term dropped", "factor dropped", "sign turned", "= for +=", "off by on
          "with left out")  # twice as often
 SELDOM = ("0 for x", "x for y", "exchanged", "another number", "call left out", "element left out")  # half as often:
 # these are many, and most of them raise at once
+LONG, LONGEST = ("test_alexnet", "test_cuda_", "test_plan", "test_train_"), "test_train_alexnet.py"
 NOBODY_SEES = [  # slips after which nothing is otherwise, or nothing that counts: what finds their names, and why
     (r"argument left out: zip\(.*, strict=True\) → ", "a guard against mistakes: the lengths are the same"),
     (r"flag turned: strict=True", "likewise"),
@@ -144,12 +145,14 @@ class Drawn:
 
 
 def tests_of(path, others):
-    """The test of the file's name, if there is one, and then the others: first those that name it most."""
+    """The test of the file's name, if there is one, and then the others: first those that name it most, and last those
+    that take long."""
     own = [f"test_{name}.py" for name in (path.stem, f"data_{path.stem}")]
     there = [HOUSE / "tests" / name for name in dict.fromkeys([*own, *others.split()])]
     texts = {test.name: test.read_text(encoding="utf-8") for test in there if test.exists()}
     said = {name: len(re.findall(rf"\b{path.stem}\b", text)) for name, text in texts.items()}
-    return " ".join(sorted(texts, key=lambda name: (name not in own, -said[name])))
+    return " ".join(sorted(texts, key=lambda name: (name == LONGEST, name not in own, name.startswith(LONG),
+                                                    -said[name])))
 
 
 def chance(seed, slip):
@@ -191,7 +194,8 @@ def drawn_slips(seed=SEED, everything=False):
 
 def excuse(each):
     """Why nobody sees a slip, if there is a reason."""
-    return next((why for part, why in NOBODY_SEES if re.search(part, f"{each.file} {each.name}")), "")
+    said = f"{each.file} {each.name}"
+    return next((why for part, why in NOBODY_SEES if re.search(part, said)), "")
 
 
 def unused():

@@ -94,7 +94,7 @@ cuda_rows = cuda("row2col.cu", "columns_of_rows")
 cuda_lrn, cuda_relu = cuda("local_response_norm.cu", "local_response_norm"), cuda("relu.cu", "relu")
 cuda_dropout, cuda_sgd = cuda("dropout.cu", "dropout_has_the_same_bits"), cuda("sgd.cu", "sgd")
 cuda_crop, cuda_loss = cuda("crop.cu", "crop"), cuda("cross_entropy.cu", "cross_entropy")
-cuda_prelude = cuda("prelude.cuh")
+cuda_prelude = cuda("prelude.cuh", "columns_of_rows")
 COLLISION = ("= for +=", "overlapping windows")
 TERM, BROADCAST, BORDER = "term missing", "broadcast axis not summed", "padded border"
 EMPTY = "            copy = cupy().empty(array.shape, array.dtype)\n"

@@ -333,9 +333,14 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     memory("memory: parameters grow with the batch", "(1 if x in self.fixed_nodes else self.batch_size)",
            "self.batch_size"),
     memory("memory: no velocities", "Need(2 * weights", "Need(weights"),
-    plan("plan: workers that start are slow workers", "return seen / (now - begun)", "return seen / (now - asked)"),
-    plan("plan: the loader has cores of its own", "rate = min(step, loader, shared)", "rate = min(step, loader)"),
-    plan("plan: pictures have a gradient", "return forward, 3 * forward - first", "return forward, 3 * forward"),
+    plan("plan: workers that start are slow workers", "return seen / (now - begun)", "return seen / (now - asked)",
+         "test_plan.py::test_the_rate_of_a_loader"),
+    plan("plan: the loader has cores of its own", "rate = min(step, loader, shared)", "rate = min(step, loader)",
+         "test_plan.py::test_the_pace_of_both"),
+    plan("plan: pictures have a gradient", "return forward, 3 * forward - first", "return forward, 3 * forward",
+         "test_plan.py::test_work_of_an_image"),
+    slips("kernels/columns.py", "test_plan.py::test_what_convolutions_take_besides")(
+        "columns: the sums of all parts are one sum in scratch", "weights * parts + weights", "weights + weights"),
     # -- GPUs of several processes -------------------------------------------------------------------------------------
     nccl("nccl: a sum begins before its array is computed", "self.stream.wait_event(cupy().cuda.get_current_stream()"
          ".record())", "cupy().cuda.get_current_stream().record()", f"{NCCL}the_weights_are_those_of_one_processor"),
@@ -353,8 +358,6 @@ ROAD = [  # those of files whose tests take long name the one that sees them
         "doctor_mpi: rank 0 alone is asked", "if len(set(found)) == 1:", "if True:"),
     slips("minicnn/doctor_mpi.py", "test_doctor_mpi.py::test_cores_of_a_host")(
         "doctor_mpi: ranks of all hosts share the cores of one", "if place == host]", "]"),
-    slips("kernels/columns.py", "test_plan.py")("columns: the sums of all parts are one sum in scratch",
-                                                "weights * parts + weights", "weights + weights"),
     slips("minicnn/export.py", "test_export.py")("export: the mean forgotten", " " * 23 + "ask.shown, ask.mean)",
                                                  " " * 23 + "ask.shown)"),
 ]  # fmt: skip

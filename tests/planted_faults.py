@@ -184,7 +184,7 @@ def main():
     faults.sort(key=lambda fault: fault.file.startswith("kernels"))  # by then the others have compiled what all need
     chosen = [fault for fault in faults if any(word in f"{fault.name} {fault.file}" for word in given.only)]
     common = tempfile.TemporaryDirectory()  # what Numba compiles, and what runs CUDA on the processor, once for all
-    os.environ["CUDA_ON_CPU"] = common.name
+    os.environ.setdefault("CUDA_ON_CPU", common.name)
     machine_code = Path(common.name) / "machine code"
     machine_code.mkdir()
     start = starter()

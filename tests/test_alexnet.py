@@ -51,6 +51,34 @@ def small(devices=TOWERS, variant="blueprint", width=1 / 8):
     return double(alexnet(variant, classes=10, devices=devices, width=width))
 
 
+def test_the_words_that_tell_variants_apart():
+    """Read by eye once, from the data and not beside it; every number has a source."""
+    for name, variant in VARIANTS.items():
+        assert set(variant.sources) == set(FACTS), name
+        assert all(variant.sources.values())
+    said = {fact: {name: of(variant) for name, variant in VARIANTS.items()} for fact, of in FACTS.items()}
+    assert said["crop"]["caffe"] == "227 × 227"
+    assert said["places of conv1"]["paper"] == "55 × 55: 0 zeros before, 3 behind"
+    assert said["places of conv1"]["torchvision"] == "55 × 55: 2 zeros before, 2 behind, 1 pixel unused"
+    assert said["order"]["source2012"] == "conv1 norm pool relu; conv2 relu norm map-norm pool; conv5 pool relu"
+    assert said["normalisation"]["caffe"] == "n = 5, α = 2e-05 (× 5 = 0.0001), β = 0.75, k = 1"
+    assert said["normalisation"]["source2012"].endswith("within maps n = 5, α = 4e-05 (× 25 = 0.001), β = 0.75, k = 1")
+    assert said["windows"] == dict(zip(VARIANTS, ["end at the edge of a tower"] * 3 + ["over both towers"] * 2 +
+                                       ["no normalisation"], strict=True))  # fmt: skip
+    assert said["towers"]["torchvision"] == "1 of 64-192-384-256-256-4096-4096"
+    assert said["weights"]["source2012"] == "σ = 0.01, 0.03 in conv3, conv4, conv5"
+    assert said["biases"]["caffe"] == "0.1 in conv2, conv4, conv5, fc6, fc7, else 0"
+    assert said["bias rate, decay"]["caffenet"] == "rate × 2, no decay"
+    assert said["bias rate, decay"]["paper"] == "rate × 1, decay as of weights"
+    assert said["dropout"]["torchvision"] == "½ before fc6 and fc7, × 2 in training"
+    assert said["dropout"]["paper"] == "½ after fc6 and fc7, × ½ at test"
+    assert said["input"]["caffenet"] == "all of it at 256 (bilinear), BGR 0–255 − mean picture"
+    assert said["input"]["torchvision"].endswith("RGB × 1/255 − 0.485 0.456 0.406 / 0.229 0.224 0.225")
+    lines = described().splitlines()
+    assert [line for line in lines if line and not line.startswith(" ")] == list(FACTS)
+    assert any(line.split("  ")[1:3] == ["blueprint, paper", "end at the edge of a tower"] for line in lines)
+
+
 @pytest.mark.processor
 def test_one_core_and_several_make_the_same_step_to_the_last_bit(threads):
     images, labels = batch(3)
@@ -79,6 +107,7 @@ def test_two_towers_at_once_are_the_towers_one_after_the_other(threads):
 # -- its figures ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.processor
 def test_the_summary_is_the_table_of_the_paper():
     net = alexnet(devices=TOWERS)
     lines = [re.split(r"\s{2,}", line) for line in net.summary().splitlines()[1:]]
@@ -119,6 +148,7 @@ def test_layers_follow_each_other_as_published(variant):
         assert kinds == [[nn.Dropout, *units] if variant == "torchvision" else [*units, nn.Dropout]] * 2
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_parameters_and_multiply_adds_are_the_published_ones(variant):
     figures = (61_100_840, 714_188_480) if variant == "torchvision" else (60_965_224, 724_406_816)
@@ -126,34 +156,6 @@ def test_parameters_and_multiply_adds_are_the_published_ones(variant):
     if variant not in ("blueprint", "paper"):  # what those of all layers add up to, stands above
         costs = alexnet(variant).costs()
         assert (sum(c.parameters for c in costs), sum(c.multiply_adds for c in costs)) == figures
-
-
-def test_the_words_that_tell_variants_apart():
-    """Read by eye once, from the data and not beside it; every number has a source."""
-    for name, variant in VARIANTS.items():
-        assert set(variant.sources) == set(FACTS), name
-        assert all(variant.sources.values())
-    said = {fact: {name: of(variant) for name, variant in VARIANTS.items()} for fact, of in FACTS.items()}
-    assert said["crop"]["caffe"] == "227 × 227"
-    assert said["places of conv1"]["paper"] == "55 × 55: 0 zeros before, 3 behind"
-    assert said["places of conv1"]["torchvision"] == "55 × 55: 2 zeros before, 2 behind, 1 pixel unused"
-    assert said["order"]["source2012"] == "conv1 norm pool relu; conv2 relu norm map-norm pool; conv5 pool relu"
-    assert said["normalisation"]["caffe"] == "n = 5, α = 2e-05 (× 5 = 0.0001), β = 0.75, k = 1"
-    assert said["normalisation"]["source2012"].endswith("within maps n = 5, α = 4e-05 (× 25 = 0.001), β = 0.75, k = 1")
-    assert said["windows"] == dict(zip(VARIANTS, ["end at the edge of a tower"] * 3 + ["over both towers"] * 2 +
-                                       ["no normalisation"], strict=True))  # fmt: skip
-    assert said["towers"]["torchvision"] == "1 of 64-192-384-256-256-4096-4096"
-    assert said["weights"]["source2012"] == "σ = 0.01, 0.03 in conv3, conv4, conv5"
-    assert said["biases"]["caffe"] == "0.1 in conv2, conv4, conv5, fc6, fc7, else 0"
-    assert said["bias rate, decay"]["caffenet"] == "rate × 2, no decay"
-    assert said["bias rate, decay"]["paper"] == "rate × 1, decay as of weights"
-    assert said["dropout"]["torchvision"] == "½ before fc6 and fc7, × 2 in training"
-    assert said["dropout"]["paper"] == "½ after fc6 and fc7, × ½ at test"
-    assert said["input"]["caffenet"] == "all of it at 256 (bilinear), BGR 0–255 − mean picture"
-    assert said["input"]["torchvision"].endswith("RGB × 1/255 − 0.485 0.456 0.406 / 0.229 0.224 0.225")
-    lines = described().splitlines()
-    assert [line for line in lines if line and not line.startswith(" ")] == list(FACTS)
-    assert any(line.split("  ")[1:3] == ["blueprint, paper", "end at the edge of a tower"] for line in lines)
 
 
 @pytest.mark.parametrize("variant", ["blueprint", "paper"])

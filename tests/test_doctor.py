@@ -176,6 +176,7 @@ def test_where_all_is_well_both_gpus_are_chosen(two_gpus, capsys):
 @needs_compiler
 def test_a_gpu_that_computes_wrongly_is_not_chosen(two_gpus, monkeypatch):
     monkeypatch.setattr(cupy_stand_in.RawModule, "_launch", lambda *given, **more: None)
+    monkeypatch.setattr(doctor, "need", lambda *of: 2 * 10**9)
     assert the("cuda:0 kernels").text.startswith("they computed ")
     names, reason = choose()
     assert names == "cpu:0,cpu:1"
@@ -190,6 +191,7 @@ def test_one_gpu_is_used_for_both_towers(two_gpus, monkeypatch):
 
 @needs_compiler
 def test_an_old_gpu_and_one_without_memory(two_gpus, monkeypatch):
+    monkeypatch.setattr(doctor, "need", lambda *of: 2 * 10**9)
     monkeypatch.setattr(cupy_stand_in.Device, "mem_info", property(lambda self: (10**9, 8 * 10**9)))
     assert the("cuda:0 memory").state == "NO"
     assert "smaller --batch-size" in the("cuda:0 memory").remedy

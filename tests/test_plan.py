@@ -47,17 +47,13 @@ def measured(model, batch_size):
         tracemalloc.stop()
 
 
-@pytest.mark.processor
-@pytest.mark.parametrize(("variant", "width", "batch_size", "devices"), [
-    *((variant, 1 / 8, 24, TWO) for variant in VARIANTS),
-    *((variant, 1 / 4, 8, ONE) for variant in ("caffe", "torchvision"))])  # fmt: skip
-def test_what_is_predicted_is_what_is_measured(variant, width, batch_size, devices):
-    model = alexnet(variant, 10, devices, width)
-    (need,) = predicted(model, (3, model.pixels, model.pixels), batch_size).values()
-    taken = measured(model, batch_size) + need.weights + need.batch
-    assert need.total == pytest.approx(taken, rel=0.1)
-    assert need.weights == 2 * sum(p.data.nbytes for p in model.parameters())
-    assert need.batch == batch_size * 3 * model.pixels**2 * 4
+def test_of_a_small_net_by_hand():
+    N, net = 4096, Sequential(Linear(5, 7), ReLU(), Linear(7, 3))
+    (need,) = predicted(net, (5,), N).values()
+    first, second = 4 * (5 * 7 + 7), 4 * (7 * 3 + 3)
+    # the widest moment is backward through ReLU, when the second layer has its gradients: kept are the inputs of the
+    # first layer and ReLU's output, and its gradient comes and goes
+    assert need == (2 * (first + second), second, 4 * N * 5, 4 * N * (5 + 7), 4 * N * (7 + 7))
 
 
 @pytest.mark.processor
@@ -83,13 +79,17 @@ def test_what_convolutions_take_besides(image, kernels, stride, padding, threads
         assert convolution.scratch(way, x, kernels, geometry) == pytest.approx(taken, rel=0.1, abs=50_000), way
 
 
-def test_of_a_small_net_by_hand():
-    N, net = 4096, Sequential(Linear(5, 7), ReLU(), Linear(7, 3))
-    (need,) = predicted(net, (5,), N).values()
-    first, second = 4 * (5 * 7 + 7), 4 * (7 * 3 + 3)
-    # the widest moment is backward through ReLU, when the second layer has its gradients: kept are the inputs of the
-    # first layer and ReLU's output, and its gradient comes and goes
-    assert need == (2 * (first + second), second, 4 * N * 5, 4 * N * (5 + 7), 4 * N * (7 + 7))
+@pytest.mark.processor
+@pytest.mark.parametrize(("variant", "width", "batch_size", "devices"), [
+    *((variant, 1 / 8, 24, TWO) for variant in VARIANTS),
+    *((variant, 1 / 4, 8, ONE) for variant in ("caffe", "torchvision"))])  # fmt: skip
+def test_what_is_predicted_is_what_is_measured(variant, width, batch_size, devices):
+    model = alexnet(variant, 10, devices, width)
+    (need,) = predicted(model, (3, model.pixels, model.pixels), batch_size).values()
+    taken = measured(model, batch_size) + need.weights + need.batch
+    assert need.total == pytest.approx(taken, rel=0.1)
+    assert need.weights == 2 * sum(p.data.nbytes for p in model.parameters())
+    assert need.batch == batch_size * 3 * model.pixels**2 * 4
 
 
 @pytest.mark.processor
