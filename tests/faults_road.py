@@ -30,7 +30,8 @@ onnx_net, onnx_ops, onnx_windows, onnx_file, others = (
 split, parallel = slips("minicnn/training/split.py", "test_split.py"), slips("minicnn", "test_split.py")
 memory, plan = (slips(f"minicnn/training/{name}.py", "test_plan.py") for name in ("memory", "plan"))
 share, exchange = slips("minicnn/data", "test_data_share.py"), slips("minicnn/training", "test_parallel_step.py")
-together, watch = slips("minicnn/training", "test_parallel_step.py"), slips("minicnn/training/watch.py", "")
+together, watch = (slips("minicnn/training", "test_parallel_step.py"),
+                   slips("minicnn/training/watch.py", "test_watch.py"))
 nccl = slips("minicnn/training", "test_nccl.py")
 files, saved = slips("minicnn/files.py", "test_files.py"), slips("minicnn/models", "test_saved.py")
 VIEWS, LOADER, STATISTICS, SHAPES = (f"test_data_{name}.py::test_" for name in

@@ -19,7 +19,7 @@ from minicnn.training.mpiexec import ranks_of_this_run
 from minicnn.training.parallel import Ranks
 
 pytestmark = needs_mpi
-DEATHS = int(os.environ.get("DEATHS", 2))  # of each kind
+DEATHS = int(os.environ.get("DEATHS", 2))  # of each kind; in CI 20
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ SAID = {  # how a rank ends, and what is said of it
 
 def moments(kind):
     draw = random.Random(kind)
-    for _ in range(DEATHS):
+    for _ in range(min(DEATHS, 2) if kind == "bug" else DEATHS):
         size = draw.choice([2, 3])
         yield kind, size, draw.randrange(size), draw.uniform(0, 1) if kind == "kill" else draw.randrange(40)
 
@@ -96,9 +96,8 @@ def test_where_one_ends_all_end_and_it_is_named(kind, size, rank, moment, tmp_pa
     assert not left_over(tmp_path)
 
 
-@pytest.mark.parametrize("number", range(DEATHS))
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_ctrl_c_on_mpiexec_saves(number, name, tmp_path):
+@pytest.mark.parametrize("name, number", [*(("SIGINT", number) for number in range(DEATHS)), ("SIGTERM", 0)])
+def test_ctrl_c_on_mpiexec_saves(name, number, tmp_path):
     draw = random.Random(number)
     process = mpi.started(draw.choice([2, 3]), HERE / "mpi_program.py", "endless", tmp_path, "not", 0, 0)
     begun = time.monotonic()
@@ -114,7 +113,7 @@ def test_ctrl_c_on_mpiexec_saves(number, name, tmp_path):
     assert not left_over(tmp_path)
 
 
-@pytest.mark.parametrize("number", range(DEATHS))
+@pytest.mark.parametrize("number", range(min(DEATHS, 2)))
 def test_a_full_disk_ends_all_and_the_last_checkpoint_is_whole(number, tmp_path):
     saves = random.Random(number).randrange(1, 30)
     text = mpi.run(2, HERE / "mpi_program.py", "endless", tmp_path, "full", 0, saves, status=1)
