@@ -51,7 +51,7 @@ PLACES = [
     ("minicnn/data/pack.py", 0.013, "test_data_pack.py"),
     ("minicnn/data/order.py", 0.013, "test_data_order.py test_data_arrays.py"),
     ("minicnn/data/loader.py", 0.02, "test_data_loader.py test_data_order.py test_ten_crops.py test_train_script.py"),
-    ("minicnn/data/statistics.py", 0.02, "test_data_share.py test_data_statistics.py"),
+    ("minicnn/data/statistics.py", 0.02, "test_data_share.py test_data_statistics.py test_train_script.py"),
     ("minicnn/data/*.py", 0.02, "test_data_folder.py test_data_bad_picture.py test_data_loader.py test_data_shapes.py "
      "test_train_script.py"),
     ("minicnn/checkpoint.py", 0.02, "test_trainer.py"),
@@ -61,7 +61,7 @@ PLACES = [
     ("minicnn/training/showing.py", 0.013, "test_train_alexnet.py test_train_script.py"),
     ("minicnn/training/memory.py", 0.013, "test_plan.py"),
     ("minicnn/training/step.py", 0.013, "test_step.py test_cuda_graph.py test_trainer.py"),
-    ("minicnn/training/exchange.py", 0.02, "test_parallel_step.py"),
+    ("minicnn/training/exchange.py", 0.02, "test_parallel_step.py test_split.py"),
     ("minicnn/training/parallel_step.py", 0.013, "test_split.py"),
     ("minicnn/training/parallel.py", 0.013, "test_parallel_step.py test_trainer.py"),
     ("minicnn/training/watch.py", 0.013, ""),

@@ -194,6 +194,7 @@ ROAD = [  # those of files whose tests take long name the one that sees them
                "                path.mkdir(exist_ok=True)\n                break"),
     images("images: new is gone", '"new": after.size - both.size', '"new": before.size - both.size'),
     # -- several processes ---------------------------------------------------------------------------------------------
+    share("share: the first may have no image", "[-(-part * count // self.parts)", "[(part * count // self.parts)"),
     share("share: the statistics of one's own pictures alone", "sums = gather((total, products, reading))",
           "sums = [(total, products, reading)]"),
     share("share: pictures of others are read ahead", "will_need(order[own[asked:end]])",

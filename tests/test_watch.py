@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 
 import pytest
 
@@ -13,7 +14,7 @@ class Watched:
 
     def __init__(self, count):
         self.listening = socket.create_server(("localhost", 0))
-        self.thread = threading.Thread(target=watch.watch, args=(self.listening, count, "key", "program"))
+        self.thread = threading.Thread(target=watch.watch, args=(self.listening, count, "key", "program"), daemon=True)
         self.thread.start()
         self.ranks = [socket.create_connection(self.listening.getsockname()) for _ in range(count)]
         for i, rank in enumerate(self.ranks):
@@ -28,10 +29,18 @@ class Watched:
             self.ranks[rank].close()
 
     def said(self, capsys):
-        self.thread.join(20)
+        self.thread.join(4)
         assert not self.thread.is_alive()
         self.listening.close()
         return capsys.readouterr().err
+
+
+def until(words, capsys):
+    """What was said until these words, or for a while."""
+    said, begun = "", time.monotonic()
+    while words not in said and time.monotonic() - begun < 4:
+        said += capsys.readouterr().err
+    return said
 
 
 @pytest.fixture
@@ -43,8 +52,7 @@ def test_the_first_that_goes_without_a_word_is_named_and_no_other(watched, capsy
     watched.tell(0, "bye")
     watched.end(0)
     watched.end(2)
-    while len(watched.ranks[1:2]) and "rank 2" not in (said := capsys.readouterr().err):
-        pass
+    said = until("rank 2", capsys)
     watched.end(1)
     assert said.count("\n") == 1
     assert "program: rank 2 on b (process 102) has died: it was killed, as by want of memory, or it crashed" in said
@@ -60,7 +68,7 @@ def test_who_says_goodbye_is_not_missed(watched, capsys):
 
 def test_where_one_ends_all_the_others_are_not_named(watched, capsys):
     watched.tell(1, "over")
-    watched.thread.join(20)
+    watched.thread.join(4)
     watched.end(0, 1, 2)
     assert watched.said(capsys) == ""
 
@@ -77,9 +85,7 @@ def test_who_lets_all_others_wait_is_named_once(watched, capsys, monkeypatch):
     monkeypatch.setattr(watch, "SILENT", 0.1)
     watched.tell(0, "waiting", "busy", "waiting")
     watched.tell(2, "waiting")
-    said = ""
-    while "rank 1" not in said:
-        said += capsys.readouterr().err
+    said = until("rank 1", capsys)
     assert "program: all others have waited for rank 1 on b (process 101) for 0 s: is it stopped, or its disk" in said
     for rank in range(3):
         watched.tell(rank, "bye")
