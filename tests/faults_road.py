@@ -207,7 +207,7 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     together("parallel: a batch of no image is no step of dropout", "self._count(layer, counter, 1)",
              "self._count(layer, counter, int(layer.first_image == 0))"),
     watch("watch: who says goodbye has died", 'self.left |= word == "bye"', 'self.left |= word == "waiting"'),
-    watch("watch: whoever dies later is named, too", "and not gone.left and not died", "and not gone.left"),
+    watch("watch: whoever dies later is named, too", "and not gone.left and died > now", "and not gone.left"),
     watch("watch: who waits is waited for", "if not rank.waits and rank.name]", "if rank.waits and rank.name]"),
     # -- training ------------------------------------------------------------------------------------------------------
     trainer("trainer: the oldest epochs are kept", 'if n <= epoch)[: -self.keep or None]',

@@ -11,7 +11,7 @@ from minicnn.ops import cross_entropy
 from minicnn.optim import SGD, LossScale
 from minicnn.training import exchange
 from minicnn.training.diagnosis import Diverged
-from minicnn.training.parallel import RankFailed, Ranks, check_alike
+from minicnn.training.parallel import Ranks, RanksDiffer, check_alike
 from minicnn.training.parallel_step import ParallelStep
 from minicnn.training.step import Step
 
@@ -138,7 +138,7 @@ def test_who_has_other_weights_is_named():
         taken.check()
         if ranks.rank == 1:
             taken.model.layers[-1].bias.writable()[0] = 1e-7
-        with pytest.raises(RankFailed, match="the weights of rank 1 on here are not those of the others"):
+        with pytest.raises(RanksDiffer, match="the weights of rank 1 on here are not those of the others"):
             taken.check()
 
     together(3, work)

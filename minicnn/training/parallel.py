@@ -23,13 +23,17 @@ from ..engine.device import Device, device_of
 from ..engine.memory import Array
 from .interrupt import EXPECTED, Stopped, what
 
-__all__ = ["RankFailed", "Ranks", "check_alike"]
+__all__ = ["RankFailed", "Ranks", "RanksDiffer", "check_alike"]
 
 T = TypeVar("T")
 
 
 class RankFailed(RuntimeError):
     """A rank has failed; the message names it, its host and its reason."""
+
+
+class RanksDiffer(RankFailed):
+    """Ranks that should have the same have not."""
 
 
 class Ranks:

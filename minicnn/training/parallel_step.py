@@ -17,7 +17,7 @@ from ..engine.observers import observe
 from ..nn.layers import Dropout
 from .diagnosis import Diverged, advice, where_not_finite
 from .exchange import Exchange
-from .parallel import RankFailed, Ranks
+from .parallel import Ranks, RanksDiffer
 from .split import Split
 from .step import CapturedStep, Step
 
@@ -162,9 +162,8 @@ class ParallelStep(Step):
         every = self.ranks.gather(digest.digest())
         right, _ = Counter(every).most_common(1)[0]
         if wrong := [self.ranks.named(rank) for rank, each in enumerate(every) if each != right]:
-            raise RankFailed(f"the weights of {' and '.join(wrong)} are not those of the others, though all move "
-                             "alike: look for faults of memory there, or another BLAS; what was saved last is from "
-                             "before")
+            raise RanksDiffer(f"the weights of {' and '.join(wrong)} are not those of the others, though all move "
+                              "alike: look for faults of memory there, or another BLAS")
 
     # -- what a run keeps ----------------------------------------------------------------------------------------------
 

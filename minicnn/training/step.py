@@ -106,7 +106,7 @@ class Step:
             raise
 
     def check(self) -> None:
-        """Raises RankFailed where not all ranks have the same weights."""
+        """Raises RanksDiffer where not all ranks have the same weights."""
 
     def join(self) -> None:
         """After the last step: let rank 0 have the whole model, where it is divided. All ranks have to call this."""

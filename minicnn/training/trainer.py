@@ -23,6 +23,7 @@ from .diagnosis import Diverged, Pace, Plateau, advice
 from .interrupt import Stop, Stopped, say
 from .keeping import Checkpoints, Progress
 from .log import Log
+from .parallel import RanksDiffer
 from .scores import LoaderLike, Scores, as_loader, evaluate, in_words, share_bad, shared
 from .step import Step
 
@@ -87,7 +88,7 @@ class Trainer:
                     self.epoch_ended()
         except Stopped:
             raise
-        except (Diverged, CheckpointError) as error:
+        except (Diverged, CheckpointError, RanksDiffer) as error:
             if self.progress.step > self.checkpoints.saved and self.checkpoints.writes:
                 error.add_note(self.checkpoints.lost())
             raise
@@ -177,7 +178,7 @@ class Trainer:
     def _close_epoch(self, epochs: int, begun: float) -> Scores:
         """Look at the validation set, say and log the scores, save, and let the schedule set the rate."""
         self.step.check()
-        self._share_bad()
+        share_bad(self.training, self.ranks)
         scores = self.validate(self._asked)
         if self._asked():
             self._save_and_stop()
@@ -190,10 +191,6 @@ class Trainer:
                             "lr_after": self.schedule.lr})
             self.optimiser.lr = self.schedule.lr
         return scores
-
-    def _share_bad(self) -> None:
-        if self.ranks.size > 1:
-            share_bad(self.training, self.ranks)
 
     def _asked(self) -> bool:
         """Whether any rank was asked to stop."""
@@ -235,7 +232,7 @@ class Trainer:
         self.checkpoints.save(self.progress)
 
     def _save_and_stop(self) -> None:
-        self._share_bad()
+        share_bad(self.training, self.ranks)
         self.save()
         self.ranks.barrier()  # else the others end what is still being written
         raise Stopped

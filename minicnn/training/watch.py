@@ -53,10 +53,9 @@ def _watch(selector: selectors.BaseSelector, ranks: dict[socket.socket, _Rank], 
 
     selector.register(listening, selectors.EVENT_READ)
     heard: dict[socket.socket, str] = {}
-    come, ends = 0, time.monotonic() + GRACE
+    come, alone_until, died = 0, time.monotonic() + GRACE, float("inf")
     told: set[str] = set()
-    died = False
-    while (come < count or ranks) and time.monotonic() < ends:
+    while (ranks or (come < count and time.monotonic() < alone_until)) and time.monotonic() < died + GRACE:
         for each, _ in selector.select(timeout=1.0):
             here = each.fileobj
             assert isinstance(here, socket.socket)
@@ -64,7 +63,6 @@ def _watch(selector: selectors.BaseSelector, ranks: dict[socket.socket, _Rank], 
                 connection, _ = listening.accept()
                 ranks[connection], heard[connection] = _Rank(), ""
                 come += 1
-                ends = float("inf") if come == count else ends
                 selector.register(connection, selectors.EVENT_READ)
                 continue
             try:
@@ -82,12 +80,10 @@ def _watch(selector: selectors.BaseSelector, ranks: dict[socket.socket, _Rank], 
                 gone = ranks.pop(here)
                 selector.unregister(here)
                 here.close()
-                if gone.name and not gone.left and not died:
-                    died = True
+                if gone.name and not gone.left and died > now:
+                    died = now
                     say(f"{gone.name} has died: it was killed, as by want of memory, or it crashed; what was saved "
                         "before is whole: go on with --resume")
-                if not gone.left:
-                    ends = min(ends, now + GRACE)
         now = time.monotonic()
         late = [rank for rank in ranks.values() if not rank.waits and rank.name]
         waiting = [rank for rank in ranks.values() if rank.waits and now - rank.since > SILENT]
