@@ -95,6 +95,15 @@ def test_bad_pictures_and_a_ragged_batch_are_counted_as_by_one(data, tmp_path):
         np.testing.assert_allclose(arrays[1][name], a, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
+def test_a_checkpoint_is_evaluated_by_all(data, tmp_path):
+    mpi.run(2, *command(data, tmp_path / "run", "--epochs", "1"))
+    found = [mpi.run(ranks, SCRIPT, "--resume", tmp_path / "run", "--evaluate", "--crops", "10", "-j", "0", "-o",
+                     tmp_path / str(ranks)).splitlines()[-1] for ranks in (1, 3)]
+    assert found[0] == found[1]
+    assert "of ten views each" in found[0]
+    assert (tmp_path / "1" / "classes.csv").read_text() == (tmp_path / "3" / "classes.csv").read_text()
+
+
 @pytest.mark.parametrize("other, said", [
     (["--lr", "0.5"], r"rank 1 on \S+ has --lr 0.5, rank 0 on \S+ has 0.001: let all ranks have the same"),
     (["--lr", "much"], r"rank 1 on \S+: train_alexnet.py: argument --lr: 'much' is not a number; --help shows all"),

@@ -10,7 +10,7 @@ from minicnn.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequen
 from minicnn.ops import cross_entropy
 from minicnn.optim import SGD, LossScale
 from minicnn.training import exchange
-from minicnn.training.diagnosis import Diverged
+from minicnn.training.diagnosis import PACE, Diverged, Pace
 from minicnn.training.parallel import Ranks, RanksDiffer, check_alike
 from minicnn.training.parallel_step import ParallelStep
 from minicnn.training.step import Step
@@ -142,6 +142,25 @@ def test_who_has_other_weights_is_named():
             taken.check()
 
     together(3, work)
+
+
+@pytest.mark.parametrize("slow, named", [(1.4, False), (1.6, True)])
+def test_a_rank_for_which_all_others_wait_is_named_once(slow, named, capsys):
+    ranks = Ranks()
+    ranks.hosts = ["a", "a", "b"]
+    pace = Pace(ranks)
+    for _ in range(3 * PACE):
+        pace.see([1.0, slow, 0.9])
+    said = capsys.readouterr().err
+    assert said == named * ("rank 1 on a needs 1.60 s for its part of a step, the others 0.95 s, and wait for it: does "
+                            "something else run there?\n")
+
+
+def test_one_rank_is_never_slow(capsys):
+    pace = Pace(Ranks())
+    for _ in range(3 * PACE):
+        pace.see([9.0])
+    assert capsys.readouterr().err == ""
 
 
 def test_a_loss_that_is_scaled_for_half_precision():
