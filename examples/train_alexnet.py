@@ -284,10 +284,12 @@ def train(given: argparse.Namespace, claims: ExitStack, ranks: Ranks = ONE) -> N
     if ranks.size > 1:
         set_num_threads(ranks.cores())
         say(f"{ranks.size} ranks on {', '.join(dict.fromkeys(ranks.hosts))}: each computes a part of every batch")
+        facts.get("config", {}).pop("workers", None)  # which were for another number of ranks
     more = usual(ranks)
     config, (training, validation, division) = ranks.first_then_others(
         lambda: configuration(given, facts, path, start, more))
-    check_ranks(ranks, config, training, validation, plans)
+    check_ranks(ranks, config | {name: getattr(given, name, None) for name in ("evaluate", "crops", "plan")}, training,
+                validation)
     divides = not evaluates and splits(config, ranks)
     classes = validation.classes
     if facts:
@@ -301,6 +303,7 @@ def train(given: argparse.Namespace, claims: ExitStack, ranks: Ranks = ONE) -> N
     minicnn.manual_seed(config["seed"])
     chosen = where(config, given, ranks)
     devices = [minicnn.device(name) for name in chosen.split(",")]
+    check_alike(ranks, {"--half": config["half"], "--graph": config["graph"], "a device": devices[0].kind})
     if how := use_nccl(ranks, devices):
         say(how)
     model = alexnet(config["variant"], len(classes), (devices[0], devices[-1]), config["width"],
@@ -320,6 +323,7 @@ def train(given: argparse.Namespace, claims: ExitStack, ranks: Ranks = ONE) -> N
         statistics = Statistics.of(training, workers=config["workers"] + 1, progress=picture_bar("measuring"),
                                    sample=ENOUGH if plans else config["statistics_of"], share=ranks.share(),
                                    gather=ranks.gather)
+    statistics = ranks.broadcast(statistics)
     config.setdefault("scale", recipe.scale(statistics.deviation))
     common = {"seed": config["seed"], "workers": config["workers"],
               "scale": config["scale"], "crop": model.pixels, "noise": recipe.noise}
@@ -342,6 +346,8 @@ def train(given: argparse.Namespace, claims: ExitStack, ranks: Ranks = ONE) -> N
                      config["keep"], config["workers"])
                 return
             assert run is not None
+            if ranks.size > 1:  # another BLAS may have started it with other bits
+                model.load_state_dict(ranks.broadcast({} if ranks.rank else model.state_dict()))
             parameters = sum(p.size for p in model.parameters())
             if divides:
                 Split(model, ranks)
@@ -358,11 +364,11 @@ def train(given: argparse.Namespace, claims: ExitStack, ranks: Ranks = ONE) -> N
             finish(trainer, config["epochs"])
 
 
-def check_ranks(ranks: Ranks, config: dict[str, Any], training: Images | None, validation: Images, plans: bool) -> None:
+def check_ranks(ranks: Ranks, config: dict[str, Any], training: Images | None, validation: Images) -> None:
     """Raises DataError and ValueError where several ranks cannot do this together."""
     if ranks.size < 2:
         return
-    if plans:
+    if config["plan"]:
         raise DataError("--plan measures one process: leave mpiexec out")
     if config["batch_size"] < ranks.size:
         raise DataError(f"--batch-size {config['batch_size']} is too small for {ranks.size} ranks: each takes at least "
@@ -381,6 +387,8 @@ def splits(config: dict[str, Any], ranks: Ranks) -> bool:
                       ("graph", "the ranks have to meet inside of a step, which a graph cannot")):
         if config["split_fc"] and config[name]:
             raise DataError(f"--split-fc and --{name} do not go together: {why}: leave one out, or give --no-split-fc")
+    if config["exact"] and config["graph"]:
+        raise DataError("--exact and --graph do not go together: each part would be another graph: leave one out")
     if config["split_fc"] and ranks.size == 1:
         note("--split-fc is for several ranks: here is one, and nothing is split")
     return config["split_fc"] and ranks.size > 1

@@ -8,9 +8,10 @@ KERNEL dropout(Element *y, int units, int N, const Element *x, int, int, const W
                int first_unit, int first_image, Long threshold, Real scale)
 {
     Long key = counter[0], step = counter[1];
+    int before = first_image % 4, blocks = (before + N + 3) / 4;  // of the first block so many images are others'
     for (int unit = warp(); unit < units; unit += warps())
-        for (int block = first_image / 4 + lane(); 4 * block < first_image + N; block += WARP) {
-            Word c[4] = {Word(first_unit + unit), Word(block), Word(step), Word(step >> 32)};
+        for (int block = lane(); block < blocks; block += WARP) {
+            Word c[4] = {Word(first_unit + unit), Word(first_image / 4 + block), Word(step), Word(step >> 32)};
             Word k[2] = {Word(key), Word(key >> 32)};
             for (int round = 0; round < 10; round++) {
                 Long p0 = Long(0xD2511F53) * c[0], p1 = Long(0xCD9E8D57) * c[2];
@@ -22,7 +23,7 @@ KERNEL dropout(Element *y, int units, int N, const Element *x, int, int, const W
                 k[1] += 0xBB67AE85;
             }
             for (int i = 0; i < 4; i++) {
-                int n = 4 * block + i - first_image;
+                int n = 4 * block + i - before;
                 if (0 <= n && n < N)
                     y[unit * N + n] = c[i] >= threshold ? x[unit * N + n] * scale : 0;
             }

@@ -22,6 +22,7 @@ from minicnn.training.trainer import Trainer
 
 def equal(ranks, out):
     """After some steps: what each kind of step has learned, and a softmax regression as the witness has it."""
+    import test_split
     from test_parallel_step import SIZES, trained
 
     found = {}
@@ -31,6 +32,9 @@ def equal(ranks, out):
             digests = ranks.gather(b"".join(array.tobytes() for array in state.values()))
             assert digests == digests[:1] * ranks.size, "all ranks have the same"
             found |= {f"{i}.{kind}.{name}": array for name, array in state.items()} | {f"{i}.{kind}.losses": losses}
+    if ranks.size > 1:
+        losses, _, state = test_split.trained("blueprint", ranks=ranks)
+        found |= {f"split.{name}": array for name, array in state.items()} | {"split.losses": losses}
     net = Linear(mpi_witness.INPUTS, mpi_witness.CLASSES, generator=np.random.default_rng(0))
     net.load_state_dict(dict(zip(("weight", "bias"), mpi_witness.start(), strict=True)))
     step = ParallelStep(Step(net, SGD(net.named_parameters(), lr=0.1, weight_decay=0.01)), ranks)
@@ -86,6 +90,13 @@ def endless(ranks, folder, how, rank, moment):
     trainer.fit(10**6)
 
 
+def late(ranks, rank):
+    """One rank fails when all others have done their work."""
+    if ranks.rank == int(rank):
+        time.sleep(0.5)
+        raise ValueError("too late")
+
+
 def full(saves, state):
     """The state of a step, or an error of the disk after so many saves."""
     def asked():
@@ -100,7 +111,7 @@ def full(saves, state):
 def main():
     with ranks_of_this_run() as ranks:
         what, *more = sys.argv[1:]
-        {"equal": equal, "endless": endless}[what](ranks, *more)
+        {"equal": equal, "endless": endless, "late": late}[what](ranks, *more)
 
 
 if __name__ == "__main__":

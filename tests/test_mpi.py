@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from mpi import HERE, needs_mpi
 from test_parallel_step import SIZES, trained
+from test_split import by_one
 
 from minicnn import checkpoint
 from minicnn.training.mpiexec import ranks_of_this_run
@@ -36,6 +37,11 @@ def test_the_weights_are_those_of_one_process(ranks, alone, tmp_path):
     ours, witness = (np.load(tmp_path / name) for name in ("ours.npz", "witness.npz"))
     for name in "w", "b":
         np.testing.assert_allclose(ours[name], witness[name], rtol=1e-5, atol=1e-6)
+    if ranks > 1:
+        losses, _, state = by_one("blueprint")
+        np.testing.assert_allclose(ours["split.losses"], losses, rtol=1e-4)
+        for name, array in state.items():
+            np.testing.assert_allclose(ours[f"split.{name}"], array, rtol=1e-4, atol=2e-6, err_msg=name)
     for kind, right in alone.items():
         for i, (losses, _, state) in enumerate(right):
             close = {"rtol": 0} if kind == "exact" else {"rtol": 2e-5, "atol": 2e-6}
@@ -46,7 +52,9 @@ def test_the_weights_are_those_of_one_process(ranks, alone, tmp_path):
 
 def test_without_mpiexec_there_is_one_rank_and_no_mpi():
     assert type(ranks_of_this_run({})) is Ranks
-    assert type(ranks_of_this_run({"PMI_SIZE": "1"})) is Ranks
+    for one in ({"PMI_SIZE": "1"}, {"OMPI_COMM_WORLD_SIZE": "1", "PMIX_RANK": "0"},
+                {"PMIX_RANK": "0", "SLURM_STEP_NUM_TASKS": "1"}):
+        assert type(ranks_of_this_run(one)) is Ranks
 
 
 # -- the end -----------------------------------------------------------------------------------------------------------
@@ -94,6 +102,13 @@ def test_where_one_ends_all_end_and_it_is_named(kind, size, rank, moment, tmp_pa
     assert seconds < 30
     whole(tmp_path)
     assert not left_over(tmp_path)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_who_fails_when_all_others_are_done_is_named_and_nobody_has_died(rank):
+    _, text, seconds = mpi.ended(mpi.started(2, HERE / "mpi_program.py", "late", rank))
+    assert re.fullmatch(rf"program: {'' if rank == 0 else f'rank 1 on {HOST}: '}too late\n", text), text
+    assert seconds < 20
 
 
 @pytest.mark.parametrize("name, number", [*(("SIGINT", number) for number in range(DEATHS)), ("SIGTERM", 0)])

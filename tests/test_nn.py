@@ -398,7 +398,7 @@ def test_each_call_in_training_takes_the_next_mask(p, key, first_unit, inverted)
     layer = nn.Dropout(p, key=key, first_unit=first_unit, inverted=inverted)
     for step in range(4):
         x = normal(3, 4, seed=step)
-        agree(layer(x).numpy(), dropped(x, (key, step), p, first_unit, inverted), f"value of call {step}")
+        agree(layer(x).numpy(), dropped(x, (key, step), p, first_unit, inverted=inverted), f"value of call {step}")
         layer.eval()(x)  # takes none
         layer.train()
 

@@ -29,7 +29,7 @@ class Watched:
             self.ranks[rank].close()
 
     def said(self, capsys):
-        self.thread.join(4)
+        self.thread.join(20)
         assert not self.thread.is_alive()
         self.listening.close()
         return capsys.readouterr().err
@@ -38,7 +38,8 @@ class Watched:
 def until(words, capsys):
     """What was said until these words, or for a while."""
     said, begun = "", time.monotonic()
-    while words not in said and time.monotonic() - begun < 4:
+    while words not in said and time.monotonic() - begun < 20:
+        time.sleep(0.02)
         said += capsys.readouterr().err
     return said
 
@@ -75,6 +76,12 @@ def test_where_one_ends_all_the_others_are_not_named(watched, capsys):
 
 def test_strangers_are_not_heard(watched, capsys):
     watched.ranks[0].sendall(b"over\nhello nobody\n")
+    with socket.create_connection(watched.listening.getsockname()) as stranger:
+        stranger.sendall(b"hello, too\n")
+        assert stranger.recv(10) == b"", "it is not listened to"
+    with socket.create_connection(watched.listening.getsockname()) as stranger:
+        stranger.sendall(2000 * b"x")
+        assert stranger.recv(10) == b""
     for rank in range(3):
         watched.tell(rank, "bye")
     watched.end(0, 1, 2)

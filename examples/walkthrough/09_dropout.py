@@ -310,7 +310,7 @@ def _():
     by_hand = (words >= 0.5 * 2**32).astype(float)
     by_engine = keeps(4, 3, 7, 0.5)
     loop = np.empty((3, 4))  # the kernel's order: units, pictures
-    kernel.plain(0, 3, loop, np.ones((3, 4)), np.array([KEY, 7]), 0, np.uint64(2**31), 1.0)
+    kernel.plain(0, 3, loop, np.ones((3, 4)), np.array([KEY, 7]), 0, 0, np.uint64(2**31), 1.0)
     assert (by_hand == by_engine).all()
     assert (by_engine == loop.T).all()
     say(f"""

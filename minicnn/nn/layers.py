@@ -202,10 +202,12 @@ class Dropout(Module):
     where the images of a call are a part of a larger batch, to how many come before them.
     """
 
+    first_image = 0
+
     def __init__(self, p: float = 0.5, *, inverted: bool = True, key: int | None = None, first_unit: int = 0,
                  generator: Generator | None = None):
         self.p, self.inverted = real("Dropout", "p", p, least=0, below=1), flag("Dropout", "inverted", inverted)
-        self.first_unit, self.first_image = whole("Dropout", "first_unit", first_unit, least=0), 0
+        self.first_unit = whole("Dropout", "first_unit", first_unit, least=0)
         if key is not None:
             whole("Dropout", "key", key, least=0)
         # key and step, kept in the state, so that a resumed run draws the same

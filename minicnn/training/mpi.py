@@ -43,11 +43,20 @@ class MpiRanks(Ranks):
         self.rank, self.size = self._comm.rank, self._comm.size
         self._thread = ThreadPoolExecutor(1, "ranks")
         self._sums: list[tuple[Future[None], Array, np.ndarray]] = []  # begun: (its end, where it is to go, what it is)
+        self._long = False  # whether nobody is surprised that a meeting takes long
         self._over = False  # after a meeting in which one had failed there is no other
         self._watcher: socket.socket | None = None
         self.hosts = self.gather(socket.gethostname())
 
     def __enter__(self) -> Ranks:
+        try:
+            self._be_watched()
+        except BaseException as error:  # then nobody calls __exit__
+            self.__exit__(type(error), error, None)
+            raise
+        return super().__enter__()
+
+    def _be_watched(self) -> None:
         key = secrets.token_hex(8)
         port = self.broadcast(_watched(self, key) if self.rank == 0 else 0)
         key = self.broadcast(key)
@@ -55,7 +64,6 @@ class MpiRanks(Ranks):
             self._watcher = socket.create_connection((self.hosts[0] if self._far() else "localhost", port), timeout=5)
             self._key = key
         self._tell(f"hello {self.named(self.rank)} (process {os.getpid()})")
-        return super().__enter__()
 
     def gather(self, value: T) -> list[T]:
         return self._until_done(self._thread.submit(self._gathered, value))
@@ -87,6 +95,15 @@ class MpiRanks(Ranks):
                 with device_of(array) as device:
                     array[...] = copy_to(host, device)
         self._sums = []
+
+    def long_barrier(self) -> None:
+        self._long = True
+        self.barrier()
+        self._long = False
+
+    def part(self) -> None:
+        self.barrier()
+        self._over = True
 
     def fail(self, reason: str) -> None:
         """As of ``Ranks``. Where the others do not hear of it in time, all are ended at once."""
@@ -123,10 +140,10 @@ class MpiRanks(Ranks):
             time.sleep(pause)
             pause = min(2 * pause, PAUSE)
             waits = time.monotonic() - begun
-            if waits > LONG and not long:
+            if waits > LONG and not (long or self._long):
                 long = True
                 self._tell("waiting")
-            if waits > LONGEST:
+            if waits > LONGEST and not self._long:
                 self._end(f"others have not come for {waits:.0f} s")
         if long:
             self._tell("busy")
@@ -217,11 +234,13 @@ def _watched(ranks: MpiRanks, key: str) -> int:
     """Start the watcher of all ranks. Returns the port on which it listens, 0 where there is none."""
     try:
         with socket.create_server(("" if ranks._far() else "localhost", 0), backlog=ranks.size) as listening:
-            subprocess.Popen(
-                [sys.executable, "-I", watch.__file__, str(listening.fileno()), str(ranks.size), key,
+            watcher = subprocess.Popen(
+                [sys.executable, "-I", watch.__file__, str(listening.fileno()), str(ranks.size),
                  os.path.basename(sys.argv[0]).removesuffix(".py")],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[listening.fileno()],
-                start_new_session=True)
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, pass_fds=[listening.fileno()], start_new_session=True)
+            assert watcher.stdin
+            with watcher.stdin as secret:
+                secret.write(key.encode())
             port: int = listening.getsockname()[1]
             return port
     except OSError:

@@ -93,8 +93,10 @@ def use_nccl(ranks: Ranks, devices: Sequence[Device]) -> str:
     Returns how the ranks add up from now on, and why; nothing where there are no GPUs, or there is one rank alone.
     """
     own = list(dict.fromkeys(devices))
+    if ranks.size < 2:
+        return ""
     every = ranks.gather(_facts(own))
-    if ranks.size < 2 or not any(gpus for *_, gpus in every):
+    if not any(gpus for *_, gpus in every):
         return ""
     why = _hindrance(ranks, every) or _meet(ranks, own)
     if why:
@@ -112,7 +114,7 @@ def _facts(devices: list[Device]) -> tuple[str, str, list[str]]:
         return f"its devices are {' and '.join(map(str, devices))}", "", places
     try:
         number = library().get_version()
-    except ImportError as error:
+    except Exception as error:  # none, or a broken one
         return str(error), "", places
     return "", f"{number // 10000}.{number // 100 % 100}.{number % 100}", places
 

@@ -73,6 +73,14 @@ class Ranks:
         """Go on when all are here."""
         self.gather(None)
 
+    def long_barrier(self) -> None:
+        """The same, where nobody is surprised that it takes long."""
+        self.barrier()
+
+    def part(self) -> None:
+        """Go on when all are here, for the last time: from now on each is by himself."""
+        self.barrier()
+
     def all_reduce(self, array: Array) -> None:
         """Begin to add up this array over the ranks, in place. It is done after the next ``wait``."""
 
@@ -104,13 +112,15 @@ class Ranks:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if error is None:
-            self.barrier()  # who still has work to do, as drawing, may fail
-        elif not isinstance(error, (RankFailed, Stopped)):
-            if self.rank and not isinstance(error, (*EXPECTED, KeyboardInterrupt, SystemExit)):
-                print_exception(error, file=sys.__stderr__)
-            self.fail(what(error))
-        self.close()
+        try:
+            if error is None:
+                self.long_barrier()  # who still has work to do, as drawing, may fail
+            elif not isinstance(error, (RankFailed, Stopped)):
+                if self.rank and not isinstance(error, (*EXPECTED, KeyboardInterrupt, SystemExit)):
+                    print_exception(error, file=sys.__stderr__)
+                self.fail(what(error))
+        finally:
+            self.close()
 
     def cores(self) -> int:
         """How many cores this rank may use: the host's, shared out among the ranks on it."""
@@ -135,10 +145,10 @@ class Ranks:
     def first_then_others(self, work: Callable[[], T]) -> T:
         """work(), by rank 0 first, and when that is done by all others: what it puts on disk is there for them."""
         if self.rank:
-            self.barrier()
+            self.long_barrier()
         result = work()
         if not self.rank:
-            self.barrier()
+            self.long_barrier()
         return result
 
     def named(self, rank: int) -> str:
@@ -151,6 +161,6 @@ def check_alike(ranks: Ranks, facts: Mapping[str, Any]) -> None:
     first, *others = ranks.gather(dict(facts))
     for rank, theirs in enumerate(others, 1):
         for name in first:
-            if theirs[name] != first[name]:
-                raise ValueError(f"{ranks.named(rank)} has {name} {theirs[name]}, {ranks.named(0)} has {first[name]}: "
-                                 "let all ranks have the same")
+            if theirs.get(name) != first[name]:
+                raise ValueError(f"{ranks.named(rank)} has {name} {theirs.get(name)}, {ranks.named(0)} has "
+                                 f"{first[name]}: let all ranks have the same")

@@ -145,7 +145,7 @@ class ParallelStep(Step):
                 self._count(layer, counter, 1)
         finally:
             for layer in self.dropouts:
-                layer.first_image = 0
+                vars(layer).pop("first_image", None)
 
     def _count(self, layer: Dropout, counter: Any, steps: int) -> None:
         with no_grad(), layer.counter.device:
@@ -162,8 +162,9 @@ class ParallelStep(Step):
         every = self.ranks.gather(digest.digest())
         right, _ = Counter(every).most_common(1)[0]
         if wrong := [self.ranks.named(rank) for rank, each in enumerate(every) if each != right]:
-            raise RanksDiffer(f"the weights of {' and '.join(wrong)} are not those of the others, though all move "
-                              "alike: look for faults of memory there, or another BLAS")
+            others = "the others" if 2 * len(wrong) < len(every) else "the others, who are no more"
+            raise RanksDiffer(f"the weights of {' and '.join(wrong)} are not those of {others}, though all move alike: "
+                              "look for faults of memory, or another BLAS")
 
     # -- what a run keeps ----------------------------------------------------------------------------------------------
 

@@ -221,8 +221,8 @@ def evaluate(model: Module, loader: LoaderLike | Sequence[tuple[Any, Any]],
                 scores.add(loss, logits, labels)
                 if predictions is not None:
                     predictions.add(logits, labels, getattr(loader, "shown", None))
+    share_bad(loader, ranks)
     if ranks.size > 1:
-        share_bad(loader, ranks)
         scores = Scores().merge(ranks.gather(scores))
         if predictions is not None:
             predictions.merge(ranks.gather(predictions.all), scores.classes)

@@ -125,7 +125,8 @@ class Trainer:
                 bar.update()
                 if not found:  # every picture of this batch was bad
                     continue
-                loss, here = found
+                loss, own = found
+                here = self._agree(own, time.perf_counter() - clock - (self.ranks.waited - exchanged))
                 seconds = time.perf_counter() - clock
                 progress.scores = progress.scores.merge([here])
                 text = self._log_step(here, seconds, arrived - clock, self.ranks.waited - exchanged)
@@ -133,13 +134,12 @@ class Trainer:
                 if not terminal and (progress.batch % self.print_every == 0 or progress.batch == total):
                     say(f"{title}, batch {progress.batch}/{total}: {text}")
                 self.plateau.see(progress.step, loss, here.classes)
-                self._agree(time.perf_counter() - clock - (self.ranks.waited - exchanged))
-                clock = time.perf_counter()
                 yield
+                clock = time.perf_counter()  # what a checkpoint takes is no part of a step
 
     def take_step(self, parts: list[tuple[Any, Any]]) -> tuple[float, Scores] | None:
-        """One step, counted. Returns the loss and the scores of all its pictures, or None where there was none. Where
-        it raises Diverged, that says at which step."""
+        """One step, counted. Returns the loss of all its pictures and the scores of one's own, or None where there was
+        none. Where it raises Diverged, that says at which step."""
         try:
             found = self.step.of(parts)
         except Diverged as error:
@@ -154,14 +154,16 @@ class Trainer:
         for y, (_, labels) in zip(logits, parts, strict=True):
             if len(labels):
                 scores.add(loss, y, labels)
-        return loss, Scores().merge(self.ranks.gather(scores))
+        return loss, scores
 
-    def _agree(self, seconds: float) -> None:
-        """Let all ranks stop and save where one of them is to. seconds: that this one was busy with its part."""
+    def _agree(self, own: Scores, seconds: float) -> Scores:
+        """The scores of all; and let all ranks stop and save where one of them is to. seconds: that this one was busy
+        with its part."""
         due = time.monotonic() - self.checkpoints.saved_at > 60 * self.save_minutes
-        every = self.ranks.gather((self.stop.asked, due, seconds))
-        self.stops, self.due = any(asked for asked, *_ in every), every[0][1]
-        self.pace.see([each[2] for each in every])
+        every = self.ranks.gather((own, self.stop.asked, due, seconds))
+        self.stops, self.due = any(asked for _, asked, *_ in every), every[0][2]
+        self.pace.see([each[-1] for each in every])
+        return Scores().merge(each[0] for each in every)
 
     def _log_step(self, scores: Scores, seconds: float, waited: float, exchanged: float) -> str:
         """Write the line of a step into the log. Returns what a person wants to know of it."""
@@ -234,7 +236,7 @@ class Trainer:
     def _save_and_stop(self) -> None:
         share_bad(self.training, self.ranks)
         self.save()
-        self.ranks.barrier()  # else the others end what is still being written
+        self.ranks.part()
         raise Stopped
 
     def resume(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ Every rank holds a connection to it for as long as it lives. The system closes t
 first that closes without a goodbye is of the one that has died. It is a program by itself, of Python's own library
 alone, and in a session of its own, which mpiexec does not end.
 
-    python watch.py NUMBER-OF-THE-LISTENING-SOCKET RANKS KEY NAME
+    python watch.py NUMBER-OF-THE-LISTENING-SOCKET RANKS NAME < KEY
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import time
 from contextlib import suppress
 
+LINE = 1000  # letters
 GRACE = 60.0  # seconds for those that are left to end, once one has died
 SILENT = 30.0  # seconds after which a rank that all others wait for is named
 
@@ -27,7 +28,7 @@ class _Rank:
 
     def hear(self, line: str, now: float) -> None:
         word, _, rest = line.partition(" ")
-        self.name = rest if word == "hello" else self.name
+        self.name = "".join(c for c in rest if c.isprintable()) if word == "hello" else self.name
         self.left |= word == "bye"
         if word in ("waiting", "busy"):
             self.waits, self.since = word == "waiting", now
@@ -62,7 +63,6 @@ def _watch(selector: selectors.BaseSelector, ranks: dict[socket.socket, _Rank], 
             if here is listening:
                 connection, _ = listening.accept()
                 ranks[connection], heard[connection] = _Rank(), ""
-                come += 1
                 selector.register(connection, selectors.EVENT_READ)
                 continue
             try:
@@ -75,8 +75,9 @@ def _watch(selector: selectors.BaseSelector, ranks: dict[socket.socket, _Rank], 
                 if line == f"{key}over":
                     return
                 if line.startswith(key):
+                    come += line.startswith(f"{key}hello ")
                     ranks[here].hear(line[len(key) :], now)
-            if not data:
+            if not data or (not ranks[here].name and (lines or len(heard[here]) > LINE)):  # or a stranger
                 gone = ranks.pop(here)
                 selector.unregister(here)
                 here.close()
@@ -87,11 +88,11 @@ def _watch(selector: selectors.BaseSelector, ranks: dict[socket.socket, _Rank], 
         now = time.monotonic()
         late = [rank for rank in ranks.values() if not rank.waits and rank.name]
         waiting = [rank for rank in ranks.values() if rank.waits and now - rank.since > SILENT]
-        if len(late) == 1 and len(waiting) == len(ranks) - 1 > 0 and late[0].name not in told:
+        if len(late) == 1 and len(waiting) == count - 1 > 0 and late[0].name not in told:
             told.add(late[0].name)
             say(f"all others have waited for {late[0].name} for {SILENT:.0f} s: is it stopped, or its disk gone?")
 
 
 if __name__ == "__main__":
-    number, count, key, name = sys.argv[1:]
-    watch(socket.socket(fileno=int(number)), int(count), key, name)
+    number, count, name = sys.argv[1:]
+    watch(socket.socket(fileno=int(number)), int(count), sys.stdin.read(), name)
