@@ -8,6 +8,8 @@ from minicnn import manual_seed, ops
 from minicnn.nn import Dropout, Linear, ReLU, Sequential
 from minicnn.optim import SGD, LossScale
 from minicnn.training.diagnosis import Diverged
+from minicnn.training.parallel import Ranks
+from minicnn.training.parallel_step import ParallelStep
 from minicnn.training.step import Step
 
 IMAGES, LABELS = normal(6, 4).astype(np.float32), np.array([0, 2, 1, 2, 0, 1])
@@ -42,6 +44,19 @@ def test_a_step_is_forward_loss_backward_update(scale):
         assert type(loss) is float
         np.testing.assert_array_equal(logits, right.numpy())
     assert same(everything(net, optimiser), everything(by_hand, other))
+
+
+@pytest.mark.parametrize("parts", [1, 2, 4, 7])
+def test_a_batch_in_parts_is_one_batch(parts):
+    (net, optimiser), (by_hand, other) = network(), network()
+    step, whole = ParallelStep(Step(net, optimiser), Ranks(), parts), Step(by_hand, other)
+    for _ in range(3):
+        loss, logits = step.of([(IMAGES[cut], LABELS[cut]) for cut in step.share.cuts(len(LABELS))])
+        expected, right = whole(IMAGES, LABELS)
+        assert loss == pytest.approx(expected, rel=1e-6)
+        np.testing.assert_allclose(np.concatenate([y for y in logits if len(y)]), right, rtol=1e-5, atol=1e-6)
+    for name, array in everything(by_hand, other).items():
+        np.testing.assert_allclose(everything(net, optimiser)[name], array, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 def test_another_loss():
