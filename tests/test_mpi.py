@@ -16,7 +16,6 @@ from test_parallel_step import SIZES, trained
 from test_split import by_one
 
 from minicnn import checkpoint
-from minicnn.training.mpiexec import ranks_of_this_run
 from minicnn.training.parallel import Ranks
 
 pytestmark = needs_mpi
@@ -48,13 +47,6 @@ def test_the_weights_are_those_of_one_process(ranks, alone, tmp_path):
             np.testing.assert_allclose(ours[f"{i}.{kind}.losses"], losses, rtol=0 if kind == "exact" else 1e-5)
             for name, array in state.items():
                 np.testing.assert_allclose(ours[f"{i}.{kind}.{name}"], array, err_msg=f"{kind} {name}", **close)
-
-
-def test_without_mpiexec_there_is_one_rank_and_no_mpi():
-    assert type(ranks_of_this_run({})) is Ranks
-    for one in ({"PMI_SIZE": "1"}, {"OMPI_COMM_WORLD_SIZE": "1", "PMIX_RANK": "0"},
-                {"PMIX_RANK": "0", "SLURM_STEP_NUM_TASKS": "1"}):
-        assert type(ranks_of_this_run(one)) is Ranks
 
 
 # -- the end -----------------------------------------------------------------------------------------------------------
