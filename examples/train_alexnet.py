@@ -373,6 +373,9 @@ def check_ranks(ranks: Ranks, config: dict[str, Any], training: Images | None, v
     if config["batch_size"] < ranks.size:
         raise DataError(f"--batch-size {config['batch_size']} is too small for {ranks.size} ranks: each takes at least "
                         "one picture")
+    if config["exact"] and config["parts"] < ranks.size:
+        raise DataError(f"--exact computes {config['parts']} parts, which are too few for {ranks.size} ranks: give "
+                        f"--parts {ranks.size}, or take fewer ranks")
     own = {f"--{name.replace('_', '-')}": value for name, value in config.items()
            if name not in ("version", "workers", "device")}
     check_alike(ranks, {"minicnn": minicnn.__version__, "NumPy": np.__version__, **own,

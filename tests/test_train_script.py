@@ -18,7 +18,7 @@ from test_weights import as_caffe, as_torchvision, layers_of
 from weights_of_others import caffe_net, torch_archive
 
 from minicnn import checkpoint, cpu, manual_seed, no_grad
-from minicnn.data import ImageFolder, Loader, Statistics, central_crop, image_folders, read_picture
+from minicnn.data import DataError, ImageFolder, Loader, Statistics, central_crop, image_folders, read_picture
 from minicnn.data.division import Division
 from minicnn.models import RECIPES, VARIANTS, alexnet
 from minicnn.models import load as load_any
@@ -27,6 +27,7 @@ from minicnn.models.saved import load
 from minicnn.nn import Dropout
 from minicnn.schedule import PolySchedule, WarmUp
 from minicnn.training.log import Log
+from minicnn.training.parallel import Ranks
 from minicnn.training.pictures import balanced_weights
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -620,3 +621,14 @@ def test_a_resumed_run_may_name_its_recipe_and_no_other(built, run_with, others,
     built("--resume", tmp_path / "run", "--recipe", "finetune")
     with pytest.raises(ValueError, match="--recipe small would be another model: the checkpoint is of recipe finetune"):
         run_with("--resume", tmp_path / "run", "--recipe", "small")
+
+
+def test_what_several_ranks_cannot_do_together_is_said(script):
+    ranks = Ranks()
+    ranks.size, ranks.hosts = 6, ["here"] * 6
+    config = {"plan": None, "batch_size": 32, "exact": True, "parts": 4}
+    for change, said in (({}, "--exact computes 4 parts, which are too few for 6 ranks: give --parts 6, or"),
+                         ({"batch_size": 5}, "--batch-size 5 is too small for 6 ranks: each takes at least one pic"),
+                         ({"plan": True}, "--plan measures one process: leave mpiexec out")):
+        with pytest.raises(DataError, match=said):
+            script.check_ranks(ranks, config | change, None, None)
