@@ -49,7 +49,7 @@ from minicnn.training.classes import Predictions
 from minicnn.training.interrupt import end_as_ctrl_c, ended, note, say
 from minicnn.training.mpiexec import ranks_of_this_run
 from minicnn.training.nccl import use_nccl
-from minicnn.training.parallel import Ranks, check_alike
+from minicnn.training.parallel import ALONE, Ranks, check_alike
 from minicnn.training.parallel_step import ParallelStep
 from minicnn.training.pictures import (
     balanced_loss,
@@ -69,8 +69,6 @@ from minicnn.training.split import Split
 from minicnn.training.step import CapturedStep, Step
 from minicnn.training.trainer import Trainer
 
-ONE = Ranks()
-
 # -- what can be asked -------------------------------------------------------------------------------------------------
 
 
@@ -87,7 +85,7 @@ def device_names(text: str, most: int) -> str:
     return text
 
 
-def arguments(ranks: Ranks = ONE) -> argparse.Namespace:
+def arguments(ranks: Ranks = ALONE) -> argparse.Namespace:
     """The command line. What it leaves out is absent, so that a resumed run can fill it in from its checkpoint."""
     parser = Parser(description="Train AlexNet on a folder of pictures.", argument_default=argparse.SUPPRESS,
                     epilog=__doc__.rpartition("\n\n")[2] if __doc__ else None, allow_abbrev=False)
@@ -192,7 +190,7 @@ DEFAULTS: dict[str, Any] = {"data": None, "val": None, "labels": None, "split": 
 Pictures = tuple[Images | None, Images, Division | None]  # of training, of validation, and which are which
 
 
-def usual(ranks: Ranks = ONE) -> dict[str, Any]:
+def usual(ranks: Ranks = ALONE) -> dict[str, Any]:
     """Defaults that depend on the machine, and on chance, which is the same for all."""
     return {"workers": max(1, ranks.cores() // 2), "seed": ranks.broadcast(secrets.randbelow(2**31))}
 
@@ -246,7 +244,7 @@ def drawn_set(workers: int) -> Path:
     return built_in_set(workers=workers + 1, progress=picture_bar("drawing pictures"))
 
 
-def where(config: dict[str, Any], given: argparse.Namespace, ranks: Ranks = ONE) -> str:
+def where(config: dict[str, Any], given: argparse.Namespace, ranks: Ranks = ALONE) -> str:
     """The names of the devices to use, after a line that says why where that was left to us. What a resumed run used
     and these devices lack is no longer in config, as another line says. Ranks of one machine share out its GPUs."""
     names, (_, count) = config["device"], ranks.here()
@@ -270,7 +268,7 @@ def where(config: dict[str, Any], given: argparse.Namespace, ranks: Ranks = ONE)
     return names
 
 
-def train(given: argparse.Namespace, claims: ExitStack, ranks: Ranks = ONE) -> None:
+def train(given: argparse.Namespace, claims: ExitStack, ranks: Ranks = ALONE) -> None:
     """Train a new network, or a trained one for other classes, go on with a run, or only evaluate one. claims: holds
     the folder of the run. ranks: all of them do this together; what is read or written of the run, rank 0 does."""
     evaluates, plans = "evaluate" in given, "plan" in given
@@ -398,7 +396,7 @@ def splits(config: dict[str, Any], ranks: Ranks) -> bool:
 
 
 def made_trainer(model: AlexNet, config: dict[str, Any], training: Loader, validation: Loader, run: Path,
-                 ranks: Ranks = ONE) -> Trainer:
+                 ranks: Ranks = ALONE) -> Trainer:
     """What trains the model, with the recipe's rule and the settings of this run."""
     recipe = RECIPES[config["recipe"]]
     schedule = recipe.learning_rate(config["schedule"], config["lr"], config["epochs"])
@@ -410,7 +408,7 @@ def made_trainer(model: AlexNet, config: dict[str, Any], training: Loader, valid
                    warm_up=recipe.rising(config["lr"], config["warm_up"]))
 
 
-def made_step(model: AlexNet, config: dict[str, Any], training: Loader, ranks: Ranks = ONE) -> Step:
+def made_step(model: AlexNet, config: dict[str, Any], training: Loader, ranks: Ranks = ALONE) -> Step:
     """A step by the recipe's rule, with the settings of this run."""
     optimiser = RECIPES[config["recipe"]].optimiser(model)
     optimiser.momentum, optimiser.weight_decay, optimiser.lars = (config[name] for name in
@@ -460,7 +458,7 @@ def finish(trainer: Trainer, epochs: int) -> None:
 
 
 def measure(model: AlexNet, loader: Loader, arrays: dict[str, np.ndarray], path: Path, output: Path | None,
-            ranks: Ranks = ONE) -> None:
+            ranks: Ranks = ALONE) -> None:
     """The scores of a checkpoint on the validation pictures, and of each class. output: the folder in which these are
     kept, by default that of the run; a checkpoint outside of one leaves nothing behind."""
     model.load_state_dict(checkpoint.part(arrays, "model."))

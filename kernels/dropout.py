@@ -4,8 +4,7 @@ Philox 4×32 with ten rounds (Salmon et al. 2011, "Parallel random numbers: as e
 words and a key of two into four random words. The counter is (unit, image // 4, step): so a number depends on where it
 is used and on nothing else, and neither a mask nor a generator's state is ever stored. Units and images are counted
 from ``first_unit`` and ``first_image``, so that a part of a layer, or of a batch, gets the numbers that it has in the
-whole.
-Key and step are two numbers in memory, so that a captured launch can be replayed for another step.
+whole. Key and step are two numbers in memory, so that a captured launch can be replayed for another step.
 """
 
 import numpy as np

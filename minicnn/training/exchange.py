@@ -23,8 +23,9 @@ class Exchange(Observer):
 
     While it looks on at backward, each bucket sets out as soon as its gradients are whole and those before it are on
     their way. All ranks must send the same buckets in the same order, so this is the one in which the gradients of
-    rank 0 came together in the first batch, which itself sets out when backward has ended. Of AlexNet the fully
-    connected layers come first: 96 % of the bytes, with nearly all of backward's work still to be done.
+    the first rank with an image came together in the first batch, which itself sets out when backward has ended. Of
+    AlexNet the fully connected layers come first: 96 % of the bytes, with nearly all of backward's work still to be
+    done.
     """
 
     def __init__(self, parameters: Mapping[str, Tensor], ranks: Ranks):

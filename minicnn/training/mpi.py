@@ -115,11 +115,11 @@ class MpiRanks(Ranks):
             self._end(reason)
 
     def close(self) -> None:
-        for beside in self.beside.values():
-            beside.close()
-        self._tell("bye")
+        self._tell("bye")  # first of all: what NCCL says at its end is no death
         if self._watcher:
             self._watcher.close()
+        for beside in self.beside.values():
+            beside.close()
         self._thread.shutdown()
 
     def library(self) -> str:

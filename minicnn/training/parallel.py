@@ -23,7 +23,7 @@ from ..engine.device import Device, device_of
 from ..engine.memory import Array
 from .interrupt import EXPECTED, Stopped, what
 
-__all__ = ["RankFailed", "Ranks", "RanksDiffer", "check_alike"]
+__all__ = ["ALONE", "RankFailed", "Ranks", "RanksDiffer", "check_alike"]
 
 T = TypeVar("T")
 
@@ -154,6 +154,9 @@ class Ranks:
     def named(self, rank: int) -> str:
         """As "rank 2 on host b"."""
         return f"rank {rank} on {self.hosts[rank]}"
+
+
+ALONE = Ranks()
 
 
 def check_alike(ranks: Ranks, facts: Mapping[str, Any]) -> None:

@@ -19,12 +19,11 @@ from ..nn import Module, eval_mode
 from ..ops import cross_entropy
 from .bars import on_terminal
 from .classes import Predictions
-from .parallel import Ranks
+from .parallel import ALONE, Ranks
 
 __all__ = ["LoaderLike", "Scores", "as_loader", "evaluate", "in_words", "interval", "over_views", "share_bad", "shared",
            "with_intervals"]
 
-ALONE = Ranks()
 FEW = 5  # classes, among the first five of which each picture's own always is
 
 

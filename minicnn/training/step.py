@@ -22,7 +22,7 @@ from ..nn.module import Module
 from ..ops.cross_entropy import check_labels, cross_entropy
 from ..optim import SGD, LossScale
 from .diagnosis import Diverged, advice, first_not_finite
-from .parallel import Ranks
+from .parallel import ALONE
 
 __all__ = ["CapturedStep", "Step"]
 
@@ -38,7 +38,7 @@ class Step:
     is learned is, too, so that it takes all ranks to save it. See ``ParallelStep``.
     """
 
-    ranks, share, divided = Ranks(), ALL, False
+    ranks, share, divided = ALONE, ALL, False
 
     def __init__(self, model: Module, optimiser: SGD, loss: Callable[..., Tensor] = cross_entropy,
                  loss_scale: LossScale | None = None):

@@ -47,7 +47,6 @@ def watch(listening: socket.socket, count: int, key: str, name: str) -> None:
 
 def _watch(selector: selectors.BaseSelector, ranks: dict[socket.socket, _Rank], listening: socket.socket, count: int,
            key: str, name: str) -> None:
-
     def say(text: str) -> None:
         with suppress(OSError):  # mpiexec itself may be gone
             print(f"{name}: {text}", file=sys.stderr, flush=True)
