@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, mutually_broadcastable_shapes
+from test_avg_pool2d import means
 from test_conv2d import convolution
 from test_dropout import dropped
 from test_local_response_norm import normalised
@@ -243,6 +244,11 @@ def pooled(x, size, stride, padding=0):
     return maxima(x, size, stride, padding)
 
 
+def averaged(x, size, stride, padding=0, count_include_pad=True):
+    assert np.max(padding) < np.min(size)
+    return means(x, size, stride, padding, count_include_pad)
+
+
 def joined(*xs, axis=0):
     assert all(x.ndim for x in xs)
     return np.concatenate(xs, axis)
@@ -312,6 +318,8 @@ CALLS = {  # name: (values, settings, what is right)
                real(convolution)),
     "max_pool2d": (one(PICTURES, **FEW), {"size": [*plain(2, 3, 9, (2, 3)), *STEP[1:]], "stride": STEP,
                                           "padding": MARGIN}, real(pooled)),
+    "avg_pool2d": (one(PICTURES, **FEW), {"size": [*plain(2, 3, 9, (2, 3)), *STEP[1:]], "stride": STEP,
+                                          "padding": MARGIN, "count_include_pad": KEEPDIMS}, real(averaged)),
     "local_response_norm": (one(PICTURES), {"size": [*plain(1, 3, 5), (np.int8(3), 3), *refused(2, 0, -1), *NO_NUMBER],
                                             "alpha": FACTOR, "beta": FACTOR, "k": FACTOR}, real(normed)),
     "map_response_norm": (one(PICTURES), {"size": [*plain(1, 3, 9), (np.int8(3), 3), *refused(2, 0, -1), *NO_NUMBER],
@@ -406,6 +414,7 @@ LAYERS = {  # name: (a layer, what it is given, the op that it is, and with what
     "Linear": (nn.Linear(3, 2), one(st.sampled_from([(2, 3), (0, 3), (3,), (2, 2)])), "linear", {}),
     "Conv2d": (nn.Conv2d(2, 3, 3, padding=1), one(PICTURES, **FEW), "conv2d", {"padding": 1}),
     "MaxPool2d": (nn.MaxPool2d(2, 1), one(PICTURES, **FEW), "max_pool2d", {"size": 2, "stride": 1}),
+    "AvgPool2d": (nn.AvgPool2d(2, 1), one(PICTURES, **FEW), "avg_pool2d", {"size": 2, "stride": 1}),
     "LocalResponseNorm": (nn.LocalResponseNorm(3), one(PICTURES), "local_response_norm", {"size": 3}),
     "MapResponseNorm": (nn.MapResponseNorm(3), one(PICTURES), "map_response_norm", {"size": 3}),
     "ReLU": (nn.ReLU(), one(), "relu", {}),

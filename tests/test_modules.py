@@ -394,6 +394,7 @@ def test_numbers_of_numpy_are_settings():
     (nn.LocalResponseNorm(), "LocalResponseNorm(size=5, alpha=0.0001, beta=0.75, k=2.0)"),
     (nn.MapResponseNorm(3), "MapResponseNorm(size=3, alpha=4e-05, beta=0.75, k=1.0)"),
     (nn.MaxPool2d(), "MaxPool2d(size=3, stride=2, padding=0)"),
+    (nn.AvgPool2d(2), "AvgPool2d(size=2, stride=2, padding=0, count_include_pad=True)"),
 ])
 def test_repr_is_what_one_would_type(layer, words):
     assert repr(layer) == repr(layer.eval()) == words

@@ -57,6 +57,12 @@ def max_pool2d(n):
     return nn.MaxPool2d(**settings), (n(1, 3), n(1, 3), n(size, 6), n(size, 6)), lambda x: ops.max_pool2d(x, **settings)
 
 
+def avg_pool2d(n):
+    size = n(2, 3)
+    settings = {"size": size, "stride": n(1, 3), "padding": (n(0, 1), n(0, 1)), "count_include_pad": bool(n(0, 1))}
+    return nn.AvgPool2d(**settings), (n(1, 3), n(1, 3), n(size, 6), n(size, 6)), lambda x: ops.avg_pool2d(x, **settings)
+
+
 def relu(n):
     return nn.ReLU(), (n(1, 3), n(1, 4)), ops.relu
 
@@ -76,8 +82,8 @@ def row(n):
     return layer, (n(1, 3), 2, n(3, 4), n(3, 4)), composed
 
 
-@pytest.mark.parametrize("build", [conv2d, linear, local_response_norm, map_response_norm, max_pool2d, relu,
-                                   flatten, row])
+@pytest.mark.parametrize("build", [conv2d, linear, local_response_norm, map_response_norm, max_pool2d,
+                                   avg_pool2d, relu, flatten, row])
 @given(st.data())
 def test_a_layer_is_its_op_with_parameters(build, data):
     layer, shape, op = build(lambda low, high: data.draw(st.integers(low, high)))
@@ -93,7 +99,7 @@ def test_a_layer_is_its_op_with_parameters(build, data):
 ONE_OF_EACH = [
     (nn.Conv2d(4, 6, 3, padding=1, groups=2), (4, 3, 3)), (nn.Linear(4, 3), (4,)), (nn.ReLU(), (4,)),
     (nn.LocalResponseNorm(), (7, 2, 2)), (nn.MapResponseNorm(), (2, 3, 4)), (nn.MaxPool2d(), (2, 5, 5)),
-    (nn.Flatten(), (2, 3, 2)), (nn.Dropout(inverted=False), (4,)),
+    (nn.AvgPool2d(), (2, 5, 5)), (nn.Flatten(), (2, 3, 2)), (nn.Dropout(inverted=False), (4,)),
     (nn.Sequential(nn.Conv2d(1, 2, 2), nn.ReLU(), nn.Flatten()), (1, 3, 3)),
 ]  # fmt: skip
 

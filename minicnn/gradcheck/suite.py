@@ -131,6 +131,8 @@ def _cases() -> Iterable[Case]:
     yield case(ops.max_pool2d, distinct(2, 2, 7, 8) - 2, size=3, stride=1, padding=1)
     yield case(ops.max_pool2d, distinct(2, 2, 6, 6), size=2, stride=2)
     yield case(ops.max_pool2d, np.repeat(distinct(1, 2, 4, 2), 2, 3), size=2, stride=2, note="size=2, stride=2, ties")
+    yield case(ops.avg_pool2d, normal(2, 3, 7, 7), size=3, stride=2)
+    yield case(ops.avg_pool2d, normal(2, 2, 6, 5), size=3, stride=2, padding=((0, 1), (1, 1)), count_include_pad=False)
     for beta in (0.75, 0.6):
         yield case(ops.local_response_norm, normal(2, 7, 2, 2), alpha=1.0, beta=beta)
         yield case(ops.local_response_norm, 20 * normal(2, 4, 2, 1), size=3, alpha=0.5, beta=beta, k=1.0)
@@ -154,6 +156,7 @@ def _cases() -> Iterable[Case]:
     yield layer(lambda: nn.LocalResponseNorm(5, 1.0), normal(2, 6, 2, 2), "alpha=1.0")
     yield layer(lambda: nn.MapResponseNorm(3, 1.0), normal(2, 2, 4, 5), "alpha=1.0")
     yield layer(nn.MaxPool2d, distinct(2, 2, 7, 7))
+    yield layer(nn.AvgPool2d, normal(2, 2, 7, 7))
     yield layer(nn.ReLU, distinct(3, 4))
     yield layer(nn.Flatten, normal(2, 3, 2, 2))
     yield layer(lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(), nn.Flatten(), nn.Linear(4, 5)),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from .. import ops
 from ..engine.settings import shown
 from ..engine.tensor import Tensor
@@ -87,15 +85,9 @@ def max_pool(x: Tensor, *, kernel_shape: Ints, strides: Ints = (1, 1), pads: Int
 def average_pool(x: Tensor, *, kernel_shape: Ints, strides: Ints = (1, 1), pads: Ints = (0, 0, 0, 0),
                  dilations: Ints = (1, 1), auto_pad: str = "NOTSET", ceil_mode: int = 0, count_include_pad: int = 0,
                  most: int) -> Tensor:
-    """The sum of each window, by its size, or by how many of its places lie in the image."""
+    """As ``ops.avg_pool2d``."""
     if ceil_mode and count_include_pad:
         raise ValueError("ceil_mode is 1 and count_include_pad is 1: known is one of them")
-    on, C = windows_on(x, kernel_shape, strides, pads, dilations, auto_pad, ceil_mode, most), x.shape[1]
-    room(most, C, on.R, on.S)
-    ones, step = np.ones((C, 1, on.R, on.S), x.dtype), (on.down, on.right)
-    summed = ops.conv2d(x, ones, stride=step, padding=on.around, groups=C)
-    count: Tensor | float = float(on.R * on.S)
-    if not count_include_pad and on.around != ((0, 0), (0, 0)):
-        image = Tensor(np.ones((1, 1, *x.shape[2:]), x.dtype), device=x.device)
-        count = ops.conv2d(image, ones[:1], stride=step, padding=on.around)
-    return summed / count
+    on = windows_on(x, kernel_shape, strides, pads, dilations, auto_pad, ceil_mode, most)
+    return ops.avg_pool2d(x, size=(on.R, on.S), stride=(on.down, on.right), padding=on.around,
+                          count_include_pad=bool(count_include_pad))

@@ -6,7 +6,6 @@ from .layers import (
     Dropout,
     Flatten,
     Linear,
-    MaxPool2d,
     ReLU,
     Sequential,
     initialise,
@@ -14,8 +13,9 @@ from .layers import (
 )
 from .module import Module
 from .norms import LocalResponseNorm, MapResponseNorm
+from .pooling import AvgPool2d, MaxPool2d
 
 __all__ = [
-    "Conv2d", "Dropout", "Flatten", "Linear", "LocalResponseNorm", "MapResponseNorm", "MaxPool2d", "Module", "ReLU",
-    "Sequential", "eval_mode", "forward_hook", "initialise", "manual_seed",
+    "AvgPool2d", "Conv2d", "Dropout", "Flatten", "Linear", "LocalResponseNorm", "MapResponseNorm", "MaxPool2d",
+    "Module", "ReLU", "Sequential", "eval_mode", "forward_hook", "initialise", "manual_seed",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from ..ops.window import Padding, Pair, own, pair, sides
 from .module import Module
 
 __all__ = [
-    "Conv2d", "Dropout", "Flatten", "Linear", "MaxPool2d", "Module", "ReLU", "Sequential", "initialise", "manual_seed",
+    "Conv2d", "Dropout", "Flatten", "Linear", "Module", "ReLU", "Sequential", "initialise", "manual_seed",
 ]  # fmt: skip
 
 Generator = np.random.Generator
@@ -164,18 +164,6 @@ class Linear(Module):
         """As in Linear(9216, 4096)."""
         outputs, inputs = self.weight.shape
         return f"{inputs}, {outputs}"
-
-
-class MaxPool2d(Module):
-    """``ops.max_pool2d``; by itself the paper's overlapping windows, 3 wide and 2 apart."""
-
-    def __init__(self, size: Pair = 3, stride: Pair = 2, padding: Padding = 0):
-        pair("MaxPool2d", "size", size, 1), pair("MaxPool2d", "stride", stride, 1), sides("MaxPool2d", padding)  # raise
-        self.size, self.stride, self.padding = own(size), own(stride), own(padding)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, C, P, Q)."""
-        return ops.max_pool2d(x, size=self.size, stride=self.stride, padding=self.padding)
 
 
 class ReLU(Module):

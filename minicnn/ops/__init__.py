@@ -8,6 +8,7 @@ NumPy's functions do with tensors.
 """
 
 from .arithmetic import add, divide, exp, log, multiply, negative, power, sigmoid, subtract, tanh
+from .avg_pool2d import avg_pool2d
 from .conv2d import conv2d
 from .cross_entropy import cross_entropy, log_softmax, softmax
 from .dropout import dropout
@@ -22,8 +23,8 @@ from .shape import concatenate, flatten, getitem, reshape, transpose
 from .to_device import ledger, to_device
 
 __all__ = [
-    "add", "concatenate", "conv2d", "cross_entropy", "divide", "dropout", "exp", "flatten", "float", "getitem", "half",
-    "ledger", "linear", "local_response_norm", "log", "log_softmax", "map_response_norm", "matmul", "max",
-    "max_pool2d", "mean", "multiply", "negative", "power", "relu", "reshape", "sigmoid", "softmax", "subtract", "sum",
-    "tanh", "to_device", "transpose",
+    "add", "avg_pool2d", "concatenate", "conv2d", "cross_entropy", "divide", "dropout", "exp", "flatten", "float",
+    "getitem", "half", "ledger", "linear", "local_response_norm", "log", "log_softmax", "map_response_norm", "matmul",
+    "max", "max_pool2d", "mean", "multiply", "negative", "power", "relu", "reshape", "sigmoid", "softmax", "subtract",
+    "sum", "tanh", "to_device", "transpose",
 ]  # fmt: skip
