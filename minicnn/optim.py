@@ -36,6 +36,7 @@ class SGD:
     rates: further factors on the rate, by the layer or the parameter itself: {"fc8": 10, "a.conv1": 0} lets fc8.weight
         and fc8.bias learn ten times as fast as the others and a.conv1.0.weight not at all. Where several fit, all
         count. Caffe calls them lr_mult.
+    decays: factors on the weight decay, likewise: {"fc10": 750}. Caffe calls them decay_mult.
     lars: η, the trust coefficient of layer-wise adaptive rates for large batches, 0.001 where they were published; None
         for none. Each parameter's rate is multiplied by η · ‖w‖ / (‖∂L/∂w‖ + weight_decay · ‖w‖), see ``_trust``. The
         rate itself is then far higher than without, as 10 for AlexNet and batches of 4,096.
@@ -46,14 +47,15 @@ class SGD:
 
     def __init__(self, named_parameters: Any, lr: float = 0.01, momentum: float = 0.9, weight_decay: float = 0.0005,
                  bias_lr: float = 1.0, decay_biases: bool = True, rates: Mapping[str, float] | None = None,
-                 lars: float | None = None):
+                 lars: float | None = None, decays: Mapping[str, float] | None = None):
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
         self.bias_lr, self.decay_biases = bias_lr, flag("SGD", "decay_biases", decay_biases)
         self.lars = lars
         self.over_parts: Callable[[Squares], Squares] | None = None  # adds up those of the parts of a parameter
         self._check()
         self.parameters = _by_name(named_parameters)
-        self._factors = _factors(self.parameters, {} if rates is None else rates)
+        self._factors = _factors("rates", self.parameters, {} if rates is None else rates)
+        self._decays = _factors("decays", self.parameters, {} if decays is None else decays)
         self.velocity: dict[str, Tensor] = {}
         for name, p in self.parameters.items():
             with p.device:
@@ -89,10 +91,11 @@ class SGD:
                 flat = [batch_last(a).reshape(-1)
                         for a in (parameter.writable(), self.velocity[name].writable(), gradient.data)]
                 # rate · decay and rate · ∂L/∂w are meant; a scale that is a power of two costs no rounding
-                kernel(*flat, rate / loss_scale, float(self.momentum), self._decay(parameter) * loss_scale)
+                kernel(*flat, rate / loss_scale, float(self.momentum), self._decay(name) * loss_scale)
 
-    def _decay(self, parameter: Tensor) -> float:
-        return self.weight_decay if self.decay_biases or parameter.ndim > 1 else 0.0
+    def _decay(self, name: str) -> float:
+        """The weight decay of a parameter."""
+        return self.weight_decay * self._decays[name] if self.decay_biases or self.parameters[name].ndim > 1 else 0.0
 
     def _trust(self, lars: float, moving: Mapping[str, Tensor], loss_scale: float) -> dict[str, float]:
         """What LARS multiplies each rate by (You, Gitman & Ginsburg 2017, "Large batch training of convolutional
@@ -105,7 +108,7 @@ class SGD:
         trust = {}
         for name, (w, g) in self._squares(moving).items():
             w, g = math.sqrt(w), math.sqrt(g) / loss_scale
-            trust[name] = lars * w / (g + self._decay(moving[name]) * w) if w and g else 1.0
+            trust[name] = lars * w / (g + self._decay(name) * w) if w and g else 1.0
         return trust
 
     def _squares(self, moving: Mapping[str, Tensor]) -> Squares:
@@ -189,18 +192,19 @@ def _by_name(given: Any) -> dict[str, Tensor]:
     return found
 
 
-def _factors(names: Iterable[str], rates: Any) -> dict[str, float]:
-    """The factor on the rate of each parameter, out of those of layers."""
-    if not isinstance(rates, Mapping):
-        raise TypeError(f"SGD: rates is {rates!r:.60}: give a dict of factors by the names of layers, as {{'fc8': 10}}")
+def _factors(what: str, names: Iterable[str], given: Any) -> dict[str, float]:
+    """The factor of each parameter, out of those of layers. what: is multiplied, rates or decays."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"SGD: {what} is {given!r:.60}: give a dict of factors by the names of layers, as "
+                        "{'fc8': 10}")
     factors = dict.fromkeys(names, 1.0)
-    for layer, rate in rates.items():
-        rate = real("SGD", f"rates[{layer!r:.60}]", rate, least=0)
+    for layer, factor in given.items():
+        factor = real("SGD", f"{what}[{layer!r:.60}]", factor, least=0)
         own = [name for name in factors if f"{name}.".startswith(f"{layer}.")]
         if not own:
-            raise ValueError(f"SGD: rates has {layer!r:.60}, of which there is no parameter: there are "
+            raise ValueError(f"SGD: {what} has {layer!r:.60}, of which there is no parameter: there are "
                              f"{', '.join(list(factors)[:3])} and so on")
-        factors |= {name: factors[name] * rate for name in own}
+        factors |= {name: factors[name] * factor for name in own}
     return factors
 
 

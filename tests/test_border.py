@@ -418,6 +418,7 @@ LAYERS = {  # name: (a layer, what it is given, the op that it is, and with what
     "LocalResponseNorm": (nn.LocalResponseNorm(3), one(PICTURES), "local_response_norm", {"size": 3}),
     "MapResponseNorm": (nn.MapResponseNorm(3), one(PICTURES), "map_response_norm", {"size": 3}),
     "ReLU": (nn.ReLU(), one(), "relu", {}),
+    "Tanh": (nn.Tanh(), one(), "tanh", {}),
     "Flatten": (nn.Flatten(), one(), "flatten", {}),
     "Dropout": (nn.Dropout(0.25, inverted=False).eval(), one(), "multiply", {}),
 }  # fmt: skip

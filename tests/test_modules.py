@@ -389,7 +389,7 @@ def test_numbers_of_numpy_are_settings():
 @pytest.mark.parametrize(("layer", "words"), [
     (nn.Conv2d(3, 8, 3), "Conv2d(3, 8, 3, stride=1, padding=0, groups=1)"),
     (nn.Conv2d(4, 8, 5, stride=2, groups=2), "Conv2d(4, 8, 5, stride=2, padding=0, groups=2)"),
-    (nn.Linear(4, 2), "Linear(4, 2)"), (nn.ReLU(), "ReLU()"), (nn.Flatten(), "Flatten()"),
+    (nn.Linear(4, 2), "Linear(4, 2)"), (nn.ReLU(), "ReLU()"), (nn.Tanh(), "Tanh()"), (nn.Flatten(), "Flatten()"),
     (nn.Dropout(0.25), "Dropout(p=0.25, inverted=True, first_unit=0)"),
     (nn.LocalResponseNorm(), "LocalResponseNorm(size=5, alpha=0.0001, beta=0.75, k=2.0)"),
     (nn.MapResponseNorm(3), "MapResponseNorm(size=3, alpha=4e-05, beta=0.75, k=1.0)"),

@@ -67,6 +67,10 @@ def relu(n):
     return nn.ReLU(), (n(1, 3), n(1, 4)), ops.relu
 
 
+def tanh(n):
+    return nn.Tanh(), (n(1, 3), n(1, 4)), ops.tanh
+
+
 def flatten(n):
     return nn.Flatten(), (n(1, 3), n(1, 3), n(1, 3), n(1, 3)), ops.flatten
 
@@ -83,7 +87,7 @@ def row(n):
 
 
 @pytest.mark.parametrize("build", [conv2d, linear, local_response_norm, map_response_norm, max_pool2d,
-                                   avg_pool2d, relu, flatten, row])
+                                   avg_pool2d, relu, tanh, flatten, row])
 @given(st.data())
 def test_a_layer_is_its_op_with_parameters(build, data):
     layer, shape, op = build(lambda low, high: data.draw(st.integers(low, high)))
@@ -98,7 +102,7 @@ def test_a_layer_is_its_op_with_parameters(build, data):
 
 ONE_OF_EACH = [
     (nn.Conv2d(4, 6, 3, padding=1, groups=2), (4, 3, 3)), (nn.Linear(4, 3), (4,)), (nn.ReLU(), (4,)),
-    (nn.LocalResponseNorm(), (7, 2, 2)), (nn.MapResponseNorm(), (2, 3, 4)), (nn.MaxPool2d(), (2, 5, 5)),
+    (nn.Tanh(), (4,)), (nn.LocalResponseNorm(), (7, 2, 2)), (nn.MapResponseNorm(), (2, 3, 4)), (nn.MaxPool2d(), (2, 5, 5)),
     (nn.AvgPool2d(), (2, 5, 5)), (nn.Flatten(), (2, 3, 2)), (nn.Dropout(inverted=False), (4,)),
     (nn.Sequential(nn.Conv2d(1, 2, 2), nn.ReLU(), nn.Flatten()), (1, 3, 3)),
 ]  # fmt: skip

@@ -1,10 +1,11 @@
 """Figure 1 of Krizhevsky et al. 2012 (§3.1): how fast a network of four layers learns with ReLU, and with tanh.
 
-    python examples/walkthrough/figure_1.py --epochs 60 --output figure_1.csv        # on the built-in set
-    python examples/walkthrough/figure_1.py DATA --pictures 1000                     # DATA/train/<class>/*
+    python examples/walkthrough/figure_1.py CIFAR-10 --seed 1      # as examples/train_cifar10.py takes it
+    python examples/walkthrough/figure_1.py                        # on ten patterns drawn on the spot
 
-Nothing regularises. Each tries every learning rate, and the fastest counts. Chapter 8 draws the figure_1.csv that lies
-beside it, and figure_1_data.csv, where --start data was given.
+The network is that of the authors' layers-19pct.cfg, and nothing regularises. For each activation the learning rate is
+searched on a grid, each rate twice the one before, until the fastest has both its neighbours beside it. Chapter 8 draws
+the tables that lie beside it.
 """
 
 import argparse
@@ -15,114 +16,121 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from minicnn import Tensor, keep_memory, nn, no_grad, ops, optim
+from minicnn import keep_memory, nn, no_grad, ops
 from minicnn.command_line import Parser, location, new_file, number
-from minicnn.data import BadPicture, ImageFolder, built_in_set, read_picture
-from minicnn.models.recipes import standardise
-from minicnn.nn import initialise
+from minicnn.data import DataError, built_in_set
+from minicnn.data.cifar import Small, cifar10
+from minicnn.models.cuda_convnet import CUDA_CONVNETS, Net, cuda_convnet
 
-SIDE, BATCH = 32, 32  # pixels, pictures a step
-RATES = [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016]
+FIRST = {"relu": 0.002, "tanh": 0.008}  # the rates where the searches begin
 LEVEL = 0.25  # the training error to reach
 HOPELESS = 5, 0.8  # a run that after so many epochs has a larger error is given up
-DEVIATIONS = 1e-4, 0.01, 0.01, 0.01  # of the weights, layer by layer (cuda-convnet, layers-19pct.cfg)
+AT_ONCE = 500  # pictures, where the error is measured
+HEADER = "activation,seed,lr,epoch,train_error,seconds"
 
 
-class Tanh(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return x.tanh()
-
-
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": Tanh}
-
-
-def network(activation: str, start: str, images: np.ndarray, classes: int) -> nn.Sequential:
-    """Three convolutions of 5 × 5 and a linear layer, as in the authors' cuda-convnet, layers-19pct.cfg, but with max
-    pooling alone. An activation that never falls gives the same before pooling as after it, where there is less of it.
-    Both start by the same rule. "authors": the weights of that file, for pixels of 0–255 less their mean. "data": what
-    every layer gives has mean 0 and deviation 1 over some images.
-    """
-    layers: list[nn.Module] = []
-    for channels, kernels in ((3, 32), (32, 32), (32, 64)):  # pooling halves the side
-        layers += [nn.Conv2d(channels, kernels, 5, padding=2), nn.MaxPool2d(padding=((0, 1), (0, 1))),
-                   ACTIVATIONS[activation]()]
-    net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * (SIDE // 8) ** 2, classes))
+def network(activation: str, start: str, before: bool) -> Net:
+    """layers-19pct.cfg with another activation and without weight decay. start: "authors", the weights of that file,
+    for pixels of 0–255 less their mean; "data": what every layer gives has mean 0 and deviation 1 over some images.
+    before: whether the first pooling comes after the activation, as those behind it do, and not before it."""
+    net = CUDA_CONVNETS["layers-19pct"]
+    words = {"max relu": "relu max" if before else "max relu", "relu": activation}
+    stages = []
+    for stage in net.stages:
+        layers = stage.layers
+        for old, new in words.items():
+            layers = layers.replace(old, new)
+        stages.append(stage._replace(layers=layers))
+    recipe = replace(net.recipe, weight_decay=0.0)
     if start == "data":
-        standardise(net, images[:100])
-    else:
-        deviations = iter(DEVIATIONS)
-        initialise(net, lambda *_: next(deviations), lambda _: 0.0)
-    return net
+        recipe = replace(recipe, deviation=None, deviations={}, from_data=True, unit_input=True)
+    return replace(net, stages=tuple(stages), recipe=recipe)
 
 
-def read(folder: ImageFolder, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """At most so many pictures a class, (N, 3, 32, 32), 0–255 less their mean, and their labels."""
-    pictures, labels = [], []
-    for label, group in itertools.groupby(folder.samples, lambda sample: sample[1]):
-        for path, _ in itertools.islice(group, most):
-            squares = read_picture(path).reshape(SIDE, 256 // SIDE, SIDE, 256 // SIDE, 3)
-            pictures.append(squares.mean((1, 3), np.float32).transpose(2, 0, 1))
-            labels.append(label)
-    return np.stack(pictures) - np.mean(pictures, axis=0), np.array(labels)
-
-
-def learn(activation: str, lr: float, images: np.ndarray, labels: np.ndarray, epochs: int,
-          asked: argparse.Namespace) -> Iterator[Any]:
-    """(epoch, training error over all images, seconds of processor time so far), until that error is LEVEL."""
+def learn(net: Net, lr: float, pictures: Small, asked: argparse.Namespace) -> Iterator[tuple[int, float, float]]:
+    """(epoch, training error over all pictures, seconds of processor time so far), until that error is LEVEL."""
     nn.manual_seed(asked.seed)
     random = np.random.default_rng(asked.seed)
-    if asked.start == "data":
-        images = images / images.std()
-    net = network(activation, asked.start, images, 1 + labels.max())
-    optimiser = optim.SGD(net.named_parameters(), lr, momentum=0.9, weight_decay=0, bias_lr=2)
+    images = pictures.images - pictures.images.mean(axis=0, dtype=np.float64).astype(np.float32)
+    images *= np.float32(net.recipe.scale(images.std()))
+    model = cuda_convnet(net, len(pictures.classes))
+    net.recipe.start(model, images[:100])
+    optimiser = net.recipe.optimiser(model)
+    optimiser.lr = lr
     begun = time.process_time()
-    for epoch in range(epochs + 1):
+    for epoch in range(asked.epochs + 1):
         order = random.permutation(len(images)) if epoch else []  # epoch 0 is before any step
-        for first in range(0, len(order), BATCH):
-            batch = order[first : first + BATCH]
-            loss = ops.cross_entropy(net(images[batch]), labels[batch])
+        for first in range(0, len(order), asked.batch_size):
+            batch = order[first : first + asked.batch_size]
+            loss = ops.cross_entropy(model(images[batch]), pictures.labels[batch])
             if not math.isfinite(loss.item()):
                 return  # the rate is too large
-            net.zero_grad()
+            model.zero_grad()
             loss.backward()
             optimiser.step()
         with no_grad():
-            said = [net(images[i : i + 500]).numpy().argmax(1) for i in range(0, len(images), 500)]
-        error = float(np.mean(np.concatenate(said) != labels))
+            said = [model(images[i : i + AT_ONCE]).numpy().argmax(1) for i in range(0, len(images), AT_ONCE)]
+        error = float(np.mean(np.concatenate(said) != pictures.labels))
         yield epoch, error, time.process_time() - begun
         if error <= LEVEL:
             return
 
 
-def compare(images: np.ndarray, labels: np.ndarray, asked: argparse.Namespace) -> Iterator[str]:
-    """The lines of the table: of both, a run at every rate, ended where another rate was there already."""
-    for activation in ACTIVATIONS:
-        most = asked.epochs
-        for lr in sorted(asked.rates, reverse=True):
-            for epoch, error, seconds in learn(activation, lr, images, labels, most, asked):
-                yield f"{activation},{lr:g},{epoch},{error:.5f},{seconds:.1f}"
-                if error <= LEVEL:
-                    most = epoch
-                if epoch == HOPELESS[0] and error > HOPELESS[1]:
+def reached(errors: list[float]) -> float:
+    """After how many epochs the error was LEVEL, on the line between the ends of two epochs; ∞ where it never was."""
+    for epoch, (before, error) in enumerate(itertools.pairwise(errors), 1):
+        if error <= LEVEL:
+            return epoch - (LEVEL - error) / (before - error)
+    return math.inf
+
+
+def search(activation: str, pictures: Small, asked: argparse.Namespace, table: list[str]) -> Iterator[list[str]]:
+    """The lines of a run at every rate that is tried, ended where another was there already. table: lines of runs that
+    are done."""
+    net = network(activation, asked.start, asked.before)
+    done: dict[float, list[float]] = {}  # the errors of the run at each rate
+    for line in table:
+        kind, seed, rate, _, error, _ = line.split(",")
+        if (kind, seed) == (activation, str(asked.seed)):
+            done.setdefault(float(rate), []).append(float(error))
+    lr = asked.rate or FIRST[activation]
+    while lr:
+        if lr not in done:
+            soonest = min(map(reached, done.values()), default=math.inf)
+            lines, done[lr] = [], []
+            for epoch, error, seconds in learn(net, lr, pictures, asked):
+                done[lr].append(error)
+                lines.append(f"{activation},{asked.seed},{lr:g},{epoch},{error:.5f},{seconds:.1f}")
+                print(lines[-1], flush=True)
+                if epoch >= soonest or (epoch == HOPELESS[0] and error > HOPELESS[1]):
                     break
+            yield lines
+        best = min(done, key=lambda rate: (reached(done[rate]), min(done[rate], default=1.0)))
+        lr = next((rate for rate in (best / 2, best * 2) if rate not in done), 0.0)
 
 
 def arguments() -> argparse.Namespace:
     parser = Parser(description="How many epochs ReLU and tanh take to the same training error.")
     add = parser.add_argument
-    add("data", nargs="?", type=location, help="folder with train/<class>/* (default: ten patterns drawn on the spot)")
-    add("--epochs", type=number(int, 1), default=60, help="at most (default: 60)")
-    add("--pictures", type=number(int, 1), default=5000, help="at most so many a class (default: 5000)")
-    add("--rates", type=number(float, 0), nargs="+", default=RATES, help=f"to try (default: {RATES})")
+    add("data", nargs="?", type=location, help="CIFAR-10, or a folder with train/<class>/* and test/<class>/* "
+        "(default: ten patterns drawn on the spot)")
+    add("--activations", nargs="+", choices=FIRST, default=list(FIRST), help="(default: relu tanh)")
+    add("--epochs", type=number(int, 1), default=100, help="at most (default: 100)")
+    add("--pictures", type=number(int, 1), help="so many, drawn by the seed (default: all)")
+    add("-b", "--batch-size", type=number(int, 1), default=128, help="(default: 128)")
+    add("--rate", type=number(float, 1e-9), help=f"where the search begins (default: {FIRST})")
     add("--start", choices=["authors", "data"], default="authors", help="of the weights (default: authors)")
-    add("--seed", type=number(int, 0), default=1, help="of weights and order (default: 1)")
+    add("--before", action="store_true", help="the first activation stands before its pooling, not after it")
+    add("--seed", type=number(int, 0), default=1, help="of weights, order and pictures (default: 1)")
     add("--machine", default=platform.platform(), help="what to write down as the machine")
-    add("-o", "--output", type=new_file, default="figure_1.csv", help="the table, written when it ends or is stopped")
+    add("-o", "--output", type=new_file, default=Path("figure_1.csv"),
+        help="the table; what is in it already is not done again (default: figure_1.csv)")
     return parser.parse_args()
 
 
@@ -130,26 +138,26 @@ def main() -> None:
     asked = arguments()
     keep_memory()
     try:
-        folder = ImageFolder(Path(asked.data or built_in_set()) / "train")
-        images, labels = read(folder, asked.pictures)
-        order = np.random.default_rng(asked.seed).permutation(len(images))
-        data = f"{len(images)} pictures of {len(folder.classes)} classes, from {asked.data or 'the built-in set'}"
+        pictures, _ = cifar10(asked.data or built_in_set())
+        some = np.random.default_rng(asked.seed).permutation(len(pictures.labels))[: asked.pictures]
+        pictures = Small(pictures.images[some], pictures.labels[some], pictures.classes)
+        command = [Path(word).name for word in sys.argv]
         facts = {"machine": asked.machine, "versions": f"Python {platform.python_version()}, NumPy {np.__version__}",
-                 "date": time.strftime("%Y-%m-%d"), "command": shlex.join(["python", *sys.argv]), "data": data,
-                 "start": asked.start, "batch": BATCH, "seed": asked.seed}  # fmt: skip
-        lines = [*(f"# {name}: {fact}" for name, fact in facts.items()), "activation,lr,epoch,train_error,seconds"]
-        print("\n".join(lines), flush=True)
-        try:
-            for line in compare(images[order], labels[order], asked):
-                print(line, flush=True)
-                lines.append(line)
-        finally:  # also where it is stopped
-            asked.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+                 "date": time.strftime("%Y-%m-%d"), "command": shlex.join(["python", *command]),
+                 "data": f"{len(some)} pictures of {len(pictures.classes)} classes", "start": asked.start,
+                 "batch": asked.batch_size}  # fmt: skip
+        table = asked.output.read_text(encoding="utf-8").splitlines() if asked.output.exists() else [
+            *(f"# {name}: {fact}" for name, fact in facts.items()), HEADER]  # fmt: skip
+        for activation in asked.activations:
+            for lines in search(activation, pictures, asked, table[table.index(HEADER) + 1:]):
+                table += lines
+                asked.output.write_text("\n".join(table) + "\n", encoding="utf-8")
     except KeyboardInterrupt:
         sys.exit(130)
-    except (OSError, ValueError, BadPicture) as error:
+    except (OSError, DataError) as error:
         sys.exit(f"figure_1: {error}")
 
 
 if __name__ == "__main__":
-    main()
+    with suppress(BrokenPipeError):
+        main()

@@ -158,6 +158,7 @@ def _cases() -> Iterable[Case]:
     yield layer(nn.MaxPool2d, distinct(2, 2, 7, 7))
     yield layer(nn.AvgPool2d, normal(2, 2, 7, 7))
     yield layer(nn.ReLU, distinct(3, 4))
+    yield layer(nn.Tanh, normal(3, 4))
     yield layer(nn.Flatten, normal(2, 3, 2, 2))
     yield layer(lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(), nn.Flatten(), nn.Linear(4, 5)),
                 normal(2, 3, 5, 5), "from Conv2d to Linear")  # fmt: skip

@@ -29,7 +29,8 @@ class Recipe:
     lr_for: the batch size for which lr is meant; with others it is in proportion. None: lr is for whatever batch size.
     warm_up: so many epochs, or a fraction of one, in which the rate rises, see ``WarmUp``.
     noise: the deviation of the colour noise, in units of the pictures' own along each axis.
-    rates: factors on the rate of some layers. Rates and batch size as in ``SGD``; inverted_dropout as in ``Dropout``.
+    rates, decays: factors on the rate, and on the weight decay, of some layers. Rates and batch size as in ``SGD``;
+        inverted_dropout as in ``Dropout``.
     """
 
     deviation: float | None
@@ -52,6 +53,7 @@ class Recipe:
     deviations: Mapping[str, float] = field(default_factory=dict)
     noise: float = 0.1
     rates: Mapping[str, float] = field(default_factory=dict)
+    decays: Mapping[str, float] = field(default_factory=dict)
 
     def start(self, model: Module, images: np.ndarray, generator: np.random.Generator | None = None) -> None:
         """Draw the model's weights and set its biases. images: a batch of what it is going to learn from. generator: as
@@ -71,7 +73,7 @@ class Recipe:
     def optimiser(self, model: Module) -> SGD:
         """SGD with the recipe's numbers, for all parameters of the model."""
         return SGD(model.named_parameters(), self.lr, self.momentum, self.weight_decay, self.bias_lr, self.decay_biases,
-                   self.rates)
+                   self.rates, decays=self.decays)
 
     def rate(self, batch_size: int) -> float:
         """The learning rate for batches of this size, the highest of a run: by the linear rule where ``lr_for`` is

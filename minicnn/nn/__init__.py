@@ -8,6 +8,7 @@ from .layers import (
     Linear,
     ReLU,
     Sequential,
+    Tanh,
     initialise,
     manual_seed,
 )
@@ -17,5 +18,5 @@ from .pooling import AvgPool2d, MaxPool2d
 
 __all__ = [
     "AvgPool2d", "Conv2d", "Dropout", "Flatten", "Linear", "LocalResponseNorm", "MapResponseNorm", "MaxPool2d",
-    "Module", "ReLU", "Sequential", "eval_mode", "forward_hook", "initialise", "manual_seed",
+    "Module", "ReLU", "Sequential", "Tanh", "eval_mode", "forward_hook", "initialise", "manual_seed",
 ]  # fmt: skip

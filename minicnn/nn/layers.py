@@ -17,7 +17,7 @@ from ..ops.window import Padding, Pair, own, pair, sides
 from .module import Module
 
 __all__ = [
-    "Conv2d", "Dropout", "Flatten", "Linear", "Module", "ReLU", "Sequential", "initialise", "manual_seed",
+    "Conv2d", "Dropout", "Flatten", "Linear", "Module", "ReLU", "Sequential", "Tanh", "initialise", "manual_seed",
 ]  # fmt: skip
 
 Generator = np.random.Generator
@@ -172,6 +172,14 @@ class ReLU(Module):
     def forward(self, x: Tensor) -> Tensor:
         """max(x, 0)."""
         return ops.relu(x)
+
+
+class Tanh(Module):
+    """``ops.tanh``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """tanh x."""
+        return ops.tanh(x)
 
 
 class Flatten(Module):
