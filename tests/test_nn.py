@@ -102,8 +102,9 @@ def test_a_layer_is_its_op_with_parameters(build, data):
 
 ONE_OF_EACH = [
     (nn.Conv2d(4, 6, 3, padding=1, groups=2), (4, 3, 3)), (nn.Linear(4, 3), (4,)), (nn.ReLU(), (4,)),
-    (nn.Tanh(), (4,)), (nn.LocalResponseNorm(), (7, 2, 2)), (nn.MapResponseNorm(), (2, 3, 4)), (nn.MaxPool2d(), (2, 5, 5)),
-    (nn.AvgPool2d(), (2, 5, 5)), (nn.Flatten(), (2, 3, 2)), (nn.Dropout(inverted=False), (4,)),
+    (nn.Tanh(), (4,)), (nn.LocalResponseNorm(), (7, 2, 2)), (nn.MapResponseNorm(), (2, 3, 4)),
+    (nn.MaxPool2d(), (2, 5, 5)), (nn.AvgPool2d(), (2, 5, 5)), (nn.Flatten(), (2, 3, 2)),
+    (nn.Dropout(inverted=False), (4,)),
     (nn.Sequential(nn.Conv2d(1, 2, 2), nn.ReLU(), nn.Flatten()), (1, 3, 3)),
 ]  # fmt: skip
 

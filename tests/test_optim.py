@@ -34,30 +34,34 @@ def steps(optimiser, seed=1):
     return taken
 
 
-def by_hand(w, gradients, factor, momentum, weight_decay, bias_lr, decay_biases):
+def by_hand(w, gradients, factor, decays, momentum, weight_decay, bias_lr, decay_biases):
     """Krizhevsky et al. 2012, §5, for one parameter."""
     v = np.zeros_like(w)
     bias = w.ndim == 1
     for lr, g in zip(RATES, gradients, strict=True):
         lr = factor * lr * bias_lr if bias else factor * lr
-        decay = 0 if bias and not decay_biases else weight_decay
+        decay = 0 if bias and not decay_biases else weight_decay * decays
         v = momentum * v - decay * lr * w - lr * g
         w = w + v
     return w, v
 
 
+FACTORS = st.sampled_from([{}, {"fc": 10.0}, {"fc.weight": 0.5, "fc": 3, "conv": 0}])  # of layers
+
+
 @given(momentum=st.sampled_from([0.0, 0.5, 0.9]), weight_decay=st.sampled_from([0.0, 0.0005, 0.3]),
        bias_lr=st.sampled_from([1.0, 2.0]), decay_biases=st.booleans(), dtype=st.sampled_from([np.float64, np.float32]),
-       rates=st.sampled_from([{}, {"fc": 10.0}, {"fc.weight": 0.5, "fc": 3, "conv": 0}]))  # fmt: skip
-def test_the_rule_to_the_letter(dtype, rates, **settings):
+       rates=FACTORS, decays=FACTORS)  # fmt: skip
+def test_the_rule_to_the_letter(dtype, rates, decays, **settings):
     ours, before = parameters(dtype), parameters(dtype)
-    optimiser = SGD(ours.items(), **settings, rates=rates)
+    optimiser = SGD(ours.items(), **settings, rates=rates, decays=decays)
     taken = steps(optimiser)
     precision = {"rtol": 1e-12, "atol": 1e-14} if dtype is np.float64 else {"rtol": 1e-5, "atol": 1e-6}
     for name, p in ours.items():
         start = before[name].numpy().astype(np.float64)
-        factor = math.prod(rates.get(key, 1) for key in (name, name.partition(".")[0]))
-        w, v = by_hand(start, [g[name] for g in taken], factor, **settings)
+        of_rate, of_decay = (math.prod(factors.get(key, 1) for key in (name, name.partition(".")[0]))
+                             for factors in (rates, decays))
+        w, v = by_hand(start, [g[name] for g in taken], of_rate, of_decay, **settings)
         np.testing.assert_allclose(p.numpy(), w, err_msg=name, **precision)
         np.testing.assert_allclose(optimiser.state_dict()[name], v, err_msg=name, **precision)
         assert p.dtype == optimiser.velocity[name].dtype == dtype
@@ -72,6 +76,8 @@ def test_the_rule_to_the_letter(dtype, rates, **settings):
 def test_rates_are_numbers_of_layers_that_are_there(rates, error, words):
     with pytest.raises(error, match=f"^SGD: {words}"):
         SGD(parameters().items(), rates=rates)
+    with pytest.raises(error, match=f"^SGD: {words.replace('rates', 'decays')}"):
+        SGD(parameters().items(), decays=rates)
 
 
 @given(shapes=st.lists(array_shapes(min_dims=0, max_dims=4, max_side=4), min_size=1, max_size=3),

@@ -1,7 +1,9 @@
 """The chapters of the walkthrough: each runs from top to bottom as a script, with its own asserts, and its exercise is
 told wrong as it stands and right when solved."""
 
+import argparse
 import ast
+import math
 import os
 import re
 import subprocess
@@ -120,24 +122,65 @@ def test_what_chapters_say_of_other_weights_and_widgets(trained):
 @pytest.mark.processor
 def test_figure_1_can_be_run_again(tmp_path):
     random = np.random.default_rng(1)
-    for label in "ab":
-        (tmp_path / "train" / label).mkdir(parents=True)
+    for folder in ("train/a", "train/b", "test/a", "test/b"):
+        (tmp_path / folder).mkdir(parents=True)
         for i in range(3):
             pixels = random.integers(0, 256, (40, 40, 3), np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "train" / label / f"{i}.png")
+            Image.fromarray(pixels).save(tmp_path / folder / f"{i}.png")
 
     def run(*arguments):
         command = [sys.executable, FOLDER / "figure_1.py", *arguments]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
 
-    assert run(".", "--epochs", "1", "--rates", "0.001", "--pictures", "2").returncode == 0
+    assert run(".", "--epochs", "1", "--pictures", "4", "-b", "2").returncode == 0
     lines = (tmp_path / "figure_1.csv").read_text().splitlines()
-    assert "# data: 4 pictures of 2 classes, from ." in lines
-    assert [line.split(",")[:3] for line in lines[-4:]] == [
-        ["relu", "0.001", "0"], ["relu", "0.001", "1"], ["tanh", "0.001", "0"], ["tanh", "0.001", "1"]]  # fmt: skip
-    wrong = run("nowhere")
+    assert "# data: 4 pictures of 2 classes" in lines
+    table = [line.split(",")[:4] for line in lines[lines.index("activation,seed,lr,epoch,train_error,seconds") + 1 :]]
+    for activation, first in (("relu", 0.002), ("tanh", 0.008)):
+        tried = list(dict.fromkeys(float(lr) for kind, _, lr, _ in table if kind == activation))
+        assert tried[0] == first and len(tried) > 2
+        assert all(lr / 2 in tried or lr * 2 in tried for lr in tried)
+    again = run(".", "--epochs", "1", "--pictures", "4", "-b", "2")
+    assert (again.returncode, again.stdout) == (0, "")  # all of it is there
+    wrong = run("nowhere", "-o", "other.csv")
     assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)
-    assert "nowhere/train" in wrong.stderr
+    assert "nowhere" in wrong.stderr
+
+
+def test_figure_1_finds_the_fastest_rate(monkeypatch, tmp_path):
+    """A search whose runs are there after known numbers of epochs ends when both neighbours of the best are slower."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import figure_1
+
+    there = {0.00025: 60, 0.0005: 30, 0.001: 12, 0.002: 9, 0.004: 10, 0.008: 40, 0.016: 90}  # epochs to the level
+    tried = []
+
+    def learn(net, lr, pictures, asked):
+        tried.append(lr)
+        for epoch in range(100):
+            yield epoch, max(0.75 - epoch / there[lr] / 2, figure_1.LEVEL), float(epoch)
+            if epoch >= there[lr]:
+                return
+
+    monkeypatch.setattr(figure_1, "learn", learn)
+    for start, order in ((0.002, [0.002, 0.001, 0.004]), (0.004, [0.004, 0.002, 0.001]),
+                         (0.008, [0.008, 0.004, 0.002, 0.001]), (0.0005, [0.0005, 0.00025, 0.001, 0.002, 0.004])):
+        tried.clear()
+        asked = argparse.Namespace(rate=start, start="authors", before=False, seed=1)
+        runs = list(figure_1.search("relu", None, asked, []))
+        assert tried == order == [float(lines[0].split(",")[2]) for lines in runs]
+        soonest = math.inf
+        for lr, lines in zip(order, runs, strict=True):  # none goes on for longer than the fastest before it took
+            assert len(lines) - 1 == min(soonest, there[lr])
+            soonest = min(soonest, there[lr])
+        tried.clear()
+        table = [line for lines in runs[:-1] for line in lines]
+        assert len(list(figure_1.search("relu", None, asked, table))) == 1 == len(tried)
+    assert figure_1.reached([0.9, 0.5, 0.2]) == pytest.approx(1 + 0.25 / 0.3)
+    assert figure_1.reached([0.9, 0.5]) == math.inf
+    assert [stage.layers for stage in figure_1.network("tanh", "data", True).stages] == [
+        "conv tanh max", "conv tanh avg", "conv tanh avg flatten", "linear"]  # fmt: skip
+    assert figure_1.network("relu", "authors", False).stages == figure_1.CUDA_CONVNETS["layers-19pct"].stages
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)

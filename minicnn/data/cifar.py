@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import expanded
-from .images import DataError, Images
+from .folder import validation_name
+from .images import DataError, Images, some
 from .picture import BadPicture, read_picture
-from .sources import image_sets
+from .sources import archives_in, image_sets
 
 __all__ = ["Small", "cifar10", "small_pictures"]
 
@@ -45,6 +46,9 @@ def cifar10(path: str | Path, bad: Callable[[BadPicture], object] = lambda error
     path = expanded(path)
     files = _batches(path)
     if not files:
+        if path.is_dir() and not archives_in(path) and not ((path / "train").is_dir() and validation_name(path)):
+            raise DataError(f"{path}: expected CIFAR-10's own files, data_batch_1 and so on, or the folders train and "
+                            f"test, found {some(sorted(each.name for each in path.iterdir()))}")
         training, test = image_sets(path)
         return small_pictures(training, bad, progress), small_pictures(test, bad, progress)
     lacking = [name for name in (*TRAINING, *TEST) if name not in files]
@@ -57,7 +61,8 @@ def small_pictures(images: Images, bad: Callable[[BadPicture], object] = lambda 
                    progress: Callable[[Iterable[Any], str], Iterable[Any]] = lambda items, name: items,
                    side: int = SIDE) -> Small:
     """All pictures of a set, at side × side pixels."""
-    pixels, labels = np.empty((len(images), 3, side, side), np.uint8), []
+    pixels = np.empty((len(images), 3, side, side), np.uint8)
+    labels: list[int] = []
     for place, label in progress(images.samples, f"reading {images.root.name}"):
         try:
             pixels[len(labels)] = read_picture(place, side=side).transpose(2, 0, 1)

@@ -1,0 +1,149 @@
+"""examples/train_cifar10.py, as a user runs it, on a few small pictures."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minicnn import checkpoint
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+SCRIPT = EXAMPLES / "train_cifar10.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    sys.path.insert(0, str(EXAMPLES))
+    try:
+        import train_cifar10
+
+        yield train_cifar10
+    finally:
+        sys.path.remove(str(EXAMPLES))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Six pictures of each of two classes, that a net of any kind tells apart: one is bright above, one below."""
+    root, random = tmp_path_factory.mktemp("data"), np.random.default_rng(1)
+    for part, count in (("train", 6), ("test", 3)):
+        for label in ("above", "below"):
+            (root / part / label).mkdir(parents=True)
+            for i in range(count):
+                pixels = random.integers(0, 100, (32, 32, 3), np.uint8)
+                pixels[slice(16) if label == "above" else slice(16, None)] += 150
+                Image.fromarray(pixels).save(root / part / label / f"{i}.png")
+    return root
+
+
+def run(folder, *arguments):
+    return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], cwd=folder, capture_output=True, text=True)
+
+
+def lines(run_folder):
+    return [json.loads(line) for line in (run_folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_run_that_is_stopped_goes_on_to_the_same_end(tmp_path, data):
+    asked = [data, "--net", "layers-19pct-translations", "-b", 4, "--seed", 3]
+    whole = run(tmp_path, *asked, "--epochs", 2, "-o", "whole")
+    assert whole.returncode == 0, whole.stderr
+    assert "layers-19pct-translations, 80,482 parameters on cpu(0), 12 training and 6 test pictures of 2 classes" in (
+        whole.stdout)  # fmt: skip
+    assert "where the authors had 14.2%" in whole.stdout
+    assert "by the mean of 9 parts of each picture" in whole.stdout
+    log = lines(tmp_path / "whole")
+    assert [line["epoch"] for line in log if "val_loss" in line] == [1, 2]
+    assert log[-1]["views"] == 9
+    config = json.loads((tmp_path / "whole" / "config.json").read_text())
+    assert (config["net"], config["epochs"], config["batch_size"], config["lr"]) == (
+        "layers-19pct-translations", 2, 4, 0.001)  # fmt: skip
+    assert run(tmp_path, *asked, "--epochs", 1, "-o", "parts").returncode == 0
+    resumed = run(tmp_path, "--resume", "parts", "--epochs", 2)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "resumed after 3 steps, in epoch 2 of 2" in resumed.stdout
+    ends = [checkpoint.load(tmp_path / name / "last.safetensors")[0] for name in ("whole", "parts")]
+    assert ends[0].keys() == ends[1].keys()
+    for name in ends[0]:
+        np.testing.assert_array_equal(ends[0][name], ends[1][name], err_msg=name)
+
+
+@pytest.mark.parametrize(("arguments", "status", "words"), [
+    ([], 2, "DATA is missing: CIFAR-10 is at www.cs.toronto.edu/~kriz/cifar.html"),
+    (["nowhere"], 1, "nowhere"), (["DATA", "--net", "layers-20pct"], 2, "invalid choice"),
+    (["DATA", "--epochs", "0"], 2, "0 is out of range"), (["--resume", "nowhere"], 1, "nowhere"),
+])  # fmt: skip
+def test_mistakes_take_one_line(tmp_path, data, arguments, status, words):
+    ended = run(tmp_path, *(data if word == "DATA" else word for word in arguments))
+    assert (ended.returncode, ended.stderr.count("\n")) == (status, 1), ended.stderr
+    assert words in ended.stderr
+
+
+def test_classes_that_differ_and_pictures_that_cannot_be_read(tmp_path, data):
+    shutil.copytree(data, tmp_path / "own")
+    (tmp_path / "own" / "train" / "above" / "0.png").write_bytes(b"none")
+    ended = run(tmp_path, "own", "--net", "layers-80sec", "--epochs", 1, "-b", 8, "-o", "run")
+    assert ended.returncode == 0, ended.stderr
+    assert "above/0.png" in ended.stderr and "1 pictures could not be read and were left out" in ended.stderr
+    assert "11 training and 6 test pictures" in ended.stdout
+    (tmp_path / "own" / "test" / "above").rename(tmp_path / "own" / "test" / "other")
+    ended = run(tmp_path, "own", "--epochs", 1)
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1), ended.stderr
+    assert "other" in ended.stderr
+
+
+def test_a_resumed_run_keeps_its_net(tmp_path, data):
+    assert run(tmp_path, data, "--net", "layers-80sec", "--epochs", 1, "-b", 8, "-o", "run").returncode == 0
+    ended = run(tmp_path, "--resume", "run", "--net", "layers-19pct", "--epochs", 2)
+    assert ended.returncode == 1
+    assert "--net layers-19pct would be another model: the checkpoint is of layers-80sec: leave it out" in ended.stderr
+
+
+def test_random_parts_and_their_mirror_images(script):
+    image = np.arange(3 * 32 * 32).reshape(3, 32, 32)
+    rng, seen = np.random.default_rng(0), set()
+    for _ in range(2000):
+        part = script.translated(image, rng, 24)
+        assert part.shape == (3, 24, 24)
+        mirrored = part[0, 0, 0] > part[0, 0, -1]
+        top, left = divmod(int(part[0, 0, -1 if mirrored else 0]), 32)
+        right = image[:, top : top + 24, left : left + 24]
+        np.testing.assert_array_equal(part, right[:, :, ::-1] if mirrored else right)
+        seen.add((top, left, bool(mirrored)))
+    assert len(seen) == 9 * 9 * 2
+
+
+def test_the_views_of_a_picture(script):
+    images, labels = np.random.default_rng(0).normal(size=(5, 3, 32, 32)), np.arange(5)
+    loader = script.Views(images, labels, 2, 24, [(0, 0), (8, 4)])
+    batches = list(loader.epoch(0))
+    assert (len(loader), loader.crops, [len(own) for _, own in batches]) == (3, 2, [2, 2, 1])
+    np.testing.assert_array_equal(np.concatenate([own for _, own in batches]), labels)
+    shown = np.concatenate([parts for parts, _ in batches])
+    for i in range(5):
+        np.testing.assert_array_equal(shown[2 * i], images[i, :, :24, :24])
+        np.testing.assert_array_equal(shown[2 * i + 1], images[i, :, 8:, 4:28])
+
+
+def test_the_mean_is_taken_and_the_rate_falls(tmp_path, data, script, monkeypatch):
+    """What comes to the net is less the mean of training, also in the test."""
+    seen = []
+    monkeypatch.setattr(script.Trainer, "fit", lambda self, epochs: (_ for _ in ()).throw(ValueError("enough")))
+    monkeypatch.setattr(script.Trainer, "__init__", lambda self, *given, **more: (seen.append((given, more)), setattr(
+        self, "folder", tmp_path))[0])  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["train_cifar10.py", str(data), "--seed", "1", "-o", str(tmp_path / "run")])
+    with pytest.raises(SystemExit):
+        script.main()
+    (step, schedule, training, test, _), more = seen[0]
+    shown = np.concatenate([images for images, _ in training.epoch(0)])
+    assert np.abs(shown.mean(0)).max() < 1e-3 < np.abs(shown).max()
+    first = next(test.epoch(0))[0][0] + more["extras"][0]["mean"]
+    pixels = np.asarray(Image.open(data / "test" / "above" / "0.png")).transpose(2, 0, 1)
+    np.testing.assert_allclose(first, pixels, atol=1e-3)
+    assert (schedule.drops, schedule.lr, step.optimiser.bias_lr) == ((120, 130), 0.001, 2.0)
+    assert training.batch_size == 128 and training.train and not test.train
