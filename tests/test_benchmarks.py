@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mpi import needs_mpi
+from PIL import Image
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 PROGRAM = """
@@ -47,7 +49,8 @@ def test_they_are_kept_where_that_is_asked_for_and_the_rivals_blas_is_named():
     assert kept.endswith(", kernels Nehalem (OPENBLAS_CORETYPE=Nehalem, OPENBLAS_L2_SIZE=512)")
 
 
-@pytest.mark.parametrize("name", ["alexnet_step.py", "convolutions.py", "ops.py", "ranks.py"])
+@pytest.mark.parametrize("name", ["alexnet_step.py", "convolutions.py", "ops.py", "ranks.py",
+                                  "small_nets.py", "claims.py"])
 def test_each_benchmark_has_the_option(name):
     run = subprocess.run([sys.executable, str(BENCHMARKS / name), "--help"], capture_output=True, text=True, check=True)
     assert "--keep-blas-variables" in run.stdout
@@ -101,3 +104,66 @@ def test_scaling_refuses_what_says_too_little(tmp_path):
     assert run.returncode == 2
     assert "--steps: " in run.stderr
     assert "Traceback" not in run.stderr
+
+
+# -- the authors' nets for CIFAR-10 ------------------------------------------------------------------------------------
+
+
+def test_steps_of_the_small_nets_are_timed(tmp_path):
+    said = ran("small_nets.py", "--nets", "layers-18pct", "--batch-size", 2, "--threads", 1, "--repeat", 1,
+               "--no-torch", "--json", tmp_path / "j")  # fmt: skip
+    found = json.loads((tmp_path / "j").read_text())["results"]
+    assert found[0]["rival"] == "minicnn" and all(r["share_of_product"] > 0 for r in found)
+    assert sum(line.startswith("layers-18pct") for line in said.splitlines()) == len(found)
+
+
+def test_the_two_nets_of_the_small_ones_are_the_same():
+    """What minicnn and PyTorch are timed with gives the same for the same weights."""
+    pytest.importorskip("torch")
+    program = """
+import sys; sys.path.insert(0, sys.argv[1])
+import numpy as np, torch
+import small_nets
+from minicnn.models.cuda_convnet import CUDA_CONVNETS, cuda_convnet
+kept = []
+torch.nn.Sequential = lambda *layers, base=torch.nn.Sequential: kept.append(base(*layers)) or kept[-1]
+for net in CUDA_CONVNETS:
+    small_nets.step_of_torch(net, 2, 1)
+    ours, theirs = cuda_convnet(net), kept[-1]
+    for mine, own in zip(ours.parameters(), theirs.parameters(), strict=True):
+        own.data = torch.from_numpy(mine.numpy().copy())
+    images, _ = small_nets.data(net, 2)
+    a, b = ours(images).numpy(), theirs(torch.from_numpy(images)).detach().numpy()
+    print(net, np.abs(a - b).max() < 1e-4 * np.abs(b).max())
+"""
+    run = subprocess.run([sys.executable, "-c", program, str(BENCHMARKS)], capture_output=True, text=True, check=True)
+    assert run.stdout.count("True") == 4, run.stdout
+
+
+def test_claims_are_runs_that_go_on(tmp_path):
+    random = np.random.default_rng(0)
+    for folder in ("train/a", "train/b", "test/a", "test/b"):
+        (tmp_path / folder).mkdir(parents=True)
+        for i in range(2):
+            Image.fromarray(random.integers(0, 256, (32, 32, 3), np.uint8)).save(tmp_path / folder / f"{i}.png")
+    asked = ["claims.py", tmp_path, "--epochs", 1, "--output", tmp_path / "claims"]
+    ran(*asked, "--seeds", 1, "--nets", "plain")
+    said = ran(*asked, "--seeds", 1, 2)
+    facts, *lines = map(json.loads, (tmp_path / "claims").read_text().splitlines())
+    assert (facts["training"], facts["test"]) == (4, 4)
+    assert len({(line["net"], line["seed"]) for line in lines}) == len(lines) == 16
+    assert "plain, seed 1," not in said and "plain, seed 2, epoch 1/1: training loss" in said
+    assert said.count("\n| ") == 6
+    assert ran("claims.py", "--table", tmp_path / "claims") in said
+
+
+def test_the_table_of_claims(tmp_path):
+    errors = {"lrn": [0.17, 0.175, 0.18], "plain": [0.19, 0.19, 0.195], "one tower": [0.3]}
+    runs = [{"net": net, "seed": seed, "test_errors": [0.5, error]}
+            for net, each in errors.items() for seed, error in enumerate(each)]  # fmt: skip
+    (tmp_path / "claims").write_text("\n".join(map(json.dumps, runs)))
+    said = ran("claims.py", "--table", tmp_path / "claims").splitlines()
+    assert len(said) == 3
+    # differences of 2, 1.5 and 1.5 points: t of two degrees of freedom is 4.303
+    half = 4.303 * np.std([2, 1.5, 1.5], ddof=1) / 3**0.5
+    assert said[2].endswith(f"| 17.00 17.50 18.00 | 19.00 19.00 19.50 | +1.67 ± {half:.2f} |")
