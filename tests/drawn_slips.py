@@ -43,6 +43,7 @@ PLACES = [
     ("minicnn/schedule.py", 0.025, "test_habits.py test_trainer.py test_train_script.py"),
     ("minicnn/models/onnx_*.py", 0.014, "test_onnx_file.py test_onnx_net.py test_onnx_ops.py test_onnx_windows.py "
      "test_onnx_export.py"),
+    ("minicnn/models/cuda_convnet.py", 0.02, "test_cuda_convnet.py"),
     ("minicnn/models/*.py", 0.02, "test_alexnet.py test_train_script.py"),
     ("minicnn/data/archive.py", 0.013, "test_data_archive.py"),
     ("minicnn/data/index.py", 0.013, "test_data_archive.py"),
@@ -52,6 +53,7 @@ PLACES = [
     ("minicnn/data/order.py", 0.013, "test_data_order.py test_data_arrays.py"),
     ("minicnn/data/loader.py", 0.02, "test_data_loader.py test_data_order.py test_ten_crops.py test_train_script.py"),
     ("minicnn/data/statistics.py", 0.02, "test_data_share.py test_data_statistics.py test_train_script.py"),
+    ("minicnn/data/cifar.py", 0.02, "test_train_cifar10.py"),
     ("minicnn/data/*.py", 0.02, "test_data_folder.py test_data_bad_picture.py test_data_loader.py test_data_shapes.py "
      "test_train_script.py"),
     ("minicnn/checkpoint.py", 0.02, "test_trainer.py"),

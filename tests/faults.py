@@ -79,7 +79,7 @@ on_gpus = slips("minicnn/engine", "test_cuda_devices.py")
 modules, nn = slips("minicnn/nn", "test_modules.py"), slips("minicnn/nn", "test_nn.py")
 alexnet = slips("minicnn/models", "test_alexnet.py")
 arithmetic, reduce, shape = ops("arithmetic"), ops("reduce"), ops("shape")
-linear, max_pool2d = ops("linear"), ops("max_pool2d")
+linear, max_pool2d, avg_pool2d = ops("linear"), ops("max_pool2d"), ops("avg_pool2d")
 lrn, relu, dropout = ops("local_response_norm"), ops("relu"), ops("dropout")
 conv2d = slips("minicnn/ops kernels", "test_conv2d.py", case="conv2d")
 window = slips("minicnn/ops/window.py", "test_conv2d.py::test_conv2d test_max_pool2d.py", case="conv2d")
@@ -188,6 +188,12 @@ FAULTS = [
     max_pool2d("max_pool2d: padding behind for padding before", "*windows.steps)",
                "windows.down, windows.right, windows.around[0][1], windows.around[1][1])",
                "test_max_pool2d.py::test_padding_on_one_side"),
+    avg_pool2d("avg_pool2d: windows at the border by all of their places", "on.R * on.S if include else",
+               "on.R * on.S if include or True else", "test_avg_pool2d.py::test_the_poolings_of_cuda_convnet"),
+    avg_pool2d("avg_pool2d: a window too many", "min(count, (pixels - 1 - first) // step + 1)",
+               "min(count, (pixels - first) // step + 1)", "test_avg_pool2d.py::test_avg_pool2d"),
+    avg_pool2d("avg_pool2d: the gradient is not divided", "g = single(batch_last(gy)) / n",
+               "g = single(batch_last(gy))", verdict="constant factor", case="avg_pool2d"),
     pool_kernel("max_pool2d: zeros for −∞ in the padding", "largest, place = -x.dtype.type(np.inf), ",
                 "largest, place = x.dtype.type(0 if r_first or s_first else -np.inf), ", verdict=BORDER),
     pool_kernel("max_pool2d_backward: = for +=", "here[n] += sent[n] if won[n] == place else zero",

@@ -33,6 +33,8 @@ share, exchange = slips("minicnn/data", "test_data_share.py"), slips("minicnn/tr
 together, watch = (slips("minicnn/training", "test_parallel_step.py"),
                    slips("minicnn/training/watch.py", "test_watch.py"))
 nccl = slips("minicnn/training", "test_nccl.py")
+cifar, cuda_convnet = of_data("cifar"), slips("minicnn/models", "test_cuda_convnet.py")
+cifar10_script = slips("examples/train_cifar10.py", "test_train_cifar10.py")
 files, saved = slips("minicnn/files.py", "test_files.py"), slips("minicnn/models", "test_saved.py")
 VIEWS, LOADER, STATISTICS, SHAPES = (f"test_data_{name}.py::test_" for name in
                                      ("augment", "loader", "statistics", "shapes"))
@@ -74,6 +76,20 @@ ROAD = [  # those of files whose tests take long name the one that sees them
             '    image.seek(getattr(image, "n_frames", 1) - 1)\n    image.load()\n'),
     picture("picture: a grey corner is the end of the data", "<= {127, 128}:\n        return True",
             "<= {127, 128}:\n        return True\n    return False", "test_data_bad_picture.py"),
+    # -- CIFAR-10 ------------------------------------------------------------------------------------------------------
+    cifar("cifar: the label is a pixel", "rows[:, 1:], rows[:, 0]", "rows[:, :-1], rows[:, -1]"),
+    cifar("cifar: a pickle may call anything", '        raise ValueError(f"it names',
+          '        return super().find_class(module, name)\n        raise ValueError(f"it names'),
+    cifar("cifar: whoever follows a bad picture has its label", "pixels[len(labels)] =", "pixels[len(labels) - 1] ="),
+    cuda_convnet("cuda_convnet: only whole windows", "max(0, -(-(pixels - size) // stride)) + 1",
+                 "max(0, (pixels - size) // stride) + 1"),
+    cuda_convnet("cuda_convnet: the average counts what is outside", "count_include_pad=False",
+                 "count_include_pad=True"),
+    cifar10_script("train_cifar10: none is mirrored", "if rng.random() < 0.5", "if rng.random() < 0",
+                   "test_train_cifar10.py::test_random_parts_and_their_mirror_images"),
+    cifar10_script("train_cifar10: the mean is not taken of the test", "views(seen, crop, [(border, border)])",
+                   "views(test.images.astype(np.float32), crop, [(border, border)])",
+                   "test_train_cifar10.py::test_the_mean_is_taken_and_the_rate_falls"),
     # -- the folder ----------------------------------------------------------------------------------------------------
     folder("folder: labels from 1", "for label, name in enumerate(self.classes):",
            "for label, name in enumerate(self.classes, 1):"),
@@ -247,7 +263,7 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     finetune("finetune: dropout in another form", '"inverted_dropout": net.inverted_dropout,',
              '"inverted_dropout": True,'),
     slips("minicnn/optim.py", "test_optim.py")(
-        "SGD: the last of several rates counts alone", "factors[name] * rate for", "rate for"),
+        "SGD: the last of several rates counts alone", "factors[name] * factor for", "factor for"),
     # -- large batches -------------------------------------------------------------------------------------------------
     slips("minicnn/optim.py", "test_optim.py")(
         "LARS: gradients of the loss, scaled", "math.sqrt(w), math.sqrt(g) / loss_scale", "math.sqrt(w), math.sqrt(g)"),
@@ -310,7 +326,8 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     onnx_ops("onnx_ops: the shape of one picture for all", "if new[:1] == [batch] else", "if False else",
              "test_onnx_net.py"),
     onnx_windows("onnx_windows: pads of a side together", "pads[:2], pads[2:]", "pads[::2], pads[1::2]"),
-    onnx_windows("onnx_windows: nothing counts as a part of the image", "not count_include_pad and", "False and"),
+    onnx_windows("onnx_windows: nothing counts as a part of the image", "count_include_pad=bool(count_include_pad)",
+                 "count_include_pad=True"),
     onnx_net("onnx_net: softmax of a softmax", 'node.kind == "Softmax"', 'node.kind == "Hardmax"'),
     onnx_net("onnx_net: memory is asked for as it comes", "if kept > LARGEST", "if False and kept > LARGEST",
              "test_onnx_ops.py"),

@@ -109,9 +109,11 @@ def test_folders_of_pictures(tmp_path):
     np.testing.assert_array_equal(test.images, PIXELS["test_batch"][[0, 2, 1, 3]])
 
 
-def test_a_folder_that_is_none(tmp_path):
-    (tmp_path / "train" / "a").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"expected CIFAR-10's own files, .* or the folders train and test, found"):
+@pytest.mark.parametrize("there", ["train", "test"])
+def test_a_folder_that_is_none(tmp_path, there):
+    (tmp_path / there / "a").mkdir(parents=True)
+    said = f"expected CIFAR-10's own files, data_batch_1 and so on, or the folders train and test, found {there}"
+    with pytest.raises(DataError, match=said):
         cifar10(tmp_path)
 
 

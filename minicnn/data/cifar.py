@@ -72,7 +72,7 @@ def small_pictures(images: Images, bad: Callable[[BadPicture], object] = lambda 
         labels.append(label)
     if not labels:
         raise DataError(f"{images.root}: none of its {len(images):,} pictures can be read")
-    return Small(pixels[: len(labels)], np.array(labels, np.int64), images.classes)
+    return Small(pixels[: len(labels)], np.asarray(labels, np.int64), images.classes)
 
 
 def _batches(path: Path) -> dict[str, bytes]:
