@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .alexnet import AlexNet, alexnet
+from .cuda_convnet import CUDA_CONVNETS, cuda_convnet
 from .recipes import RECIPES, Recipe, recipe_for
 from .variants import VARIANTS, Variant
 
-__all__ = ["RECIPES", "VARIANTS", "AlexNet", "Recipe", "Variant", "alexnet", "load", "recipe_for"]
+__all__ = ["CUDA_CONVNETS", "RECIPES", "VARIANTS", "AlexNet", "Recipe", "Variant", "alexnet", "cuda_convnet", "load",
+           "recipe_for"]
 
 if TYPE_CHECKING:
     from .classifier import load
