@@ -48,8 +48,9 @@ def run(tmp_path_factory):
     start = [tower.conv1.layers[0].weight.numpy().copy() for tower in net.towers()]
     for tower in net.towers():
         tower.conv1.layers[0].weight.writable()[...] += 0.05 * normal(2, 3, 11, 11).astype(np.float32)
-    config = {"variant": "blueprint", "recipe": "small", "width": 1 / 24, "seed": 5, "data": str(root / "set" / "train"),
-              "inverted_dropout": True, "scale": 0.02, "val": str(root / "set" / "val"), "labels": None, "split": None}
+    config = {"variant": "blueprint", "recipe": "small", "width": 1 / 24, "seed": 5, "inverted_dropout": True,
+              "scale": 0.02, "data": str(root / "set" / "train"), "val": str(root / "set" / "val"), "labels": None,
+              "split": None}
     facts = {"config": config, "classes": CLASSES, "progress": {"epoch": 2, "step": 9}, "schedule": {}}
     run = root / "run"
     run.mkdir()

@@ -43,7 +43,7 @@ def looks(kernels: np.ndarray) -> Looks:
     to a wave of f cycles a pixel, |f| ≤ ½. All are 0 for a kernel of zeros.
     """
     w = np.asarray(kernels, np.float64)
-    w = w / np.maximum(np.abs(w).max(axis=(1, 2, 3), keepdims=True), 1e-300)
+    w = w / np.maximum(abs(w).max((1, 2, 3), keepdims=True), 1e-300)
     energy = np.maximum((w**2).sum(axis=(1, 2, 3)), 1e-300)
     grey = w.mean(axis=1, keepdims=True)
     side = 8 * max(w.shape[2:])
