@@ -147,3 +147,22 @@ def test_what_is_no_run_is_refused_in_a_line(program, tmp_path, monkeypatch, cap
         program.main()
     assert end.value.code == 2
     assert "last.safetensors" in capsys.readouterr().err.splitlines()[-1]
+
+
+SHIPPED = sorted((BENCHMARKS / "results").glob("train_alexnet-cifar10-*"))
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_what_ships_is_whole(folder):
+    """Chapter 13 draws it: its table is that of its kernels, and its epoch is in its log."""
+    arrays = load_file(folder / "kernels.safetensors")
+    rows = list(csv.DictReader((folder / "kernels.csv").read_text().splitlines()))
+    for name in "ab":
+        seen = looks(arrays[f"{name}.now"].astype(np.float32))
+        assert arrays[f"{name}.now"].shape == arrays[f"{name}.start"].shape == (48, 3, 11, 11)
+        colours = [float(row["colour"]) for row in rows if row["tower"] == name]
+        np.testing.assert_allclose(colours, seen.colour, atol=1e-3)
+    facts, lines = json.loads((folder / "record.json").read_text()), Log(folder / "log.jsonl").read()
+    assert any(line["step"] == facts["step"] for line in lines)
+    assert json.loads((folder / "config.json").read_text())["data"] == "CIFAR"
+    assert not [path.name for path in folder.iterdir() if path.stat().st_size > 1_500_000]
