@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from gpus import gpus  # noqa: F401 - a fixture
 from pictures import make_folder
 
-from minicnn import manual_seed, no_grad
+from minicnn import cuda, manual_seed, no_grad
 from minicnn.data import ImageFolder, Loader, Statistics, central_crop, read_picture
 from minicnn.models import alexnet
 from minicnn.ops import concatenate
@@ -84,6 +85,17 @@ def test_a_picture_is_its_own_nearest(model, root):
     training, _ = loaders(root)
     found = neighbours(model, training, training, count=2, each=1)
     assert [near[0][2] for _, _, near in found.rows] == pytest.approx([0, 0], abs=1e-4)
+
+
+@pytest.mark.two_gpus
+def test_on_two_gpus_they_are_the_same(gpus, model, root):  # noqa: F811
+    manual_seed(3)
+    two = alexnet(classes=2, width=1 / 48, devices=(cuda(0), cuda(1)))
+    training, validation = loaders(root, "few")
+    for (_, _, here), (_, _, there) in zip(neighbours(model, training, validation).rows,
+                                           neighbours(two, training, validation).rows, strict=True):
+        assert [distance for *_, distance in here] == pytest.approx([distance for *_, distance in there], rel=1e-3)
+        assert [label for _, label, _ in here] == [label for _, label, _ in there]
 
 
 def test_where_no_picture_can_be_read_that_is_said(model, tmp_path, root):
