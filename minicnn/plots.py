@@ -98,7 +98,7 @@ def draw_kernels(towers: Sequence[np.ndarray], path: Path) -> None:
 
     Each kernel is stretched to the full range of brightness by itself.
     """
-    columns, gap, zoom = 16, 2, 4
+    columns, gap, zoom = min(16, len(towers[0])), 2, 4
     blocks = []
     for kernels in towers:
         span = np.abs(kernels).max(axis=(1, 2, 3), keepdims=True)

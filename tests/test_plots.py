@@ -60,6 +60,9 @@ def test_kernels_are_stretched_each_by_itself_one_tower_above_the_other(tmp_path
             expected = 255 * (0.5 + 0.5 * kernel / np.abs(kernel).max())
             assert np.abs(seen - expected.transpose(1, 2, 0)).max() <= 2, (i, k)
     assert (picture[-4:] == 255).all()
+    plots.draw_kernels([towers[0][:3]], tmp_path / "few.png")
+    with Image.open(tmp_path / "few.png") as image:
+        assert image.size == (4 * 3 * 12, 4 * 12), "no wider than they are"
 
 
 def test_predictions_name_the_five_most_probable_and_mark_the_right_one(tmp_path, drawn):
