@@ -427,6 +427,7 @@ def made_step(model: AlexNet, config: dict[str, Any], training: Loader, ranks: R
 def finish(trainer: Trainer, epochs: int) -> None:
     """Train to the end, show what was learned, and name the best."""
     begun = time.monotonic()
+    training: Any = trainer.training
     loader: Any = trainer.validation
     curves = Curves(trainer.folder)
     if trainer.ranks.rank:
@@ -438,7 +439,7 @@ def finish(trainer: Trainer, epochs: int) -> None:
         scores = trainer.fit(epochs).means()
         trainer.step.join()  # from here on, the model is asked by this rank alone
         try:
-            show_what_it_learned(trainer.model, loader, trainer.folder)
+            show_what_it_learned(trainer.model, training, loader, trainer.folder)
             keep_classes(trainer.predictions, loader, f"after epoch {epochs}", trainer.folder)
             say_classes(trainer.predictions, loader.folder.classes)
         except BaseException as error:

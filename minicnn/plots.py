@@ -26,8 +26,10 @@ try:
 finally:
     _says.setLevel(_level)
 
-__all__ = ["draw_comparison", "draw_curves", "draw_gradcheck", "draw_kernels", "draw_predictions", "drawn_alike"]
+__all__ = ["draw_comparison", "draw_curves", "draw_gradcheck", "draw_kernels", "draw_neighbours", "draw_predictions",
+           "drawn_alike"]
 
+RIGHT, WRONG = "tab:orange", "lightsteelblue"
 LONGEST = 40  # letters of a name that is drawn
 EACH_ITS_OWN = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "black"]  # that all eyes tell apart
 
@@ -96,7 +98,7 @@ def draw_kernels(towers: Sequence[np.ndarray], path: Path) -> None:
 
     Each kernel is stretched to the full range of brightness by itself.
     """
-    columns, gap, zoom = 16, 2, 4
+    columns, gap, zoom = min(16, len(towers[0])), 2, 4
     blocks = []
     for kernels in towers:
         span = np.abs(kernels).max(axis=(1, 2, 3), keepdims=True)
@@ -124,10 +126,34 @@ def draw_predictions(pictures: Sequence[np.ndarray], labels: Sequence[int], prob
         top.set_title(_label(classes[label]), fontsize=9, parse_math=False)
         best = np.argsort(-probabilities[i], kind="stable")[:5]
         bars.barh(range(len(best)), probabilities[i][best], height=0.9,
-                  color=["tab:orange" if c == label else "lightsteelblue" for c in best])
+                  color=[RIGHT if c == label else WRONG for c in best])
         for row, c in enumerate(best):
             bars.text(0.02, row, _label(classes[c]), va="center", fontsize=7, parse_math=False)
         bars.set(xlim=(0, 1), ylim=(4.6, -0.6))
+    figure.savefig(path, dpi=120, format="png")
+
+
+@drawn_alike()
+def draw_neighbours(rows: Sequence[tuple[np.ndarray, int, Sequence[tuple[np.ndarray, int, float]]]],
+                    classes: Sequence[str], title: str, path: Path) -> None:
+    """A row for each picture (H, W, 3) and its label: at its right its nearest, each (picture, label, distance), as in
+    Figure 4 of the paper; those of its own class are framed orange."""
+    across = 1 + max(len(found) for _, _, found in rows)
+    figure = Figure(figsize=(1.3 * across + 0.3, 1.5 * len(rows) + 0.4), layout="constrained")
+    figure.suptitle(title, fontsize=10, parse_math=False)
+    widths = [1, 0.1, *[1] * (across - 1)]
+    cells = figure.subplots(len(rows), len(widths), squeeze=False, gridspec_kw={"width_ratios": widths})
+    for axes in cells.flat:
+        axes.set_axis_off()
+    for (picture, label, found), line in zip(rows, cells, strict=True):
+        line[0].imshow(picture)
+        line[0].set_title(_label(classes[label]), fontsize=7, pad=3, parse_math=False)
+        for axes, (near, other, distance) in zip(line[2:], found, strict=False):
+            axes.imshow(near)
+            axes.set_title(f"{_label(classes[other])}  {distance:.3g}", fontsize=7, pad=3, parse_math=False)
+            axes.set_axis_on()
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set(color=RIGHT if other == label else WRONG, linewidth=2.5)
     figure.savefig(path, dpi=120, format="png")
 
 

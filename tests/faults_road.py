@@ -38,6 +38,9 @@ cifar10_script = slips("examples/train_cifar10.py", "test_train_cifar10.py")
 files, saved = slips("minicnn/files.py", "test_files.py"), slips("minicnn/models", "test_saved.py")
 VIEWS, LOADER, STATISTICS, SHAPES = (f"test_data_{name}.py::test_" for name in
                                      ("augment", "loader", "statistics", "shapes"))
+features, first_layer = (slips(f"minicnn/models/{name}.py", f"test_{name}.py") for name in ("features", "first_layer"))
+neighbours = slips("minicnn/training/neighbours.py", "test_neighbours.py")
+record_run = slips("benchmarks/record_run.py", "test_record_run.py")
 NCCL = "test_nccl.py::test_"
 TRAINER, MACHINE, BUILT, SCRIPT, EXPLAIN = (f"test_{name}.py::test_" for name in
                                             ("trainer", "machine", "train_script", "train_alexnet", "explain"))
@@ -307,6 +310,21 @@ ROAD = [  # those of files whose tests take long name the one that sees them
                "statistics, None)"),
     chapter_11("chapter_11: tower a keeps tower b's maps", 'first = n // 2 * (tower == "b")',
                'first = n // 2 * (tower == "a")'),
+    # -- what it learned -----------------------------------------------------------------------------------------------
+    features("features: the farthest", "np.lexsort((places, distances))[:, :count]",
+             "np.lexsort((places, distances))[:, -count:]"),
+    features("features: squares of distances", "np.sqrt(np.square(features - query, dtype=np.float64).sum(axis=1))",
+             "np.square(features - query, dtype=np.float64).sum(axis=1)"),
+    features("features: those of tower a alone", "parts[i] for i in range(len(layers))", "parts[i] for i in range(1)"),
+    first_layer("first_layer: a wave and its opposite cancel", "np.exp(2j * θ)", "np.exp(1j * θ)"),
+    first_layer("first_layer: rows are counted upwards", "-down[seen]", "down[seen]"),
+    first_layer("first_layer: colour is what is grey", "((w - grey) ** 2)", "(3 * grey**2)"),
+    neighbours("neighbours: others of the training set in their place", "samples, rows = loader.folder.samples",
+               "samples, rows = training.folder.samples"),
+    loader("loader: another is varied as in training", "= False, 1, ALL, []", "= self.train, 1, ALL, []"),
+    record_run("record_run: where its pictures lie", "if isinstance(value, str) and Path(value).is_absolute() else",
+               "if not value else"),
+    record_run("record_run: the start of another network", "    manual_seed(config[\"seed\"])\n", ""),
     # -- why it answers so ---------------------------------------------------------------------------------------------
     explain("explain: the gradient of eʸ", "y = classifier.net(x)", "y = classifier.net(x).exp()",
             f"{EXPLAIN}of_a_linear_net_the_gradient_is_its_weights"),

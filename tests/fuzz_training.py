@@ -28,7 +28,7 @@ from minicnn import checkpoint
 SCRIPT = Path(__file__).parent.parent / "examples" / "train_alexnet.py"
 LIMIT = 90  # seconds for one run
 KEPT = {"best.safetensors", "last.safetensors", "config.json", "log.jsonl", "curves.png", "kernels.png",
-        "predictions.png"}  # fmt: skip
+        "predictions.png", "neighbours.png"}  # fmt: skip
 OF_CLASSES = {"confusions.png", "wrong.csv", "classes.csv"}  # which --evaluate writes anew
 
 # -- folders: each returns the pictures that cannot be read, or None where there is nothing to train on ---------------

@@ -234,3 +234,15 @@ def test_a_batch_of_pictures_that_are_gone_ends_nothing_while_others_are_there(t
 def test_a_batch_size_of_nothing(root, statistics):
     with pytest.raises(ValueError, match="Loader: batch_size is 0: it must be at least 1"):
         Loader(ImageFolder(root), statistics, 0, train=True)
+
+
+def test_another_loader_of_a_part_shows_it_as_in_validation(root, statistics):
+    folder = ImageFolder(root)
+    loader = Loader(folder, statistics, 4, train=True, seed=1, scale=0.25, block=2)
+    part = loader.of(folder.part(np.arange(20) % 3 == 0), 5)
+    batches = list(part.epoch(3))
+    assert [len(y) for _, y in batches] == [5, 2]
+    x = np.concatenate([x for x, _ in batches])
+    for view, (path, _) in zip(x, folder.samples[::3], strict=True):
+        np.testing.assert_array_equal(view, central_crop(read_picture(path), statistics) * np.float32(0.25))
+    assert (len(loader.folder), loader.train, loader.batch_size) == (20, True, 4)

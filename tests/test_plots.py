@@ -60,6 +60,9 @@ def test_kernels_are_stretched_each_by_itself_one_tower_above_the_other(tmp_path
             expected = 255 * (0.5 + 0.5 * kernel / np.abs(kernel).max())
             assert np.abs(seen - expected.transpose(1, 2, 0)).max() <= 2, (i, k)
     assert (picture[-4:] == 255).all()
+    plots.draw_kernels([towers[0][:3]], tmp_path / "few.png")
+    with Image.open(tmp_path / "few.png") as image:
+        assert image.size == (4 * 3 * 12, 4 * 12), "no wider than they are"
 
 
 def test_predictions_name_the_five_most_probable_and_mark_the_right_one(tmp_path, drawn):
@@ -77,3 +80,16 @@ def test_predictions_name_the_five_most_probable_and_mark_the_right_one(tmp_path
         row = probabilities[bars.index(a)]
         np.testing.assert_allclose([bar.get_width() for bar in a.patches], [row["uvwxyz".index(c)] for c in order])
         assert [i for i, bar in enumerate(a.patches) if bar.get_facecolor() == right] == [marked] * (marked is not None)
+
+
+def test_neighbours_stand_beside_their_picture_and_those_of_its_class_are_framed(tmp_path, drawn):
+    shades = [np.full((8, 8, 3), shade, np.uint8) for shade in range(8)]
+    rows = [(shades[0], 1, [(shades[1], 1, 2.5), (shades[2], 0, 3.25)]), (shades[3], 0, [(shades[4], 1, 1.0)])]
+    plots.draw_neighbours(rows, ["u$", "v"], "of 3 $ pictures", tmp_path / "neighbours.png")
+    assert drawn[0].get_suptitle() == "of 3 $ pictures"
+    shown = [axes for axes in drawn[0].axes if axes.images]
+    assert [int(axes.images[0].get_array().max()) for axes in shown] == [0, 1, 2, 3, 4]
+    assert [axes.get_title() for axes in shown] == ["v", "v  2.5", "u$  3.25", "u$", "v  1"]
+    right = to_rgba("tab:orange")
+    assert [axes.axison and axes.spines["left"].get_edgecolor() == right for axes in shown] == [
+        False, True, False, False, False]

@@ -117,7 +117,8 @@ def test_a_run_says_and_keeps_what_it_should(whole):
     assert "\r" not in said
     names = {path.name for path in folder.iterdir()}
     assert names == {"best.safetensors", "last.safetensors", "epoch-0002.safetensors", "epoch-0003.safetensors",
-                     "config.json", "log.jsonl", "curves.png", "kernels.png", "predictions.png", *OF_CLASSES}
+                     "config.json", "log.jsonl", "curves.png", "kernels.png", "predictions.png", "neighbours.png",
+                     *OF_CLASSES}
     for picture in folder.glob("*.png"):
         with Image.open(picture) as image:
             assert min(image.size) >= 40
@@ -392,7 +393,7 @@ def test_a_run_goes_on_on_another_machine(whole, pictures, tmp_path, monkeypatch
     assert f"the best until here, {best:.1%} after epoch {facts['progress']['best_epoch']}, is not in {run}: " in said
     assert {path.name for path in run.glob("epoch-*")} == {"epoch-0004.safetensors", *(path.name for path in mine)}
     assert (run / "kernels.png").exists()
-    assert not (run / "predictions.png").exists()
+    assert not any((run / f"{name}.png").exists() for name in ("predictions", "neighbours"))
 
 
 def test_a_checkpoint_alone_is_no_run(whole, tmp_path):

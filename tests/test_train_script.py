@@ -459,9 +459,10 @@ def test_pictures_are_predicted_as_in_validation(script, built, data, tmp_path, 
     monkeypatch.setattr("minicnn.plots.draw_predictions", drawn)
     model, loader = trainer.model, trainer.validation
     model.train()
-    script.show_what_it_learned(model, loader, tmp_path / "run")
+    script.show_what_it_learned(model, trainer.training, loader, tmp_path / "run")
     pictures, labels, probabilities, classes, _ = seen["draw_predictions"]
-    assert {path.name for path in (tmp_path / "run").glob("*.png")} == {"kernels.png", "predictions.png"}
+    assert {path.name for path in (tmp_path / "run").glob("*.png")} == {"kernels.png", "predictions.png",
+                                                                         "neighbours.png"}
     assert classes == ["cat", "dog"]
     by_hand = [read_picture(path) for path, _ in loader.folder.samples]
     assert labels == [label for path, label in loader.folder.samples for picture in pictures

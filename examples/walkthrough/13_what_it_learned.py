@@ -5,6 +5,7 @@ import marimo
 app = marimo.App(app_title="13 · What it learned")
 
 with app.setup:
+    import json
     from dataclasses import replace
     from pathlib import Path
     from tempfile import TemporaryDirectory
@@ -13,6 +14,8 @@ with app.setup:
     import marimo as mo
     import numpy as np
     from page import alexnet_in, attempt, figure, given, picture, say, table
+    from PIL import Image
+    from safetensors.numpy import load_file
 
     from minicnn import Tensor, gradcheck, manual_seed, no_grad, ops
     from minicnn.data import Statistics, built_in_set, central_crops, image_folders, read_picture
@@ -21,21 +24,266 @@ with app.setup:
     from minicnn.layout import tiled
     from minicnn.models import RECIPES, alexnet
     from minicnn.models.classifier import Classifier
+    from minicnn.models.first_layer import MOSTLY, SMOOTH_NOISE, apart, looks
     from minicnn.models.recipes import FINETUNE
     from minicnn.models.variants import PAPERS
+    from minicnn.training.log import Log
+
+
+@app.cell
+def _():
+    def read_record():
+        """What was kept of a run of days, see benchmarks/record_run.py; its weights are too large to come with this."""
+        results = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
+        folder = sorted(results.glob("train_alexnet-cifar10-*"))[-1]
+        facts, config = (json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("record", "config"))
+        epochs = [line for line in Log(folder / "log.jsonl").read() if "val_top1" in line]
+        arrays = load_file(folder / "kernels.safetensors")
+        now, first = ({name: arrays[f"{name}.{when}"].astype(np.float32) for name in "ab"} for when in ("now", "start"))
+        with Image.open(folder / "thumbnails.jpg") as sheet:
+            tiles = np.asarray(sheet.convert("RGB")).reshape(-1, 64, 7, 64, 3).swapaxes(1, 2).reshape(-1, 64, 64, 3)
+        guesses, rows = facts["predictions"], facts["neighbours"]
+        near = tiles[len(guesses) : len(guesses) + 7 * len(rows)].reshape(-1, 7, 64, 64, 3)
+        return SimpleNamespace(name=folder.name, facts=facts, config=config, epochs=epochs, now=now, first=first,
+                               guessed=tiles[: len(guesses)], near=near)
+
+    recorded = read_record()
+    return (recorded,)
+
+
+@app.cell
+def _(recorded):
+    def tell_run():
+        facts, config, epochs = recorded.facts, recorded.config, recorded.epochs
+        drawing = figure(5.5, 2.8)
+        axes = drawing.subplots()
+        for name, words in (("train_top1", "training, varied"), ("val_top1", "others")):
+            axes.plot([line["epoch"] for line in epochs], [line[name] for line in epochs], "o-", label=words)
+        axes.set(xlabel="epoch", ylabel="right", ylim=(0, 1))
+        axes.legend()
+        axes.grid(alpha=0.3)
+        hours = sum(line["seconds"] for line in epochs) / 3600
+        at = {line["epoch"]: line for line in epochs}.get(facts["epoch"])
+        assert at is None or abs(at["val_top1"] - facts["top1"]) < 1e-3, "the record is of that epoch"
+        words = "; ".join(f"epoch {line['epoch']}: {line['val_top1']:.1%}" for line in epochs)
+        options = " ".join(f"--{name.replace('_', '-')} {config[name]}" for name in (
+            "variant", "recipe", "batch_size", "lr", "schedule", "epochs", "seed"))
+        return f"""
+            The run that is shown here: `{options}`, {facts["training"]:,} pictures of CIFAR-10 in
+            {len(facts["classes"])} classes, {config["parameters"]:,} parameters, {hours:.1f} hours on {facts["cores"]}
+            cores ({facts["machine"]}). The network is that of epoch {facts["epoch"]}, after {facts["step"]:,} steps: of
+            {facts["validation"]:,} others it is right for **{facts["top1"]:.1%}**, where guessing is right for
+            {1 / len(facts["classes"]):.0%}.
+        """, drawing, f"The share of others that are right after each epoch. {words}"
+
+    told_run, curve, curve_words = tell_run()
+    mo.vstack([say("""
+        # 13 · What it learned
+
+        Three looks into a trained network, those of the paper's §6.1: its first kernels, its five best guesses, and
+        which pictures it takes to be alike. First those of a run of AlexNet on photographs, of which the log, the
+        kernels and the pictures were kept; then, further down, those of any network of yours.
+    """, told_run), picture(curve, curve_words)])
+    return
+
+
+@app.cell
+def _():
+    def alike(kernels, before):
+        """The cosine between every kernel and itself at the start: 1 where only its scale has changed."""
+        u, v = (k.reshape(len(k), -1).astype(np.float64) for k in (kernels, before))
+        return (u * v).sum(1) / (np.linalg.norm(u, axis=1) * np.linalg.norm(v, axis=1))
+
+    def turned(kernels, before):
+        """What is new: a kernel less its multiple of the one at the start."""
+        u, v = (k.reshape(len(k), -1).astype(np.float64) for k in (kernels, before))
+        return (u - (u * v).sum(1, keepdims=True) / (v * v).sum(1, keepdims=True) * v).reshape(kernels.shape)
+
+    def draw_kernels(towers):
+        """A row of axes for each tower; every kernel is stretched to the full range of brightness by itself."""
+        across = min(16, len(towers["a"]))
+        down = -(-len(towers["a"]) // across)
+        drawing = figure(5.5, 0.5 + len(towers) * down * 5 / across)
+        rows = drawing.subplots(len(towers), 1, squeeze=False)[:, 0]
+        for axes, (name, kernels) in zip(rows, towers.items(), strict=True):
+            most = np.maximum(np.abs(kernels).max(axis=(1, 2, 3), keepdims=True), 1e-12)
+            tiles = (0.5 + 0.5 * kernels / most).transpose(0, 2, 3, 1)  # grey is 0
+            axes.imshow(tiled(tiles, across, between=1.0)[:-1, :-1])
+            axes.set(xticks=[], yticks=[], ylabel=f"tower {name}")
+        return drawing
+
+    def choices(now, first):
+        """What can be drawn of the kernels of a network, by tower."""
+        every = {"now": now}
+        if first:
+            every["at the start"] = first
+            every["the change"] = {name: turned(now[name], first[name]) for name in now}
+        return every
+
+    def measured(now, first):
+        """The table of kernels and what it says, in words."""
+        noise = np.random.default_rng(0).standard_normal((1000, 3, 11, 11))
+        assert abs(looks(noise).smooth.mean() - SMOOTH_NOISE) < 0.01 and abs(looks(noise).colour.mean() - 2 / 3) < 0.01
+        every, like = choices(now, first), {name: alike(now[name], first[name]) for name in first or {}}
+        rows, seen = [], {}
+        for when, towers in every.items():
+            for name, kernels in towers.items():
+                of = seen[when, name] = looks(kernels)
+                cosine = {"now": f"{like[name].mean():.5f}" if like else "not known", "at the start": 1}.get(when, "–")
+                rows.append([f"{name}, {when}", f"{of.smooth.mean():.0%}", f"{of.colour.mean():.0%}",
+                             f"{(of.colour > MOSTLY).mean():.0%}", f"{(of.oriented > MOSTLY).mean():.0%}", cosine])
+        text = table(["kernels", "smooth", "colour", "mostly colour", "oriented", "like the start"], [
+            *rows, ["noise, by count", f"{SMOOTH_NOISE:.0%}", "67%", "100%", "0%", "–"]])
+
+        def of_towers(when):
+            """Whether the towers have come to look for different things."""
+            if ("now", "b") not in seen:
+                return "It has one tower, so nothing is divided."
+            a, b = seen[when, "a"], seen[when, "b"]
+            of_colour, of_direction = apart(a.colour, b.colour), apart(a.oriented, b.oriented)
+            differ = " and ".join([f"{what} (by chance in {p:.2%} of random divisions)" for what, p in
+                                   (("colour", of_colour), ("direction", of_direction)) if p < 0.01])
+            whose = "**The towers differ** in " + differ if differ else (
+                f"**No specialisation**: kernels dealt out to two towers at random differ as much in colour in "
+                f"{of_colour:.0%} of 10,000 draws, in direction in {of_direction:.0%}")
+            shares = [f"{(of.oriented > MOSTLY).mean():.0%}" for of in (a, b)]
+            return (f"{whose}: colour is {a.colour.mean():.0%} of a kernel's energy in tower a and "
+                    f"{b.colour.mean():.0%} in b; {shares[0]} and {shares[1]} of the kernels are oriented.")
+
+        smooth = np.mean([seen["now", name].smooth.mean() for name in now])
+        mean = float(np.mean([v.mean() for v in like.values()])) if like else None
+        told = [] if mean is None else [f"On average a kernel is {mean:.4f} like itself at the start."]
+        if smooth < 2 * SMOOTH_NOISE:
+            told.append("What you see is **still the noise it was drawn as**: the layers above learn to use random "
+                        "kernels, and so can guess well.")
+            if like:
+                told.append("The change, which is small beside it, is what training has made of them: neighbouring "
+                            "pixels of a picture are alike, so the gw = Σ gy · x of neighbouring weights are. "
+                            + of_towers("the change") + " That is of the change alone.")
+        else:
+            told.append("They are **no longer noise**. " + of_towers("now"))
+        return text, " ".join(told)
+
+    say("""
+        ## The first kernels
+
+        Only the kernels of conv1 can be looked at as pictures: they see colours, all others see outputs of layers. Each
+        is stretched to the full range by itself, so their brightness cannot be compared. Grey is 0.
+
+        In the paper's Figure 3, after 90 epochs of ImageNet, one tower has edges and stripes of many directions, nearly
+        without colour, and the other blobs and edges of colour. They say that this comes about in every run, with the
+        towers changed round or not: conv1 and conv2 of a tower never see the other tower.
+    """)
+    return choices, draw_kernels, measured
+
+
+@app.cell
+def _():
+    which = mo.ui.dropdown(["now", "at the start", "the change"], value="now", label="kernels of the recorded run")
+    which
+    return (which,)
+
+
+@app.cell
+def _(choices, draw_kernels, measured, recorded, which):
+    def tell_recorded():
+        chosen = choices(recorded.now, recorded.first)[which.value]
+        rows, told = measured(recorded.now, recorded.first)
+        words = f"The {sum(map(len, chosen.values()))} kernels of conv1 of the recorded run, {which.value}"
+        return draw_kernels(chosen), f"{words}, tower a above tower b.", rows, told
+
+    kernels_drawn, kernel_words, kernel_rows, kernel_told = tell_recorded()
+    mo.vstack([picture(kernels_drawn, kernel_words), say("""
+        Noise can be told from edges by numbers (`minicnn/models/first_layer.py`). *Smooth* is the share of a kernel's
+        energy in waves of at most two periods across its 11 pixels; *colour*, the share in what departs from grey,
+        Σ (w − g)² / Σ w² with g the mean of red, green and blue; *oriented* is a kernel most of whose waves run in one
+        direction, |Σ P e^(2iθ)| / Σ P > ½ over the energies P of waves in the directions θ; *like the start*, the
+        cosine between the kernel and its start.
+
+    """, kernel_rows, kernel_told)])
+    return
+
+
+@app.cell
+def _(recorded):
+    def draw_guessed():
+        guesses = recorded.facts["predictions"]
+        drawing = figure(5.5, 5.6)
+        cells = drawing.subplots(4, 4, gridspec_kw={"height_ratios": [1, 1] * 2})
+        for axes in cells.flat:
+            axes.set_axis_off()
+        for i, (image, (label, best)) in enumerate(zip(recorded.guessed, guesses, strict=True)):
+            top, bars = cells[2 * (i // 4), i % 4], cells[2 * (i // 4) + 1, i % 4]
+            top.imshow(image)
+            top.set_title(label, fontsize=10)
+            bars.barh(range(len(best)), list(best.values()), color=["C1" if name == label else "C0" for name in best],
+                      alpha=0.7)
+            for row, name in enumerate(best):
+                bars.text(0.02, row, name, va="center", fontsize=10)
+            bars.set(xlim=(0, 1), ylim=(4.6, -0.6))
+        right = sum(next(iter(best)) == label for label, best in guesses)
+        return drawing, guesses, right
+
+    guessed_drawn, guesses, right_of = draw_guessed()
+    mo.vstack([say(f"""
+        ## Its five best guesses
+
+        Eight pictures that it was not trained on, from all over the test set, and the five classes that it takes for
+        most probable, as in Figure 4, left; the right one in another colour. Of these eight {right_of} are right.
+    """), picture(guessed_drawn, "; ".join(f"{label}: " + ", ".join(f"{name} {p:.2f}" for name, p in best.items())
+                                           for label, best in guesses))])
+    return
+
+
+@app.cell
+def _(recorded):
+    def draw_near():
+        rows = recorded.facts["neighbours"]
+        drawing = figure(5.5, 4.9)
+        cells = drawing.subplots(len(rows), 8, gridspec_kw={"width_ratios": [1, 0.1, *[1] * 6]})
+        for axes in cells.flat:
+            axes.set_axis_off()
+        for line, tiles, (label, found) in zip(cells, recorded.near, rows, strict=True):
+            line[0].imshow(tiles[0])
+            line[0].set_title(label, fontsize=10)
+            for axes, tile, (name, _) in zip(line[2:], tiles[1:], found, strict=False):
+                axes.imshow(tile)
+                axes.set_axis_on()
+                axes.set(xticks=[], yticks=[])
+                axes.spines[:].set(color="C1" if name == label else "C0", linewidth=2.5)
+        own = sum(name == label for label, found in rows for name, _ in found)
+        return drawing, rows, own, sum(len(found) for _, found in rows)
+
+    near_drawn, near_rows, own_class, all_near = draw_near()
+    near = recorded.facts["nearest"]
+    mo.vstack([say(f"""
+        ## What it takes to be alike
+
+        The outputs of fc7 of both towers are all that fc8 gets to see of a picture: its *feature*. Two pictures are
+        alike to the network where their features are near to each other, by Euclidean distance. In the first column
+        five pictures that it was not trained on, and beside each the six of its {recorded.facts["training"]:,} training
+        pictures that are nearest, as in Figure 4, right: {own_class} of {all_near} are of the same class, and framed
+        in another colour.
+    """), picture(near_drawn, "; ".join(f"nearest to {label}: " + ", ".join(f"{name} at {d:.3g}" for name, d in found)
+                                        for label, found in near_rows)), say(f"""
+        Without a network, one would compare pixels. Of the six nearest of {near["asked"]} others among
+        {near["searched"]:,} training pictures, so many are of the same class:
+
+    """, table(["nearest by", "of the same class"], [
+        [near["by"], f"{near['same_class']:.0%}"], ["pixels", f"{near['same_class_by_pixels']:.0%}"],
+        ["chance", f"{1 / len(recorded.facts['classes']):.0%}"]]))])
+    return
 
 
 @app.cell
 def _():
     weights = mo.ui.text(label="weights", placeholder="none: a small network is trained here", full_width=True)
     mo.vstack([say("""
-        # 13 · What it learned
+        ## Look yourself
 
-        Three looks into a trained network, those of the paper's §6.1: its first kernels, its five best guesses, and
-        which pictures it takes to be alike. Give whatever `minicnn.models.load` reads: the folder of a run of
-        `examples/train_alexnet.py`, a checkpoint in it, or torchvision's or Caffe's AlexNet. Without it, the page
-        trains a network of an eighth of the width on a few dozen pictures, in seconds: enough to see how to look, not
-        to see much.
+        Give whatever `minicnn.models.load` reads: the folder of a run of `examples/train_alexnet.py`, a checkpoint in
+        it, or torchvision's or Caffe's AlexNet. Without it, the page trains a network of an eighth of the width on a
+        few dozen patterns, in seconds: enough to see how to look, not to see much.
     """), weights])
     return (weights,)
 
@@ -151,7 +399,7 @@ def _(ask, classes, kinds, seen):
                 "The second line is the one that counts: what is right in the first alone was learned by heart. "
                 + verdict]
 
-    say("## Has it learned anything?", *(tell() if kinds == classes else [f"""
+    say("### Has it learned anything?", *(tell() if kinds == classes else [f"""
         `{seen.name}` came without pictures, and without names for its {len(classes):,} classes. It is shown the
         built-in set, patterns of {len(kinds)} kinds ({", ".join(kinds[:3])} …): so none of its guesses can be counted
         as right or wrong. What it has learned shows in its kernels, and in what it takes to be alike.
@@ -160,103 +408,18 @@ def _(ask, classes, kinds, seen):
 
 
 @app.cell
-def _(seen):
-    which = mo.ui.dropdown(["now", *["at the start", "the change"] * bool(seen.first)], value="now", label="kernels")
-    which
-    return (which,)
+def _(choices, draw_kernels, first_kernels, measured, ask, seen, which):
+    def tell_own():
+        now = first_kernels(ask.net)
+        every = choices(now, seen.first)
+        when = which.value if which.value in every else "now"
+        towers = ", tower a above tower b" * (len(now) > 1)
+        words = f"The {sum(map(len, now.values()))} kernels of conv1, {when}{towers}."
+        return draw_kernels(every[when]), words, *measured(now, seen.first)
 
-
-@app.cell
-def _(ask, first_kernels, seen, which):
-    def alike(kernels, before):
-        """The cosine between every kernel and itself at the start: 1 where only its scale has changed."""
-        u, v = (k.reshape(len(k), -1).astype(np.float64) for k in (kernels, before))
-        return (u * v).sum(1) / (np.linalg.norm(u, axis=1) * np.linalg.norm(v, axis=1))
-
-    def turned(kernels, before):
-        """What is new: a kernel less its multiple of the one at the start."""
-        u, v = (k.reshape(len(k), -1).astype(np.float64) for k in (kernels, before))
-        return (u - (u * v).sum(1, keepdims=True) / (v * v).sum(1, keepdims=True) * v).reshape(kernels.shape)
-
-    now = first_kernels(ask.net)
-    new = {name: turned(now[name], first) for name, first in (seen.first or {}).items()}
-    likeness = {name: alike(now[name], first) for name, first in (seen.first or {}).items()}
-    chosen = {"now": now, "at the start": seen.first, "the change": new}[which.value]
-
-    def draw_kernels():
-        """A row of axes for each tower; every kernel is stretched to the full range of brightness by itself."""
-        across = min(16, len(chosen["a"]))
-        down = -(-len(chosen["a"]) // across)
-        drawing = figure(5.5, 0.5 + len(chosen) * down * 5 / across)
-        rows = drawing.subplots(len(chosen), 1, squeeze=False)[:, 0]
-        for axes, (name, kernels) in zip(rows, chosen.items(), strict=True):
-            most = np.maximum(np.abs(kernels).max(axis=(1, 2, 3), keepdims=True), 1e-12)
-            tiles = (0.5 + 0.5 * kernels / most).transpose(0, 2, 3, 1)  # grey is 0
-            axes.imshow(tiled(tiles, across, between=1.0)[:-1, :-1])
-            axes.set(xticks=[], yticks=[], ylabel=f"tower {name}")
-        return drawing
-
-    words = f"The {sum(map(len, now.values()))} kernels of conv1, {which.value}" + ", tower a above tower b" * (
-        len(now) > 1) + "".join(f"; {name} is like its start by {v.min():.4f} or more" for name, v in likeness.items())
-    mo.vstack([say("""
-        ## The first kernels
-
-        Only the kernels of conv1 can be looked at as pictures: they see colours, all others see outputs of layers.
-        Each is stretched to the full range by itself, so their brightness cannot be compared. Grey is 0.
-    """), picture(draw_kernels(), f"{words}.")])
-    return likeness, new, now
-
-
-@app.cell
-def _(likeness, new, now, seen, which):
-    def smooth(kernels):
-        """The share of a kernel's energy in waves of at most two periods across it, in either direction."""
-        waves = np.abs(np.fft.fft2(kernels)) ** 2
-        assert np.allclose(waves.sum((1, 2, 3)) / 11**2, (kernels.astype(np.float64) ** 2).sum((1, 2, 3)))  # Parseval
-        low = np.abs(np.fft.fftfreq(11, 1 / 11)) <= 2
-        return waves[:, :, np.ix_(low, low)[0], np.ix_(low, low)[1]].sum() / max(waves.sum(), 1e-30)
-
-    def grey(kernels):
-        """The share of the energy in what red, green and blue have in common."""
-        return 3 * (kernels.mean(axis=1) ** 2).sum() / max((kernels**2).sum(), 1e-30)
-
-    noise = np.random.default_rng(0).standard_normal((4000, 3, 11, 11))
-    assert abs(smooth(noise) - 25 / 121) < 0.01 and abs(grey(noise) - 1 / 3) < 0.01
-    rows = []
-    for _name, _kernels in now.items():
-        rows += [[f"{_name}, now", smooth(_kernels), grey(_kernels),
-                  f"{likeness[_name].mean():.5f}" if likeness else "not known"]]
-        if likeness:
-            rows += [[f"{_name}, at the start", smooth(seen.first[_name]), grey(seen.first[_name]), 1],
-                     [f"{_name}, the change", smooth(new[_name]), grey(new[_name]), "–"]]
-
-    def tell_change():
-        """What is told of a network whose start is known."""
-        mean = float(np.mean([v.mean() for v in likeness.values()]))
-        told = (f"On average a kernel is still {mean:.5f} like itself at the start: what you see is **the noise it was "
-                'drawn as**. A run of minutes can guess well on an easy set (see the README): the layers above learn '
-                "to use random kernels. For kernels that look like something it takes far longer.") if mean > 0.8 else (
-                f"On average a kernel is {mean:.3f} like itself at the start: the kernels have moved.")
-        sign = "" if min(map(smooth, new.values())) < 2 * 25 / 121 else (
-            "The change is the first sign of it, and smooth already: neighbouring pixels of a picture are alike, so "
-            "the gw = Σ gy · x of neighbouring weights are.")
-        hint = ("What you see now is only what is new." if which.value == "the change" else
-                "Choose *the change* above.")
-        return f"{told} {hint}", sign
-
-    told, sign = tell_change() if likeness else ("What these kernels started from is not here.", "")
-    say("""
-        Noise can be told from edges by numbers. *Smooth* is the share of a kernel's energy in waves of at most two
-        periods across its 11 pixels; *grey*, the share of what its three colours have in common; *like the start*, the
-        cosine between the kernel and its start.
-
-    """, table(["kernels", "smooth", "grey", "like the start"], [
-        *rows, ["noise, by count", 25 / 121, 1 / 3, "–"]]), told, f"""
-        In the paper's Figure 3, after 90 epochs of ImageNet, one tower has edges and stripes of many directions, nearly
-        without colour, and the other blobs and edges of colour. They say that this comes about in every run, with the
-        towers changed round or not: conv1 and conv2 of a tower never see the other tower. Then *smooth* is far above
-        the noise in both, and *grey* is high in one tower and low in the other. {sign}
-    """)
+    own_drawn, own_words, own_rows, own_told = tell_own()
+    mo.vstack([say("### Its first kernels"), picture(own_drawn, own_words), say(own_rows, own_told + (
+        "" if seen.first else " What these kernels started from is not here."))])
     return
 
 
@@ -290,7 +453,7 @@ def _(classes, kinds, number, others, source, training):
     total = part.probabilities[at].sum()
     assert abs(total - 1) < 1e-5 and (np.diff(sure) <= 0).all()
     mo.vstack([say(f"""
-        ## Its five best guesses
+        ### Its guesses
 
         Softmax makes probabilities of the logits; over all {len(classes)} classes they sum to {total:.6f}. They say how
         sure the network is, not whether it is right.
@@ -343,12 +506,10 @@ def _(ask, at, kinds, others, part, training):
     by_pixel = same(small(others.pictures), small(training.pictures))
     by_chance = float((training.labels[None] == others.labels[:, None]).mean())
     mo.vstack([say(f"""
-        ## What it takes to be alike
+        ### Its nearest
 
-        The outputs of fc7 of all towers, {training.features.shape[1]:,} numbers, are all that fc8 gets to see of a
-        picture: its *feature*. Two pictures are alike to the network where their features are near to each other, by
-        Euclidean distance. Here are the six of the training pictures that are nearest to picture {at}; the farthest is
-        at {d.max():.4g}.
+        By the {training.features.shape[1]:,} numbers of the outputs of fc7 of all towers, here are the six of the
+        training pictures that are nearest to picture {at}; the farthest is at {d.max():.4g}.
 
     """, table(["place", "class", "distance"], [[place, kinds[training.labels[i]], float(d[i])]
                                                for place, i in enumerate(nearest, 1)])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -101,6 +102,14 @@ class Loader:
             yield images, labels
         if not found and start == 0 and self.share == ALL:
             raise self._reading.nothing(self.folder)
+
+    def of(self, folder: Images, batch_size: int) -> Loader:
+        """As for validation, of other pictures: their central crops, in the order of the folder. Its workers, and what
+        it knows of bad pictures, are those of this loader."""
+        other = copy.copy(self)
+        other.folder, other.batch_size = folder, batch_size
+        other.train, other.crops, other.share, other.shown = False, 1, ALL, []
+        return other
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         if self.train and self.block:

@@ -21,11 +21,12 @@ from ..data.picture import SIDE, read_picture, square
 from ..data.statistics import Statistics
 from ..engine.mode import no_grad
 from ..engine.tensor import Tensor
-from ..nn.hooks import eval_mode, forward_hook
+from ..nn.hooks import eval_mode
 from ..ops import softmax
 from . import saved
 from .alexnet import AlexNet
 from .caffe_file import NotCaffe, read_caffe_mean
+from .features import outputs_of
 from .onnx_net import OnnxNet
 from .others import read_others
 from .variants import VARIANTS, Preprocessing
@@ -100,21 +101,12 @@ class Classifier:
             with no_grad():
                 values = [self.net.value(self.prepare([self.read(one)]), layer).numpy()[0] for one in _list(picture)]
             return np.stack(values) if _list(picture) is picture else values[0]
-        towers = self.net.towers()
         rows = [row.name for row in VARIANTS[self.net.variant].rows]
         if layer not in rows:
             raise ValueError(f"features: there is no row {layer!r:.40}: choose one of {', '.join(rows)}")
-        parts: dict[int, np.ndarray] = {}
-
-        def keep(module: Any, output: Tensor) -> None:
-            if (tower := next((i for i, t in enumerate(towers) if getattr(t, layer) is module), None)) is not None:
-                parts[tower] = output.numpy()
-
         pictures, found = _list(picture), []
         for start in range(0, len(pictures), AT_ONCE):
-            with no_grad(), eval_mode(self.net), forward_hook(keep):
-                self.net(Tensor(self._seen(pictures[start : start + AT_ONCE])))
-            found.append(np.concatenate([parts[i] for i in range(len(towers))], axis=1))
+            found.append(outputs_of(self.net, Tensor(self._seen(pictures[start : start + AT_ONCE])), layer))
         every = np.concatenate(found)
         return every if pictures is picture else every[0]
 

@@ -27,7 +27,7 @@ from .bars import picture_bar
 from .interrupt import note, say
 
 __all__ = ["balanced_loss", "balanced_weights", "check_classes", "first_pictures", "pictures_under", "predictions",
-           "say_changes", "say_unreadable", "seen_by"]
+           "say_changes", "say_unreadable", "seen_by", "some_pictures"]
 
 
 def pictures_under(root: Path, share: float | None, seed: int, evaluates: bool, kept: Path | None,
@@ -142,9 +142,9 @@ def say_unreadable(*loaders: Any) -> None:
         note(f"{len(bad)} pictures could not be read and were left out")
 
 
-def predictions(model: Module, loader: Loader, count: int = 8) -> tuple[list[np.ndarray], list[int], np.ndarray]:
-    """(pictures, labels, probabilities (N, classes)) for ``count`` pictures from all over the loader's folder, as they
-    are looked at in validation; for fewer where some cannot be read. The model is in eval mode after it."""
+def some_pictures(loader: Loader, count: int) -> tuple[list[np.ndarray], list[int]]:
+    """(pictures, labels) of ``count`` pictures from all over the loader's folder, or of fewer where some cannot be
+    read."""
     samples, bad = loader.folder.samples, loader.bad
     good = [i for i in range(len(samples)) if not bad or str(samples[i][0]) not in bad]
     pictures, labels = [], []
@@ -152,6 +152,13 @@ def predictions(model: Module, loader: Loader, count: int = 8) -> tuple[list[np.
         with suppress(BadPicture):  # it could be read a moment ago
             pictures.append(read_picture(path))
             labels.append(label)
+    return pictures, labels
+
+
+def predictions(model: Module, loader: Loader, count: int = 8) -> tuple[list[np.ndarray], list[int], np.ndarray]:
+    """(pictures, labels, probabilities (N, classes)) of ``some_pictures``, as they are looked at in validation. The
+    model is in eval mode after it."""
+    pictures, labels = some_pictures(loader, count)
     if not pictures:
         return [], [], np.empty((0, len(loader.folder.classes)))
     views = central_crops(pictures, loader.statistics, loader.scale, loader.crop)

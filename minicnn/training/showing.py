@@ -12,9 +12,12 @@ from .. import __version__
 from ..data import Images, Loader
 from ..files import written_aside
 from ..models import AlexNet
+from ..models.first_layer import in_words
+from .bars import picture_bar
 from .classes import Predictions, advice_on, class_table, of_classes, write_classes, write_wrong
 from .interrupt import note, say
 from .log import Log
+from .neighbours import neighbours as neighbours_of
 from .pictures import predictions as predictions_of
 
 __all__ = ["Curves", "introduce", "keep_classes", "made", "say_classes", "show_what_it_learned"]
@@ -80,21 +83,34 @@ class Curves:
         self.complained |= bool(why)
 
 
-def show_what_it_learned(model: AlexNet, loader: Loader, run: Path) -> None:
-    """kernels.png and, of pictures that can be read, predictions.png. What cannot be drawn is said."""
-    pictures, labels, probabilities = predictions_of(model, loader)
+def show_what_it_learned(model: AlexNet, training: Loader, validation: Loader, run: Path, searched: int | None = None
+                         ) -> None:
+    """kernels.png and, of pictures that can be read, predictions.png and neighbours.png. What cannot be drawn is said.
+
+    searched: so many training pictures for neighbours, see ``neighbours.enough``."""
+    pictures, labels, probabilities = predictions_of(model, validation)
+    towers, classes = [tower.conv1.layers[0].weight.numpy() for tower in model.towers()], validation.folder.classes
 
     def kernels(path: Path) -> None:
         from ..plots import draw_kernels  # needs matplotlib
 
-        draw_kernels([tower.conv1.layers[0].weight.numpy() for tower in model.towers()], path)
+        draw_kernels(towers, path)
 
     def predicted(path: Path) -> None:
         from ..plots import draw_predictions
 
-        draw_predictions(pictures, labels, probabilities, loader.folder.classes, path)
+        draw_predictions(pictures, labels, probabilities, classes, path)
 
-    why = made(run / "kernels.png", kernels) or (pictures and made(run / "predictions.png", predicted))
+    def neighbours(path: Path) -> None:
+        from ..plots import draw_neighbours
+
+        found = neighbours_of(model, training, validation, searched=searched, progress=picture_bar("searching"))
+        draw_neighbours(found.rows, classes, found.in_words(), path)
+
+    for line in in_words(towers):
+        say(line)
+    why = made(run / "kernels.png", kernels) or (pictures and (made(run / "predictions.png", predicted)
+                                                               or made(run / "neighbours.png", neighbours)))
     if why:
         note(why)
 
