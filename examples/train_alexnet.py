@@ -115,8 +115,8 @@ def arguments(ranks: Ranks = ALONE) -> argparse.Namespace:
     add("--epochs", type=number(int, 1), help="in all, also when resumed (default: the recipe's, paper 90, small as "
         f"many as {RECIPES['small'].steps} steps take and at least {RECIPES['small'].epochs}, finetune 10, large 100)")
     add("--patience", type=number(int, 0), metavar="EPOCHS",
-        help="end early, after so many epochs without a better top-1 in validation; the schedule knows nothing of it "
-             "(default: 0, never)")
+        help="end early, after so many epochs in a row that are no better than the best before them, by top-1, then "
+             "loss in validation, however far the schedule is (default: 0, never)")
     add("-b", "--batch-size", type=number(int, 1),
         help="(default: the recipe's, paper 128, small 32, finetune 50, large 1024)")
     add("--lr", type=number(float, 0), help="learning rate (default: the recipe's, paper 0.01, small 0.001, finetune "
@@ -239,6 +239,9 @@ def configuration(given: argparse.Namespace, facts: dict[str, Any], path: Path |
     if "evaluate" not in given and config["warm_up"] > config["epochs"]:
         note(f"the rate rises over {config['warm_up']:g} epochs and the run has {config['epochs']}: it never comes to "
              f"{config['lr']:g}: --warm-up takes fewer")
+    if config["schedule"] == "plateau" and 0 < config["patience"] <= 3:
+        note(f"--patience {config['patience']} ends the run before --schedule plateau, which waits for 3 epochs, can lower "
+             "the rate: give more")
     return config | {"version": minicnn.__version__}, pictures
 
 

@@ -239,9 +239,9 @@ ROAD = [  # those of files whose tests take long name the one that sees them
             f"{SCRIPT}what_is_shown_and_named_at_the_end_of_a_run_is_its_best"),
     # -- the best, patience, few and uneven pictures -------------------------------------------------------------------
     trainer("trainer: of equal epochs the first is the best", "(top1, -loss) > (self.best, -self.best_loss)",
-            "top1 > self.best", f"{TRAINER}it_ends_where_patience_does_and_of_equal_epochs_the_lowest_loss_is_the_best"),
+            "top1 > self.best", f"{TRAINER}it_ends_where_patience_does_and_the_lowest_loss_tells_equal_epochs_apart"),
     trainer("trainer: an epoch more than patience has", "0 < self.patience <= self", "0 < self.patience < self",
-            f"{TRAINER}it_ends_where_patience_does_and_of_equal_epochs_the_lowest_loss_is_the_best"),
+            f"{TRAINER}it_ends_where_patience_does_and_the_lowest_loss_tells_equal_epochs_apart"),
     trainer("pictures: uneven by any number", "counts[most] > UNEVEN * counts[least]", "counts[most] > counts[least]",
             f"{BUILT}rare_classes_count_more_where_that_is_asked_for"),
     saved("saved: old runs go on by a new schedule", '"constant" if config["recipe"] == "small" else recipe.schedule',

@@ -193,6 +193,13 @@ def test_patience_is_asked_for_kept_and_may_be_another(built, run_with, run, cap
     assert built("--resume", run, "--epochs", "9", "--patience", "0")[0].patience == 0
 
 
+@pytest.mark.parametrize(("patience", "short"), [(0, False), (3, True), (4, False)])
+def test_a_patience_shorter_than_that_of_the_schedule_is_said(built, data, tmp_path, capsys, patience, short):
+    built(data, "--schedule", "plateau", "--patience", patience, "-o", tmp_path / "run", *NARROW)
+    said = "--patience 3 ends the run before --schedule plateau, which waits for 3 epochs, can lower the rate"
+    assert (said in capsys.readouterr().err) == short
+
+
 @pytest.mark.parametrize(("name", "right"), [("plateau", [8] * 5), ("step", [8, 0.8, 0.8, 0.08, 0.08]),
                                              ("cosine", [8, 6, 2, 0]), ("constant", [8] * 5),
                                              ("poly", [8, 5.12, 2.88, 1.28, 0.32])])

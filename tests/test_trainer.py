@@ -125,8 +125,8 @@ TIES = ((5, 1.0), (7, 0.9), (7, 0.9), (7, 0.8), (6, 0.1), (7, 0.8), (9, 0.7))
 
 
 @pytest.mark.parametrize(("patience", "epochs", "best"), [(0, 7, 7), (1, 3, 2), (2, 6, 4), (3, 7, 7)])
-def test_it_ends_where_patience_does_and_of_equal_epochs_the_lowest_loss_is_the_best(tmp_path, capsys, patience, epochs,
-                                                                                     best):
+def test_it_ends_where_patience_does_and_the_lowest_loss_tells_equal_epochs_apart(tmp_path, capsys, patience, epochs,
+                                                                                    best):
     run = measuring(trainer(tmp_path / "run", patience=patience), *TIES)
     run.fit(7)
     progress = run.progress
