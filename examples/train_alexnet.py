@@ -240,8 +240,8 @@ def configuration(given: argparse.Namespace, facts: dict[str, Any], path: Path |
         note(f"the rate rises over {config['warm_up']:g} epochs and the run has {config['epochs']}: it never comes to "
              f"{config['lr']:g}: --warm-up takes fewer")
     if config["schedule"] == "plateau" and 0 < config["patience"] <= 3:
-        note(f"--patience {config['patience']} ends the run before --schedule plateau, which waits for 3 epochs, can lower "
-             "the rate: give more")
+        note(f"--patience {config['patience']} ends the run before --schedule plateau, which waits for 3 epochs, can "
+             "lower the rate: give more")
     return config | {"version": minicnn.__version__}, pictures
 
 
