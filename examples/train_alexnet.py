@@ -19,8 +19,7 @@ import argparse
 import math
 import secrets
 import sys
-import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,6 +45,7 @@ from minicnn.optim import LossScale
 from minicnn.schedule import SCHEDULES
 from minicnn.training.bars import picture_bar
 from minicnn.training.classes import Predictions
+from minicnn.training.finishing import finish
 from minicnn.training.interrupt import end_as_ctrl_c, ended, note, say
 from minicnn.training.mpiexec import ranks_of_this_run
 from minicnn.training.nccl import use_nccl
@@ -59,12 +59,13 @@ from minicnn.training.pictures import (
     pictures_under,
     say_unreadable,
     seen_by,
+    warn_of_uneven,
 )
 from minicnn.training.plan import plan
 from minicnn.training.resuming import go_on
 from minicnn.training.run_folder import SPLIT, checkpoint_in, new_run, run_of, write_config
-from minicnn.training.scores import evaluate, in_words, with_intervals
-from minicnn.training.showing import Curves, introduce, keep_classes, say_classes, show_what_it_learned
+from minicnn.training.scores import evaluate, with_intervals
+from minicnn.training.showing import introduce, keep_classes, say_classes
 from minicnn.training.split import Split
 from minicnn.training.step import CapturedStep, Step
 from minicnn.training.trainer import Trainer
@@ -111,8 +112,11 @@ def arguments(ranks: Ranks = ALONE) -> argparse.Namespace:
     add("--width", type=number(float, 0.01, 4), help="share of the paper's kernels and units (default: 1)")
     add("--recipe", choices=RECIPES, help="how it starts and learns (default: finetune with --weights, else small "
         "below 100,000 pictures)")
-    add("--epochs", type=number(int, 1), help="in all, also when resumed (default: the recipe's, paper 90, small 3, "
-        "finetune 10, large 100)")
+    add("--epochs", type=number(int, 1), help="in all, also when resumed (default: the recipe's, paper 90, small as "
+        f"many as {RECIPES['small'].steps} steps take and at least {RECIPES['small'].epochs}, finetune 10, large 100)")
+    add("--patience", type=number(int, 0), metavar="EPOCHS",
+        help="end early, after so many epochs in a row that are no better than the best before them, by top-1, then "
+             "loss in validation, however far the schedule is (default: 0, never)")
     add("-b", "--batch-size", type=number(int, 1),
         help="(default: the recipe's, paper 128, small 32, finetune 50, large 1024)")
     add("--lr", type=number(float, 0), help="learning rate (default: the recipe's, paper 0.01, small 0.001, finetune "
@@ -126,7 +130,7 @@ def arguments(ranks: Ranks = ALONE) -> argparse.Namespace:
     add("--schedule", choices=SCHEDULES,
         help="of the learning rate: plateau, a tenth where validation stops improving; step, a tenth after each third "
              "of --epochs; cosine and poly, a parabola, to 0 over --epochs; constant (default: the recipe's, paper "
-             "plateau, small constant, finetune cosine, large poly)")
+             "plateau, small and finetune cosine, large poly)")
     add("--class-weights", choices=("none", "balanced"),
         help="balanced: the fewer pictures a class has, the more one counts in the training loss; scores and the "
              "validation loss count all alike (default: none)")
@@ -185,7 +189,7 @@ def arguments(ranks: Ranks = ALONE) -> argparse.Namespace:
 DEFAULTS: dict[str, Any] = {"data": None, "val": None, "labels": None, "split": None, "shuffle_block": 0,
                             "statistics_of": None, "variant": "blueprint", "width": 1.0, "device": "auto",
                             "tf32": False, "half": False, "graph": False, "class_weights": "none", "keep": 1,
-                            "lars": None, "save_minutes": 10.0, "exact": False, "parts": 4,
+                            "lars": None, "patience": 0, "save_minutes": 10.0, "exact": False, "parts": 4,
                             "split_fc": False}
 Pictures = tuple[Images | None, Images, Division | None]  # of training, of validation, and which are which
 
@@ -209,7 +213,7 @@ def configuration(given: argparse.Namespace, facts: dict[str, Any], path: Path |
                             f"{saved[name]}, which belongs to its weights: leave it out")
     config = DEFAULTS | (more or usual()) | saved | asked
     if facts:
-        kept = {"schedule": RECIPES[saved["recipe"]].schedule, "split": None} | saved
+        kept = {"split": None} | saved
         for name in ("schedule", "split"):
             if asked.get(name, kept[name]) != kept[name]:
                 raise DataError(f"--{name} {asked[name]}: the run has {kept[name] or 'none'}, by which it goes on: "
@@ -223,14 +227,21 @@ def configuration(given: argparse.Namespace, facts: dict[str, Any], path: Path |
                               val, labels)
     config.setdefault("recipe", recipe_for(len(pictures[0] or ()), config["variant"]))
     recipe = RECIPES[config["recipe"]]
-    for name in ("epochs", "batch_size", "schedule", "momentum", "weight_decay", "inverted_dropout", "warm_up"):
+    for name in ("batch_size", "schedule", "momentum", "weight_decay", "inverted_dropout", "warm_up"):
         config.setdefault(name, getattr(recipe, name))
+    if "epochs" not in config:
+        config["epochs"] = recipe.epochs_for(count := len(pictures[0] or ()), config["batch_size"])
+        say(f"epochs: {config['epochs']}, of {-(-count // config['batch_size'])} steps each, as --recipe "
+            f"{config['recipe']} has it")
     if config["lars"] and not saved.get("lars") and "lr" not in asked:
         raise DataError("--lars goes with rates far higher than others: give --lr with it, as 10 for batches of 4,096")
     config.setdefault("lr", recipe.rate(config["batch_size"]))
     if "evaluate" not in given and config["warm_up"] > config["epochs"]:
         note(f"the rate rises over {config['warm_up']:g} epochs and the run has {config['epochs']}: it never comes to "
              f"{config['lr']:g}: --warm-up takes fewer")
+    if config["schedule"] == "plateau" and 0 < config["patience"] <= 3:
+        note(f"--patience {config['patience']} ends the run before --schedule plateau, which waits for 3 epochs, can "
+             "lower the rate: give more")
     return config | {"version": minicnn.__version__}, pictures
 
 
@@ -405,7 +416,7 @@ def made_trainer(model: AlexNet, config: dict[str, Any], training: Loader, valid
                                            "pictures.validation": validation.folder.listing()}
     return Trainer(step, schedule, training, validation, run, keep=config["keep"], save_minutes=config["save_minutes"],
                    extras=(kept, {"config": config, "classes": validation.folder.classes}),
-                   warm_up=recipe.rising(config["lr"], config["warm_up"]))
+                   warm_up=recipe.rising(config["lr"], config["warm_up"]), patience=config["patience"])
 
 
 def made_step(model: AlexNet, config: dict[str, Any], training: Loader, ranks: Ranks = ALONE) -> Step:
@@ -415,6 +426,8 @@ def made_step(model: AlexNet, config: dict[str, Any], training: Loader, ranks: R
                                                                   ("momentum", "weight_decay", "lars"))
     balanced = config["class_weights"] == "balanced"
     loss = balanced_loss(training.folder, model.devices[0]) if balanced else cross_entropy
+    if not balanced:
+        warn_of_uneven(training.folder)
     kind = CapturedStep if config["graph"] else Step
     step = kind(model, optimiser, loss, LossScale() if config["half"] else None)
     if ranks.size == 1 and not config["exact"]:
@@ -422,40 +435,6 @@ def made_step(model: AlexNet, config: dict[str, Any], training: Loader, ranks: R
     weights = balanced_weights(training.folder) if balanced else np.ones(len(training.folder.classes))
     return ParallelStep(step, ranks, config["parts"] if config["exact"] else 0,
                         lambda labels: float(weights[labels].sum(dtype=np.float64)))
-
-
-def finish(trainer: Trainer, epochs: int) -> None:
-    """Train to the end, show what was learned, and name the best."""
-    begun = time.monotonic()
-    training: Any = trainer.training
-    loader: Any = trainer.validation
-    curves = Curves(trainer.folder)
-    if trainer.ranks.rank:
-        trainer.fit(epochs)
-        trainer.step.join()
-        return
-    trainer.epoch_ended = curves.epoch_ended
-    try:
-        scores = trainer.fit(epochs).means()
-        trainer.step.join()  # from here on, the model is asked by this rank alone
-        try:
-            show_what_it_learned(trainer.model, training, loader, trainer.folder)
-            keep_classes(trainer.predictions, loader, f"after epoch {epochs}", trainer.folder)
-            say_classes(trainer.predictions, loader.folder.classes)
-        except BaseException as error:
-            error.add_note("what was learned is saved")
-            raise
-    finally:
-        say_unreadable(trainer.training, loader)
-        curves.draw()
-        progress = trainer.progress
-        if progress.best >= 0:
-            with suppress(OSError):  # what was raised before is more to the point
-                say(f"best epoch: {progress.best_epoch}, top-1 {progress.best:.1%}, kept in "
-                    f"{trainer.folder / 'best.safetensors'}")
-    best = f" (best: {progress.best:.1%} after epoch {progress.best_epoch})" if scores["top1"] < progress.best else ""
-    say(f"{in_words(scores)} after {epochs} epochs{best}, {time.monotonic() - begun:.0f} s; everything is in "
-        f"{trainer.folder}")
 
 
 def measure(model: AlexNet, loader: Loader, arrays: dict[str, np.ndarray], path: Path, output: Path | None,

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,11 @@ class Run:
     epochs: list[dict[str, Any]]
 
     def best(self) -> dict[str, Any]:
-        """The line of the epoch with the highest top-1 in validation, the first of equal ones; empty if there is
-        none."""
+        """The line of the epoch with the highest top-1 in validation, of equal ones that with the lowest loss; empty if
+        there is none."""
         return max((line for line in self.epochs if line.get("val_top1") is not None),
-                   key=lambda line: float(line["val_top1"]), default={})
+                   key=lambda line: (line["val_top1"], -(inf if line["val_loss"] is None else line["val_loss"])),
+                   default={})
 
     def seconds(self) -> float:
         """What all its epochs took."""

@@ -61,6 +61,7 @@ PLACES = [
     ("minicnn/training/pictures.py", 0.013, "test_train_script.py test_train_alexnet.py"),
     ("minicnn/training/classes.py", 0.008, "test_plots_of_classes.py test_train_alexnet.py"),
     ("minicnn/training/showing.py", 0.013, "test_train_alexnet.py test_train_script.py"),
+    ("minicnn/training/finishing.py", 0.013, "test_train_alexnet.py test_train_script.py"),
     ("minicnn/training/memory.py", 0.013, "test_plan.py"),
     ("minicnn/training/step.py", 0.013, "test_step.py test_cuda_graph.py test_trainer.py"),
     ("minicnn/training/exchange.py", 0.02, "test_parallel_step.py test_split.py"),

@@ -376,10 +376,11 @@ def of_folder(run, ended, torn=False):
         if f"{best['best']:.1%}" != f"{share}%" or best["epoch"] != int(epoch):
             yield f"the best is said to be {share}% of epoch {epoch}, best.safetensors is {best}"
     if ended.status == 0 and "nothing to do" not in both and ends:
-        found = re.search(r"^top-1 ([\d.]+%)(?:, top-5 ([\d.]+%))? after (\d+) epochs", ended.said, re.M)
-        right = [f"{ends[-1][name]:.1%}" if name in ends[-1] else None for name in ("val_top1", "val_top5")]
-        if ended.whole and (not found or [found[1], found[2], int(found[3])] != [*right, len(ends)]):
-            yield f"the last line says {found and found[0]!r}, the log {right} after {len(ends)}"
+        found = re.search(r"^top-1 ([\d.]+%)(?:, top-5 ([\d.]+%))? after epoch (\d+)", ended.said, re.M)
+        best = max(ends, key=lambda line: (line["val_top1"], -line["val_loss"]))
+        right = [f"{best[name]:.1%}" if name in best else None for name in ("val_top1", "val_top5")]
+        if ended.whole and (not found or [found[1], found[2], int(found[3])] != [*right, best["epoch"]]):
+            yield f"the last line says {found and found[0]!r}, the log's best is {right} after {best['epoch']}"
         names = {path.name for path in run.iterdir() if not path.name.startswith("epoch-")}
         right = KEPT | OF_CLASSES
         if names != right and " is not made: " not in ended.noted:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mpi import needs_mpi
+from pictures import make_folder
 from PIL import Image
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -61,6 +62,33 @@ def ran(name, *arguments):
     run = subprocess.run([sys.executable, str(BENCHMARKS / name), *map(str, arguments)], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     return run.stdout
+
+
+def test_small_sets_are_drawn_class_by_class_and_a_smaller_one_is_part_of_a_larger(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import small_sets
+
+    samples = [(Path(f"{i}.jpg"), i % 3) for i in range(300)]
+    few, more = (small_sets.drawn(samples, 3, count, 1) for count in (30, 60))
+    assert [[label for _, label in part].count(1) for part in (few, more)] == [10, 20]
+    assert set(few) < set(more) < set(samples)
+    assert set(small_sets.drawn(samples, 3, 30, 2)) != set(few)
+    uneven = [label for _, label in small_sets.drawn(samples, 3, 111, 1, 100)]
+    assert [uneven.count(label) for label in range(3)] == [100, 10, 1]
+
+
+def test_a_linear_classifier_knows_colours_and_alexnet_is_held_against_it(tmp_path):
+    for part, count in (("train", 8), ("val", 4)):
+        make_folder(tmp_path / "set" / part, count)
+    command = [sys.executable, str(BENCHMARKS / "small_sets.py"), str(tmp_path / "set"), "--pictures", "8", "99",
+               "--json", str(tmp_path / "j"), "--", "--epochs", "1", "--width", "0.02"]  # fmt: skip
+    run = subprocess.run(command, capture_output=True, text=True)
+    (found,) = json.loads((tmp_path / "j").read_text())["results"]
+    assert (found["pictures"], found["of_classes"], found["seed"]) == (8, [4, 4], 1)
+    worse = found["alexnet"]["top1"] < found["linear"]["top1"]
+    assert (run.returncode, f"in {int(worse)} of 1" in run.stdout) == (int(worse), True), run.stderr
+    assert (found["alexnet"]["config"]["width"], len(found["alexnet"]["top1_of_epochs"])) == (0.02, 1)
+    assert str(tmp_path) not in (tmp_path / "j").read_text()
 
 
 # -- several ranks, measured and on paper ------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """python -m minicnn compare: what differs between runs, how well each did, and their curves."""
 
 import json
+import math
 import os
 
 import numpy as np
@@ -33,12 +34,13 @@ def here(tmp_path, monkeypatch):
 
 
 def test_what_differs_and_how_well_each_did(here, capsys):
-    one, two = made(here / "one", [0.5, 0.625, 0.625]), made(here / "two", [0.75], [0.5], lr=0.1, width=0.25)
+    one = made(here / "one", [0.5, *[0.625] * 4], [1.5, 1.5, 1.25, 1.25, math.inf])
+    two = made(here / "two", [0.75], [0.5], lr=0.1, width=0.25)
     assert main(["compare", "one", "two"]) == 0
     table, _, end = capsys.readouterr().out.partition("\n\nbest: ")
     assert [" ".join(line.split()) for line in table.splitlines()] == [
-        "one two", "lr 0.01 0.1", "width - 0.25", "", "best top-1 62.5% 75.0%", "after epoch 2 1",
-        "last top-1 62.5% 75.0%", "last loss 1.500 0.500", "epochs done 3 1", "time 0:05:01 0:01:40"]
+        "one two", "lr 0.01 0.1", "width - 0.25", "", "best top-1 62.5% 75.0%", "after epoch 3 1",
+        "last top-1 62.5% 75.0%", "last loss - 0.500", "epochs done 5 1", "time 0:08:22 0:01:40"]
     assert end == f"75.0% after epoch 1: {two.name}/best.safetensors\ncurves: compare.png\n"
     with Image.open(here / "compare.png") as image:
         assert image.format == "PNG"

@@ -60,10 +60,31 @@ def test_the_small_recipe_gives_every_layer_the_same_signal_and_no_opinion(net):
             np.testing.assert_allclose(mean, 0, atol=1e-3, err_msg=name)
             np.testing.assert_allclose(deviation, 0.1 if name == "fc8" else 1, rtol=0.05, err_msg=name)
     assert ops.cross_entropy(logits, np.arange(16) % 7).item() == pytest.approx(math.log(7), abs=0.1)
-    schedule = recipe.learning_rate(recipe.schedule, recipe.lr, 52)
-    for error in (0.5, 0.4, *[0.4] * 50):  # ties of a few validation pictures say nothing
+
+
+@pytest.mark.parametrize("errors", [[0.5] * 40, np.linspace(1, 0, 40)])
+def test_the_small_recipe_s_rate_falls_to_almost_nothing_before_the_end(errors):
+    """Whatever the few validation pictures say, which tie, or go up and down by chance."""
+    recipe = RECIPES["small"]
+    schedule, rates = recipe.learning_rate(recipe.schedule, recipe.lr, 40), []
+    for error in errors:
+        rates.append(schedule.lr)
         schedule.epoch_ended(error)
-    assert schedule.lr == recipe.lr
+    assert rates[0] == recipe.lr
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < recipe.lr / 500
+
+
+def test_the_fewer_pictures_the_more_epochs():
+    small = RECIPES["small"]
+    least = small.epochs
+    for pictures, batch, steps in ((300, 32, 10), (3000, 32, 94), (3000, 128, 24), (1, 32, 1), (33, 32, 2)):
+        epochs = small.epochs_for(pictures, batch)
+        assert epochs == least or (epochs - 1) * steps < small.steps <= epochs * steps
+    assert small.epochs_for(300, 32) > least == small.epochs_for(30_000, 32) == small.epochs_for(99_999, 32)
+    assert small.epochs_for(0, 32) == small.steps, "of one step each; nobody trains on none"
+    assert [RECIPES[name].epochs_for(10, 32) for name in RECIPES if name != "small"] == [
+        RECIPES[name].epochs for name in RECIPES if name != "small"]  # fmt: skip
 
 
 def test_the_small_recipe_wants_pixels_of_deviation_1_and_dropout_that_does_nothing_at_test():

@@ -41,7 +41,8 @@ def test_the_network_is_as_it_was_saved(file, net):
     net.eval()
     with no_grad():
         np.testing.assert_array_equal(saved.model(images).numpy(), net(images).numpy())
-    assert saved.facts == FACTS | {"config": FACTS["config"] | {"inverted_dropout": False, "scale": 1.0}}
+    assert saved.facts == FACTS | {"config": FACTS["config"] | {"inverted_dropout": False, "scale": 1.0,
+                                                               "schedule": "plateau"}}
     for name in ("mean", "sigma", "axes"):
         np.testing.assert_array_equal(getattr(saved.statistics, name), getattr(STATISTICS, name))
 

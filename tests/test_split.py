@@ -260,6 +260,22 @@ def test_a_run_goes_on_with_any_number_of_ranks_divided_or_not(tmp_path):
     same(going_on(tmp_path / "many", 3, 4), expected)
 
 
+def test_all_ranks_go_back_to_the_best(tmp_path):
+    def work(ranks):
+        checkpoints = kept_by(step_of(network(), ranks), tmp_path)
+        some_steps(checkpoints, 0, 1)
+        checkpoints.save_epoch(Progress(1, step=1), is_best=True)
+        some_steps(checkpoints, 1, 2)
+        ranks.barrier()
+        checkpoints.step.load_learned(checkpoints.best())
+        return checkpoints.step.learned()
+
+    there, nothing = together(2, work)
+    assert nothing == {}
+    same(there, {name: array for name, array in checkpoint.load(tmp_path / "best.safetensors")[0].items()
+                 if name in there})  # fmt: skip
+
+
 def test_what_a_rank_alone_cannot_save_is_said_to_be_lost(tmp_path):
     def work(ranks):
         checkpoints = kept_by(step_of(network(), ranks), tmp_path)

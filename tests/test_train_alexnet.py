@@ -79,7 +79,7 @@ def inside(*arguments, draws=False):
     with redirect_stdout(said), redirect_stderr(said), pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
         if not draws:
-            patch.setattr(script, "show_what_it_learned", lambda *of: None)
+            patch.setattr("minicnn.training.finishing.show_what_it_learned", lambda *of: None)
         with pytest.raises(SystemExit) as end:
             script.main()
     return end.value.code, said.getvalue()
@@ -226,10 +226,16 @@ def test_evaluate_measures_and_says_which_pictures_are_wrong(whole, pictures, tm
     assert rows(whole[0] / "wrong.csv") == wrong
 
 
-def test_the_classes_at_the_end_of_a_run_are_those_of_its_last_epoch(whole, tmp_path):
-    said = whole[1]
-    measured = finished(inside("--resume", whole[0] / "last.safetensors", "--evaluate", "-o", tmp_path))
+def test_what_is_shown_and_named_at_the_end_of_a_run_is_its_best(whole, tmp_path):
+    folder, said = whole
+    measured = finished(inside("--resume", folder / "best.safetensors", "--evaluate", "-o", tmp_path))
     assert said[said.index("\nclass "):said.index("\nbest epoch")] in measured
+    assert rows(tmp_path / "wrong.csv") == rows(folder / "wrong.csv")
+    ends = [line for line in map(json.loads, (folder / "log.jsonl").read_text().splitlines()) if "val_loss" in line]
+    best = max(ends, key=lambda line: (line["val_top1"], -line["val_loss"]))
+    others = "" if best is ends[-1] else ", the best of 3"
+    assert said.splitlines()[-1].startswith(f"top-1 {best['val_top1']:.1%}, top-5 {best['val_top5']:.1%} after epoch "
+                                            f"{best['epoch']}{others}, ")
 
 
 def test_a_checkpoint_outside_of_a_run_leaves_nothing_beside_it(whole, tmp_path):
@@ -241,7 +247,8 @@ def test_a_checkpoint_outside_of_a_run_leaves_nothing_beside_it(whole, tmp_path)
 def test_an_explicit_rate_wins_over_the_saved_one(whole, tmp_path):
     run = shutil.copytree(whole[0], tmp_path / "run")
     finished(inside("--resume", run, "--epochs", "4", "--lr", "0.000125"))
-    assert json.loads((run / "log.jsonl").read_text().splitlines()[-1])["lr"] == 0.000125
+    rates = [line["lr"] for line in map(json.loads, (run / "log.jsonl").read_text().splitlines()) if "loss" in line]
+    assert rates[-5:] == pytest.approx([0.000125] * 5)
 
 
 def test_a_bad_picture_is_named_and_ends_nothing(pictures, tmp_path):
@@ -274,7 +281,7 @@ def test_one_batch_that_ruins_the_weights_is_no_success(pictures, tmp_path):
         json.loads(text, parse_constant=pytest.fail)
     assert "start it anew by --output" in refused(inside("--resume", run))
     said = finished(inside(pictures, "-o", run, *narrow))  # as it says
-    assert len(Log(run / "log.jsonl").read()) == 2
+    assert len([line for line in Log(run / "log.jsonl").read() if "lr" in line]) == 2, "a step and an epoch"
     best = checkpoint.load(run / "best.safetensors")[1]["progress"]["best"]
     assert f"best epoch: 1, top-1 {best:.1%}, kept in {run / 'best.safetensors'}\n" in said
 

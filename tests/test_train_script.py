@@ -29,6 +29,7 @@ from minicnn.schedule import PolySchedule, WarmUp
 from minicnn.training.log import Log
 from minicnn.training.parallel import Ranks
 from minicnn.training.pictures import balanced_weights
+from minicnn.training.showing import show_what_it_learned
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NARROW = ["--width", "0.05", "--workers", "0"]
@@ -164,6 +165,41 @@ def test_what_was_given_is_what_counts(built, data, tmp_path):
     assert trainer.model.devices == (cpu(0), cpu(1))
 
 
+def test_few_pictures_take_many_epochs_and_that_is_said_and_kept(built, data, tmp_path, capsys):
+    trainer, epochs = built(data, "-o", tmp_path / "run", *NARROW)
+    assert epochs == RECIPES["small"].steps == trainer.schedule.epochs
+    assert trainer.checkpoints.extras[1]["config"]["epochs"] == epochs
+    assert f"epochs: {epochs}, of 1 steps each, as --recipe small has it\n" in capsys.readouterr().out
+    trainer.save()
+    make_folder(tmp_path / "more" / "train", 99)
+    make_folder(tmp_path / "more" / "val", 2)
+    assert built("--resume", tmp_path / "run", tmp_path / "more")[1] == epochs, "it goes on as it was begun"
+    assert built(data, "-b", "4", "-o", tmp_path / "four", *NARROW)[1] == RECIPES["small"].steps / 4
+    assert built(data, "--epochs", "7", "-o", tmp_path / "seven", *NARROW)[1] == 7
+    assert "epochs: 7, of" not in capsys.readouterr().out
+
+
+def test_patience_is_asked_for_kept_and_may_be_another(built, run_with, run, capsys):
+    trainer, _ = built("--resume", run, "--epochs", "9", "--patience", "3")
+    assert trainer.patience == trainer.checkpoints.extras[1]["config"]["patience"] == 3
+    arrays, facts = checkpoint.load(run / "last.safetensors")
+    facts["config"]["patience"], facts["progress"]["epoch"] = 3, 4
+    checkpoint.save(run / "last.safetensors", arrays, facts)
+    capsys.readouterr()
+    run_with("--resume", run, "--epochs", "9")
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "There is nothing to do: since epoch 1, the best, 3 epochs got no better, and --patience is 3: give more, or 0 "
+        "for epochs to the end")
+    assert built("--resume", run, "--epochs", "9", "--patience", "0")[0].patience == 0
+
+
+@pytest.mark.parametrize(("patience", "short"), [(0, False), (3, True), (4, False)])
+def test_a_patience_shorter_than_that_of_the_schedule_is_said(built, data, tmp_path, capsys, patience, short):
+    built(data, "--schedule", "plateau", "--patience", patience, "-o", tmp_path / "run", *NARROW)
+    said = "--patience 3 ends the run before --schedule plateau, which waits for 3 epochs, can lower the rate"
+    assert (said in capsys.readouterr().err) == short
+
+
 @pytest.mark.parametrize(("name", "right"), [("plateau", [8] * 5), ("step", [8, 0.8, 0.8, 0.08, 0.08]),
                                              ("cosine", [8, 6, 2, 0]), ("constant", [8] * 5),
                                              ("poly", [8, 5.12, 2.88, 1.28, 0.32])])
@@ -177,7 +213,7 @@ def test_the_schedule_is_the_one_asked_for_and_knows_the_epochs(built, data, tmp
     assert rates == pytest.approx(right)
 
 
-@pytest.mark.parametrize(("recipe", "name"), [("paper", "plateau"), ("small", "constant"), ("large", "poly")])
+@pytest.mark.parametrize(("recipe", "name"), [("paper", "plateau"), ("small", "cosine"), ("large", "poly")])
 def test_without_a_schedule_it_is_the_recipe_s(built, data, tmp_path, recipe, name):
     trainer, _ = built(data, "--recipe", recipe, "-o", tmp_path / "run", *NARROW)
     assert trainer.checkpoints.extras[1]["config"]["schedule"] == name
@@ -227,8 +263,8 @@ def test_an_eta_is_above_0_and_a_warm_up_not_below(run_with, data, capsys, optio
     assert said.count("\n") == 1
 
 
-def test_a_tiny_run_of_large_batches_goes_on_in_its_warm_up(script, run_with, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(script, "show_what_it_learned", lambda *of: None)
+def test_a_tiny_run_of_large_batches_goes_on_in_its_warm_up(run_with, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("minicnn.training.finishing.show_what_it_learned", lambda *of: None)
     run_with(data, "--recipe", "large", "-b", "8", "--lars", "0.001", "--lr", "2", "--warm-up", "1.5", "--schedule",
              "constant", "--epochs", "1", "-o", tmp_path / "run", *NARROW)
     run_with("--resume", tmp_path / "run", "--epochs", "2")
@@ -242,7 +278,9 @@ def test_rare_classes_count_more_where_that_is_asked_for(built, run_with, tmp_pa
     for i in range(2, 6):
         shutil.copy(tmp_path / "train" / "dog" / "1.png", tmp_path / "train" / "dog" / f"{i}.png")
     plain, _ = built(tmp_path, "-o", tmp_path / "plain", *NARROW)
-    assert "counts from" not in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "counts from" not in printed.out
+    assert "uneven" not in printed.err, "up to three times as many is even enough"
     trainer, _ = built(tmp_path, "--class-weights", "balanced", "-o", tmp_path / "run", *NARROW)
     said = "in the training loss a picture counts from 0.556 (dog) to 1.67 (cat); in scores and the validation loss all"
     assert said in capsys.readouterr().out
@@ -252,6 +290,18 @@ def test_rare_classes_count_more_where_that_is_asked_for(built, run_with, tmp_pa
     assert trainer.step.loss(x, labels).item() == pytest.approx((weight * each).sum() / weight.sum())
     assert plain.step.loss(x, labels).item() == pytest.approx(each.mean())
     assert balanced_weights(trainer.training.folder) == pytest.approx(weight)
+
+
+def test_uneven_classes_are_said_with_the_option_that_helps(built, tmp_path, capsys):
+    make_folder(tmp_path / "train", 2)
+    make_folder(tmp_path / "val", 1)
+    for i in range(2, 7):
+        shutil.copy(tmp_path / "train" / "dog" / "1.png", tmp_path / "train" / "dog" / f"{i}.png")
+    said = "the classes are uneven: dog has 7 training pictures, cat 2: "
+    for weights in ("none", "balanced"):
+        built(tmp_path, "--class-weights", weights, "-o", tmp_path / weights, *NARROW)
+        err = capsys.readouterr().err
+        assert (said in err) == ("--class-weights balanced lets all" in err) == (weights == "none")
 
 
 def test_class_weights_stay_with_a_run_unless_asked_otherwise(built, run, capsys):
@@ -388,15 +438,24 @@ def test_which_folder_is_validation_is_said(built, tmp_path, capsys, names, said
 
 @pytest.mark.parametrize("older", [False, True])
 def test_a_run_keeps_its_schedule(built, run_with, run, older):
+    """Before a run noted it, the recipe small kept its rate; then there was no patience, and of equal epochs the first
+    was the best."""
     arrays, facts = checkpoint.load(run / "last.safetensors")
+    own, other = "cosine", "constant"
     if older:
-        del facts["config"]["schedule"], facts["schedule"]["start"]
-        checkpoint.save(run / "last.safetensors", arrays, facts)
+        own, other = other, own
+        del facts["config"]["schedule"], facts["config"]["patience"], facts["progress"]["best_loss"]
+        facts["schedule"] = {"lr": 0.001, "epoch": 1}
+        for name in ("last", "best"):
+            checkpoint.save(run / f"{name}.safetensors", arrays, facts)
     for more in ((), ("--evaluate",)):
-        with pytest.raises(ValueError, match=r"--schedule cosine: the run has constant, .*: leave it out"):
-            run_with("--resume", run, "--epochs", "4", "--schedule", "cosine", *more)
-    trainer, _ = built("--resume", run, "--epochs", "4", "--schedule", "constant")
-    assert trainer.optimiser.lr == trainer.schedule.lr == facts["config"]["lr"]
+        with pytest.raises(ValueError, match=rf"--schedule {other}: the run has {own}, .*: leave it out"):
+            run_with("--resume", run, "--epochs", "4", "--schedule", other, *more)
+    trainer, _ = built("--resume", run, "--epochs", "4", "--schedule", own)
+    right = 0.001 if older else facts["config"]["lr"] * (1 + math.sqrt(0.5)) / 2  # of the second of four epochs
+    assert trainer.optimiser.lr == trainer.schedule.lr == pytest.approx(right)
+    assert (trainer.patience, trainer.progress.best_epoch) == (0, 1)
+    assert (trainer.progress.best_loss == 0) == older
 
 
 def test_a_cosine_goes_on_to_the_end_that_was_asked_for(run_with, built, data, tmp_path, capsys):
@@ -448,7 +507,7 @@ def test_what_belongs_to_the_weights_stays(run_with, run, option, evaluate):
     assert {path: path.read_bytes() for path in run.iterdir()} == before
 
 
-def test_pictures_are_predicted_as_in_validation(script, built, data, tmp_path, monkeypatch):
+def test_pictures_are_predicted_as_in_validation(built, data, tmp_path, monkeypatch):
     trainer, _ = built(data, "-o", tmp_path / "run", *NARROW)
     seen = {}
 
@@ -459,7 +518,7 @@ def test_pictures_are_predicted_as_in_validation(script, built, data, tmp_path, 
     monkeypatch.setattr("minicnn.plots.draw_predictions", drawn)
     model, loader = trainer.model, trainer.validation
     model.train()
-    script.show_what_it_learned(model, trainer.training, loader, tmp_path / "run")
+    show_what_it_learned(model, trainer.training, loader, tmp_path / "run")
     pictures, labels, probabilities, classes, _ = seen["draw_predictions"]
     assert {path.name for path in (tmp_path / "run").glob("*.png")} == {"kernels.png", "predictions.png",
                                                                          "neighbours.png"}

@@ -11,13 +11,15 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from minicnn import checkpoint, manual_seed, no_grad
 from minicnn.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential
 from minicnn.optim import SGD, CosineSchedule, LossScale, PlateauSchedule, StepSchedule
 from minicnn.schedule import WarmUp
 from minicnn.training.diagnosis import first_not_finite
-from minicnn.training.keeping import Checkpoints
+from minicnn.training.keeping import Checkpoints, Progress
 from minicnn.training.log import Log
 from minicnn.training.scores import Scores, as_loader, evaluate, in_words
 from minicnn.training.step import Step
@@ -104,6 +106,95 @@ def test_two_and_two_epochs_are_four(tmp_path, schedule):
     parts.fit(4)
     assert same_weights(whole, parts)
     assert parts.optimiser.lr == whole.optimiser.lr
+
+
+# -- the best, and how long to wait for a better one -------------------------------------------------------------------
+
+
+def measuring(run, *scores):
+    """Lets a trainer find these (hits of 10, loss) on its validation set, epoch by epoch."""
+    def found(*stop):
+        hits, loss = scores[min(run.progress.epoch, len(scores) - 1)]
+        return Scores(10, 10 * loss, hits, 0, 3)
+
+    run.validate = found
+    return run
+
+
+TIES = ((5, 1.0), (7, 0.9), (7, 0.9), (7, 0.8), (6, 0.1), (7, 0.8), (9, 0.7))
+
+
+@pytest.mark.parametrize(("patience", "epochs", "best"), [(0, 7, 7), (1, 3, 2), (2, 6, 4), (3, 7, 7)])
+def test_it_ends_where_patience_does_and_the_lowest_loss_tells_equal_epochs_apart(tmp_path, capsys, patience, epochs,
+                                                                                    best):
+    run = measuring(trainer(tmp_path / "run", patience=patience), *TIES)
+    run.fit(7)
+    progress = run.progress
+    assert (progress.epoch, progress.best_epoch) == (epochs, best)
+    assert (progress.best, progress.best_loss) == (TIES[best - 1][0] / 10, pytest.approx(TIES[best - 1][1]))
+    assert checkpoint.load(tmp_path / "run" / "best.safetensors")[1]["progress"]["epoch"] == best
+    early = epochs < 7
+    said = f"it ends early, after epoch {epochs}: none of the last {patience} was better than epoch {best}\n"
+    assert (said in capsys.readouterr().out) == early == run.out_of_patience()
+    lines = [line for line in Log(tmp_path / "run" / "log.jsonl").read() if "epochs_without_improvement" in line]
+    assert [(line["epoch"], line["epochs_without_improvement"]) for line in lines] == [(epochs, patience)] * early
+    run.fit(7)
+    assert run.progress.epoch == epochs, "once more it ends at once"
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=12))
+def test_the_best_is_the_first_of_those_with_the_highest_top_1_and_of_these_the_lowest_loss(scores):
+    progress = Progress()
+    for done, (hits, loss) in enumerate(scores, 1):
+        progress = progress.next_epoch(hits / 4, float(loss))
+        best = max(range(done), key=lambda i: (scores[i][0], -scores[i][1]))
+        assert (progress.best_epoch, progress.waited()) == (best + 1, done - 1 - best)
+        assert (progress.best, progress.best_loss) == (scores[best][0] / 4, scores[best][1])
+
+
+@pytest.mark.parametrize("stop", range(1, 6))
+def test_patience_goes_on_where_a_run_does(tmp_path, stop):
+    whole = measuring(trainer(tmp_path / "whole", patience=2), *TIES)
+    whole.fit(7)
+    measuring(trainer(tmp_path / "parts", patience=2), *TIES).fit(stop)
+    parts = measuring(resumed(tmp_path / "parts", patience=2), *TIES)
+    parts.fit(7)
+    assert parts.progress == whole.progress
+    assert same_weights(whole, parts)
+
+
+def test_nobody_waits_for_a_best_that_is_not_there(tmp_path):
+    measuring(trainer(tmp_path / "run"), *TIES).fit(6)
+    (tmp_path / "run" / "best.safetensors").unlink()
+    again = measuring(resumed(tmp_path / "run", patience=1), *TIES)
+    assert not again.out_of_patience()
+    again.fit(7)
+    assert (again.progress.epoch, again.progress.best_epoch) == (7, 7)
+
+
+def test_at_the_end_it_can_be_what_it_was_at_its_best(tmp_path, capsys):
+    run = trainer(tmp_path / "run", lr=0.05)
+    real = run.validate
+    measuring(run, (5, 1.0), (8, 0.5), (7, 0.5)).fit(3)
+    run.validate = real
+    last, best = (checkpoint.load(tmp_path / "run" / f"{name}.safetensors")[0] for name in ("last", "best"))
+    before = (tmp_path / "run" / "last.safetensors").read_bytes()
+    scores = run.back_to_best()
+    for name, array in run.model.state_dict().items():
+        np.testing.assert_array_equal(array, best[f"model.{name}"])
+    assert any((last[name] != best[name]).any() for name in best if name.startswith("model."))
+    assert scores == evaluate(run.model, Batches(9))
+    assert len(run.predictions.all) == scores.seen
+    assert (tmp_path / "run" / "last.safetensors").read_bytes() == before, "a run goes on from its last epoch"
+    (tmp_path / "run" / "best.safetensors").unlink()
+    assert run.back_to_best() is None
+    assert "best.safetensors" in capsys.readouterr().err
+    ended = measuring(trainer(tmp_path / "other"), (5, 1.0))
+    ended.fit(1)
+    assert ended.back_to_best() is None, "the last epoch is the best"
+
+
+# -- whatever ends it --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -590,7 +681,7 @@ def test_an_epoch_that_starts_anew_shows_every_picture_again(tmp_path):
     data = Pictures(44, 4)
     run = resumed(tmp_path / "run", training=data)
     assert run.progress.scores.seen == 12
-    run.start_epoch_anew()
+    run.progress = run.progress.epoch_anew()
     assert run.progress.scores.seen == 0
     run.fit(1)
     assert sorted(data.seen) == list(range(44))
@@ -710,6 +801,7 @@ ODD = {  # what is odd about a trainer: what it raises, if anything
     "an empty list": (lambda path: {"training": []}, "ValueError: Trainer: training: there is no batch"),
     "an empty loader": (lambda path: {"training": Batches(batches=0)}, "Trainer: training: there is no batch"),
     "negative keep": (lambda path: {"keep": -1}, "ValueError: Trainer: keep is -1: it must be at least 0"),
+    "negative patience": (lambda path: {"patience": -1}, "ValueError: Trainer: patience is -1: it must be at least 0"),
     "half a keep": (lambda path: {"keep": 1.5}, "TypeError: Trainer: keep is 1.5: give a whole number"),
     "print never": (lambda path: {"print_every": 0}, "ValueError: Trainer: print_every is 0"),
     "no minutes": (lambda path: {"save_minutes": NAN}, "ValueError: Trainer: save_minutes is nan"),

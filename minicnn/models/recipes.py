@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -26,6 +27,7 @@ class Recipe:
     unit_input: pixels are divided by their deviation over the training set, or else stay 0–255 less the mean.
     schedule: of the learning rate, its name in ``SCHEDULES``. drops: where steps were published, the epochs at whose
         start the rate was divided by 10.
+    epochs, steps: how long it takes by itself, see ``epochs_for``.
     lr_for: the batch size for which lr is meant; with others it is in proportion. None: lr is for whatever batch size.
     warm_up: so many epochs, or a fraction of one, in which the rate rises, see ``WarmUp``.
     noise: the deviation of the colour noise, in units of the pictures' own along each axis.
@@ -42,6 +44,7 @@ class Recipe:
     epochs: int
     lr: float
     schedule: str
+    steps: int = 0
     drops: tuple[int, ...] = ()
     lr_for: int | None = None
     warm_up: float = 0.0
@@ -80,6 +83,11 @@ class Recipe:
         given (Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks", p. 5; Goyal et al.
         2017, "Accurate, large minibatch SGD", §2.1)."""
         return self.lr * batch_size / self.lr_for if self.lr_for else self.lr
+
+    def epochs_for(self, pictures: int, batch_size: int) -> int:
+        """As many epochs as it takes to come to ``steps`` steps, ``epochs`` at least. A network learns in steps: of a
+        small set an epoch has few."""
+        return max(self.epochs, math.ceil(self.steps / max(1, math.ceil(pictures / batch_size))))
 
     def rising(self, lr: float, epochs: float) -> WarmUp:
         """How the rate comes to ``lr`` in so many epochs: from the recipe's, that for a batch of ``lr_for``, or from
@@ -134,10 +142,10 @@ RECIPES = {
     "paper": Recipe(deviation=0.01, biased=BIASED, from_data=False, unit_input=False,
                     inverted_dropout=False, batch_size=128, epochs=90, lr=0.01, schedule="plateau"),
     # Learns from the first steps: a signal of the same size in every layer, for lack of a million pictures. The rate
-    # stays: an epoch of a small set is a few dozen steps, and its few validation pictures tie or go up and down by
-    # chance, so that waiting for an improvement cuts the rate to nothing long before anything is learned.
+    # falls by plan and not by the validation set, whose few pictures tie, or go up and down by chance; and the fewer
+    # pictures there are, the more often each is seen. What that is worth: benchmarks/small_sets.py.
     "small": Recipe(deviation=None, biased=(), from_data=True, unit_input=True, inverted_dropout=True, batch_size=32,
-                    epochs=3, lr=0.001, schedule="constant"),
+                    epochs=5, lr=0.002, schedule="cosine", steps=300),
     # Net 145 of the authors' program (computerhistory/AlexNet-Source-Code layers/layers-145.cfg, layer-params-145.cfg).
     # What was changed by hand is left out: biases kept their rate when that of weights fell, conv1 stood still at the
     # end, and colour noise stopped at epoch 67.

@@ -80,8 +80,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     """The arrays and the facts of a checkpoint that ``examples/train_alexnet.py`` wrote.
 
     arrays: ``model.<parameter>``, ``velocity.<parameter>``, ``statistics.mean``, ``.sigma`` and ``.axes``, and more.
-    facts: ``config``, ``classes``, ``progress``, ``schedule``, and more. In ``config`` older versions left out what is
-    always the recipe's unless a run started from weights, ``scale`` and ``inverted_dropout``: here they are there.
+    facts: ``config``, ``classes``, ``progress``, ``schedule``, and more. In ``config`` older versions left out what was
+    always the recipe's, ``scale``, ``inverted_dropout`` and ``schedule``: here they are there.
     Raises CheckpointError where it cannot be read, is none of this program, or of another version of it.
     """
     arrays, facts = checkpoint.load(path)
@@ -99,5 +99,6 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
                                   f"of version {config.get('version')}")
     recipe = RECIPES[config["recipe"]]
     config.setdefault("inverted_dropout", recipe.inverted_dropout)
+    config.setdefault("schedule", "constant" if config["recipe"] == "small" else recipe.schedule)
     config.setdefault("scale", recipe.scale(Statistics.from_arrays(arrays).deviation))
     return arrays, facts

@@ -15,13 +15,14 @@ import numpy as np
 from .. import checkpoint
 from ..schedule import Schedule
 from .diagnosis import Diverged, advice
-from .interrupt import say
+from .interrupt import note, say
 from .run_folder import Busy, Claim
 from .scores import Scores
 from .step import Step
 
 __all__ = ["Checkpoints", "Progress"]
 
+NONE = (-1.0, 0, 0.0)  # top-1, epoch and loss of the best, where there is none yet
 PAST = re.compile(r"epoch-(\d{4,})\.safetensors")  # ``keep`` is about these; others are the user's
 
 
@@ -35,7 +36,24 @@ class Progress:
     step: int = 0
     best: float = -1.0  # the highest top-1 on the validation set
     best_epoch: int = 0  # and after how many epochs
+    best_loss: float = 0.0  # and the loss there: of epochs with the same top-1 that with the lowest is the best
     scores: Scores = field(default_factory=Scores)  # of this epoch
+
+    def next_epoch(self, top1: float, loss: float) -> Progress:
+        """Where a run is when this epoch has ended, with these means over the validation set."""
+        after = Progress(self.epoch + 1, step=self.step, best=self.best, best_epoch=self.best_epoch,
+                         best_loss=self.best_loss)
+        if (top1, -loss) > (self.best, -self.best_loss):
+            after.best, after.best_loss, after.best_epoch = top1, loss, after.epoch
+        return after
+
+    def epoch_anew(self) -> Progress:
+        """At the start of this epoch, with none of its pictures seen, as where there are others than before."""
+        return replace(self, batch=0, place=0, scores=Scores())
+
+    def waited(self) -> int:
+        """The epochs since the best one, in which the validation set got no better."""
+        return self.epoch - self.best_epoch if self.best >= 0 else 0
 
 
 class Checkpoints:
@@ -130,17 +148,28 @@ class Checkpoints:
         except (TypeError, ValueError, LookupError, AttributeError) as error:
             raise checkpoint.CheckpointError("Trainer: the facts of the checkpoint are not those that this version "
                                              f"saves: {error!r}") from error
-        best, epoch = self.step.ranks.broadcast(self._best() if self.writes else (-1.0, 0))
+        best, epoch, loss = self.step.ranks.broadcast(self._best() if self.writes else NONE)
         if best < 0 <= progress.best:
             say(f"the best until here, {progress.best:.1%} after epoch {progress.best_epoch}, is not in {self.folder}: "
                 "what comes is compared with itself alone")
         self.saved = progress.step
-        return replace(progress, best=best, best_epoch=epoch)
+        return replace(progress, best=best, best_epoch=epoch, best_loss=loss)
 
-    def _best(self) -> tuple[float, int]:
-        """Of the best checkpoint in the folder, its top-1 and its epoch: what is called the best must be there."""
+    def best(self) -> dict[str, np.ndarray]:
+        """What was learned until the end of the best epoch, for all ranks; nothing where that cannot be read any more,
+        as a line says."""
+        found: dict[str, np.ndarray] = {}
+        if self.writes:
+            try:
+                found = checkpoint.load(self.folder / "best.safetensors")[0]
+            except checkpoint.CheckpointError as error:
+                note(str(error))
+        return self.step.ranks.broadcast(found)
+
+    def _best(self) -> tuple[float, int, float]:
+        """Of the best checkpoint in the folder, its top-1, epoch and loss: what is called the best must be there."""
         try:
             kept = checkpoint.load(self.folder / "best.safetensors")[1]["progress"]
-            return float(kept["best"]), int(kept["epoch"])
+            return float(kept["best"]), int(kept["epoch"]), float(kept.get("best_loss", 0.0))
         except (checkpoint.CheckpointError, TypeError, ValueError, LookupError):
-            return -1.0, 0
+            return NONE

@@ -27,7 +27,9 @@ from .bars import picture_bar
 from .interrupt import note, say
 
 __all__ = ["balanced_loss", "balanced_weights", "check_classes", "first_pictures", "pictures_under", "predictions",
-           "say_changes", "say_unreadable", "seen_by", "some_pictures"]
+           "say_changes", "say_unreadable", "seen_by", "some_pictures", "warn_of_uneven"]
+
+UNEVEN = 3  # times as many pictures as another class has, from which on weights are worth a word
 
 
 def pictures_under(root: Path, share: float | None, seed: int, evaluates: bool, kept: Path | None,
@@ -96,6 +98,16 @@ def balanced_loss(folder: Images, device: Device) -> Callable[..., Tensor]:
     say(f"in the training loss a picture counts from {weights[least]:.3g} ({folder.classes[least]}) to "
         f"{weights[most]:.3g} ({folder.classes[most]}); in scores and the validation loss all count alike")
     return functools.partial(cross_entropy, weight=Tensor(weights, device=device))
+
+
+def warn_of_uneven(folder: Images) -> None:
+    """A line where a class has more than ``UNEVEN`` times as many pictures as another."""
+    counts = np.bincount(folder.labels, minlength=len(folder.classes))
+    least, most = int(counts.argmin()), int(counts.argmax())
+    if counts[most] > UNEVEN * counts[least]:
+        note(f"the classes are uneven: {folder.classes[most]} has {counts[most]:,} training pictures, "
+             f"{folder.classes[least]} {counts[least]:,}: rare classes are learned last; --class-weights balanced lets "
+             "all classes count alike")
 
 
 def check_classes(known: list[str], classes: list[str]) -> None:

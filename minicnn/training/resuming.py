@@ -38,5 +38,5 @@ def go_on(trainer: Trainer, arrays: dict[str, np.ndarray], facts: dict[str, Any]
         order = True
     order |= say_changes(arrays, kept, saved["data"] == config["data"] is not None)  # None may be drawn anew
     if order and trainer.progress.place:
-        trainer.start_epoch_anew()
+        trainer.progress = trainer.progress.epoch_anew()
         say("this epoch starts anew")

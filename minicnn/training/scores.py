@@ -142,12 +142,20 @@ class Scores:
         self.top1 += int((real & (rank < 1)).sum())
         self.top5 += int((real & (rank < 5)).sum())
 
+    @staticmethod
+    def of(loss: float, logits: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> Scores:
+        """Of a batch in parts, see ``add``; a part may be empty."""
+        scores = Scores()
+        for y, right in zip(logits, labels, strict=True):
+            if len(right):
+                scores.add(loss, y, right)
+        return scores
+
     def means(self) -> dict[str, float]:
         """Mean loss, and top-1 and top-5 accuracy as shares of 1. Of five classes or fewer there is no ``top5``: it
         would be 1 whatever a model says."""
         names = ("loss", "top1") if 0 < self.classes <= FEW else ("loss", "top1", "top5")
         return {name: getattr(self, name) / self.seen if self.seen else math.nan for name in names}
-
 
     def merge(self, others: Iterable[Scores]) -> Scores:
         """Of all these together."""

@@ -6,7 +6,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,10 @@ from .classes import Predictions
 from .diagnosis import Diverged, Pace, Plateau, advice
 from .interrupt import Stop, Stopped, say
 from .keeping import Checkpoints, Progress
+from .lines import of_epoch, of_patience, of_rate, of_step
 from .log import Log
 from .parallel import RanksDiffer
-from .scores import LoaderLike, Scores, as_loader, evaluate, in_words, share_bad, shared
+from .scores import LoaderLike, Scores, as_loader, evaluate, share_bad, shared
 from .step import Step
 
 __all__ = ["Diverged", "Progress", "Stopped", "Trainer"]
@@ -38,6 +38,7 @@ class Trainer:
     keep: so many checkpoints of past epochs stay, besides the last and the best. save_minutes: one is written at least
     so often. print_every: steps from line to line where there is no terminal for a progress bar. epoch_ended: is called
     after every epoch, when that is saved. warm_up: how the schedule's rate is reached; by default it is from the start.
+    patience: training ends after so many epochs without a better one, by top-1, then loss, on ``validation``; 0: never.
     predictions: what was said of each validation picture when they were looked at last.
 
     Raises TypeError and ValueError where data or numbers are not of that kind.
@@ -48,12 +49,12 @@ class Trainer:
                  folder: str | os.PathLike[str], *,
                  extras: tuple[dict[str, np.ndarray], dict[str, Any]] = ({}, {}),
                  keep: int = 1, save_minutes: float = 10.0, print_every: int = 10,
-                 epoch_ended: Callable[[], None] = lambda: None, warm_up: WarmUp | None = None):
+                 epoch_ended: Callable[[], None] = lambda: None, warm_up: WarmUp | None = None, patience: int = 0):
         self.step, self.model, self.optimiser, self.schedule = step, step.model, step.optimiser, schedule
         self.ranks = step.ranks
         self.training = shared(as_loader(training, "Trainer: training"), step.share)
         self.validation = shared(as_loader(validation, "Trainer: validation"), step.share)
-        keep = whole("Trainer", "keep", keep, least=0)
+        keep, self.patience = (whole("Trainer", *of, least=0) for of in (("keep", keep), ("patience", patience)))
         self.print_every = whole("Trainer", "print_every", print_every, least=1)
         if not save_minutes >= 0:
             raise ValueError(f"Trainer: save_minutes is {save_minutes}: it must be a number ≥ 0")
@@ -67,7 +68,7 @@ class Trainer:
         self.optimiser.lr = schedule.lr
 
     def fit(self, epochs: int) -> Scores:
-        """Train until so many epochs are done, in all. Returns the last scores on the validation set.
+        """Train until so many epochs are done, in all, or ``patience`` ends it. Returns the last validation scores.
 
         Raises Diverged, Stopped and CheckpointError, and whatever else goes wrong; then what was learned since the last
         checkpoint is saved, if a number of whole steps was done and all weights are finite. A note says which.
@@ -77,7 +78,7 @@ class Trainer:
         self.checkpoints.saved_at = time.monotonic()
         try:
             with self.stop:
-                while self.progress.epoch < epochs:
+                while self.progress.epoch < epochs and not self.out_of_patience():
                     begun = time.monotonic()
                     for _ in self._epoch(epochs):
                         if self.stops:
@@ -85,6 +86,8 @@ class Trainer:
                         if self.due:
                             self.save()
                     scores = self._close_epoch(epochs, begun)
+                    if self.progress.epoch < epochs and self.out_of_patience():
+                        self._tell(*of_patience(self.progress))
                     self.epoch_ended()
         except Stopped:
             raise
@@ -98,6 +101,21 @@ class Trainer:
             raise
         return scores or self.validate()
 
+    def out_of_patience(self) -> bool:
+        """Whether ``patience`` epochs in a row were no better than the best before them."""
+        return 0 < self.patience <= self.progress.waited()
+
+    def back_to_best(self) -> Scores | None:
+        """Let the model be what it was after the best epoch. Returns its validation scores, measured anew; or None, and
+        leaves the model, where that epoch was the last or is not in the folder. All ranks call this.
+
+        What is kept is left as it is: a run goes on from its last epoch.
+        """
+        if not (self.progress.waited() and (arrays := self.checkpoints.best())):
+            return None
+        self.step.load_learned(arrays)
+        return self.validate()
+
     def validate(self, stop: Callable[[], bool] = lambda: False) -> Scores:
         """The scores on the validation set, as ``evaluate`` measures them; ``predictions`` are those of it."""
         self.predictions = Predictions()
@@ -109,8 +127,7 @@ class Trainer:
         """One epoch, or what is left of it, yielding after every step."""
         progress = self.progress
         self.model.train()
-        title, total = f"epoch {progress.epoch + 1}/{epochs}", len(self.training)
-        terminal = on_terminal()
+        title, total, terminal = f"epoch {progress.epoch + 1}/{epochs}", len(self.training), on_terminal()
         size = getattr(self.training, "batch_size", 1)
         progress.batch = min(progress.place // size, total)  # it may have been another before
         batches = iter(self.training.epoch(progress.epoch, progress.place, next(self.model.parameters()).device))
@@ -150,11 +167,7 @@ class Trainer:
             return None
         self.progress.step += 1
         loss, logits = found
-        scores = Scores()
-        for y, (_, labels) in zip(logits, parts, strict=True):
-            if len(labels):
-                scores.add(loss, y, labels)
-        return loss, scores
+        return loss, Scores.of(loss, logits, [labels for _, labels in parts])
 
     def _agree(self, own: Scores, seconds: float) -> Scores:
         """The scores of all; and let all ranks stop and save where one of them is to. seconds: that this one was busy
@@ -167,13 +180,8 @@ class Trainer:
 
     def _log_step(self, scores: Scores, seconds: float, waited: float, exchanged: float) -> str:
         """Write the line of a step into the log. Returns what a person wants to know of it."""
-        line = {"epoch": self.progress.epoch + 1, "step": self.progress.step, **scores.means(), "lr": self.optimiser.lr,
-                "images_per_second": scores.seen / seconds, "waiting": waited / seconds, **self.step.report()}
-        text = (f"loss {line['loss']:.3f}, {in_words(line, 0)}, {line['images_per_second']:.1f} images/s, "
-                f"lr {line['lr']:g}, waiting {line['waiting']:.0%}")
-        if self.ranks.size > 1:
-            line["exchange"] = exchanged / seconds
-            text += f", exchange {line['exchange']:.0%}"
+        line, text = of_step(self.progress, scores, self.optimiser.lr, seconds, waited,
+                             exchanged if self.ranks.size > 1 else None, self.step.report())
         self.log.write(line)
         return text
 
@@ -184,39 +192,36 @@ class Trainer:
         scores = self.validate(self._asked)
         if self._asked():
             self._save_and_stop()
-        train, val, before = self.progress.scores.means(), scores.means(), self.schedule.lr
-        self._report_epoch(train, val, epochs, begun)
-        self._save_epoch(val["top1"])
+        val, before = scores.means(), self.schedule.lr
+        self._report_epoch(val, epochs, begun)
+        self._save_epoch(val["top1"], val["loss"])
         if self.schedule.lr != before:
-            say(f"the learning rate goes from {before:g} to {self.schedule.lr:g}, {self.schedule.reason}")
-            self.log.write({"epoch": self.progress.epoch, "step": self.progress.step, "lr_before": before,
-                            "lr_after": self.schedule.lr})
+            self._tell(*of_rate(self.progress, before, self.schedule))
             self.optimiser.lr = self.schedule.lr
         return scores
+
+    def _tell(self, line: dict[str, Any], text: str) -> None:
+        self.log.write(line)
+        say(text)
 
     def _asked(self) -> bool:
         """Whether any rank was asked to stop."""
         return any(self.ranks.gather(self.stop.asked))
 
-    def _report_epoch(self, train: dict[str, float], val: dict[str, float], epochs: int, begun: float) -> None:
+    def _report_epoch(self, val: dict[str, float], epochs: int, begun: float) -> None:
         progress = self.progress
-        self.log.write({"epoch": progress.epoch + 1, "step": progress.step, "lr": self.optimiser.lr,
-                        "seconds": time.monotonic() - begun, **{f"train_{k}": v for k, v in train.items()},
-                        **{f"val_{k}": v for k, v in val.items()}})
-        if not math.isfinite(val["loss"]):
-            self.checkpoints.finite_state(progress)  # raises where it is the weights that are not
-            raise Diverged(f"the validation loss is {val['loss']} after step {progress.step}, in epoch "
-                           f"{progress.epoch + 1}: {advice(self.optimiser.lr)}")
-        say(f"epoch {progress.epoch + 1}/{epochs}: training loss {train['loss']:.3f}, top-1 {train['top1']:.1%}; "
-            f"validation loss {val['loss']:.3f}, {in_words(val)}; "
-            f"{time.monotonic() - begun:.0f} s")
+        line, text = of_epoch(progress, val, epochs, self.optimiser.lr, time.monotonic() - begun)
+        if math.isfinite(val["loss"]):
+            return self._tell(line, text)
+        self.log.write(line)
+        self.checkpoints.finite_state(progress)  # raises where it is the weights that are not
+        raise Diverged(f"the validation loss is {val['loss']} after step {progress.step}, in epoch "
+                       f"{progress.epoch + 1}: {advice(self.optimiser.lr)}")
 
-    def _save_epoch(self, top1: float) -> None:
+    def _save_epoch(self, top1: float, loss: float) -> None:
         """Go over to the next epoch. Where that cannot be saved, it is not so: its last batch is done, and no more."""
         before, rate = self.progress, dict(vars(self.schedule))
-        after = Progress(before.epoch + 1, step=before.step, best=before.best, best_epoch=before.best_epoch)
-        if top1 > before.best:
-            after.best, after.best_epoch = top1, after.epoch
+        after = before.next_epoch(top1, loss)
         self.schedule.epoch_ended(1 - top1)
         try:
             self.progress = after
@@ -243,7 +248,3 @@ class Trainer:
         """Go on from what ``save`` wrote. Raises ValueError when it is of another model, or of another version."""
         self.progress = self.checkpoints.restore(arrays, facts, getattr(self.training, "batch_size", None))
         self.log.forget_after(self.progress.step, self.progress.epoch)
-
-    def start_epoch_anew(self) -> None:
-        """Forget the place in the epoch, as where there are other pictures than before."""
-        self.progress = replace(self.progress, batch=0, place=0, scores=Scores())

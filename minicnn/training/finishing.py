@@ -1,0 +1,57 @@
+"""The end of a run: whatever its last epoch was, what is shown, measured and named is its best."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import Any
+
+from .interrupt import say
+from .pictures import say_unreadable
+from .scores import in_words
+from .showing import Curves, keep_classes, say_classes, show_what_it_learned
+from .trainer import Trainer
+
+__all__ = ["finish"]
+
+
+def finish(trainer: Trainer, epochs: int) -> None:
+    """Train pictures until so many epochs are done, in all, and let the model be what it was after the best of them;
+    show that, and name it. All ranks call this. Raises what ``Trainer.fit`` raises."""
+    begun = time.monotonic()
+    training: Any = trainer.training
+    loader: Any = trainer.validation
+    curves = Curves(trainer.folder)
+    if trainer.out_of_patience():
+        say(f"There is nothing to do: since epoch {trainer.progress.best_epoch}, the best, {trainer.progress.waited()} "
+            f"epochs got no better, and --patience is {trainer.patience}: give more, or 0 for epochs to the end")
+        return
+    if trainer.ranks.rank:
+        trainer.fit(epochs)
+        trainer.back_to_best()
+        trainer.step.join()
+        return
+    trainer.epoch_ended = curves.epoch_ended
+    try:
+        scores = trainer.fit(epochs)
+        try:
+            best = trainer.back_to_best()
+            trainer.step.join()  # from here on, the model is asked by this rank alone
+            shown = trainer.progress.best_epoch if best else trainer.progress.epoch
+            show_what_it_learned(trainer.model, training, loader, trainer.folder)
+            keep_classes(trainer.predictions, loader, f"after epoch {shown}", trainer.folder)
+            say_classes(trainer.predictions, loader.folder.classes)
+        except BaseException as error:
+            error.add_note("what was learned is saved")
+            raise
+    finally:
+        say_unreadable(trainer.training, loader)
+        curves.draw()
+        progress = trainer.progress
+        if progress.best >= 0:
+            with suppress(OSError):  # what was raised before is more to the point
+                say(f"best epoch: {progress.best_epoch}, top-1 {progress.best:.1%}, kept in "
+                    f"{trainer.folder / 'best.safetensors'}")
+    others = f", the best of {progress.epoch}" if best else ""
+    say(f"{in_words((best or scores).means())} after epoch {shown}{others}, {time.monotonic() - begun:.0f} s; "
+        f"everything is in {trainer.folder}")
