@@ -86,6 +86,11 @@ def device_names(text: str, most: int) -> str:
     return text
 
 
+def of_recipes(setting: str) -> str:
+    """What each recipe has of a setting."""
+    return ", ".join(f"{name} {getattr(recipe, setting)}" for name, recipe in RECIPES.items())
+
+
 def arguments(ranks: Ranks = ALONE) -> argparse.Namespace:
     """The command line. What it leaves out is absent, so that a resumed run can fill it in from its checkpoint."""
     parser = Parser(description="Train AlexNet on a folder of pictures.", argument_default=argparse.SUPPRESS,
@@ -112,25 +117,25 @@ def arguments(ranks: Ranks = ALONE) -> argparse.Namespace:
     add("--width", type=number(float, 0.01, 4), help="share of the paper's kernels and units (default: 1)")
     add("--recipe", choices=RECIPES, help="how it starts and learns (default: finetune with --weights, else small "
         "below 100,000 pictures)")
-    add("--epochs", type=number(int, 1), help="in all, also when resumed (default: the recipe's, paper 90, small as "
-        f"many as {RECIPES['small'].steps} steps take and at least {RECIPES['small'].epochs}, finetune 10, large 100)")
+    add("--epochs", type=number(int, 1), help="in all, also when resumed (default: the recipe's, "
+        f"{of_recipes('epochs')}; small at least as many as {RECIPES['small'].steps} steps take)")
     add("--patience", type=number(int, 0), metavar="EPOCHS",
         help="end early, after so many epochs in a row that are no better than the best before them, by top-1, then "
              "loss in validation, however far the schedule is (default: 0, never)")
     add("-b", "--batch-size", type=number(int, 1),
-        help="(default: the recipe's, paper 128, small 32, finetune 50, large 1024)")
-    add("--lr", type=number(float, 0), help="learning rate (default: the recipe's, paper 0.01, small 0.001, finetune "
-        "0.001 and ten times that in the last layer, large 0.01 for each 128 of --batch-size)")
+        help=f"(default: the recipe's, {of_recipes('batch_size')})")
+    add("--lr", type=number(float, 0), help=f"learning rate (default: the recipe's, {of_recipes('lr')}; large for each "
+        "128 of --batch-size; ten times that in the last layer of finetune and in conv1 of photographs)")
     add("--warm-up", type=number(float, 0), metavar="EPOCHS",
         help="the rate rises to --lr step by step in so many epochs, or a fraction of one (default: the recipe's, "
-             "large 5 from 0.01 on, all others 0)")
+             "large 5 from 0.01 on, photographs 1, all others 0)")
     add("--lars", type=number(float, 1e-9), metavar="ETA",
         help="for batches beyond 1,024: each weight and bias has its own rate, LARS with this trust coefficient, 0.001 "
              "where it was published; --lr goes with it, and is far higher, there 10 for 4,096 (default: none)")
     add("--schedule", choices=SCHEDULES,
         help="of the learning rate: plateau, a tenth where validation stops improving; step, a tenth after each third "
-             "of --epochs; cosine and poly, a parabola, to 0 over --epochs; constant (default: the recipe's, paper "
-             "plateau, small and finetune cosine, large poly)")
+             "of --epochs; cosine and poly, a parabola, to 0 over --epochs; constant (default: the recipe's, "
+             f"{of_recipes('schedule')})")
     add("--class-weights", choices=("none", "balanced"),
         help="balanced: the fewer pictures a class has, the more one counts in the training loss; scores and the "
              "validation loss count all alike (default: none)")

@@ -135,6 +135,25 @@ def test_fine_tuning_is_caffes_but_for_the_schedule(net):
     assert recipe.learning_rate(recipe.schedule, 1, 10).epochs == 10
 
 
+@pytest.mark.parametrize("variant", ["blueprint", "torchvision"])
+def test_a_factor_is_that_of_a_layer_in_every_tower(variant):
+    model = models.alexnet(variant, classes=7, width=1 / 16)
+    optimiser = RECIPES["photographs"].optimiser(model)
+    assert {name for name, factor in optimiser._factors.items() if factor != 1} == {
+        f"{tower}.conv1.0.{kind}" for tower in "ab"[: len(model.towers())] for kind in ("weight", "bias")}  # fmt: skip
+    assert optimiser._factors["a.conv1.0.weight"] == 10
+    tuned = RECIPES["finetune"].optimiser(model)
+    assert {name for name, factor in tuned._factors.items() if factor == 10} == {"fc8.weight", "fc8.bias"}
+
+
+def test_photographs_are_small_with_larger_batches():
+    small, photographs = RECIPES["small"], RECIPES["photographs"]
+    assert (photographs.epochs_for(40, 128), photographs.batch_size, photographs.warm_up) == (12, 128, 1)
+    same = ("deviation", "biased", "from_data", "unit_input", "inverted_dropout", "momentum", "weight_decay", "noise",
+            "schedule", "drops", "bias_lr", "decays")  # fmt: skip
+    assert [getattr(photographs, name) for name in same] == [getattr(small, name) for name in same]
+
+
 def test_large_batches_are_the_papers_with_a_rate_in_proportion(net):
     large, paper = RECIPES["large"], RECIPES["paper"]
     assert (large.batch_size, large.epochs, large.warm_up, large.lr_for) == (1024, 100, 5, 128)
@@ -156,7 +175,7 @@ def test_a_warm_up_begins_at_the_rate_of_a_small_batch():
     assert large.rising(0.005, 5) == WarmUp(5, 1)  # lower than that of a small batch: there is nothing to rise to
     assert large.rising(0.0, 5) == WarmUp(5, 0)
     assert small.rising(0.001, 0.5) == WarmUp(0.5, 0)
-    assert all(RECIPES[name].warm_up == 0 for name in RECIPES if name != "large")
+    assert all(RECIPES[name].warm_up == 0 for name in RECIPES if name not in ("large", "photographs"))
 
 
 def test_how_long_and_in_which_form_the_programs_were_trained():
