@@ -19,6 +19,7 @@ def finish(trainer: Trainer, epochs: int) -> None:
     """Train pictures until so many epochs are done, in all, and let the model be what it was after the best of them;
     show that, and name it. All ranks call this. Raises what ``Trainer.fit`` raises."""
     begun = time.monotonic()
+    model: Any = trainer.model
     training: Any = trainer.training
     loader: Any = trainer.validation
     curves = Curves(trainer.folder)
@@ -38,7 +39,7 @@ def finish(trainer: Trainer, epochs: int) -> None:
             best = trainer.back_to_best()
             trainer.step.join()  # from here on, the model is asked by this rank alone
             shown = trainer.progress.best_epoch if best else trainer.progress.epoch
-            show_what_it_learned(trainer.model, training, loader, trainer.folder)
+            show_what_it_learned(model, training, loader, trainer.folder)
             keep_classes(trainer.predictions, loader, f"after epoch {shown}", trainer.folder)
             say_classes(trainer.predictions, loader.folder.classes)
         except BaseException as error:
