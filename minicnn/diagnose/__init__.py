@@ -11,8 +11,9 @@ from ..engine.tensor import Tensor
 from ..nn.module import Module
 from ..ops import cross_entropy
 from ..optim import SGD
+from .cause import Cause
 from .examine import Measured, examine
-from .judge import Cause, causes
+from .judge import causes
 from .say import Report
 from .signal import Signal, signals
 from .untouched import untouched

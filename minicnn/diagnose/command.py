@@ -24,6 +24,8 @@ __all__ = ["add_options", "of_data", "of_run", "run"]
 PICTURES, ORDER = 128, 100  # that are looked at as a network sees them; batches of whose labels the order is looked at
 NAMED, EACH = 10, 50  # classes, of which so many pictures are looked at as they are
 
+NEEDED = ("variant", "width", "recipe", "seed", "data", "batch_size")  # of a run's settings
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", type=location, metavar="RUN_OR_DATA",
@@ -49,7 +51,7 @@ def run(parser: Parser, options: argparse.Namespace) -> int:
     return 0 if report.healthy else 1
 
 
-def of_data(data: Path, val: Path | None = None, labels: Path | None = None) -> Report:
+def of_data(data: Path, val: Path | None = None, labels: Path | None = None, width: float = 1.0) -> Report:
     """Of the default network on these pictures, before its first step. Raises DataError."""
     from ..data.sources import parts_of
     from ..models.recipes import RECIPES, recipe_for
@@ -58,8 +60,8 @@ def of_data(data: Path, val: Path | None = None, labels: Path | None = None) -> 
     parts = parts_of(data, val, labels, picture_bar("reading headers", "B"))
     training = parts.get("train", parts.get(""))
     assert training is not None
-    recipe = recipe_for(len(training))
-    config = {"variant": "blueprint", "width": 1.0, "recipe": recipe, "seed": 0, "batch_size": RECIPES[recipe].batch_size}
+    name = recipe_for(len(training))
+    config = {"variant": "blueprint", "width": width, "recipe": name, "seed": 0, "batch_size": RECIPES[name].batch_size}
     return _of(training, parts.get("val"), config, {}, [])
 
 
@@ -83,6 +85,8 @@ def of_run(path: Path) -> Report:
         config = facts["config"]
     else:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if lacking := [name for name in NEEDED if name not in config]:
+            raise ValueError(f"{folder / CONFIG} is that of no run of this program: it lacks {', '.join(lacking)}")
     root = Path(config["data"] or built_in_set(progress=picture_bar("drawing pictures")))
     kept = folder / SPLIT
     val, labels = (Path(config[name]) if config.get(name) else None for name in ("val", "labels"))

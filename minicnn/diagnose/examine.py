@@ -68,7 +68,7 @@ class Measured:
     @property
     def hidden(self) -> list[Layer]:
         """The layers that the batch meets, but for the last."""
-        return [layer for layer in self.layers if layer.signal][:-1]
+        return [layer for layer in self.layers if layer.met][:-1]
 
 
 def examine(model: Module, batches: Sequence[Labelled], optimiser: SGD | None, loss: Callable[..., Tensor],

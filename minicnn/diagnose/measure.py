@@ -27,13 +27,14 @@ Labelled = tuple[Any, NDArray[np.int64]]
 
 @dataclass
 class Layer:
-    """A layer with weights. signal: of its outputs at test. weight, gradient, update: norms over its parameters: of
-    these, of ∂L/∂w, and of what the next step adds; gradient None: none comes. decay: the norm of what weight decay
-    adds to the gradient. bias: the mean of its biases. same: all its units have the same weights. trained: it requires a gradient, and the optimiser
-    has it at a rate above 0."""
+    """A layer with weights. met: the batch comes there. signal: of its outputs at test; NaN where it was not met.
+    weight, gradient, update: norms over its parameters: of these, of ∂L/∂w, and of what the next step adds; gradient
+    None: none comes. decay: the norm of what weight decay adds to the gradient. bias: the mean of its biases. same: all
+    its units have the same weights. trained: it requires a gradient, and the optimiser has it at a rate above 0."""
 
     name: str
-    signal: Signal | None
+    met: bool
+    signal: Signal
     weight: float
     gradient: float | None
     update: float
@@ -89,11 +90,11 @@ def layers_of(model: Module, found: dict[str, Signal], optimiser: SGD | None) ->
         got = [g for p in own if (g := grads[id(p)]) is not None]
         w = before[id(weights[0])]
         decay = [optimiser._decay(p) * norm(before[id(p)]) for p in own] if optimiser else [0.0]
+        biases = [float(before[id(p)].mean()) for p in own if p.ndim == 1]
         layers.append(Layer(
-            name, found.get(name), norm(*(before[id(p)] for p in own)), norm(*got) if got else None,
-            norm(*(p.numpy() - before[id(p)] for p in own)), float(np.hypot.reduce(decay)),
-            float(np.mean([before[id(p)].mean() for p in own if p.ndim == 1] or [0.0])),
-            len(w) > 1 and bool((w == w[:1]).all()),
+            name, name in found, found.get(name, Signal(*[math.nan] * 4)), norm(*(before[id(p)] for p in own)),
+            norm(*got) if got else None, norm(*(p.numpy() - before[id(p)] for p in own)),
+            float(np.hypot.reduce(decay)), float(np.mean(biases or [0.0])), len(w) > 1 and bool((w == w[:1]).all()),
             any(p.requires_grad and (optimiser is None or held.get(id(p), 0.0) > 0) for p in weights)))
     order = list(found)
     return sorted(layers, key=lambda layer: order.index(layer.name) if layer.name in order else len(order))
@@ -115,8 +116,9 @@ def line(model: Module, loss: Callable[..., Tensor], batch: Labelled, optimiser:
     if optimiser is None:
         steps = {name: -parameters[name].grad.numpy() for name in before}  # type: ignore[union-attr]
     else:
-        for velocity in optimiser.velocity.values():
-            velocity.writable()[...] = 0
+        with no_grad():
+            for velocity in optimiser.velocity.values():
+                velocity[...] = 0
         optimiser.lr, optimiser.momentum, optimiser.weight_decay = 1.0, 0.0, 0.0
         optimiser.step()
         steps = {name: parameters[name].numpy() - array for name, array in before.items()}
@@ -145,7 +147,7 @@ def of_loss(loss: Callable[..., Tensor], logits: NDArray[np.float64], labels: ND
     due = (shifted / shifted.sum(1, keepdims=True) - np.eye(logits.shape[1])[labels]) / len(labels)
     size = np.linalg.norm(due, axis=1)
     counts = size > 1e-3 * size.max(initial=1e-30)  # of those that are right already little is asked
-    real = np.isfinite(got).all(1)
+    real = np.asarray(np.isfinite(got).all(1))
     broken = sorted(set(labels[~real].tolist()))
     got = np.where(real[:, None], got, 0)
     factors = (got * due).sum(1)[counts] / (size[counts] ** 2)
@@ -153,14 +155,16 @@ def of_loss(loss: Callable[..., Tensor], logits: NDArray[np.float64], labels: ND
     ignored = sorted(lost - {int(k) for k in labels[np.abs(got).max(1) > 0]})
     lengths = float(np.linalg.norm(got) * np.linalg.norm(due))
     rows = np.linalg.norm(got, axis=1) * size
-    alike = (got * due).sum(1)[rows > 0] / rows[rows > 0]
+    turned = np.asarray(rows > 0)
+    alike = (got * due).sum(1)[turned] / rows[turned]
     return Asked(float(value.item()), float(np.median(factors)) if len(factors) else 1.0,
                  float(np.median(alike)) if lengths else 0.0, ignored, broken)
 
 
 def dropped_by(model: Module, x: Any, once: Seen) -> tuple[dict[str, float], str]:
     """(by layers without weights, the share of what is not 0 at test that is 0 in training; the first layer whose
-    output at test is another the second time). once: what was seen the first time. Where nothing comes to a Dropout, its p."""
+    output at test is another the second time). once: what was seen the first time. Where nothing comes to a Dropout,
+    its p."""
     twice = looked_at(model, x)[0]
     restless = next((name for name, total in once.sums.items()
                      if total != twice.sums.get(name) and math.isfinite(total)), "")

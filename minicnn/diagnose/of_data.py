@@ -10,7 +10,7 @@ from .cause import Cause
 from .examine import Measured
 from .pictures import Pixels
 
-__all__ = ["OF_DATA"]
+__all__ = ["OF_DATA", "independent"]
 
 ALIKE = 0.02  # of the deviation inside of pictures: what tells them apart is less
 LEAN = 0.35  # of ln(classes): the labels' own entropy is less
@@ -34,10 +34,10 @@ def _alike(p: Pixels, what: str) -> Cause | None:
     if p.least == p.greatest:
         dark = "the pictures are black" if p.least == 0 else "nothing is in them"
         return Cause("pixels are all the same", f"every pixel of {p.count} {what} is {p.least + 0.0:g}: {dark}",
-                     "look at the files, and at what is done to them before they come: give pictures that show something")
+                     "look at the files, and at what is done to them before they come")
     if p.count > 3 and (p.different <= max(1, p.count // 20) or p.apart < ALIKE * p.deviation):
-        return Cause("pictures are all alike", f"of {p.count} {what} {p.different} are different; what tells them apart "
-                     f"is {p.apart:.3g}, where pixels have a deviation of {p.deviation:.3g}",
+        return Cause("pictures are all alike", f"of {p.count} {what} {p.different} are different; what tells them "
+                     f"apart is {p.apart:.3g}, where pixels have a deviation of {p.deviation:.3g}",
                      "look at the files: the same picture was written many times, or read from the same place")
     return None
 
@@ -71,11 +71,11 @@ def conflicting(m: Measured) -> Iterator[Cause]:
                     "label too, byte for byte", "let each picture be in one class")
 
 
-def independent(m: Measured) -> Iterator[Cause]:
+def independent(m: Measured, share: float = 0.2) -> Iterator[Cause]:
     """A linear classifier on colours and edges finds nothing, and neither does the network in pictures that it has not
-    seen."""
+    seen. share: see ``Probe.could_tell``."""
     p = m.probe
-    if p is None or not p.could_tell or p.surprise > 3 or any(alike(m)):
+    if p is None or not p.could_tell(share) or p.surprise > 3 or any(alike(m)):
         return
     if m.validation is not None:
         labels, said = m.validation
@@ -95,22 +95,25 @@ def exchanged(m: Measured) -> Iterator[Cause]:
     """Classes that other pictures than those trained on have in another order: pictures of one are called another, and
     that is no mutual likeness, since hardly any is called what it is."""
     answers = m.validation if m.validation is not None and m.learned else m.by_probe
-    if answers is None:
+    if answers is None or any(independent(m)):
         return
     labels, said = answers
     found = np.zeros((m.classes, m.classes), np.int64)
     np.add.at(found, (labels, said), 1)
     there = found.sum(1) > 0
     other = found.argmax(1)
-    moved = [k for k in np.flatnonzero(there) if other[k] != k and found[k, other[k]] >= max(3, 3 * found[k, k])
-             and found[k, other[k]] > 0.3 * found[k].sum()]
+    hits, count, called = found.max(1), found.sum(1), found.sum(0) / len(labels)
+    by_chance = count * called[other]
+    moved = [k for k in np.flatnonzero(there) if other[k] != k and hits[k] > 3 * found[k, k]
+             and hits[k] > by_chance[k] + 4 * np.sqrt(by_chance[k] + 1)]
     moved = [k for k in moved if other[k] in {*moved} or not there[other[k]]]
     targets = {int(other[k]) for k in moved}
     if len(moved) >= 2 and len(targets) == len(moved):
-        named = ", ".join(f"{m.names[k]} are called {m.names[other[k]]} ({found[k, other[k]]} of {found[k].sum()})" for k in moved[:4])
-        yield Cause("classes of training and validation differ", f"validation pictures of {named}: {len(moved)} classes "
-                    f"have another's pictures, {int(np.trace(found))} of {len(labels)} are right", "let both have the "
-                    "same classes in the same order: the names of the folders, or the lines of --labels")
+        named = ", ".join(f"{m.names[k]} are called {m.names[other[k]]} ({hits[k]} of {count[k]})"
+                          for k in moved[:4])
+        yield Cause("classes of training and validation differ", f"validation pictures of {named}: {len(moved)} "
+                    f"classes have another's pictures, {int(np.trace(found))} of {len(labels)} are right", "let both "
+                    "have the same classes in the same order: the names of the folders, or the lines of --labels")
 
 
 OF_DATA: list[Callable[[Measured], Iterator[Cause]]] = [no_numbers, alike, one_label, ordered, conflicting, independent,

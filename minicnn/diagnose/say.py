@@ -48,19 +48,19 @@ class Report:
     def numbers(self) -> Iterator[str]:
         """What was measured, line by line."""
         m, p = self.measured, self.measured.pixels
-        yield (f"loss     {f'first {m.history[0]:.3f}, last {float(np.mean(m.history[-20:])):.3f}, ' if m.history else ''}"
-               f"now {m.loss:.3f}; guessing costs ln({m.classes}) = {m.ln:.3f}, knowing how often each class comes "
-               f"{m.labels.knows:.3f}")
+        begun = f"first {m.history[0]:.4g}, last {float(np.mean(m.history[-20:])):.4g}, " if m.history else ""
+        yield (f"loss     {begun}now {m.loss:.4g}; guessing costs ln({m.classes}) = {m.ln:.3f}, knowing how often each "
+               f"class comes {m.labels.knows:.3f}")
         yield (f"pixels   {p.least:.3g} to {p.greatest:.3g}, mean {p.mean:.3g}, deviation {p.deviation:.3g}; they tell "
                f"pictures apart by {p.apart:.3g} and have {p.common:.3g} in common; {p.different} of {p.count} differ")
-        counts = m.labels.counts
-        held = f"; a batch holds {m.labels.batches[0]:.1f} classes, in random order {m.labels.batches[1]:.1f}"
-        yield (f"labels   {int((counts > 0).sum())} of {m.classes} classes, {counts.min():,} to {counts.max():,} pictures"
-               f"{held if m.labels.batches[1] else ''}")
+        counts, (held, by_chance) = m.labels.counts, m.labels.batches
+        order = f"; a batch holds {held:.1f} classes, in random order {by_chance:.1f}" if by_chance else ""
+        yield (f"labels   {int((counts > 0).sum())} of {m.classes} classes, {counts.min():,} to {counts.max():,} "
+               f"pictures{order}")
         if m.probe:
-            enough = "" if m.probe.could_tell else "; too few to tell"
-            yield (f"         a linear classifier on colours and edges: {m.probe.right} of {m.probe.count} right, by chance "
-                   f"{m.probe.by_chance:.0f} ± {m.probe.spread:.0f}{enough}")
+            enough = "" if m.probe.could_tell() else "; too few to tell"
+            yield (f"         a linear classifier on colours and edges: {m.probe.right} of {m.probe.count} right, by "
+                   f"chance {m.probe.by_chance:.0f} ± {m.probe.spread:.0f}{enough}")
         if m.validation is not None:
             labels, said = m.validation
             yield f"         the network, of other pictures: {int((labels == said).sum())} of {len(labels)} right"
@@ -74,10 +74,10 @@ class Report:
     def table(self) -> list[str]:
         """The layers with weights: of their outputs the mean, the deviation, what tells pictures apart and what these
         have in common, the share of dead units; the norm of the gradient; the next step beside the weights."""
-        rows = [HEAD]
+        rows: list[tuple[str, ...]] = [HEAD]
         for layer in self.measured.layers:
             s = layer.signal
-            seen = ("–",) * 5 if s is None else (*(f"{x:.2g}" for x in (s.mean, s.deviation, s.apart, s.common)),
+            seen = ("–",) * 5 if not layer.met else (*(f"{x:.2g}" for x in (s.mean, s.deviation, s.apart, s.common)),
                                                   "–" if s.dead is None else f"{s.dead:.0%}")
             moved = f"{layer.update / layer.weight:.1e}" if layer.weight and math.isfinite(layer.weight) else "–"
             rows.append((printable(layer.name), *seen, "none" if layer.gradient is None else f"{layer.gradient:.2g}",

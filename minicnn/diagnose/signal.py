@@ -42,7 +42,10 @@ class Seen(Observer):
     """Measures layers with weights; and of those without, that are no ReLU, what share of their outputs is 0."""
 
     def __init__(self, model: Module):
-        self.names = {id(layer): name or type(layer).__name__ for name, layer in model.named_modules()}
+        self.names = {id(layer): name or type(layer).__name__ for name, layer in model.named_modules()
+                      if not any(True for _ in layer.children())}
+        self.weighted = {id(layer) for layer in model.modules()
+                         if any(isinstance(value, Tensor) and value.ndim > 1 for value in vars(layer).values())}
         self.found: dict[str, Signal] = {}
         self.zeros: dict[str, float] = {}
         self.last = ""
@@ -50,11 +53,11 @@ class Seen(Observer):
 
     def layer_done(self, layer: Any, output: Tensor) -> None:
         name = self.names.get(id(layer))
-        if name is None or any(isinstance(value, Module) for _, value in layer._contents()):
+        if name is None:
             return
         y = output.numpy().astype(np.float32, copy=False)
         self.sums[name] = float(y.sum(dtype=np.float64))
-        if any(isinstance(value, Tensor) and value.ndim > 1 for value in vars(layer).values()):
+        if id(layer) in self.weighted:
             with np.errstate(all="ignore"):
                 self.found[name] = Signal(float(y.mean()), float(y.std()), float(np.sqrt(y.var(0).mean())),
                                           float(np.sqrt((y.mean(0) ** 2).mean())))

@@ -1,4 +1,4 @@
-"""Whatever is tried inside leaves no trace: the same bits of weights, velocities, gradients and random states after it."""
+"""What is tried and leaves no trace: the same bits of weights, velocities, gradients and random states after it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def untouched(model: Module, optimiser: SGD | None = None) -> Iterator[Callable[
     rule = {name: getattr(optimiser, name) for name in RULE} if optimiser else {}
     drawn = [(g.bit_generator, g.bit_generator.state) for layer in model.modules() for g in vars(layer).values()
              if isinstance(g, np.random.Generator)]
-    of_numpy, of_python = np.random.get_state(), random.getstate()
+    of_numpy, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002 - a layer may draw from it
 
     def put_back() -> None:
         with no_grad():
@@ -46,7 +46,7 @@ def untouched(model: Module, optimiser: SGD | None = None) -> Iterator[Callable[
             setattr(optimiser, name, value)
         for bits, state in drawn:
             bits.state = state
-        np.random.set_state(of_numpy)
+        np.random.set_state(of_numpy)  # noqa: NPY002
         random.setstate(of_python)
         for layer in model.modules():
             layer.training = False
