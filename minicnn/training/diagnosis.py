@@ -96,9 +96,11 @@ class Plateau:
             self.first.append(self.recent[0])
         self.recent.append(loss)
         self.order += [np.array(labels) for _, labels in parts if len(labels)]
+        if len(self.recent) < PLATEAU - KEPT:
+            return
         guess, recent = math.log(classes), list(self.recent)
-        means = [sum(half) / len(half) for half in (recent[: len(recent) // 2], recent[len(recent) // 2:]) if half]
-        if len(recent) < PLATEAU - KEPT or any(abs(mean - guess) > 0.02 * guess for mean in means):
+        early, late = (abs(float(np.mean(half)) / guess - 1) for half in np.array_split(recent, 2))
+        if early > 0.03 or late > 0.02:  # at first there may be something to unlearn
             self.batches.clear()
             return
         self.batches += [(Tensor(inputs).numpy().copy(), np.array(labels)) for inputs, labels in parts if len(labels)]
