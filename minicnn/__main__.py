@@ -7,91 +7,59 @@
 ``python -m minicnn pack SOURCE OUT``: all pictures of a set, scaled once, in one file to train from.
 ``python -m minicnn variants``: what tells one AlexNet from another, and where it stands.
 ``python -m minicnn compare RUN RUN``: what differs between runs, how well each did, and their curves in one picture.
+``python -m minicnn diagnose``: why does a run learn nothing? Measured, with the cause that the numbers show.
 ``python -m minicnn walkthrough``: the chapters; with a number, one of them as a page."""
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib.util
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from . import __version__, classify, console, export, indexing, packing
 from .command_line import Parser, location, new_file, number
+from .diagnose import command as diagnosis
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = Parser(prog="python -m minicnn", description=__doc__)
-    parser.add_argument("--version", action="version", version=f"minicnn {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True)
-    check = commands.add_parser("gradcheck", help="check the gradients of every op, every layer, and AlexNet")
-    check.add_argument("names", nargs="*", metavar="OP", help="check only these, as conv2d or nn.Linear")
-    check.add_argument("--full", action="store_true", help="AlexNet as in the paper, in its full size: 3 GB, minutes")
-    doctor = commands.add_parser("doctor", help="look at GPUs and the BLAS, and say what keeps them back")
-    doctor.add_argument("--batch-size", type=number(int, 1), default=128, metavar="N",
-                        help="is there memory for these?")
-    doctor.add_argument("--mpi", action="store_true", help="under mpiexec: can these processes train together?")
-    ask = commands.add_parser("classify", help="ask a trained network what is in pictures")
-    classify.add_options(ask)
-    find = commands.add_parser("index", help="find the pictures in archives: .tar, also of tars, .zip")
-    indexing.add_options(find)
-    packs = commands.add_parser("pack", help="scale all pictures of a set once, into one file to train from")
-    packing.add_options(packs)
-    out = commands.add_parser("export", help="write a trained network as ONNX, or its weights as .safetensors")
-    export.add_options(out)
-    commands.add_parser("variants", help="what tells one AlexNet from another, each number with its source")
-    runs = commands.add_parser("compare", help="set runs beside each other: settings, scores, curves")
-    runs.add_argument("runs", nargs="+", type=location, metavar="RUN", help="the folder of a run; two or more")
-    runs.add_argument("-o", "--output", type=new_file, default=Path("compare.png"), metavar="FILE",
-                      help="the picture of the curves (default: compare.png in the current folder)")
-    walk = commands.add_parser("walkthrough", help="list the chapters of the walkthrough, or open one as a page")
-    walk.add_argument("chapter", nargs="?", type=number(int, 1), metavar="N", help="the number of a chapter")
-    options = parser.parse_args(arguments)
-    if options.command == "walkthrough":
-        return walkthrough(walk, options.chapter)
+    top = Parser(prog="python -m minicnn", description=__doc__)
+    top.add_argument("--version", action="version", version=f"minicnn {__version__}")
+    commands = top.add_subparsers(dest="command", required=True)
 
-    if options.command == "classify":
-        return classify.classify(ask, options)
+    def add(name: str, help: str, run: Callable[[Parser, argparse.Namespace], int],
+            options: Callable[[argparse.ArgumentParser], None] = lambda parser: None) -> None:
+        parser = commands.add_parser(name, help=help)
+        options(parser)
+        parser.set_defaults(run=partial(run, parser))
 
-    if options.command == "index":
-        return indexing.find(find, options)
+    add("gradcheck", "check the gradients of every op, every layer, and AlexNet", check_gradients, of_gradcheck)
+    add("doctor", "look at GPUs and the BLAS, and say what keeps them back", examine_machine, of_doctor)
+    add("classify", "ask a trained network what is in pictures", classify.classify, classify.add_options)
+    add("index", "find the pictures in archives: .tar, also of tars, .zip", indexing.find, indexing.add_options)
+    add("pack", "scale all pictures of a set once, into one file to train from", packing.scale, packing.add_options)
+    add("export", "write a trained network as ONNX, or its weights as .safetensors", export.export, export.add_options)
+    add("variants", "what tells one AlexNet from another, each number with its source", variants)
+    add("compare", "set runs beside each other: settings, scores, curves", compare, of_compare)
+    add("diagnose", "measure why a run learns nothing, or what one on these pictures would meet", diagnosis.run,
+        diagnosis.add_options)
+    add("walkthrough", "list the chapters of the walkthrough, or open one as a page", walkthrough, of_walkthrough)
+    options = top.parse_args(arguments)
+    status: int = options.run(options)
+    return status
 
-    if options.command == "pack":
-        return packing.scale(packs, options)
 
-    if options.command == "export":
-        return export.export(out, options)
+def of_gradcheck(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", metavar="OP", help="check only these, as conv2d or nn.Linear")
+    parser.add_argument("--full", action="store_true", help="AlexNet as in the paper, in its full size: 3 GB, minutes")
 
-    if options.command == "variants":
-        from .models.differences import described
 
-        print(described())
-        return 0
-    if options.command == "compare":
-        if len(options.runs) < 2:
-            runs.error(f"it takes two runs or more to compare, given is {options.runs[0]} alone")
-        from .compare import compare
-
-        try:
-            return compare(options.runs, options.output)
-        except ValueError as error:
-            runs.error(str(error))
-
-    if options.command == "doctor" and options.mpi:
-        from . import doctor_mpi
-
-        try:
-            return doctor_mpi.report()
-        except ValueError as error:
-            doctor.error(str(error))
-
-    if options.command == "doctor":
-        from .doctor import report
-
-        return report(options.batch_size)
-
+def check_gradients(parser: Parser, options: argparse.Namespace) -> int:
     from .gradcheck.suite import CASES, full_alexnet, table
 
     known = {case.op for case in CASES}
@@ -105,7 +73,55 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if wrong else 0
 
 
-def walkthrough(parser: Parser, number: int | None) -> int:
+def of_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--batch-size", type=number(int, 1), default=128, metavar="N",
+                        help="is there memory for these?")
+    parser.add_argument("--mpi", action="store_true", help="under mpiexec: can these processes train together?")
+
+
+def examine_machine(parser: Parser, options: argparse.Namespace) -> int:
+    if not options.mpi:
+        from .doctor import report
+
+        return report(options.batch_size)
+    from . import doctor_mpi
+
+    try:
+        return doctor_mpi.report()
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def variants(parser: Parser, options: argparse.Namespace) -> int:
+    from .models.differences import described
+
+    print(described())
+    return 0
+
+
+def of_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="+", type=location, metavar="RUN", help="the folder of a run; two or more")
+    parser.add_argument("-o", "--output", type=new_file, default=Path("compare.png"), metavar="FILE",
+                        help="the picture of the curves (default: compare.png in the current folder)")
+
+
+def compare(parser: Parser, options: argparse.Namespace) -> int:
+    if len(options.runs) < 2:
+        parser.error(f"it takes two runs or more to compare, given is {options.runs[0]} alone")
+    from .compare import compare
+
+    try:
+        return compare(options.runs, options.output)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def of_walkthrough(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("chapter", nargs="?", type=number(int, 1), metavar="N", help="the number of a chapter")
+
+
+def walkthrough(parser: Parser, options: argparse.Namespace) -> int:
+    number = options.chapter
     folder = Path(__file__).parents[1] / "examples" / "walkthrough"
     chapters = {int(path.stem[:2]): path for path in sorted(folder.glob("[0-9][0-9]_*.py"))}
     if not chapters:

@@ -57,6 +57,7 @@ PLACES = [
     ("minicnn/data/*.py", 0.02, "test_data_folder.py test_data_bad_picture.py test_data_loader.py test_data_shapes.py "
      "test_train_script.py"),
     ("minicnn/checkpoint.py", 0.02, "test_trainer.py"),
+    ("minicnn/diagnose/*.py", 0.008, "test_diagnose.py"),
     ("minicnn/training/interrupt.py", 0.013, "test_trainer.py test_train_alexnet.py"),
     ("minicnn/training/pictures.py", 0.013, "test_train_script.py test_train_alexnet.py"),
     ("minicnn/training/classes.py", 0.008, "test_plots_of_classes.py test_train_alexnet.py"),

@@ -27,6 +27,7 @@ explain, explain_page = slips("minicnn/explain.py", ""), slips("minicnn/explain_
 onnx_net, onnx_ops, onnx_windows, onnx_file, others = (
     slips("minicnn/models", f"test_{name}.py") for name in ("onnx_net", "onnx_ops", "onnx_windows", "onnx_file",
                                                             "others"))  # fmt: skip
+diagnosis = slips("minicnn/diagnose", "test_diagnose.py")
 split, parallel = slips("minicnn/training/split.py", "test_split.py"), slips("minicnn", "test_split.py")
 memory, plan = (slips(f"minicnn/training/{name}.py", "test_plan.py") for name in ("memory", "plan"))
 share, exchange = slips("minicnn/data", "test_data_share.py"), slips("minicnn/training", "test_parallel_step.py")
@@ -402,6 +403,12 @@ ROAD = [  # those of files whose tests take long name the one that sees them
          f"{NCCL}ranks_with_different_devices_send_the_same_buckets"),
     nccl("parallel_step: what is captured is sent while it is", "if self.in_order or captured else",
          "if self.in_order else", f"{NCCL}the_weights_are_those_of_one_processor"),
+    diagnosis("diagnose: velocities stay as they were tried", "velocity[...] = before", "pass"),
+    diagnosis("diagnose: what pictures have in common tells them apart", "np.sqrt(y.var(0).mean())", "y.std()"),
+    diagnosis("diagnose: each picture is judged by itself", "(y_hat - own[:, :, None] * y) / (1 - own[:, :, None])",
+              "y_hat"),
+    diagnosis("diagnose: what has learned is suspected all the same", "if found or m.learned:", "if found:"),
+    diagnosis("diagnose: gradients are never found to add up", "p.grad = p.grad * PLANTED", "pass"),
     slips("minicnn/doctor_mpi.py", "test_doctor_mpi.py::test_a_rank_with_other_versions_is_named")(
         "doctor_mpi: rank 0 alone is asked", "if len(set(found)) == 1:", "if True:"),
     slips("minicnn/doctor_mpi.py", "test_doctor_mpi.py::test_cores_of_a_host")(

@@ -83,7 +83,7 @@ class Loader:
         Raises DataError where that is so for a whole epoch, or once the storage of the pictures has gone away; and
         WorkerDied where a worker process is killed.
         """
-        order = self._order(number)
+        order = self.order(number)
         parts = [slice(first + cut.start, first + cut.stop) for first in range(start, len(order), self.batch_size)
                  for cut in self.share.cuts(min(self.batch_size, len(order) - first))]
         tasks = self._tasks(number, order, parts)
@@ -111,7 +111,8 @@ class Loader:
         other.train, other.crops, other.share, other.shown = False, 1, ALL, []
         return other
 
-    def _order(self, epoch: int) -> NDArray[np.int64]:
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """The places, in the folder's samples, in the order in which an epoch shows them."""
         if self.train and self.block:
             return order_of_blocks(self.folder.lying(), self.block, self.seed, epoch)
         return order_of(len(self.folder), self.train, self.seed, epoch)

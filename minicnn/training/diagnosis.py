@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ..diagnose import diagnose
 from ..engine.mode import no_grad
 from ..engine.tensor import Tensor
 from ..nn import Module, forward_hook
@@ -17,7 +19,8 @@ from .parallel import Ranks
 __all__ = ["PLATEAU", "Diverged", "Pace", "Plateau", "advice", "first_not_finite", "where_not_finite"]
 
 PACE = 20  # steps over which ranks are compared
-PLATEAU = 200  # steps after which a loss still at ln(classes) is worth a word
+PLATEAU = 200  # steps after which a loss that stays at ln(classes) is worth a word
+KEPT = 8  # batches at the end of them that are looked at
 
 
 class Diverged(ArithmeticError):
@@ -74,16 +77,54 @@ class Pace:
 
 
 class Plateau:
-    """Sees the losses of all steps, and says once where they stay at what guessing costs."""
+    """Sees the losses of all steps, and says once where they stay at what guessing costs, and why: measured on the
+    latest batches, on a model that is as before after it. step: that is taken."""
 
-    def __init__(self) -> None:
-        self.recent: deque[float] = deque(maxlen=PLATEAU // 2)
+    def __init__(self, step: Any) -> None:
+        self.step, self.ranks = step, step.ranks
+        self.first: list[float] = []  # the losses of before those that are recent
+        self.recent: deque[float] = deque(maxlen=PLATEAU)
+        self.order: deque[np.ndarray] = deque(maxlen=PLATEAU // 2)  # the labels of the latest batches
+        self.batches: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=KEPT)
+        self.said = False
 
-    def see(self, step: int, loss: float, classes: int) -> None:
+    def see(self, loss: float, classes: int, parts: Sequence[tuple[Any, Any]]) -> None:
+        """A step was taken for these parts of a batch. All ranks see the same loss, and so come to the same end."""
+        if self.said:
+            return
+        if len(self.recent) == PLATEAU and len(self.first) < PLATEAU:
+            self.first.append(self.recent[0])
         self.recent.append(loss)
-        guess = math.log(classes)
-        if step == PLATEAU and abs(sum(self.recent) / len(self.recent) - guess) < 0.02 * guess:
-            note(f"The loss has stayed at ln({classes}) = {guess:.3f}, what guessing costs, for {PLATEAU} steps. "
-                 "Likely causes: weights that start too small for the depth, or biases of 1 that drown them "
-                 "(--recipe small starts otherwise); a learning rate too low, or so high that the ReLUs died; "
-                 "labels that do not belong to the pictures.")
+        self.order += [np.array(labels) for _, labels in parts if len(labels)]
+        if len(self.recent) < PLATEAU - KEPT:
+            return
+        guess, recent = math.log(classes), list(self.recent)
+        early, late = (abs(float(np.mean(half)) / guess - 1) for half in np.array_split(recent, 2))
+        if early > 0.03 or late > 0.02:  # at first there may be something to unlearn
+            self.batches.clear()
+            return
+        self.batches += [(Tensor(inputs).numpy().copy(), np.array(labels)) for inputs, labels in parts if len(labels)]
+        if len(recent) == PLATEAU:
+            self.said = True
+            note(f"The loss has stayed at ln({classes}) = {guess:.3f}, what guessing costs, for {PLATEAU} steps.")
+            if not self.ranks.rank:
+                for line in self._why().splitlines():
+                    note(line)
+            self.batches.clear()
+            self.ranks.long_barrier()
+
+    def _why(self) -> str:
+        """The cause that the numbers show. Whatever fails in finding it is no reason to end a run."""
+        if self.step.divided:
+            return "python -m minicnn diagnose RUN measures why: here the layers are divided over the ranks."
+        gradients = [(p, p.grad) for p in self.step.model.parameters()]
+        try:
+            self.step.model.zero_grad()  # those of a scaled loss would look as if they were never set to 0
+            report = diagnose(self.step.model, list(self.batches), self.step.optimiser, self.step.loss,
+                              history=[*self.first, *self.recent], order=list(self.order))
+        except Exception as error:
+            return f"Why cannot be measured: {error or type(error).__name__}"
+        finally:
+            for parameter, gradient in gradients:
+                parameter.grad = gradient
+        return report.verdict()

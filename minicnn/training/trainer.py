@@ -62,7 +62,7 @@ class Trainer:
         self.warm_up = warm_up or WarmUp()
         self.checkpoints = Checkpoints(self.folder, step, schedule, extras, keep)
         self.log = Log(self.folder / "log.jsonl", writes=not self.ranks.rank)
-        self.progress, self.plateau, self.stop, self.pace = Progress(), Plateau(), Stop(), Pace(self.ranks)
+        self.progress, self.plateau, self.stop, self.pace = Progress(), Plateau(step), Stop(), Pace(self.ranks)
         self.stops = self.due = False  # whether all are to stop, and whether a checkpoint is due: agreed upon
         self.predictions = Predictions()
         self.optimiser.lr = schedule.lr
@@ -150,7 +150,7 @@ class Trainer:
                 bar.set_postfix_str(text, refresh=False)
                 if not terminal and (progress.batch % self.print_every == 0 or progress.batch == total):
                     say(f"{title}, batch {progress.batch}/{total}: {text}")
-                self.plateau.see(progress.step, loss, here.classes)
+                self.plateau.see(loss, here.classes, parts)
                 yield
                 clock = time.perf_counter()  # what a checkpoint takes is no part of a step
 

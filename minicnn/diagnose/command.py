@@ -1,0 +1,173 @@
+"""``python -m minicnn diagnose``: why does a run learn nothing, or what would one on these pictures meet?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..command_line import Parser, location
+
+if TYPE_CHECKING:
+    from ..data.images import Images
+    from . import Report
+
+__all__ = ["add_options", "of_data", "of_run", "run"]
+
+PICTURES, ORDER = 128, 100  # that are looked at as a network sees them; batches of whose labels the order is looked at
+NAMED, EACH = 10, 50  # classes, of which so many pictures are looked at as they are
+
+NEEDED = ("variant", "width", "recipe", "seed", "data", "batch_size")  # of a run's settings
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", type=location, metavar="RUN_OR_DATA",
+                        help="the folder of a run, or a checkpoint in it; or pictures, as examples/train_alexnet.py "
+                             "takes them, for which the default network is started by the default recipe")
+    parser.add_argument("--val", type=location, metavar="DATA", help="validation pictures that are not in DATA")
+    parser.add_argument("--labels", type=location, metavar="FILE", help="the classes of validation pictures in no "
+                                                                        "folder, as of train_alexnet.py")
+
+
+def run(parser: Parser, options: argparse.Namespace) -> int:
+    """Print what was measured and the cause that it shows. Returns 0 where it is healthy, else 1."""
+    target = Path(options.target)
+    is_run = target.suffix == ".safetensors" or any((target / name).exists() for name in ("config.json",
+                                                                                          "last.safetensors"))
+    try:
+        if is_run and (options.val or options.labels):
+            raise ValueError(f"{target} is a run, which knows its pictures: leave --val and --labels out")
+        report = of_run(target) if is_run else of_data(target, options.val, options.labels)
+    except (ValueError, OSError) as error:  # DataError and CheckpointError are of the first
+        parser.error(str(error))
+    print(report)
+    return 0 if report.healthy else 1
+
+
+def of_data(data: Path, val: Path | None = None, labels: Path | None = None, width: float = 1.0) -> Report:
+    """Of the default network on these pictures, before its first step. Raises DataError."""
+    from ..data.sources import parts_of
+    from ..models.recipes import RECIPES, recipe_for
+    from ..training.bars import picture_bar
+
+    parts = parts_of(data, val, labels, picture_bar("reading headers", "B"))
+    training = parts.get("train", parts.get(""))
+    assert training is not None
+    name = recipe_for(len(training))
+    config = {"variant": "blueprint", "width": width, "recipe": name, "seed": 0, "batch_size": RECIPES[name].batch_size}
+    return _of(training, parts.get("val"), config, {}, [])
+
+
+def of_run(path: Path) -> Report:
+    """Of a run as its last checkpoint has it, or this one; of one that ended before its first, as it started. Raises
+    CheckpointError, DataError and ValueError."""
+    from .. import checkpoint
+    from ..data import built_in_set
+    from ..models.saved import checkpoint_at, read
+    from ..training.bars import picture_bar
+    from ..training.log import Log
+    from ..training.pictures import check_classes, pictures_under
+    from ..training.run_folder import CONFIG, LOG, SPLIT
+
+    file = checkpoint_at(path, best=False)
+    folder = file.parent
+    arrays: dict[str, np.ndarray] = {}
+    facts: dict[str, Any] = {}
+    if file.exists() or not (folder / CONFIG).exists():
+        arrays, facts = read(file)
+        config = facts["config"]
+    else:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if lacking := [name for name in NEEDED if name not in config]:
+            raise ValueError(f"{folder / CONFIG} is that of no run of this program: it lacks {', '.join(lacking)}")
+    root = Path(config["data"] or built_in_set(progress=picture_bar("drawing pictures")))
+    kept = folder / SPLIT
+    val, labels = (Path(config[name]) if config.get(name) else None for name in ("val", "labels"))
+    training, validation, _ = pictures_under(root, config.get("split"), config["seed"], False,
+                                             kept if kept.exists() else None, val, labels)
+    assert training is not None
+    if facts:
+        check_classes(facts["classes"], training.classes)
+    lines = Log(folder / LOG).read()
+    steps = [line for line in lines if "loss" in line and "lr" in line]
+    if steps:
+        config = config | {"lr": steps[-1]["lr"]}
+    epoch = facts["progress"]["epoch"] if facts else 0
+    learned = {kind: checkpoint.part(arrays, f"{kind}.") for kind in ("model", "velocity", "statistics")}
+    learned["statistics"] = {f"statistics.{name}": array for name, array in learned["statistics"].items()}
+    return _of(training, validation, config, learned if arrays else {}, [line["loss"] for line in steps], epoch)
+
+
+def _of(training: Images, validation: Images | None, config: Mapping[str, Any],
+        learned: Mapping[str, dict[str, np.ndarray]], history: list[float | None], epoch: int = 0) -> Report:
+    """Of a network on these pictures, as config says, with what it has learned so far."""
+    from ..data import Loader, Statistics
+    from ..engine.tensor import Tensor
+    from ..models.alexnet import alexnet
+    from ..models.recipes import RECIPES
+    from ..ops import cross_entropy
+    from ..training.bars import picture_bar
+    from ..training.pictures import balanced_weights
+    from . import diagnose
+
+    recipe = RECIPES[config["recipe"]]
+    statistics = (Statistics.from_arrays(learned["statistics"]) if learned else
+                  Statistics.of(training, progress=picture_bar("measuring")))
+    model = alexnet(config["variant"], len(training.classes), width=config["width"],
+                    inverted_dropout=config.get("inverted_dropout", recipe.inverted_dropout),
+                    generator=np.random.default_rng(config["seed"]))
+    shown = {"scale": config.get("scale", recipe.scale(statistics.deviation)), "crop": model.pixels}
+    loader = Loader(training, statistics, config["batch_size"], train=True, seed=config["seed"], noise=recipe.noise,
+                    block=config.get("shuffle_block", 0), **shown)
+    batches = list(islice(loader.epoch(epoch), -(-PICTURES // config["batch_size"])))
+    if learned:
+        model.load_state_dict(learned["model"])
+    else:
+        recipe.start(model, batches[0][0], np.random.default_rng(config["seed"]))
+    optimiser = recipe.optimiser(model)
+    for name in ("lr", "momentum", "weight_decay", "lars"):
+        setattr(optimiser, name, config.get(name, getattr(optimiser, name)))
+    if learned:
+        optimiser.load_state_dict(learned["velocity"])
+    loss = cross_entropy if config.get("class_weights", "none") == "none" else partial(
+        cross_entropy, weight=Tensor(balanced_weights(training)))
+    order = training.labels[loader.order(epoch)]
+    size = config["batch_size"]
+    others = []
+    if learned and validation:
+        others = list(Loader(_some(validation), statistics, size, train=False, **shown).epoch(0))
+    return diagnose(model, batches, optimiser, loss, history=history, validation=others,
+                    order=[order[i : i + size] for i in range(0, min(len(order), ORDER * size), size)],
+                    counts=np.bincount(training.labels, minlength=len(training.classes)), names=training.classes,
+                    raw=[_as_they_are(_some(part)) for part in (training, validation) if part])
+
+
+def _some(pictures: Images) -> Images:
+    """Of the classes that have most pictures so many, spread evenly over each."""
+    labels = pictures.labels
+    chosen = np.zeros(len(labels), bool)
+    for label in np.argsort(-np.bincount(labels), kind="stable")[:NAMED]:
+        own = np.flatnonzero(labels == label)
+        chosen[own[np.linspace(0, len(own) - 1, min(EACH, len(own))).astype(int)]] = True
+    return pictures.part(chosen)
+
+
+def _as_they_are(pictures: Images) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """(pictures (N, 256, 256, 3), labels), without those that cannot be read."""
+    from ..data.picture import BadPicture, read_picture
+
+    found, labels = [], []
+    for place, label in pictures.samples:
+        try:
+            found.append(read_picture(place))
+            labels.append(label)
+        except BadPicture:
+            continue
+    return np.array(found, np.uint8).reshape(-1, 256, 256, 3), np.array(labels, np.int64)

@@ -1,0 +1,159 @@
+"""All that is measured, put together: of the pictures, of the labels, of the network, of its steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine.tensor import Tensor
+from ..nn.module import Module
+from ..optim import SGD
+from .measure import RATES, Asked, Layer, cost, dropped_by, gradients, layers_of, line, norm, of_loss, step_again
+from .pictures import Labels, Pixels, Probe, answers, features, labels_of, pixels_of, probe
+from .signal import Signal, looked_at, signals
+
+__all__ = ["Measured", "examine"]
+
+PICTURES, PROBED = 64, 600  # that go through the network with their gradients; at which labels and outputs are looked
+Labelled = tuple[Any, Any]
+
+
+@dataclass
+class Measured:
+    """What ``examine`` finds; see the functions that measure each."""
+
+    classes: int
+    of_images: bool  # (N, C, H, W)
+    pixels: Pixels  # as the network sees them
+    raw: Pixels | None  # before anything was done to them
+    labels: Labels
+    probe: Probe | None
+    loss: float  # of the batch as at test, cross-entropy
+    guess: float  # what whoever pays that knows how often each label comes in the batch, and no picture
+    gain: float  # how much less the loss is than where all pictures get the mean of the logits
+    logits: Signal
+    softmax_inside: bool
+    asked: Asked
+    layers: list[Layer]
+    dropped: dict[str, float]  # by layers without weights: the share of what is not 0 at test that is 0 in training
+    restless: str  # the first layer that gives another output the second time, at test
+    line: list[tuple[float, float]]  # (rate, loss after a step of it along the gradient)
+    unit: list[Signal]  # of the layers, if the pixels had mean 0 and deviation 1
+    unit_loss: float  # and the loss
+    history: list[float]  # losses of past steps; NaN where there was no number
+    optimiser: SGD | None
+    leftover: float  # the gradient that was there before, beside that of the batch
+    accumulates: float  # how much of an older gradient is in that of a step
+    validation: tuple[NDArray[np.int64], NDArray[np.int64]] | None  # labels of other pictures, and what is said of them
+    by_probe: tuple[NDArray[np.int64], NDArray[np.int64]] | None  # the same of what a linear classifier says
+    names: list[str]  # of the classes
+
+    @property
+    def ln(self) -> float:
+        """ln(classes): what guessing costs."""
+        return math.log(self.classes)
+
+    @property
+    def learned(self) -> bool:
+        """Whether what the network says of pictures that it trains on has to do with their labels."""
+        recent = self.history[-20:]
+        return (self.gain > 0.06 * self.ln and self.loss < 0.95 * self.guess) or (
+            len(self.history) >= 60 and float(np.mean(recent)) < 0.85 * min(self.ln, self.labels.knows))
+
+    @property
+    def hidden(self) -> list[Layer]:
+        """The layers that the batch meets, but for the last."""
+        return [layer for layer in self.layers if layer.met][:-1]
+
+
+def examine(model: Module, batches: Sequence[Labelled], optimiser: SGD | None, loss: Callable[..., Tensor],
+            history: Sequence[float | None], validation: Sequence[Labelled], step: Callable[[Any, Any], Any] | None,
+            order: Sequence[Any], counts: NDArray[np.int64] | None, raw: Sequence[tuple[Any, Any]],
+            names: Sequence[str], put_back: Callable[[], None]) -> Measured:
+    """Arguments as of ``diagnose``. put_back: undoes what was tried, see ``untouched``."""
+    xs, labels = together(batches, PROBED)
+    batch = x, y = xs[:PICTURES], labels[:PICTURES]
+    leftover = _gradient(model)
+    once, logits = looked_at(model, x)
+    if logits.ndim != 2:
+        raise ValueError(f"diagnose: the model gives {logits.shape} for {len(x)} pictures: give one that classifies, "
+                         "(N, classes)")
+    classes = logits.shape[1]
+    in_order = [_labels(own) for own in (order or [own for _, own in batches]) if len(own)]
+    dropped, restless = dropped_by(model, x, once)
+    real = bool(np.isfinite(logits).all())
+    asked = of_loss(loss, logits if real else np.zeros_like(logits), y)
+    usable = real and not asked.error
+
+    def tried(what: Callable[[], Any], without: Any) -> Any:
+        """what(), of a model that has the gradients of the batch, and is as before after it."""
+        if not usable:
+            return without
+        gradients(model, loss, batch)
+        found = what()
+        put_back()
+        return found
+
+    own = tried(lambda: _gradient(model), 0.0)
+    rates = {*RATES} | ({optimiser.lr, optimiser.lr / (1 - optimiser.momentum)} if optimiser else set())
+    along = tried(lambda: line(model, loss, batch, optimiser, sorted(rates - {0.0})), [])
+    accumulates = tried(lambda: step_again(model, step, batch), 0.0) if step else 0.0
+    if usable:
+        gradients(model, loss, batch)
+    layers = layers_of(model, once.found, optimiser)
+    put_back()
+    pixels = pixels_of(xs, labels)
+    unit, as_unit = signals(model, (x - x.mean()) / np.float32(x.std() or 1))
+    pictures, theirs = _channels_first(*raw[0]) if raw else (xs, labels)
+    seen_there = features(pictures)
+    shares = np.bincount(y) / len(y)
+    shares = shares[shares > 0]
+    said = by_probe = None
+    if validation:
+        seen, right = together(validation, PROBED)
+        said = right, np.concatenate([looked_at(model, seen[i : i + PICTURES])[1].argmax(1)
+                                      for i in range(0, len(seen), PICTURES)])
+    if len(raw) > 1:
+        others, right = _channels_first(*raw[1])
+        by_probe = right, answers(seen_there, theirs, features(others))
+    spread = Signal(float(logits.mean()), float(logits.std()), float(np.sqrt(logits.var(0).mean())),
+                    float(np.sqrt((logits.mean(0) ** 2).mean())))
+    own_cost, flat_cost = cost(logits, y), cost(np.repeat(logits.mean(0)[None], len(y), axis=0), y)
+    return Measured(classes, xs.ndim == 4, pixels, pixels_of(pictures, theirs) if raw else None,
+                    labels_of(in_order, classes, counts), probe(seen_there, theirs), own_cost,
+                    float(-(shares * np.log(shares)).sum()), flat_cost - own_cost, spread,
+                    bool((logits >= 0).all() and np.abs(logits.sum(1) - 1).max() < 1e-3), asked, layers, dropped,
+                    restless, along, list(unit.values()), cost(as_unit, y),
+                    [math.nan if value is None else float(value) for value in history], optimiser,
+                    leftover / own if own else 0.0, accumulates, said, by_probe,
+                    list(names) or [str(k) for k in range(classes)])
+
+
+def together(batches: Sequence[Labelled], most: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """(pictures, labels) of the first batches, at most so many of them, in main memory."""
+    xs, ys, count = [], [], 0
+    for inputs, labels in batches:
+        if count < most and len(labels):
+            xs.append(Tensor(inputs).numpy()[: most - count])
+            ys.append(_labels(labels)[: most - count])
+            count += len(ys[-1])
+    if not xs:
+        raise ValueError("diagnose: there is no picture in these batches: give some that hold any")
+    return np.concatenate(xs), np.concatenate(ys)
+
+
+def _labels(own: Any) -> NDArray[np.int64]:
+    return np.asarray(own.numpy() if isinstance(own, Tensor) else own).astype(np.int64)
+
+
+def _channels_first(pictures: Any, labels: Any) -> tuple[Any, NDArray[np.int64]]:
+    return np.moveaxis(np.asarray(pictures), -1, 1), _labels(labels)
+
+
+def _gradient(model: Module) -> float:
+    return norm(*(p.grad.numpy() for p in model.parameters() if p.grad is not None))

@@ -1,0 +1,192 @@
+"""What is measured of a network that is being trained, on a batch or a few; nothing here says what is wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine.mode import grad_mode, no_grad
+from ..engine.tensor import Tensor
+from ..nn.layers import Dropout
+from ..nn.module import Module
+from ..ops import cross_entropy
+from ..optim import SGD
+from .signal import Seen, Signal, looked_at
+
+__all__ = ["Asked", "Layer", "cost", "dropped_by", "gradients", "layers_of", "line", "norm", "of_loss", "step_again"]
+
+PLANTED = 1e3  # times a gradient
+RATES = [10.0**k for k in range(-5, 2)]  # at which the loss is looked at along the gradient
+Labelled = tuple[Any, NDArray[np.int64]]
+
+
+@dataclass
+class Layer:
+    """A layer with weights. met: the batch comes there. signal: of its outputs at test; NaN where it was not met.
+    weight, gradient, update: norms over its parameters: of these, of ∂L/∂w, and of what the next step adds; gradient
+    None: none comes. decay: the norm of what weight decay adds to the gradient. bias: the mean of its biases. same: all
+    its units have the same weights. trained: it requires a gradient, and the optimiser has it at a rate above 0."""
+
+    name: str
+    met: bool
+    signal: Signal
+    weight: float
+    gradient: float | None
+    update: float
+    decay: float
+    bias: float
+    same: bool
+    trained: bool
+
+
+@dataclass
+class Asked:
+    """What a loss asks of the logits, beside what cross-entropy does. value: its own; factor: on the gradient, the
+    median over the pictures; alike: the cosine between the two; ignored: labels whose pictures get no gradient though
+    cross-entropy has one for them; broken: those whose gradient is no number. error: it has no gradient at all."""
+
+    value: float
+    factor: float = 1.0
+    alike: float = 1.0
+    ignored: list[int] = field(default_factory=list)
+    broken: list[int] = field(default_factory=list)
+    error: str = ""
+
+
+def cost(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Cross-entropy."""
+    return float(cross_entropy(Tensor(logits), labels).item())
+
+
+def gradients(model: Module, loss: Callable[..., Tensor], batch: Labelled) -> None:
+    """Forward and backward, in the mode that the model is in: the parameters now have the gradients of this batch."""
+    model.zero_grad()
+    with grad_mode(True):
+        value = loss(model(batch[0]), batch[1])
+        if value.requires_grad:
+            value.backward()
+
+
+def layers_of(model: Module, found: dict[str, Signal], optimiser: SGD | None) -> list[Layer]:
+    """Of a model whose gradients are there. Takes one step of the optimiser, to see how large it is, which the caller
+    takes back."""
+    held = {} if optimiser is None else {id(p): name for name, p in optimiser.parameters.items()}
+    before = {id(p): p.numpy().copy() for _, p in model._named(Tensor)}
+    grads = {id(p): None if p.grad is None else p.grad.numpy() for _, p in model._named(Tensor)}
+    if optimiser and any(p.grad is not None for p in optimiser.parameters.values()):
+        optimiser.step()
+    layers = []
+    for name, module in model.named_modules():
+        own = [p for p in vars(module).values() if isinstance(p, Tensor) and p.dtype.kind == "f"]
+        weights = [p for p in own if p.ndim > 1]
+        if not weights:
+            continue
+        name = name or type(module).__name__
+        got = [g for p in own if (g := grads[id(p)]) is not None]
+        w = before[id(weights[0])]
+        decay = [optimiser._decay(held[id(p)]) * norm(before[id(p)]) for p in own if optimiser and id(p) in held]
+        biases = [float(before[id(p)].mean()) for p in own if p.ndim == 1]
+        layers.append(Layer(
+            name, name in found, found.get(name, Signal(*[math.nan] * 4)), norm(*(before[id(p)] for p in own)),
+            norm(*got) if got else None, norm(*(p.numpy() - before[id(p)] for p in own)),
+            float(np.hypot.reduce(decay or [0.0])), float(np.mean(biases or [0.0])), len(w) > 1 and bool((w == w[:1]).all()),
+            any(p.requires_grad and (optimiser is None or (id(p) in held and optimiser._factors[held[id(p)]] > 0))
+                for p in weights)))
+    order = list(found)
+    return sorted(layers, key=lambda layer: order.index(layer.name) if layer.name in order else len(order))
+
+
+def norm(*arrays: NDArray[Any]) -> float:
+    return math.sqrt(sum(float(np.einsum("i,i->", flat, flat, dtype=np.float64)) for a in arrays
+                         for flat in [np.ravel(a, order="K")]))
+
+
+def line(model: Module, loss: Callable[..., Tensor], batch: Labelled, optimiser: SGD | None,
+         rates: Sequence[float]) -> list[tuple[float, float]]:
+    """The loss after a step along the gradient at each of these rates, without momentum and decay: of a model whose
+    gradients are there."""
+    parameters = dict(model.named_parameters()) if optimiser is None else optimiser.parameters
+    before = {name: p.numpy().copy() for name, p in parameters.items() if p.grad is not None}
+    if not before:
+        return []
+    if optimiser is None:
+        steps = {name: -parameters[name].grad.numpy() for name in before}  # type: ignore[union-attr]
+    else:
+        with no_grad():
+            for velocity in optimiser.velocity.values():
+                velocity[...] = 0
+        optimiser.lr, optimiser.momentum, optimiser.weight_decay = 1.0, 0.0, 0.0
+        optimiser.step()
+        steps = {name: parameters[name].numpy() - array for name, array in before.items()}
+    found = []
+    with no_grad(), np.errstate(all="ignore"):
+        for rate in rates:
+            for name, array in before.items():
+                parameters[name][...] = array + np.asarray(rate * steps[name], array.dtype)
+            found.append((rate, float(loss(model(batch[0]), batch[1]).item())))
+        for name, array in before.items():
+            parameters[name][...] = array
+    return found
+
+
+def of_loss(loss: Callable[..., Tensor], logits: NDArray[np.float64], labels: NDArray[np.int64]) -> Asked:
+    """What a loss asks of these logits, beside cross-entropy."""
+    leaf = Tensor(logits.astype(np.float32), requires_grad=True)
+    try:
+        with grad_mode(True), np.errstate(all="ignore"):
+            value = loss(leaf, labels)
+            value.backward()
+    except Exception as error:
+        return Asked(math.nan, error=str(error))
+    got = np.zeros_like(logits) if leaf.grad is None else leaf.grad.numpy().astype(np.float64)
+    shifted = np.exp(logits - logits.max(1, keepdims=True))
+    due = (shifted / shifted.sum(1, keepdims=True) - np.eye(logits.shape[1])[labels]) / len(labels)
+    size = np.linalg.norm(due, axis=1)
+    counts = size > 1e-3 * size.max(initial=1e-30)  # of those that are right already little is asked
+    real = np.asarray(np.isfinite(got).all(1))
+    broken = sorted(set(labels[~real].tolist()))
+    got = np.where(real[:, None], got, 0)
+    factors = (got * due).sum(1)[counts] / (size[counts] ** 2)
+    lost = {int(k) for k in labels[counts & real & (np.abs(got).max(1) == 0)]}
+    ignored = sorted(lost - {int(k) for k in labels[np.abs(got).max(1) > 0]})
+    lengths = float(np.linalg.norm(got) * np.linalg.norm(due))
+    rows = np.linalg.norm(got, axis=1) * size
+    turned = np.asarray(rows > 0)
+    alike = (got * due).sum(1)[turned] / rows[turned]
+    return Asked(float(value.item()), float(np.median(factors)) if len(factors) else 1.0,
+                 float(np.median(alike)) if lengths else 0.0, ignored, broken)
+
+
+def dropped_by(model: Module, x: Any, once: Seen) -> tuple[dict[str, float], str]:
+    """(by layers without weights, the share of what is not 0 at test that is 0 in training; the first layer whose
+    output at test is another the second time). once: what was seen the first time. Where nothing comes to a Dropout,
+    its p."""
+    twice = looked_at(model, x)[0]
+    restless = next((name for name, total in once.sums.items()
+                     if total != twice.sums.get(name) and math.isfinite(total)), "")
+    model.train()
+    training = looked_at(model, x)[0]
+    model.eval()
+    dropped = {name: layer.p for name, layer in model.named_modules() if isinstance(layer, Dropout)}
+    return dropped | {name: max(0.0, (training.zeros[name] - share) / (1 - share))
+                      for name, share in once.zeros.items() if share < 1 and name in training.zeros}, restless
+
+
+def step_again(model: Module, step: Callable[[Any, Any], Any], batch: Labelled) -> float:
+    """How much of a gradient that was there before is in the one that a step leaves behind: 0 where each step begins
+    with none, 1 where gradients are added up from step to step. Of a model whose gradients are there."""
+    planted = {id(p): PLANTED * norm(p.grad.numpy()) for p in model.parameters() if p.grad is not None}
+    for p in model.parameters():
+        if p.grad is not None:
+            p.grad = p.grad * PLANTED
+    model.train()
+    step(*batch)
+    model.eval()
+    left = sum(norm(p.grad.numpy()) for p in model.parameters() if p.grad is not None and id(p) in planted)
+    whole = sum(planted.values())
+    return left / whole if whole else 0.0

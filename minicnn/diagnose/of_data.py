@@ -1,0 +1,120 @@
+"""What is wrong with pictures and labels, whatever the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from .cause import Cause
+from .examine import Measured
+from .pictures import Pixels
+
+__all__ = ["OF_DATA", "independent"]
+
+ALIKE = 0.02  # of the deviation inside of pictures: what tells them apart is less
+LEAN = 0.35  # of ln(classes): the labels' own entropy is less
+
+
+def no_numbers(m: Measured) -> Iterator[Cause]:
+    if not np.isfinite([m.pixels.least, m.pixels.greatest, m.pixels.mean]).all():
+        yield Cause("pixels are no numbers", f"the inputs go from {m.pixels.least:g} to {m.pixels.greatest:g}",
+                    "mend what makes them: a division by a deviation of 0, say")
+
+
+def alike(m: Measured) -> Iterator[Cause]:
+    """The pictures themselves, or, where these are not known, what the network sees of them."""
+    for pixels, what in ((m.raw, "pictures"), (m.pixels, "inputs")):
+        if pixels and (cause := _alike(pixels, what)):
+            yield cause
+            return
+
+
+def _alike(p: Pixels, what: str) -> Cause | None:
+    if p.least == p.greatest:
+        dark = "the pictures are black" if p.least == 0 else "nothing is in them"
+        return Cause("pixels are all the same", f"every pixel of {p.count} {what} is {p.least + 0.0:g}: {dark}",
+                     "look at the files, and at what is done to them before they come")
+    if p.count > 3 and (p.different <= max(1, p.count // 20) or p.apart < ALIKE * p.deviation):
+        return Cause("pictures are all alike", f"of {p.count} {what} {p.different} are different; what tells them "
+                     f"apart is {p.apart:.3g}, where pixels have a deviation of {p.deviation:.3g}",
+                     "look at the files: the same picture was written many times, or read from the same place")
+    return None
+
+
+def one_label(m: Measured) -> Iterator[Cause]:
+    counts = np.sort(m.labels.counts)[::-1]
+    total, there = int(counts.sum()), int((counts > 0).sum())
+    if there == 1:
+        yield Cause("there is one label", f"all {total:,} labels are {m.names[m.labels.counts.argmax()]}, of "
+                    f"{m.classes} classes", "see how labels are made: from the folder, or the column, that tells "
+                    "pictures apart")
+    elif m.labels.knows < LEAN * np.log(min(m.classes, total)):
+        yield Cause("one class has nearly all pictures" if counts[0] > 0.5 * total else "few classes have any picture",
+                    f"class {m.names[m.labels.counts.argmax()]} has {counts[0]:,} of {total:,}, {there} of {m.classes} "
+                    f"classes have any: who says always that pays {m.labels.knows:.3f}, where ln({m.classes}) is "
+                    f"{m.ln:.3f}", "--class-weights balanced (cross_entropy(weight=)), or more pictures of the others")
+
+
+def ordered(m: Measured) -> Iterator[Cause]:
+    held, expected = m.labels.batches
+    if m.labels.surprise > 10 and held < 0.7 * expected:
+        yield Cause("order is not shuffled", f"a batch holds {held:.1f} classes on average, in random order it would "
+                    f"hold {expected:.1f}", "--shuffle-block 0, or ArrayLoader(train=True): let each batch hold "
+                    "pictures of all classes")
+
+
+def conflicting(m: Measured) -> Iterator[Cause]:
+    p = m.raw or m.pixels
+    if p.conflicts > 0.1 * p.count and p.conflicts > 3 and p.different > 1:
+        yield Cause("one picture has several labels", f"of {p.count} pictures {p.conflicts} are there under another "
+                    "label too, byte for byte", "let each picture be in one class")
+
+
+def independent(m: Measured, share: float = 0.2) -> Iterator[Cause]:
+    """A linear classifier on colours and edges finds nothing, and neither does the network in pictures that it has not
+    seen. share: see ``Probe.could_tell``."""
+    p = m.probe
+    if p is None or not p.could_tell(share) or p.surprise > 3 or any(alike(m)):
+        return
+    if m.validation is not None:
+        labels, said = m.validation
+        by_chance = sum(float((labels == k).mean() * (said == k).mean()) for k in range(m.classes))
+        spread = np.sqrt(by_chance * (1 - by_chance) / len(labels))
+        if (labels == said).mean() > by_chance + 4 * spread:
+            return
+    elif m.learned and not m.of_images:
+        return  # in rows of numbers there may be what no probe sees
+    yield Cause("labels do not follow the pictures", f"a linear classifier on colours and edges is right for {p.right} "
+                f"of {p.count} pictures that it was not shown, shuffled labels give {p.by_chance:.0f} ± {p.spread:.0f}",
+                "see how pictures and labels come together: they were shuffled one without the other, or sorted in two "
+                "ways")
+
+
+def exchanged(m: Measured) -> Iterator[Cause]:
+    """Classes that other pictures than those trained on have in another order: pictures of one are called another, and
+    that is no mutual likeness, since hardly any is called what it is."""
+    answers = m.validation if m.validation is not None and m.learned else m.by_probe
+    if answers is None or any(independent(m)):
+        return
+    labels, said = answers
+    found = np.zeros((m.classes, m.classes), np.int64)
+    np.add.at(found, (labels, said), 1)
+    there = found.sum(1) > 0
+    other = found.argmax(1)
+    hits, count, called = found.max(1), found.sum(1), found.sum(0) / len(labels)
+    by_chance = count * called[other]
+    moved = [k for k in np.flatnonzero(there) if other[k] != k and hits[k] > 3 * found[k, k]
+             and hits[k] > by_chance[k] + 4 * np.sqrt(by_chance[k] + 1)]
+    moved = [k for k in moved if other[k] in {*moved} or not there[other[k]]]
+    targets = {int(other[k]) for k in moved}
+    if len(moved) >= 2 and len(targets) == len(moved):
+        named = ", ".join(f"{m.names[k]} are called {m.names[other[k]]} ({hits[k]} of {count[k]})"
+                          for k in moved[:4])
+        yield Cause("classes of training and validation differ", f"validation pictures of {named}: {len(moved)} "
+                    f"classes have another's pictures, {int(np.trace(found))} of {len(labels)} are right", "let both "
+                    "have the same classes in the same order: the names of the folders, or the lines of --labels")
+
+
+OF_DATA: list[Callable[[Measured], Iterator[Cause]]] = [no_numbers, alike, one_label, ordered, conflicting, independent,
+                                                        exchanged]

@@ -1,0 +1,112 @@
+"""What is broken in a network, its loss, or what is trained of it: whatever becomes of a signal or a step in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from .cause import Cause
+from .examine import Measured
+from .measure import Layer
+from .words import after, lower, names, redraw, some
+
+__all__ = ["BROKEN", "no_numbers"]
+
+DROPS = 0.9  # of what comes
+TOO_SMALL, TOO_LARGE, NONE = 0.02, 50.0, 1e-5  # times the gradient of cross-entropy
+LEFT = 10  # times a gradient: what was there before it
+
+
+def of_loss(m: Measured) -> Iterator[Cause]:
+    a = m.asked
+    if a.error:
+        yield Cause("the loss has no gradient", a.error, "let it be computed from the logits by ops of minicnn alone")
+    elif a.broken:
+        yield Cause("the loss is no number for some classes", f"it is {a.value:g}, cross-entropy {m.loss:.3f}; there "
+                    f"is no number for a gradient of {some(m, a.broken)}", "mend its class weights: one finite number "
+                    "above 0 for each class")
+    elif not math.isfinite(a.value) and math.isfinite(m.loss):
+        yield Cause("the loss is no number", f"it is {a.value:g}, where cross-entropy is {m.loss:.3f}",
+                    "mend its class weights, or what it divides by")
+    elif a.ignored:
+        yield Cause("some classes do not count in the loss", f"{some(m, a.ignored)} get no gradient: a weight of 0",
+                    "give each class a weight above 0, as --class-weights balanced does")
+    elif a.alike < -0.9:
+        yield Cause("the loss has the wrong sign", f"its gradient is {a.factor:.3g} times that of cross-entropy: each "
+                    "step makes right answers less probable", "turn its sign")
+    elif abs(a.factor) < NONE or (a.alike > 0.9 and not TOO_SMALL < a.factor < TOO_LARGE):
+        yield Cause(f"the loss is scaled {'down' if abs(a.factor) < 1 else 'up'}", f"its gradient is {a.factor:.3g} "
+                    "times that of cross-entropy", "leave the factor out"
+                    + (f", or take a rate {1 / a.factor:.3g} times as high" if a.factor > 0 else ""))
+    elif m.softmax_inside:
+        yield Cause("softmax is taken twice", "the outputs of every picture add up to 1, and cross_entropy takes "
+                    "softmax itself", "let the network end with its last linear layer")
+
+
+def no_numbers(m: Measured) -> Iterator[Cause]:
+    """Weights or outputs that are none, of pixels that are."""
+    bad = [layer for layer in m.layers if not math.isfinite(layer.weight)]
+    if not bad and (math.isfinite(m.loss) or not math.isfinite(m.pixels.mean)):
+        return
+    what = f"weights of {names(bad)} are no numbers" if bad else (
+        "the outputs overflow; pixels and weights are numbers, these of a size of up to "
+        f"{max(layer.weight for layer in m.layers):.2g}")
+    if m.history and math.isfinite(m.history[0]):
+        yield Cause("the rate is too high", what + after(m), f"{lower(m)}, from the start")
+    else:
+        yield Cause("the network gives no numbers", what, f"draw its weights anew: {redraw(m)}")
+
+
+def dropout(m: Measured) -> Iterator[Cause]:
+    if m.restless:
+        yield Cause("dropout is on at test", "the same pictures give other outputs the second time, from "
+                    f"{m.restless} on, in eval mode", "let the layer do nothing where self.training is False")
+    name = max(m.dropped, key=m.dropped.__getitem__, default="")
+    if name and m.dropped[name] > DROPS:
+        yield Cause("dropout drops nearly everything", f"{name} sets {m.dropped[name]:.1%} of what comes to 0 in "
+                    "training", "Dropout(0.5)")
+
+
+def cut_off(m: Measured) -> Iterator[Cause]:
+    """Layers that are to be trained, to which no gradient comes though it comes to others."""
+    met = [layer for layer in m.layers if layer.met]
+    cut = [layer for layer in met if layer.gradient is None and layer.trained]
+    if cut and len(cut) < len(met):
+        above = next((layer.name for layer in met[met.index(cut[-1]) + 1 :]), "the loss")
+        yield Cause("a gradient is cut off", f"none comes to {names(cut)}: on the way from {above} to {cut[-1].name} "
+                    "the graph ends", "no detach(), no_grad() or numpy() on the way")
+
+
+def frozen(m: Measured) -> Iterator[Cause]:
+    """The last layer; others may be meant to stay, unless nothing is learned."""
+    met = [layer for layer in m.layers if layer.met]
+    still = [layer for layer in met if not layer.trained]
+    head = still[-1:] == met[-1:]
+    if still and (head or (m.history and not m.learned)):
+        yield Cause("the last layer is frozen" if head else "layers are frozen", f"no step moves {names(still)}, which "
+                    "has no requires_grad, a rate of 0, or was not given to the optimiser",
+                    "SGD(model.named_parameters()), no rates= of 0, and requires_grad=True")
+
+
+def adding_up(m: Measured) -> Iterator[Cause]:
+    numbers = ""
+    if m.accumulates > 0.5:
+        numbers = f"{m.accumulates:.0%} of a gradient of before is in that of a step"
+    elif m.leftover > LEFT and m.loss > 0.5 * m.guess:
+        numbers = f"the gradient that was there is {m.leftover:.0f} times that of a batch"
+    if numbers:
+        yield Cause("gradients are not set to 0 between steps", numbers, "call optimiser.zero_grad() before backward()")
+
+
+def same(m: Measured) -> Iterator[Cause]:
+    """Units that are alike get like gradients, and stay so. Those of the last layer may be: labels tell them apart."""
+    alike = [layer for layer in m.hidden if layer.same]
+    empty = [layer for layer in alike if not layer.signal.apart]
+    others: list[Layer] = [layer for layer in alike if layer.signal.apart]
+    for found, name, why in ((empty, "weights are 0", "what goes through tells no pictures apart"),
+                             (others, "all units are alike", "they have the same weights, and always will")):
+        if found:
+            yield Cause(name, f"in {names(found)}: {why}", f"draw them at random: {redraw(m)}")
+
+
+BROKEN = [of_loss, no_numbers, dropout, cut_off, frozen, adding_up, same]

@@ -1,0 +1,176 @@
+"""Why a network in which nothing is broken learns nothing: what becomes of the signal, and of the steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from .cause import Cause
+from .examine import Measured
+from .words import after, first, lower, names, redraw
+
+__all__ = ["OF_SIGNAL", "OF_STEPS", "faint", "hasty"]
+
+LOUD = 4  # times ln(classes), and 5: the first loss
+WIDE, NARROW = 8.0, 0.02  # deviations of pixels
+DEAD = 0.9  # of a layer's units
+FAINT, LOST = 1e-2, 1e-2  # of what tells pictures apart in the last layer but one: its size, and its share
+FAR = 1000  # times the reach of a step: where along the gradient the loss is least
+HASTY = 0.98  # momentum
+FADES = 3000  # steps in which weight decay by itself halves a weight
+
+
+def rose(m: Measured) -> bool:
+    """Whether the loss was far higher than at the start, or no number."""
+    return bool(m.history) and (not np.isfinite(m.history).all() or max(m.history) > 2 * max(first(m), m.ln))
+
+
+def high(m: Measured) -> bool:
+    """Whether the loss stays above what guessing costs, and does not fall."""
+    quarter = len(m.history) // 4
+    return rose(m) or (quarter >= 10 and float(np.mean(m.history[-quarter:])) > max(
+        1.05 * m.ln, 0.95 * float(np.mean(m.history[quarter : 2 * quarter]))))
+
+
+# -- the signal --------------------------------------------------------------------------------------------------------
+
+
+def pixels(m: Measured) -> Iterator[Cause]:
+    """Of another scale than the weights are meant for, or about another middle."""
+    p = m.pixels
+    numbers = f"they go from {p.least:.3g} to {p.greatest:.3g}, deviation {p.deviation:.3g}, mean {p.mean:.3g}"
+    if p.apart < NARROW and p.deviation < 2.5 * NARROW:
+        yield Cause("pixels are nearly constant", f"{numbers}; what tells pictures apart is {p.apart:.3g}",
+                    "they were scaled twice: divide by 255, or by their deviation, once (--recipe small does)")
+    elif p.deviation > WIDE and first(m) > LOUD * m.ln + 5 and m.unit_loss < max(0.5 * m.loss, m.ln + 1):
+        yield Cause("pixels are not scaled", f"{numbers}: the first loss is {first(m):.3g}, of pixels of deviation 1 "
+                    f"it would be {m.unit_loss:.3g}", "--recipe small, or divide the pixels by their deviation, "
+                    f"{p.deviation:.3g}, or by 255")
+    if p.common > 1.5 * p.apart > 0:
+        yield Cause("the mean is not taken off the pixels", f"what all pictures have in common is {p.common:.3g}, what "
+                    f"tells them apart {p.apart:.3g}", "subtract the mean picture of the training set (Statistics.of)")
+
+
+def loud(m: Measured) -> Iterator[Cause]:
+    if first(m) > LOUD * m.ln + 5:
+        worst = max(m.layers, key=lambda layer: layer.signal.deviation if layer.met else 0.0)
+        yield Cause("weights start too large", f"the first loss is {first(m):.3g}, where guessing costs {m.ln:.3f}; "
+                    f"the logits have a deviation of {m.logits.deviation:.3g}, {worst.name} one of "
+                    f"{worst.signal.deviation:.3g}", redraw(m))
+
+
+def dead(m: Measured) -> Iterator[Cause]:
+    gone = [layer for layer in m.hidden if (layer.signal.dead or 0) >= DEAD]
+    if not gone:
+        return
+    worst = gone[0]
+    numbers = (f"{worst.signal.dead:.0%} of the units of {worst.name} answer to no picture"
+               f"{f', so in {names(gone[1:])}' if len(gone) > 1 else ''}; its outputs are {worst.signal.mean:.3g} ± "
+               f"{worst.signal.deviation:.3g} before ReLU, its biases {worst.bias:.3g} on average")
+    begun = m.history[:100]
+    if rose(m) or (begun and max(begun) - min(begun) > 0.05 * m.ln and first(m) > m.history[-1] + 0.01 * m.ln):
+        yield Cause("the rate is too high: the ReLUs died", numbers + after(m), f"{lower(m)}, from the start")
+    elif worst.bias < -0.5 * abs(worst.signal.mean):
+        yield Cause("biases hold the ReLUs shut", numbers, f"start them at 0: {redraw(m)}")
+    else:
+        yield Cause("the ReLUs are dead", numbers, redraw(m))
+
+
+def faint(m: Measured) -> Iterator[Cause]:
+    """What tells pictures apart is lost on the way, or drowns in what they have in common."""
+    if not m.hidden:
+        return
+    last = m.hidden[-1]
+    s = last.signal
+    if s.apart > FAINT and s.share > LOST:
+        return
+    gains = {b.name: b.signal.apart / (a.signal.apart or 1.0) for a, b in pairwise(m.hidden)} or {last.name: 0.0}
+    yield Cause("the signal dies between the layers", f"what tells pictures apart goes from {m.pixels.apart:.3g} in "
+                f"the pixels to {s.apart:.2g} in {last.name}, beside {s.common:.2g} that they have in common; most is "
+                f"lost in {min(gains, key=gains.__getitem__)}", f"weights that start larger, biases of 0: {redraw(m)}")
+
+
+OF_SIGNAL = [pixels, loud, dead]
+
+
+# -- the steps ---------------------------------------------------------------------------------------------------------
+
+
+def at(m: Measured, rate: float) -> float:
+    """The loss after a step at this rate along the gradient, or the nearest that was tried."""
+    return min(m.line, key=lambda point: abs(math.log(point[0] / rate)), default=(0.0, math.nan))[1]
+
+
+def lowest(m: Measured) -> tuple[float, float]:
+    """(rate, loss) where the loss is least along the gradient."""
+    return min(((rate, loss) for rate, loss in m.line if math.isfinite(loss)), key=lambda point: point[1],
+               default=(0.1, math.inf))
+
+
+def good(m: Measured) -> float:
+    """A tenth of the rate at which the loss is least: momentum of 0.9 goes there."""
+    return min(max(lowest(m)[0] / 10, 1e-5), 0.1)
+
+
+def slow(m: Measured) -> Iterator[Cause]:
+    o = m.optimiser
+    if o is None:
+        return
+    if not o.lr:
+        yield Cause("the rate is 0", "no step moves a weight", f"--lr {good(m):.2g} (optimiser.lr)")
+        return
+    best, least = lowest(m)
+    now, by_labels_alone = m.asked.value, max(0.0, m.ln - m.guess)
+    change = f"by {at(m, o.lr) - now:+.1g}" if at(m, o.lr) != now else "by nothing that can be seen"
+    if best > FAR * o.lr / (1 - o.momentum) and now - least > 0.02 * m.ln + by_labels_alone:
+        yield Cause("the rate is too low", f"{o.lr:g}: a step changes the loss {change}; along the same "
+                    f"line it falls most at {best:g}, from {now:.3f} to {least:.3f}",
+                    f"--lr {good(m):.2g} (optimiser.lr)")
+
+
+def fast(m: Measured) -> Iterator[Cause]:
+    o = m.optimiser
+    if o is None or not o.lr or any(slow(m)):
+        return
+    now, one, reach = m.asked.value, at(m, o.lr), at(m, o.lr / (1 - o.momentum))
+    level = max(now, m.ln)
+    too_far = bool(m.line) and not (one < 2 * level and reach < 8 * level)
+    if o.momentum < HASTY and (too_far or high(m)):
+        moved = {layer.name: layer.update / layer.weight for layer in m.layers if layer.weight}
+        most = max(moved, key=moved.__getitem__, default="")
+        yield Cause("the rate is too high", f"{o.lr:g}: a step takes the loss from {now:.3g} to {one:.3g}, "
+                    f"by momentum on to {reach:.3g}; the next one moves {most} by {moved.get(most, 0):.2g} of its "
+                    f"size{after(m)}",
+                    f"--lr {min(good(m), o.lr / 10):.2g} (optimiser.lr), from the start")
+
+
+def hasty(m: Measured) -> Iterator[Cause]:
+    """Momentum that carries steps too far. It takes a while to gather, so that a network may have learned before."""
+    o = m.optimiser
+    if o is None or not o.lr or o.momentum < HASTY or m.loss < 0.5 * m.guess or any(slow(m)):
+        return
+    now, reach = m.asked.value, at(m, o.lr / (1 - o.momentum))
+    if not reach < 8 * max(now, m.ln) or (high(m) and not m.learned):
+        yield Cause("momentum is too high", f"{o.momentum:g}: a step goes on for {1 / (1 - o.momentum):.0f} more, and "
+                    f"where they lead the loss is {reach:.3g}, from {now:.3g}{after(m)}",
+                    "--momentum 0.9 (SGD(momentum=))")
+
+
+def decay(m: Measured) -> Iterator[Cause]:
+    o = m.optimiser
+    if o is None or not o.weight_decay or not o.lr or any(fast(m)) or any(hasty(m)):
+        return
+    halved = math.log(2) * (1 - min(o.momentum, 0.9)) / (o.lr * o.weight_decay)
+    pulled = [layer for layer in m.layers if layer.gradient is not None and layer.decay > 2 * layer.gradient]
+    if halved < FADES / 60 or (halved < FADES and 2 * len(pulled) >= len(m.layers)):
+        worst = max(pulled or m.layers, key=lambda layer: layer.decay)
+        yield Cause("weight decay is too strong", f"{o.weight_decay:g}: by itself it halves a weight in "
+                    f"{halved:.0f} steps; in {worst.name} it pulls with {worst.decay:.2g}, the gradient with "
+                    f"{worst.gradient or 0:.2g}",
+                    "--weight-decay 0.0005 (SGD(weight_decay=))")
+
+
+OF_STEPS = [slow, fast, hasty, decay]

@@ -1,0 +1,504 @@
+"""Why does it not learn? Twenty-odd causes, planted one at a time in a small network, each named; as many healthy runs,
+none of them accused; and nothing is changed by asking."""
+
+import json
+import math
+import random
+import re
+
+import numpy as np
+import pytest
+
+from minicnn import checkpoint, manual_seed, ops
+from minicnn.__main__ import main
+from minicnn.data import ImageFolder, Statistics, built_in_set
+from minicnn.diagnose import diagnose, signals
+from minicnn.diagnose.command import of_data
+from minicnn.diagnose.pictures import answers, features, labels_of, pixels_of, probe
+from minicnn.models import RECIPES, alexnet
+from minicnn.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential, initialise
+from minicnn.nn.layers import he
+from minicnn.optim import SGD, StepSchedule
+from minicnn.training.diagnosis import PLATEAU, Diverged
+from minicnn.training.step import Step
+from minicnn.training.trainer import Trainer
+
+pytestmark = pytest.mark.processor  # a network on a GPU is looked at by the same lines, in main memory
+
+CLASSES, COUNT, SIDE = 5, 240, 10
+
+
+def pictures(seed=0, noise=0.8, classes=CLASSES, count=COUNT, channels=3):
+    """(count, channels, SIDE, SIDE) of mean 0 and deviation near 1: of each class a pattern, and noise."""
+    patterns = np.random.default_rng(99).normal(size=(classes, channels, SIDE, SIDE))
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(classes, size=count)
+    return (0.6 * patterns[labels] + noise * rng.normal(size=(count, channels, SIDE, SIDE))).astype(np.float32), labels
+
+
+def network(seed=1, classes=CLASSES, channels=3, units=24, dropout=0.3, scale=1.0, bias=0.0, last=0.3):
+    """Two convolutions and two linear layers, of He's weights × scale; the last layer's are smaller."""
+    manual_seed(seed)
+    net = Sequential(Conv2d(channels, 8, 3, padding=1), ReLU(), MaxPool2d(3, 2), Conv2d(8, 8, 3, padding=1), ReLU(),
+                     Flatten(), Linear(8 * 4 * 4, units), ReLU(), Dropout(dropout), Linear(units, classes))
+    initialise(net, lambda name, w: scale * he(w.shape) * (last if name.startswith("9") else 1), lambda name: bias)
+    return net
+
+
+def batches_of(x, labels, size=24):
+    return [(x[i : i + size], labels[i : i + size]) for i in range(0, len(x), size)]
+
+
+def trained(net, batches, optimiser, loss, epochs):
+    """The losses of all steps; None where one was no number, which ends them."""
+    net.train()
+    step, losses = Step(net, optimiser, loss), []
+    for _ in range(epochs):
+        for batch in batches:
+            try:
+                losses.append(step(*batch)[0])
+            except Diverged:
+                return [*losses, None]
+    return losses
+
+
+def report(net=None, data=None, *, epochs=0, lr=0.02, momentum=0.9, decay=5e-4, loss=ops.cross_entropy, rates=None,
+           given=lambda name: True, **more):
+    """What is said of a network after so many epochs."""
+    net = network() if net is None else net
+    batches = batches_of(*(pictures() if data is None else data))
+    optimiser = SGD([(n, p) for n, p in net.named_parameters() if given(n)], lr, momentum, decay, rates=rates)
+    return diagnose(net, batches, optimiser, loss, history=trained(net, batches, optimiser, loss, epochs), **more)
+
+
+def case(**settings):
+    return settings
+
+
+# -- planted causes ----------------------------------------------------------------------------------------------------
+
+
+class Cut(Module):
+    def forward(self, x):
+        return x.detach()
+
+
+class Softmax(Module):
+    def forward(self, x):
+        return x.softmax()
+
+
+class AlwaysDrops(Module):
+    """A dropout that forgets to ask whether it is in training."""
+
+    def __init__(self):
+        self.random = np.random.default_rng(0)
+
+    def forward(self, x):
+        return x * (self.random.random(x.shape) < 0.5).astype(np.float32)
+
+
+def with_layer(place, layer):
+    net = network()
+    net.layers.insert(place, layer)
+    return net
+
+
+def frozen(*places):
+    net = network()
+    for place in places:
+        net[place].weight.requires_grad = net[place].bias.requires_grad = False
+    return net
+
+
+def constant(value):
+    net = network()
+    for place in (3, 6):
+        net[place].weight.writable()[...] = value
+    return net
+
+
+def shut(place, bias):
+    net = network()
+    net[place].bias.writable()[...] = bias
+    return net
+
+
+def by_class(x, labels):
+    order = np.argsort(labels, kind="stable")
+    return x[order], labels[order]
+
+
+def weighted(*weights):
+    return lambda logits, labels: ops.cross_entropy(logits, labels, np.array(weights, np.float32))
+
+
+X, Y = pictures()
+MIXED = np.random.default_rng(5).permutation(Y)
+PLANTED = [  # what is planted, what has to be said
+    ("weights of σ = 0.01 and biases of 1", "the signal dies", case(net=lambda: network(scale=0.05, bias=1.0))),
+    ("the same, trained", "the signal dies", case(net=lambda: network(scale=0.05, bias=1.0), epochs=4)),
+    ("weights far too small", "the signal dies", case(net=lambda: network(scale=0.03), epochs=2)),
+    ("weights of 0", "weights are 0", case(net=lambda: network(scale=0.0), epochs=2)),
+    ("weights all alike", "all units are alike", case(net=lambda: constant(0.05), epochs=2)),
+    ("weights too large", "weights start too large", case(net=lambda: network(scale=6.0))),
+    ("the same, trained", "weights start too large", case(net=lambda: network(scale=6.0), epochs=3)),
+    ("a rate of 0", "the rate is 0", case(lr=0.0, epochs=3)),
+    ("a rate of 1e-8", "the rate is too low", case(lr=1e-8, epochs=3)),
+    ("a rate of 1e-8 before the first step", "the rate is too low", case(lr=1e-8)),
+    ("a rate that kills ReLUs", "the rate is too high: the ReLUs died", case(lr=1.0, epochs=4)),
+    ("a rate far too high", "the rate is too high", case(lr=1e4, epochs=4)),
+    ("a rate too high before the first step", "the rate is too high", case(lr=3.0)),
+    ("momentum too high", "momentum is too high", case(momentum=0.9995)),
+    ("weight decay too strong", "weight decay is too strong", case(decay=2.0, epochs=6)),
+    ("the same before the first step", "weight decay is too strong", case(decay=5.0)),
+    ("labels shuffled", "labels do not follow", case(data=lambda: (X, MIXED), epochs=2)),
+    ("the same, learned by heart", "labels do not follow", case(data=lambda: (X, MIXED), epochs=12, lr=0.05)),
+    ("one label", "there is one label", case(data=lambda: (X, Y * 0 + 2), epochs=2)),
+    ("one class has nearly all", "one class has nearly all",
+     case(data=lambda: (X, np.where(np.arange(COUNT) % 25, 3, Y)), epochs=2)),
+    ("batches of one class", "order is not shuffled", case(data=lambda: by_class(X, Y), epochs=2)),
+    ("black pictures", "pixels are all the same", case(data=lambda: (X * 0, Y), epochs=2)),
+    ("identical pictures", "pictures are all alike", case(data=lambda: (X[:1].repeat(COUNT, 0), Y), epochs=2)),
+    ("nearly identical pictures", "pictures are all alike", case(data=lambda: (X[:1] + 0.003 * X, Y))),
+    ("one picture under several labels", "one picture has several", case(data=lambda: (X[np.arange(COUNT) % 60], Y))),
+    ("pixels of 0 to 255", "pixels are not scaled", case(data=lambda: (X * 64, Y))),
+    ("the same, trained", "pixels are not scaled", case(data=lambda: (X * 64, Y), epochs=3)),
+    ("pixels scaled twice", "pixels are nearly constant", case(data=lambda: (X / 255, Y), epochs=2)),
+    ("pixels about 5", "the mean is not taken", case(data=lambda: (X + 5, Y))),
+    ("pixels that are NaN", "pixels are no numbers", case(data=lambda: (np.where(X > 3, np.float32(np.nan), X), Y))),
+    ("the last layer frozen", "the last layer is frozen", case(net=lambda: frozen(9), epochs=2)),
+    ("the last layer at a rate of 0", "the last layer is frozen", case(rates={"9": 0}, epochs=2)),
+    ("the last layer not given", "the last layer is frozen", case(given=lambda name: not name.startswith("9"))),
+    ("a layer detached", "a gradient is cut off", case(net=lambda: with_layer(5, Cut()), epochs=2)),
+    ("dropout of nearly all", "dropout drops nearly", case(net=lambda: network(dropout=0.98), epochs=2)),
+    ("dropout at test", "dropout is on at test", case(net=lambda: with_layer(8, AlwaysDrops()), epochs=2)),
+    ("biases that shut all", "biases hold the ReLUs shut", case(net=lambda: shut(6, -30.0), epochs=2)),
+    ("the loss scaled down", "the loss is scaled down", case(loss=lambda a, b: ops.cross_entropy(a, b) * 1e-6)),
+    ("the loss turned round", "the loss has the wrong", case(loss=lambda a, b: -ops.cross_entropy(a, b), epochs=1)),
+    ("a class weight of NaN", "the loss is no number", case(loss=weighted(1, np.nan, 1, 1, 1))),
+    ("class weights of 0", "some classes do not count", case(loss=weighted(0, 0, 1, 1, 1), epochs=1)),
+    ("softmax twice", "softmax is taken twice", case(net=lambda: with_layer(10, Softmax()), epochs=2)),
+]  # fmt: skip
+
+
+def made(subject):
+    return {name: value() if name in ("net", "data") else value for name, value in subject.items()}
+
+
+@pytest.mark.parametrize(("said", "subject"), [case[1:] for case in PLANTED], ids=[case[0] for case in PLANTED])
+def test_a_planted_cause_is_named(said, subject):
+    found = report(**made(subject))
+    assert found.causes
+    assert found.causes[0].name.startswith(said), found
+    assert not found.healthy
+    assert f"{found.causes[0].name}: {found.causes[0].numbers}\n  → {found.causes[0].remedy}" in str(found)
+
+
+@pytest.mark.parametrize("name", ["given the step", "left behind"])
+def test_gradients_that_add_up_from_step_to_step(name):
+    net, batches = network(), batches_of(X, Y)
+    optimiser = SGD(net.named_parameters(), 1e-4)
+
+    def step(inputs, labels):
+        ops.cross_entropy(net(inputs), labels).backward()
+        optimiser.step()
+
+    def right(inputs, labels):
+        optimiser.zero_grad()
+        step(inputs, labels)
+
+    assert diagnose(net, batches, optimiser, step=right).healthy
+    for batch in batches * 3 if name == "left behind" else []:
+        step(*batch)
+    found = diagnose(net, batches, optimiser, step=step if name == "given the step" else None)
+    assert [cause.name for cause in found.causes] == ["gradients are not set to 0 between steps"]
+
+
+@pytest.mark.parametrize("other", [[1, 0, 2, 3, 4], [1, 2, 3, 4, 0]])
+def test_classes_that_validation_has_in_another_order(other):
+    """By what the network says where it has learned, else by what a linear classifier says of the pictures."""
+    x, labels = pictures(7)
+    net = network()
+    assert report(net, epochs=6, validation=batches_of(x, labels)).healthy
+    names = ["ant", "bee", "cat", "dog", "elk"]
+    found = diagnose(net, batches_of(X, Y), validation=batches_of(x, np.array(other)[labels]), names=names)
+    assert [cause.name for cause in found.causes] == ["classes of training and validation differ"]
+    assert f"{names[other[0]]} are called ant" in found.causes[0].numbers
+    raw = [((255 / 8 * (np.moveaxis(x, 1, -1) + 4)).clip(0, 255).astype(np.uint8), y)
+           for x, y in ((X, Y), (x, np.array(other)[labels]))]
+    found = diagnose(network(), batches_of(X, Y), raw=raw)
+    assert [cause.name for cause in found.causes] == ["classes of training and validation differ"]
+
+
+# -- healthy runs ------------------------------------------------------------------------------------------------------
+
+UNEVEN = np.random.default_rng(1).random(COUNT) < np.where(Y < 2, 1, 0.3)
+HEALTHY = [
+    *(case(net=lambda s=s: network(s), data=lambda s=s: pictures(s), epochs=e) for s in (2, 3) for e in (0, 1, 2, 10)),
+    *(case(net=lambda u=u: network(units=u), epochs=e) for u in (12, 64) for e in (0, 3)),
+    *(case(data=lambda: (X[UNEVEN], Y[UNEVEN]), epochs=e) for e in (0, 4)),
+    *(case(net=lambda: network(classes=2), data=lambda: pictures(classes=2), epochs=e) for e in (0, 3)),
+    *(case(net=lambda: network(channels=1), data=lambda: pictures(channels=1), epochs=e) for e in (0, 3)),
+    case(data=lambda: pictures(3, noise=3.0), epochs=3),  # hard
+    case(data=lambda: pictures(count=10), epochs=5),  # a handful
+    case(net=lambda: network(dropout=0.5, last=1.0), epochs=2),
+    case(net=lambda: network(last=0.0)),
+    case(data=lambda: (X / 8 + 0.5, Y), epochs=12, lr=0.1),  # pixels of 0 to 1, learned nevertheless
+    case(net=lambda: frozen(0, 3), epochs=10),  # on purpose
+    case(loss=weighted(1, 2, 3, 4, 5), epochs=2),
+    case(lr=0.002, momentum=0.0, epochs=1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("subject", HEALTHY, ids=range(len(HEALTHY)))
+def test_a_healthy_run_is_not_accused(subject):
+    found = report(**made(subject))
+    assert found.healthy, found
+    assert found.verdict().startswith("healthy")
+
+
+def test_rows_that_no_line_divides_are_no_shuffled_labels():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(COUNT, 2)).astype(np.float32)
+    labels = (x[:, 0] * x[:, 1] > 0).astype(int)
+    net = Sequential(Linear(2, 16), ReLU(), Linear(16, 2))
+    assert report(net, (x, labels)).healthy
+
+
+def test_a_run_that_ended_its_schedule_at_a_rate_of_0_is_healthy():
+    net, batches = network(), batches_of(X, Y)
+    optimiser = SGD(net.named_parameters(), 0.02)
+    losses = trained(net, batches, optimiser, ops.cross_entropy, 8)
+    optimiser.lr = 0.0
+    assert diagnose(net, batches, optimiser, history=losses).healthy
+
+
+# -- nothing is changed ------------------------------------------------------------------------------------------------
+
+
+def state(net, optimiser):
+    return [array.tobytes() for of in (net, optimiser) for array in of.state_dict().values()]
+
+
+def test_nothing_is_changed_by_asking():
+    net, batches = with_layer(8, AlwaysDrops()), batches_of(X, Y)
+    optimiser = SGD(net.named_parameters(), 0.02)
+    trained(net, batches, optimiser, ops.cross_entropy, 1)
+    net[3].eval()
+    before, modes, rule = state(net, optimiser), [m.training for m in net.modules()], vars(optimiser).copy()
+    gradients = [p.grad for p in net.parameters()]
+    bits = [g.numpy().tobytes() for g in gradients]
+
+    def drawn():
+        return net[8].random.bit_generator.state, random.getstate(), np.random.get_state()[1].tobytes()  # noqa: NPY002
+
+    chance = drawn()
+
+    def step(inputs, labels):
+        random.random(), np.random.rand()  # noqa: NPY002
+        Step(net, optimiser)(inputs, labels)
+
+    diagnose(net, batches, optimiser, step=step, validation=batches)
+    assert state(net, optimiser) == before
+    assert [m.training for m in net.modules()] == modes
+    assert vars(optimiser) == rule
+    assert all(p.grad is g for p, g in zip(net.parameters(), gradients, strict=True))
+    assert [g.numpy().tobytes() for g in gradients] == bits
+    assert drawn() == chance
+
+
+def test_nothing_is_changed_either_where_asking_fails():
+    net = network()
+    optimiser = SGD(net.named_parameters(), 0.02)
+    before = state(net, optimiser)
+
+    def step(inputs, labels):
+        Step(net, optimiser)(inputs, labels)
+        raise RuntimeError("it fails")
+
+    with pytest.raises(RuntimeError, match="it fails"):
+        diagnose(net, batches_of(X, Y), optimiser, step=step)
+    assert state(net, optimiser) == before
+    assert net.training
+
+
+@pytest.mark.parametrize("batches", [[], [(X[:0], Y[:0])]])
+def test_without_a_picture_nothing_is_measured(batches):
+    with pytest.raises(ValueError, match="diagnose: there is no"):
+        diagnose(network(), batches)
+
+
+def test_a_model_that_is_no_classifier_is_refused():
+    with pytest.raises(ValueError, match=r"the model gives \(48, 8, 10, 10\) for 48 pictures"):
+        diagnose(network()[:2], batches_of(X, Y)[:2])
+
+
+# -- what is measured --------------------------------------------------------------------------------------------------
+
+
+def test_what_tells_pictures_apart_and_what_they_have_in_common():
+    layer = Linear(2, 2)
+    layer.weight.writable()[...] = [[1, 0], [0, -1]]
+    x = np.array([[1, 5], [3, 5]], np.float32)
+    found, logits = signals(Sequential(layer, ReLU()), x)
+    (signal,) = found.values()
+    assert (logits == [[1, 0], [3, 0]]).all()
+    assert signal.apart == pytest.approx(math.sqrt(0.5))  # variances 1 and 0
+    assert signal.common == pytest.approx(math.sqrt((4 + 25) / 2))
+    assert signal.mean == -1.5
+    assert signal.dead == 0.5
+    assert signal.share == pytest.approx(0.5 / 15)
+
+
+def test_a_map_is_dead_where_it_answers_at_no_place_of_no_picture():
+    layer = Conv2d(1, 3, 1)
+    layer.weight.writable()[:, 0, 0, 0] = [1, -1, 0]
+    x = np.array([[[[1, 2], [0, 0]]], [[[3, 0], [0, 0]]]], np.float32)
+    found, _ = signals(Sequential(layer, ReLU(), Flatten()), x)
+    assert found["0"].dead == pytest.approx(2 / 3)
+
+
+def test_pixels_are_counted():
+    x = np.array([[0, 2], [0, 2], [4, 2], [4, 0]], np.float32)
+    found = pixels_of(x, np.array([0, 1, 1, 1]))
+    assert (found.least, found.greatest, found.mean) == (0, 4, 1.75)
+    assert (found.count, found.different, found.conflicts) == (4, 3, 2)
+    assert found.apart == pytest.approx(math.sqrt((4 + 0.75) / 2))
+    assert found.common == pytest.approx(math.sqrt((4 + 2.25) / 2))
+
+
+def test_the_order_of_labels():
+    mixed = labels_of([np.array([0, 1, 2, 3])] * 6, 4)
+    assert mixed.knows == pytest.approx(math.log(4))
+    assert mixed.batches[0] == 4
+    assert mixed.surprise < 0
+    sorted_ = labels_of([np.full(4, k) for k in (0, 0, 1, 1, 2, 2, 3, 3)], 4)
+    assert sorted_.batches == (1.0, pytest.approx(4 * (1 - 0.75**4)))
+    assert sorted_.surprise > 10
+    assert labels_of([np.array([0, 0, 0, 1])], 2, np.array([30, 10])).knows == pytest.approx(
+        -0.75 * math.log(0.75) - 0.25 * math.log(0.25))  # fmt: skip
+
+
+def test_each_picture_is_judged_by_all_others():
+    """The closed form, against learning 40 times from all but one."""
+    x, labels = pictures(count=40)
+    seen = features(x)
+    right = 0
+    for i in range(len(x)):
+        others = np.arange(len(x)) != i
+        inside = (seen - seen.mean(0)) / seen.std(0)  # as the closed form has it: by all pictures
+        right += answers(inside[others], labels[others], inside[i : i + 1])[0] == labels[i]
+    found = probe(seen, labels)
+    assert abs(found.right - right) <= 2
+    assert found.right > found.by_chance + 4 * found.spread
+
+
+def test_a_classifier_sees_edges_whichever_way_they_turn():
+    rng = np.random.default_rng(0)
+    place = np.arange(32)
+
+    def stripes(both):
+        angle, waves = rng.uniform(0, np.pi), []
+        for turn in (angle, angle + np.pi / 2) if both else (angle,):
+            waves.append(np.sin(place[:, None] * np.cos(turn) + place * np.sin(turn) + rng.uniform(0, 6)))
+        return np.mean(waves, axis=0) + 0.1 * rng.normal(size=(32, 32))
+
+    labels = np.arange(80) % 2
+    x = np.stack([stripes(label)[None] for label in labels])
+    assert probe(features(x), labels).right > 70
+
+
+# -- by itself, and as a command ---------------------------------------------------------------------------------------
+
+
+def test_a_trainer_that_gets_nowhere_says_why_once_and_goes_on_as_if_it_had_not(tmp_path, capsys, monkeypatch):
+    def run(folder):
+        net = network(scale=0.05, bias=1.0)
+        step = Step(net, SGD(net.named_parameters()))
+        Trainer(step, StepSchedule(0.01, ()), batches_of(X, Y), batches_of(X, Y), tmp_path / folder).fit(22)
+        return state(net, step.optimiser)
+
+    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
+    after = run("a")
+    said = capsys.readouterr().err
+    assert said.count(f"The loss has stayed at ln({CLASSES}) = {math.log(CLASSES):.3f}, what guessing costs, for "
+                      f"{PLATEAU} steps.\nthe signal dies between the layers: what tells pictures apart goes from") == 1
+    assert "--recipe small" in said
+    monkeypatch.setattr("minicnn.training.diagnosis.Plateau.see", lambda *of: None)
+    assert run("b") == after
+
+
+def test_what_fails_in_measuring_ends_no_run(tmp_path, capsys, monkeypatch):
+    def fails(*of, **more):
+        raise RuntimeError("no memory is left")
+
+    monkeypatch.setattr("minicnn.training.diagnosis.diagnose", fails)
+    net = network(scale=0.05)
+    (tmp_path / "run").mkdir()
+    step = Step(net, SGD(net.named_parameters()))
+    Trainer(step, StepSchedule(0.01, ()), batches_of(X, Y), batches_of(X, Y), tmp_path / "run").fit(21)
+    assert "Why cannot be measured: no memory is left" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """The built-in set, a few pictures of it."""
+    return built_in_set(tmp_path_factory.mktemp("pictures"), train=20, val=10)
+
+
+def run_of(folder, drawn, lr, losses=()):
+    """The folder of a run of a narrow AlexNet, after no step."""
+    training = ImageFolder(drawn / "train")
+    statistics = Statistics.of(training)
+    config = {"variant": "paper", "width": 1 / 16, "recipe": "small", "seed": 3, "data": str(drawn), "batch_size": 20,
+              "lr": lr, "momentum": 0.9, "weight_decay": 0.0005, "version": "0"}
+    net = alexnet("paper", len(training.classes), width=1 / 16, generator=np.random.default_rng(3))
+    RECIPES["small"].start(net, np.random.default_rng(0).normal(size=(8, 3, 224, 224)).astype(np.float32))
+    learned = Step(net, RECIPES["small"].optimiser(net)).learned()
+    checkpoint.save(folder / "last.safetensors", learned | statistics.arrays(), {
+        "config": config, "classes": training.classes, "progress": {"epoch": 0}, "schedule": {"lr": lr}})
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (folder / "log.jsonl").write_text("".join(json.dumps({"step": i, "loss": loss, "lr": lr}) + "\n"
+                                              for i, loss in enumerate(losses)), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_run_is_diagnosed_by_its_folder(tmp_path, drawn, capsys, saved):
+    """Also one that ended before it was saved; by the rate of its log."""
+    folder = run_of(tmp_path, drawn, 1e-9, [2.4, 2.5, 2.3])
+    if not saved:
+        (folder / "last.safetensors").unlink()
+    assert main(["diagnose", str(folder)]) == 1
+    said = capsys.readouterr().out
+    assert "first 2.4, last 2.4, now 2." in said
+    assert "a.conv1.0" in said
+    assert "the rate is too low: 1e-09: " in said
+    assert re.search(r"→ --lr 0\.0+1 \(optimiser\.lr\)\n$", said)
+    assert ("the network, of other pictures: " in said) == saved
+
+
+def test_pictures_are_diagnosed_by_the_default_network(drawn):
+    found = of_data(drawn, width=1 / 16)
+    assert found.healthy, found
+    assert found.measured.raw.count == 20
+    assert [layer.name for layer in found.measured.layers][-1] == "fc8"
+
+
+def test_a_run_is_given_alone(tmp_path, drawn, capsys):
+    run_of(tmp_path, drawn, 0.1)
+    with pytest.raises(SystemExit):
+        main(["diagnose", str(tmp_path), "--val", str(drawn / "val")])
+    assert "is a run, which knows its pictures: leave --val and --labels out" in capsys.readouterr().err
+
+
+def test_a_target_that_is_nothing_is_one_line(tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "file.safetensors").write_bytes(b"x")
+    for target in ("nothing", "run", "file.safetensors"):
+        with pytest.raises(SystemExit) as exit:
+            main(["diagnose", str(tmp_path / target)])
+        assert exit.value.code == 2
+        assert capsys.readouterr().err.count("\n") == 1
