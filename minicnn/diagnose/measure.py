@@ -94,7 +94,8 @@ def layers_of(model: Module, found: dict[str, Signal], optimiser: SGD | None) ->
         layers.append(Layer(
             name, name in found, found.get(name, Signal(*[math.nan] * 4)), norm(*(before[id(p)] for p in own)),
             norm(*got) if got else None, norm(*(p.numpy() - before[id(p)] for p in own)),
-            float(np.hypot.reduce(decay or [0.0])), float(np.mean(biases or [0.0])), len(w) > 1 and bool((w == w[:1]).all()),
+            float(np.hypot.reduce(decay or [0.0])), float(np.mean(biases or [0.0])),
+            len(w) > 1 and bool((w == w[:1]).all()),
             any(p.requires_grad and (optimiser is None or (id(p) in held and optimiser._factors[held[id(p)]] > 0))
                 for p in weights)))
     order = list(found)
