@@ -416,7 +416,7 @@ def test_a_trainer_that_gets_nowhere_says_why_once_and_goes_on_as_if_it_had_not(
     def run(folder):
         net = network(scale=0.05, bias=1.0)
         step = Step(net, SGD(net.named_parameters()))
-        Trainer(step, StepSchedule(0.01, ()), batches_of(X, Y), batches_of(X, Y), tmp_path / folder).fit(22)
+        Trainer(step, StepSchedule(0.01, ()), batches_of(X, Y), batches_of(X, Y)[:1], tmp_path / folder).fit(21)
         return state(net, step.optimiser)
 
     (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
@@ -437,7 +437,7 @@ def test_what_fails_in_measuring_ends_no_run(tmp_path, capsys, monkeypatch):
     net = network(scale=0.05)
     (tmp_path / "run").mkdir()
     step = Step(net, SGD(net.named_parameters()))
-    Trainer(step, StepSchedule(0.01, ()), batches_of(X, Y), batches_of(X, Y), tmp_path / "run").fit(21)
+    Trainer(step, StepSchedule(0.01, ()), batches_of(X, Y), batches_of(X, Y)[:1], tmp_path / "run").fit(20)
     assert "Why cannot be measured: no memory is left" in capsys.readouterr().err
 
 

@@ -23,6 +23,7 @@ __all__ = ["add_options", "of_data", "of_run", "run"]
 
 PICTURES, ORDER = 128, 100  # that are looked at as a network sees them; batches of whose labels the order is looked at
 NAMED, EACH = 10, 50  # classes, of which so many pictures are looked at as they are
+MEASURED = 2000  # pictures of which the mean and the colours are measured, where no run has done it
 
 NEEDED = ("variant", "width", "recipe", "seed", "data", "batch_size")  # of a run's settings
 
@@ -119,7 +120,7 @@ def _of(training: Images, validation: Images | None, config: Mapping[str, Any],
 
     recipe = RECIPES[config["recipe"]]
     statistics = (Statistics.from_arrays(learned["statistics"]) if learned else
-                  Statistics.of(training, progress=picture_bar("measuring")))
+                  Statistics.of(training, progress=picture_bar("measuring"), sample=MEASURED))
     model = alexnet(config["variant"], len(training.classes), width=config["width"],
                     inverted_dropout=config.get("inverted_dropout", recipe.inverted_dropout),
                     generator=np.random.default_rng(config["seed"]))

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minicnn.kernels.cores import one_thread
+
 __all__ = ["Labels", "Pixels", "Probe", "answers", "features", "labels_of", "pixels_of", "probe"]
 
 Floats = NDArray[np.float64]
@@ -152,8 +154,9 @@ def probe(seen: Floats, labels: NDArray[np.int64]) -> Probe | None:
     names, places = np.unique(labels, return_inverse=True)
     if len(names) < 2 or len(labels) < 8 or not np.isfinite(seen).all() or not seen.std(0).any():
         return None
-    inner = _kernel(seen, seen)
-    hat = inner @ np.linalg.inv(inner + RIDGE * np.eye(len(seen)))
+    with one_thread:  # for matrices as small as these others only wait for each other
+        inner = _kernel(seen, seen)
+        hat = inner @ np.linalg.inv(inner + RIDGE * np.eye(len(seen)))
     hat += (1 - hat.sum(1, keepdims=True)) / len(seen)  # of labels less their mean, which is added again
     own = np.diag(hat)[:, None]
 

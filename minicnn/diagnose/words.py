@@ -46,8 +46,8 @@ def after(m: Measured) -> str:
 
 
 def lower(m: Measured) -> str:
-    """A tenth of the rate."""
-    return f"--lr {m.optimiser.lr / 10:.2g} (optimiser.lr)" if m.optimiser else "a tenth of the rate"
+    """A tenth of the rate, and no more than the paper's, where the loss along a line says nothing any more."""
+    return f"--lr {min(m.optimiser.lr / 10, 0.01):.2g} (optimiser.lr)" if m.optimiser else "a tenth of the rate"
 
 
 def redraw(m: Measured) -> str:
