@@ -10,6 +10,7 @@ was stopped goes on, and several may be started, of other seeds, and their files
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import statistics
@@ -128,24 +129,28 @@ def run(name: str, seed: int, epochs: int, training: Small, test: Small) -> dict
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        with contextlib.suppress(json.JSONDecodeError):  # of a run that was cut off
+            lines.append(json.loads(line))
+    return lines
 
 
 def spread(differences: list[float]) -> str:
     """Their mean, and an interval of 95 % by Student's t, which of three seeds is 2.48 deviations wide to each side."""
     mean = statistics.mean(differences)
-    t = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}.get(len(differences))
-    if t is None:
+    if len(differences) < 2:
         return f"{mean:+.2f}"
+    t = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262][min(len(differences), 10) - 2]
     half = t * statistics.stdev(differences) / math.sqrt(len(differences))
     return f"{mean:+.2f} ± {half:.2f}"
 
 
 def table(runs: list[dict[str, Any]]) -> list[str]:
-    """A line for each claim, of which there are runs with and without it by the same seeds."""
-    last = {(line["net"], line["seed"]): 100 * line["test_errors"][-1] for line in runs if "net" in line}
+    """A line for each claim, of which there are runs with and without it by the same seeds: of the longest runs."""
+    longest = max((line["epochs"] for line in runs if "net" in line), default=0)
+    last = {(line["net"], line["seed"]): 100 * line["test_errors"][-1] for line in runs
+            if line.get("epochs") == longest}
     rows = ["| claim | the paper, points less | with it | without | points less here |", "|---|---|---|---|---|"]
     for claim in CLAIMS:
         seeds = sorted({seed for net, seed in last if net == claim.with_it}
@@ -170,6 +175,8 @@ def main() -> None:
     parser.add_argument("--keep-blas-variables", action="store_true",
                         help="do not unset OPENBLAS_CORETYPE and its like")
     asked = parser.parse_args()
+    if asked.table and not asked.table.exists():
+        parser.error(f"--table {asked.table}: there is no such file")
     if asked.table:
         print("\n".join(table(lines_of(asked.table))))
         return
@@ -185,8 +192,8 @@ def main() -> None:
             asked.output.write_text(json.dumps(facts) + "\n", encoding="utf-8")
         for seed in asked.seeds:
             for name in asked.nets:
-                done = {(line.get("net"), line.get("seed")) for line in lines_of(asked.output)}
-                if (name, seed) not in done:
+                done = {(line.get("net"), line.get("seed"), line.get("epochs")) for line in lines_of(asked.output)}
+                if (name, seed, asked.epochs) not in done:
                     line = json.dumps(run(name, seed, asked.epochs, training, test))
                     with asked.output.open("a", encoding="utf-8") as file:
                         file.write(line + "\n")

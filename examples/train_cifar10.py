@@ -25,11 +25,12 @@ import minicnn
 from minicnn import checkpoint
 from minicnn.command_line import Parser, location, number
 from minicnn.data import ArrayLoader, BadPicture, DataError
-from minicnn.data.cifar import Small, cifar10
+from minicnn.data.cifar import CLASSES, Small, cifar10
 from minicnn.kernels import blas
 from minicnn.models.cuda_convnet import CUDA_CONVNETS, CudaConvnet, cuda_convnet
 from minicnn.training.bars import on_terminal
 from minicnn.training.interrupt import end_as_ctrl_c, ended, note, say
+from minicnn.training.pictures import check_classes
 from minicnn.training.run_folder import checkpoint_in, new_run, run_of, write_config
 from minicnn.training.scores import Scores, evaluate
 from minicnn.training.showing import Curves
@@ -134,6 +135,10 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
         if "net" not in facts.get("config", {}):
             raise DataError(f"{path} is of no run of train_cifar10")
     config = configuration(given, facts)
+    if facts and facts["progress"]["epoch"] >= config["epochs"]:
+        say(f"There is nothing to do: epochs are counted in all, {facts['progress']['epoch']} are done, and "
+            f"{config['epochs']} were asked for: give more by --epochs")
+        return
     net = CUDA_CONVNETS[config["net"]]
     training, test = read(config["data"])
     mean = arrays.get("mean", training.images.mean(axis=0, dtype=np.float64).astype(np.float32))
@@ -143,7 +148,10 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
     net.recipe.start(model, seen[:1, :, : net.crop, : net.crop])
     device = getattr(given, "device", minicnn.device("cpu"))
     model.to(device)
-    run = new_run(getattr(given, "output", None), claims) if path is None else run_of(given.resume, path, claims)
+    if facts:
+        check_classes(facts["classes"], training.classes)
+    run = (run_of(given.resume, path, claims) if path and "output" not in given else
+           new_run(getattr(given, "output", None), claims))  # fmt: skip
     parameters = sum(p.size for p in model.parameters())
     say(f"minicnn {minicnn.__version__}: {config['net']}, {parameters:,} parameters on {device!r}, "
         f"{len(training.labels):,} training and {len(test.labels):,} test pictures of {len(training.classes)} classes")
@@ -151,6 +159,11 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
     trainer = made_trainer(model, config, seen, training, test.images - mean, test, mean, run)
     if facts:
         trainer.resume(arrays, facts)
+        if "lr" in given:
+            trainer.schedule.lr = trainer.optimiser.lr = given.lr
+        if facts["config"]["seed"] != config["seed"]:
+            trainer.progress = trainer.progress.epoch_anew()
+            say(f"the seed was {facts['config']['seed']} and is {config['seed']}: this epoch starts anew")
         say(f"resumed after {trainer.progress.step} steps, in epoch {trainer.progress.epoch + 1} of {config['epochs']}")
     write_config(run, config | {"parameters": parameters, "device": repr(device), "blas": blas.in_use()})
     finish(trainer, config, test.images - mean, test)
@@ -179,13 +192,15 @@ def finish(trainer: Trainer, config: dict[str, Any], seen: np.ndarray, test: Sma
     finally:
         curves.draw()
     net = CUDA_CONVNETS[config["net"]]
-    say(f"test error {error(scores):.2%} after {config['epochs']} epochs, where the authors had "
-        f"{net.test_error:.1%}; {time.monotonic() - begun:.0f} s; everything is in {trainer.folder}")
+    published = f", where the authors had {net.test_error:.1%}" * (test.classes == CLASSES)
+    say(f"test error {error(scores):.2%} after {config['epochs']} epochs{published * (net.crop == 32)}; "
+        f"{time.monotonic() - begun:.0f} s; everything is in {trainer.folder}")
     if border := 32 - net.crop:
         places = [(top, left) for top in (0, border // 2, border) for left in (0, border // 2, border)]
         nine = evaluate(trainer.model, Views(seen, test.labels, 100, net.crop, places))
-        trainer.log.write({"views": len(places), **nine.means()})
-        say(f"test error {error(nine):.2%} by the mean of {len(places)} parts of each picture")
+        trainer.log.write({"epoch": config["epochs"], "step": trainer.progress.step, "views": len(places),
+                           **{f"views_{name}": value for name, value in nine.means().items()}})
+        say(f"test error {error(nine):.2%} by the mean of {len(places)} parts of each picture{published}")
 
 
 def error(scores: Scores) -> float:

@@ -255,7 +255,7 @@ ROAD = [  # those of files whose tests take long name the one that sees them
            f"{BUILT}a_run_goes_on_from_its_last_checkpoint_with_its_own_settings"),
     trainer("finish: bad training pictures are not named", "say_unreadable(trainer.training, loader)",
             "say_unreadable(loader)", f"{SCRIPT}a_bad_picture_is_named_and_ends_nothing"),
-    trainer("finish: what is shown is the last epoch", "best = trainer.back_to_best()", "best = None",
+    trainer("finish: what is shown is the last epoch", "best = back_to_best(trainer)", "best = None",
             f"{SCRIPT}what_is_shown_and_named_at_the_end_of_a_run_is_its_best"),
     # -- the best, patience, few and uneven pictures -------------------------------------------------------------------
     trainer("trainer: of equal epochs the first is the best", "(top1, -loss) > (self.best, -self.best_loss)",

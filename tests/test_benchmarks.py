@@ -187,9 +187,10 @@ def test_claims_are_runs_that_go_on(tmp_path):
 
 def test_the_table_of_claims(tmp_path):
     errors = {"lrn": [0.17, 0.175, 0.18], "plain": [0.19, 0.19, 0.195], "one tower": [0.3]}
-    runs = [{"net": net, "seed": seed, "test_errors": [0.5, error]}
+    runs = [{"net": net, "seed": seed, "epochs": 2, "test_errors": [0.5, error]}
             for net, each in errors.items() for seed, error in enumerate(each)]  # fmt: skip
-    (tmp_path / "claims").write_text("\n".join(map(json.dumps, runs)))
+    runs += [{"net": "pools of 2", "seed": 0, "epochs": 1, "test_errors": [0.5]}]  # a quick look is none of them
+    (tmp_path / "claims").write_text("\n".join(map(json.dumps, runs)) + '\n{"net": "pla')
     said = ran("claims.py", "--table", tmp_path / "claims").splitlines()
     assert len(said) == 3
     # differences of 2, 1.5 and 1.5 points: t of two degrees of freedom is 4.303

@@ -86,6 +86,15 @@ def test_an_archive_that_is_cut_off(tmp_path):
         cifar10(whole)
 
 
+def test_a_byte_that_is_another(tmp_path):
+    whole = pack(write(tmp_path / "batches", as_binary, ".bin"), tmp_path / "cifar-10-binary.tar.gz")
+    data = whole.read_bytes()
+    for place in range(200, len(data) - 8, len(data) // 20):
+        whole.write_bytes(data[:place] + bytes([data[place] ^ 64]) + data[place + 1 :])
+        with pytest.raises(DataError):
+            cifar10(whole)
+
+
 def picture(path, pixels):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels.transpose(1, 2, 0)).save(path)

@@ -19,6 +19,7 @@ from minicnn.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, ReLU
 from minicnn.optim import SGD, CosineSchedule, LossScale, PlateauSchedule, StepSchedule
 from minicnn.schedule import WarmUp
 from minicnn.training.diagnosis import first_not_finite
+from minicnn.training.finishing import back_to_best
 from minicnn.training.keeping import Checkpoints, Progress
 from minicnn.training.log import Log
 from minicnn.training.scores import Scores, as_loader, evaluate, in_words
@@ -179,7 +180,9 @@ def test_at_the_end_it_can_be_what_it_was_at_its_best(tmp_path, capsys):
     run.validate = real
     last, best = (checkpoint.load(tmp_path / "run" / f"{name}.safetensors")[0] for name in ("last", "best"))
     before = (tmp_path / "run" / "last.safetensors").read_bytes()
-    scores = run.back_to_best()
+    scores = back_to_best(run)
+    with pytest.raises(RuntimeError, match="its model is that of the best epoch again: let another one resume"):
+        run.fit(9)
     for name, array in run.model.state_dict().items():
         np.testing.assert_array_equal(array, best[f"model.{name}"])
     assert any((last[name] != best[name]).any() for name in best if name.startswith("model."))
@@ -187,11 +190,11 @@ def test_at_the_end_it_can_be_what_it_was_at_its_best(tmp_path, capsys):
     assert len(run.predictions.all) == scores.seen
     assert (tmp_path / "run" / "last.safetensors").read_bytes() == before, "a run goes on from its last epoch"
     (tmp_path / "run" / "best.safetensors").unlink()
-    assert run.back_to_best() is None
+    assert back_to_best(run) is None
     assert "best.safetensors" in capsys.readouterr().err
     ended = measuring(trainer(tmp_path / "other"), (5, 1.0))
     ended.fit(1)
-    assert ended.back_to_best() is None, "the last epoch is the best"
+    assert back_to_best(ended) is None, "the last epoch is the best"
 
 
 # -- whatever ends it --------------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ FIRST = {"relu": 0.002, "tanh": 0.008}  # the rates where the searches begin
 LEVEL = 0.25  # the training error to reach
 HOPELESS = 5, 0.8  # a run that after so many epochs has a larger error is given up
 AT_ONCE = 500  # pictures, where the error is measured
+SAME = "data", "start", "activation", "batch"  # what all runs of a table have
 HEADER = "activation,seed,lr,epoch,train_error,seconds"
 
 
@@ -106,7 +107,7 @@ def search(activation: str, pictures: Small, asked: argparse.Namespace, table: l
             lines, done[lr] = [], []
             for epoch, error, seconds in learn(net, lr, pictures, asked):
                 done[lr].append(error)
-                lines.append(f"{activation},{asked.seed},{lr:g},{epoch},{error:.5f},{seconds:.1f}")
+                lines.append(f"{activation},{asked.seed},{lr},{epoch},{error:.5f},{seconds:.1f}")
                 print(lines[-1], flush=True)
                 if epoch >= soonest or (epoch == HOPELESS[0] and error > HOPELESS[1]):
                     break
@@ -145,9 +146,16 @@ def main() -> None:
         facts = {"machine": asked.machine, "versions": f"Python {platform.python_version()}, NumPy {np.__version__}",
                  "date": time.strftime("%Y-%m-%d"), "command": shlex.join(["python", *command]),
                  "data": f"{len(some)} pictures of {len(pictures.classes)} classes", "start": asked.start,
+                 "activation": f"{'before' if asked.before else 'after'} the first pooling",
                  "batch": asked.batch_size}  # fmt: skip
-        table = asked.output.read_text(encoding="utf-8").splitlines() if asked.output.exists() else [
-            *(f"# {name}: {fact}" for name, fact in facts.items()), HEADER]  # fmt: skip
+        table = [*(f"# {name}: {fact}" for name, fact in facts.items()), HEADER]
+        if asked.output.exists():
+            begun = asked.output.read_text(encoding="utf-8").splitlines()
+            own = [f"# {name}: {facts[name]}" for name in SAME]
+            if HEADER not in begun or not set(own) <= set(begun):
+                raise DataError(f"{asked.output} is there, and of another experiment than {'; '.join(own)}: choose "
+                                "another --output")
+            table = begun
         for activation in asked.activations:
             for lines in search(activation, pictures, asked, table[table.index(HEADER) + 1:]):
                 table += lines

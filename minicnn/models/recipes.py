@@ -74,11 +74,14 @@ class Recipe:
             standardise(model, images)
 
     def optimiser(self, model: Module) -> SGD:
-        """SGD with the recipe's numbers, for all parameters of the model."""
+        """SGD with the recipe's numbers, for all parameters of the model. Raises ValueError where that lacks a layer of
+        which the recipe has a factor."""
         parameters = dict(model.named_parameters())
 
         def of_parameters(factors: Mapping[str, float]) -> dict[str, float]:
             """Of layers by their names alone: conv1 is that of both towers."""
+            if unknown := [layer for layer in factors if not any(layer in name.split(".") for name in parameters)]:
+                raise ValueError(f"Recipe: it has a factor for {unknown[0]!r}, of which the model has no parameter")
             return {name: factor for name in parameters for layer, factor in factors.items()
                     if layer in name.split(".")}
 

@@ -21,6 +21,7 @@ __all__ = ["PLATEAU", "Diverged", "Pace", "Plateau", "advice", "first_not_finite
 PACE = 20  # steps over which ranks are compared
 PLATEAU = 200  # steps after which a loss that stays at ln(classes) is worth a word
 KEPT = 8  # batches at the end of them that are looked at
+EACH = 75  # pictures of each of these, as many as a diagnosis looks at in all
 
 
 class Diverged(ArithmeticError):
@@ -103,7 +104,9 @@ class Plateau:
         if early > 0.03 or late > 0.02:  # at first there may be something to unlearn
             self.batches.clear()
             return
-        self.batches += [(Tensor(inputs).numpy().copy(), np.array(labels)) for inputs, labels in parts if len(labels)]
+        if not (self.ranks.rank or self.step.divided):
+            self.batches += [(Tensor(inputs)[:EACH].numpy().copy(), np.array(labels)[:EACH]) for inputs, labels in parts
+                             if len(labels)]
         if len(recent) == PLATEAU:
             self.said = True
             note(f"The loss has stayed at ln({classes}) = {guess:.3f}, what guessing costs, for {PLATEAU} steps.")

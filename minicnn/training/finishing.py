@@ -8,11 +8,24 @@ from typing import Any
 
 from .interrupt import say
 from .pictures import say_unreadable
-from .scores import in_words
+from .scores import Scores, in_words
 from .showing import Curves, keep_classes, say_classes, show_what_it_learned
 from .trainer import Trainer
 
-__all__ = ["finish"]
+__all__ = ["back_to_best", "finish"]
+
+
+def back_to_best(trainer: Trainer) -> Scores | None:
+    """Let the model be what it was after the best epoch. Returns its validation scores, measured anew; or None, and
+    leaves the model, where that epoch was the last or is not in the folder. All ranks call this.
+
+    What is kept is left as it is: a run goes on from its last epoch, by another trainer.
+    """
+    if not (trainer.progress.waited() and (arrays := trainer.checkpoints.best())):
+        return None
+    trainer.step.load_learned(arrays)
+    trainer.ended = True
+    return trainer.validate()
 
 
 def finish(trainer: Trainer, epochs: int) -> None:
@@ -29,14 +42,14 @@ def finish(trainer: Trainer, epochs: int) -> None:
         return
     if trainer.ranks.rank:
         trainer.fit(epochs)
-        trainer.back_to_best()
+        back_to_best(trainer)
         trainer.step.join()
         return
     trainer.epoch_ended = curves.epoch_ended
     try:
         scores = trainer.fit(epochs)
         try:
-            best = trainer.back_to_best()
+            best = back_to_best(trainer)
             trainer.step.join()  # from here on, the model is asked by this rank alone
             shown = trainer.progress.best_epoch if best else trainer.progress.epoch
             show_what_it_learned(model, training, loader, trainer.folder)

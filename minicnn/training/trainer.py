@@ -39,7 +39,7 @@ class Trainer:
     so often. print_every: steps from line to line where there is no terminal for a progress bar. epoch_ended: is called
     after every epoch, when that is saved. warm_up: how the schedule's rate is reached; by default it is from the start.
     patience: training ends after so many epochs without a better one, by top-1, then loss, on ``validation``; 0: never.
-    predictions: what was said of each validation picture when they were looked at last.
+    predictions: what was said of each validation picture when they were looked at last. ended: see ``back_to_best``.
 
     Raises TypeError and ValueError where data or numbers are not of that kind.
     """
@@ -65,7 +65,7 @@ class Trainer:
         self.progress, self.plateau, self.stop, self.pace = Progress(), Plateau(step), Stop(), Pace(self.ranks)
         self.stops = self.due = False  # whether all are to stop, and whether a checkpoint is due: agreed upon
         self.predictions = Predictions()
-        self.optimiser.lr = schedule.lr
+        self.optimiser.lr, self.ended = schedule.lr, False
 
     def fit(self, epochs: int) -> Scores:
         """Train until so many epochs are done, in all, or ``patience`` ends it. Returns the last validation scores.
@@ -74,6 +74,9 @@ class Trainer:
         checkpoint is saved, if a number of whole steps was done and all weights are finite. A note says which.
         """
         epochs = whole("Trainer", "epochs", epochs, least=0)
+        if self.ended:
+            raise RuntimeError("Trainer: its model is that of the best epoch again: let another one resume from "
+                               "last.safetensors")
         scores = None
         self.checkpoints.saved_at = time.monotonic()
         try:
@@ -104,17 +107,6 @@ class Trainer:
     def out_of_patience(self) -> bool:
         """Whether ``patience`` epochs in a row were no better than the best before them."""
         return 0 < self.patience <= self.progress.waited()
-
-    def back_to_best(self) -> Scores | None:
-        """Let the model be what it was after the best epoch. Returns its validation scores, measured anew; or None, and
-        leaves the model, where that epoch was the last or is not in the folder. All ranks call this.
-
-        What is kept is left as it is: a run goes on from its last epoch.
-        """
-        if not (self.progress.waited() and (arrays := self.checkpoints.best())):
-            return None
-        self.step.load_learned(arrays)
-        return self.validate()
 
     def validate(self, stop: Callable[[], bool] = lambda: False) -> Scores:
         """The scores on the validation set, as ``evaluate`` measures them; ``predictions`` are those of it."""
