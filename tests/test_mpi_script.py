@@ -105,7 +105,7 @@ def test_a_checkpoint_is_evaluated_by_all(data, tmp_path):
 
 
 @pytest.mark.parametrize("other, said", [
-    (["--lr", "0.5"], r"rank 1 on \S+ has --lr 0.5, rank 0 on \S+ has 0.001: let all ranks have the same"),
+    (["--lr", "0.5"], r"rank 1 on \S+ has --lr 0.5, rank 0 on \S+ has 0.002: let all ranks have the same"),
     (["--lr", "much"], r"rank 1 on \S+: train_alexnet.py: argument --lr: 'much' is not a number; --help shows all"),
 ])  # fmt: skip
 def test_ranks_of_other_options_say_so_before_the_first_step(data, tmp_path, other, said):
