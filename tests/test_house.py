@@ -36,6 +36,12 @@ KERNELS = {path.stem for path in (HOUSE / "kernels").glob("*.py") if "\n@kernel"
 WHAT_IS_COMPUTED = {*KERNELS, "product", "convolution", "add_at"}  # and all the rest is HOW
 
 
+def test_every_room_is_installed():
+    listed = set((HOUSE / "setup.cfg").read_text(encoding="utf-8").split())
+    rooms = {path.parent.relative_to(HOUSE).as_posix() for path in (HOUSE / "minicnn").rglob("__init__.py")}
+    assert {room.replace("/", ".") for room in rooms} <= listed
+
+
 def files():
     return [path for folder in ("minicnn", "kernels") for path in sorted((HOUSE / folder).rglob("*.py"))]
 
