@@ -12,8 +12,9 @@ import pytest
 from minicnn import checkpoint, manual_seed, ops
 from minicnn.__main__ import main
 from minicnn.data import ImageFolder, Statistics, built_in_set
+from minicnn.data.images import Images
 from minicnn.diagnose import diagnose, signals
-from minicnn.diagnose.command import of_data
+from minicnn.diagnose.command import _some as some_of, of_data
 from minicnn.diagnose.pictures import answers, features, labels_of, pixels_of, probe
 from minicnn.models import RECIPES, alexnet
 from minicnn.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential, initialise
@@ -225,10 +226,32 @@ def test_classes_that_validation_has_in_another_order(other):
     found = diagnose(net, batches_of(X, Y), validation=batches_of(x, np.array(other)[labels]), names=names)
     assert [cause.name for cause in found.causes] == ["classes of training and validation differ"]
     assert f"{names[other[0]]} are called ant" in found.causes[0].numbers
-    raw = [((255 / 8 * (np.moveaxis(x, 1, -1) + 4)).clip(0, 255).astype(np.uint8), y)
-           for x, y in ((X, Y), (x, np.array(other)[labels]))]
-    found = diagnose(network(), batches_of(X, Y), raw=raw)
+    found = diagnose(network(), batches_of(X, Y), raw=[as_bytes(X, Y), as_bytes(x, np.array(other)[labels])])
     assert [cause.name for cause in found.causes] == ["classes of training and validation differ"]
+
+
+def as_bytes(x, labels):
+    return (255 / 8 * (np.moveaxis(x, 1, -1) + 4)).clip(0, 255).astype(np.uint8), labels
+
+
+def test_a_probe_is_asked_only_of_classes_that_it_was_taught():
+    x, labels = pictures(7)
+    other = np.where(np.isin(labels, [0, 1]), labels + CLASSES, labels)  # pictures that look like those of 0 and 1
+    assert diagnose(network(classes=7), batches_of(X, Y), raw=[as_bytes(X, Y), as_bytes(x, other)]).healthy
+    only = np.isin(labels, [0, 1])
+    assert diagnose(network(classes=7), batches_of(X, Y), raw=[as_bytes(X, Y), as_bytes(x[only], other[only])]).healthy
+
+
+def test_the_same_classes_of_training_and_validation_are_looked_at():
+    """Of 12, where those that come first in validation have fewest in training."""
+    def of(*counts):
+        images = Images()
+        images.samples = [(f"{k}/{i}", k) for k, count in enumerate(counts) for i in range(count)]
+        return images
+
+    training, validation = some_of(of(1, 1, *[3] * 10), of(*[2] * 12))
+    assert {*training.labels.tolist()} == {*validation.labels.tolist()} == {*range(2, 12)}
+    assert len(some_of(of(1, 1, *[3] * 10), of(5))) == len(some_of(of(1, 1), None)) == 1
 
 
 # -- healthy runs ------------------------------------------------------------------------------------------------------

@@ -141,23 +141,30 @@ def _of(training: Images, validation: Images | None, config: Mapping[str, Any],
         cross_entropy, weight=Tensor(balanced_weights(training)))
     order = training.labels[loader.order(epoch)]
     size = config["batch_size"]
+    some = _some(training, validation)
     others = []
-    if learned and validation:
-        others = list(Loader(_some(validation), statistics, size, train=False, **shown).epoch(0))
+    if learned and len(some) > 1:
+        others = list(Loader(some[1], statistics, size, train=False, **shown).epoch(0))
     return diagnose(model, batches, optimiser, loss, history=history, validation=others,
                     order=[order[i : i + size] for i in range(0, min(len(order), ORDER * size), size)],
                     counts=np.bincount(training.labels, minlength=len(training.classes)), names=training.classes,
-                    raw=[_as_they_are(_some(part)) for part in (training, validation) if part])
+                    raw=[_as_they_are(part) for part in some])
 
 
-def _some(pictures: Images) -> Images:
-    """Of the classes that have most pictures so many, spread evenly over each."""
-    labels = pictures.labels
-    chosen = np.zeros(len(labels), bool)
-    for label in np.argsort(-np.bincount(labels), kind="stable")[:NAMED]:
-        own = np.flatnonzero(labels == label)
-        chosen[own[np.linspace(0, len(own) - 1, min(EACH, len(own))).astype(int)]] = True
-    return pictures.part(chosen)
+def _some(training: Images, validation: Images | None) -> list[Images]:
+    """Of the classes that have most pictures in training so many of each, spread evenly over it; and of validation, if
+    it has any of these same classes."""
+    classes = np.argsort(-np.bincount(training.labels), kind="stable")[:NAMED]
+    parts = []
+    for pictures in filter(None, (training, validation)):
+        labels = pictures.labels
+        chosen = np.zeros(len(labels), bool)
+        for label in classes:
+            own = np.flatnonzero(labels == label)
+            chosen[own[np.linspace(0, len(own) - 1, min(EACH, len(own))).astype(int)]] = True
+        if chosen.any():
+            parts.append(pictures.part(chosen))
+    return parts
 
 
 def _as_they_are(pictures: Images) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -120,7 +120,8 @@ def examine(model: Module, batches: Sequence[Labelled], optimiser: SGD | None, l
                                       for i in range(0, len(seen), PICTURES)])
     if len(raw) > 1:
         others, right = _channels_first(*raw[1])
-        by_probe = right, answers(seen_there, theirs, features(others))
+        if (taught := np.isin(right, theirs)).any():
+            by_probe = right[taught], answers(seen_there, theirs, features(others[taught]))
     spread = Signal(float(logits.mean()), float(logits.std()), float(np.sqrt(logits.var(0).mean())),
                     float(np.sqrt((logits.mean(0) ** 2).mean())))
     own_cost, flat_cost = cost(logits, y), cost(np.repeat(logits.mean(0)[None], len(y), axis=0), y)

@@ -93,8 +93,10 @@ def independent(m: Measured, share: float = 0.2) -> Iterator[Cause]:
 
 def exchanged(m: Measured) -> Iterator[Cause]:
     """Classes that other pictures than those trained on have in another order: pictures of one are called another, and
-    that is no mutual likeness, since hardly any is called what it is."""
-    answers = m.validation if m.validation is not None and m.learned else m.by_probe
+    that is no mutual likeness, since hardly any is called what it is. The probe is asked of classes that it was taught,
+    and what it calls a class is one of these."""
+    by_network = m.validation is not None and m.learned
+    answers = m.validation if by_network else m.by_probe
     if answers is None or any(independent(m)):
         return
     labels, said = answers
@@ -106,7 +108,8 @@ def exchanged(m: Measured) -> Iterator[Cause]:
     by_chance = count * called[other]
     moved = [k for k in np.flatnonzero(there) if other[k] != k and hits[k] > 3 * found[k, k]
              and hits[k] > by_chance[k] + 4 * np.sqrt(by_chance[k] + 1)]
-    moved = [k for k in moved if other[k] in {*moved} or not there[other[k]]]
+    most = by_network and 2 * len(moved) > there.sum()  # then a class may also be called one of which none was shown
+    moved = [k for k in moved if other[k] in {*moved} or (most and not there[other[k]])]
     targets = {int(other[k]) for k in moved}
     if len(moved) >= 2 and len(targets) == len(moved):
         named = ", ".join(f"{m.names[k]} are called {m.names[other[k]]} ({hits[k]} of {count[k]})"
