@@ -281,6 +281,30 @@ def test_a_healthy_run_is_not_accused(subject):
     assert found.verdict().startswith("healthy")
 
 
+FLAT = [math.log(CLASSES) + 0.001 * (-1) ** i for i in range(300)]  # losses
+
+
+def unlearned(data=(X, Y), lr=0.02, history=FLAT, net=None, **more):
+    """Of a network as it starts, whose losses are said to have been these."""
+    net = network() if net is None else net
+    optimiser = SGD(net.named_parameters(), lr, **more)
+    return [cause.name for cause in diagnose(net, batches_of(*data), optimiser, history=history).causes]
+
+
+@pytest.mark.parametrize(("lr", "said"), [(0.0, "the rate is 0"), (1e-7, "the rate is too low"),
+                                          (1e-3, "the mean is not taken off the pixels")])
+def test_pixels_of_0_to_1_hide_no_other_cause(lr, said):
+    """Those of photographs have twice as much in common as tells them apart; that is the cause if nothing else is."""
+    photographs = (0.2 * X + 0.45, Y)
+    assert unlearned(photographs, lr) == [said]
+    assert not unlearned(photographs, history=[])
+    assert unlearned((X + 5, Y), lr)[0] == (said if lr == 0 else "the mean is not taken off the pixels")
+
+
+def test_pixels_of_0_to_1_do_not_hide_that_a_signal_dies():
+    assert unlearned((0.2 * X + 0.45, Y), net=network(scale=0.05, bias=1.0)) == ["the signal dies between the layers"]
+
+
 def test_rows_that_no_line_divides_are_no_shuffled_labels():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(COUNT, 2)).astype(np.float32)
