@@ -20,7 +20,7 @@ from minicnn.models import RECIPES, alexnet
 from minicnn.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential, initialise
 from minicnn.nn.layers import he
 from minicnn.optim import SGD, StepSchedule
-from minicnn.training.diagnosis import PLATEAU, Diverged
+from minicnn.training.diagnosis import PLATEAU, Diverged, Plateau
 from minicnn.training.step import Step
 from minicnn.training.trainer import Trainer
 
@@ -476,6 +476,16 @@ def test_a_trainer_that_gets_nowhere_says_why_once_and_goes_on_as_if_it_had_not(
     assert run("b") == after
 
 
+def test_a_plateau_in_a_warm_up_is_judged_by_the_rate_to_which_it_rises(capsys):
+    for rate, said in (0.02, "healthy"), (1e-8, "the rate is too low"):
+        net = network()
+        plateau = Plateau(Step(net, SGD(net.named_parameters(), 1e-8)))
+        for _ in range(PLATEAU):
+            plateau.see(math.log(CLASSES), CLASSES, [(X[:24], Y[:24])], rate)
+        assert capsys.readouterr().err.splitlines()[1].startswith(said)
+        assert plateau.step.optimiser.lr == 1e-8
+
+
 def test_what_fails_in_measuring_ends_no_run(tmp_path, capsys, monkeypatch):
     def fails(*of, **more):
         raise RuntimeError("no memory is left")
@@ -494,8 +504,8 @@ def drawn(tmp_path_factory):
     return built_in_set(tmp_path_factory.mktemp("pictures"), train=20, val=10)
 
 
-def run_of(folder, drawn, lr, losses=()):
-    """The folder of a run of a narrow AlexNet, after no step."""
+def run_of(folder, drawn, lr, losses=(), shares=()):
+    """The folder of a run of a narrow AlexNet, after no step. shares: of lr, the rates of its log."""
     training = ImageFolder(drawn / "train")
     statistics = Statistics.of(training)
     config = {"variant": "paper", "width": 1 / 16, "recipe": "small", "seed": 3, "data": str(drawn), "batch_size": 20,
@@ -506,15 +516,16 @@ def run_of(folder, drawn, lr, losses=()):
     checkpoint.save(folder / "last.safetensors", learned | statistics.arrays(), {
         "config": config, "classes": training.classes, "progress": {"epoch": 0}, "schedule": {"lr": lr}})
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    (folder / "log.jsonl").write_text("".join(json.dumps({"step": i, "loss": loss, "lr": lr}) + "\n"
-                                              for i, loss in enumerate(losses)), encoding="utf-8")
+    (folder / "log.jsonl").write_text("".join(json.dumps({"step": i, "loss": loss, "lr": lr * share}) + "\n"
+                                              for i, (loss, share) in enumerate(zip(losses, shares, strict=True))),
+                                      encoding="utf-8")
     return folder
 
 
 @pytest.mark.parametrize("saved", [True, False])
 def test_a_run_is_diagnosed_by_its_folder(tmp_path, drawn, capsys, saved):
-    """Also one that ended before it was saved; by the rate of its log."""
-    folder = run_of(tmp_path, drawn, 1e-9, [2.4, 2.5, 2.3])
+    """Also one that ended before it was saved, in its warm-up; by the highest rate."""
+    folder = run_of(tmp_path, drawn, 1e-9, [2.4, 2.5, 2.3], [0.1, 1.0, 0.01] if saved else [0.01, 0.02, 0.03])
     if not saved:
         (folder / "last.safetensors").unlink()
     assert main(["diagnose", str(folder)]) == 1

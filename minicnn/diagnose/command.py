@@ -98,8 +98,8 @@ def of_run(path: Path) -> Report:
         check_classes(facts["classes"], training.classes)
     lines = Log(folder / LOG).read()
     steps = [line for line in lines if "loss" in line and "lr" in line]
-    if steps:
-        config = config | {"lr": steps[-1]["lr"]}
+    if steps:  # the highest: what a warm-up begins with, and a schedule ends with, is meant to be low
+        config = config | {"lr": max([config.get("lr", 0.0), *(line["lr"] for line in steps)])}
     epoch = facts["progress"]["epoch"] if facts else 0
     learned = {kind: checkpoint.part(arrays, f"{kind}.") for kind in ("model", "velocity", "statistics")}
     learned["statistics"] = {f"statistics.{name}": array for name, array in learned["statistics"].items()}
