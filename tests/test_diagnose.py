@@ -305,6 +305,50 @@ def test_pixels_of_0_to_1_do_not_hide_that_a_signal_dies():
     assert unlearned((0.2 * X + 0.45, Y), net=network(scale=0.05, bias=1.0)) == ["the signal dies between the layers"]
 
 
+def test_a_net_that_knows_uneven_classes_is_healthy():
+    labels = np.where(np.arange(COUNT) % 25, 3, Y)
+    x = X + np.eye(3)[:, :, None, None][labels % 3] * (labels[:, None, None, None] != 3)  # the few are told apart
+    found = report(data=(x.astype(np.float32), labels), epochs=12, lr=0.05)
+    assert found.healthy, found
+
+
+def test_a_head_with_more_outputs_than_there_are_classes_is_healthy():
+    assert report(network(classes=200), epochs=1).healthy
+
+
+def test_who_weighs_classes_already_is_not_told_to():
+    data = X, np.where(np.arange(COUNT) % 25, 3, Y)
+    even, weighed = (report(data=data, loss=loss).causes[0] for loss in (ops.cross_entropy, weighted(9, 9, 9, 0.2, 9)))
+    assert even.name == weighed.name == "one class has nearly all pictures"
+    assert "--class-weights balanced" in even.remedy
+    assert weighed.remedy == "more pictures of the others"
+
+
+class Drops(Module):
+    """A dropout of somebody's own."""
+
+    def forward(self, x):
+        return x * (np.random.default_rng(0).random(x.shape) < 0.02).astype(np.float32) if self.training else x
+
+
+def test_what_dropout_drops_is_told_of_many_numbers_and_of_no_relu():
+    found = diagnose(with_layer(5, Drops()), batches_of(X, Y))
+    assert [cause.name for cause in found.causes] == ["dropout drops nearly everything"]
+    assert found.causes[0].numbers.startswith("5 sets 9")
+    for seed in range(2):
+        net = network(seed, dropout=0.5)
+        net.eval()
+        net[6].bias.writable()[...] = -0.999 * net[:7](X[:64]).numpy().max()  # one number is left, which may be dropped
+        net.train()
+        for layers in net.layers, [*net.layers[:6], net[6], net[8], net[7], net[9]]:
+            assert unlearned(net=Sequential(*layers), history=[]) == ["biases hold the ReLUs shut"]
+
+
+def test_layers_that_are_frozen_are_meant_to_be_until_many_steps_have_come_to_nothing():
+    assert not unlearned(history=[1.6], rates={"0": 0})
+    assert unlearned(rates={"0": 0}) == ["layers are frozen"]
+
+
 def test_rows_that_no_line_divides_are_no_shuffled_labels():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(COUNT, 2)).astype(np.float32)

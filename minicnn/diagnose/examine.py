@@ -40,7 +40,7 @@ class Measured:
     softmax_inside: bool
     asked: Asked
     layers: list[Layer]
-    dropped: dict[str, float]  # by layers without weights: the share of what is not 0 at test that is 0 in training
+    dropped: dict[str, float]  # what share each layer without weights drops in training, see ``dropped_by``
     restless: str  # the first layer that gives another output the second time, at test
     line: list[tuple[float, float]]  # (rate, loss after a step of it along the gradient)
     unit: list[Signal]  # of the layers, if the pixels had mean 0 and deviation 1

@@ -13,7 +13,7 @@ from .pictures import Pixels
 __all__ = ["OF_DATA", "independent"]
 
 ALIKE = 0.02  # of the deviation inside of pictures: what tells them apart is less
-LEAN = 0.35  # of ln(classes): the labels' own entropy is less
+LEAN = 0.35  # of ln(classes that have pictures): the labels' own entropy is less
 
 
 def no_numbers(m: Measured) -> Iterator[Cause]:
@@ -49,11 +49,12 @@ def one_label(m: Measured) -> Iterator[Cause]:
         yield Cause("there is one label", f"all {total:,} labels are {m.names[m.labels.counts.argmax()]}, of "
                     f"{m.classes} classes", "see how labels are made: from the folder, or the column, that tells "
                     "pictures apart")
-    elif m.labels.knows < LEAN * np.log(min(m.classes, total)):
-        yield Cause("one class has nearly all pictures" if counts[0] > 0.5 * total else "few classes have any picture",
+    elif m.labels.knows < LEAN * np.log(there) and not m.learned:
+        weigh = "" if m.asked.weighs else "--class-weights balanced (cross_entropy(weight=)), or "
+        yield Cause(f"{'one class has' if counts[0] > 0.5 * total else 'few classes have'} nearly all pictures",
                     f"class {m.names[m.labels.counts.argmax()]} has {counts[0]:,} of {total:,}, {there} of {m.classes} "
-                    f"classes have any: who says always that pays {m.labels.knows:.3f}, where ln({m.classes}) is "
-                    f"{m.ln:.3f}", "--class-weights balanced (cross_entropy(weight=)), or more pictures of the others")
+                    f"classes have any: who knows no more than that pays {m.labels.knows:.3f}, where ln({there}) is "
+                    f"{np.log(there):.3f}", f"{weigh}more pictures of the others")
 
 
 def ordered(m: Measured) -> Iterator[Cause]:
