@@ -425,6 +425,29 @@ def test_a_model_that_is_no_classifier_is_refused():
         diagnose(network()[:2], batches_of(X, Y)[:2])
 
 
+@pytest.mark.parametrize(("labels", "more", "said"), [
+    (Y + 1, {}, "labels go from 1 to 5, where the model has 5 outputs, 0 to 4: they count from 1: take 1 off"),
+    (Y - 1, {}, "labels go from -1 to 3, where the model has 5 outputs, 0 to 4: give both the same"),
+    (np.eye(CLASSES)[Y], {}, r"labels are \(24, 5\): give \(N,\), a number for each picture, of one-hot rows their argmax"),
+    (Y, {"validation": batches_of(X, Y + 1)}, "labels go from"),
+    (Y, {"raw": [(np.moveaxis(X, 1, -1), Y + 1)]}, "labels go from 1 to 5"),
+    (Y, {"order": [Y + 5]}, "labels go from 5 to 9, where the model has 5 outputs, 0 to 4: give both the same"),
+    (Y[:200], {}, "a batch has 24 pictures and 8 labels: give as many"),
+    (Y + 0.5, {}, "labels are numbers like 4.5: give whole ones"),
+    (Y, {"counts": [100, 200]}, r"counts has the shape \(2,\), the model 5 outputs: give one number for each"),
+])  # fmt: skip
+def test_labels_that_are_none_are_named_in_one_line(labels, more, said):
+    with pytest.raises(ValueError, match=f"diagnose: {said}") as error:
+        diagnose(network(), batches_of(X, labels)[:9], **more)
+    assert "\n" not in str(error.value)
+
+
+def test_counts_are_a_list_and_names_some(capsys):
+    found = diagnose(network(), batches_of(X, Y), counts=[0, 0, 0, 0, 9], names=["ant"])
+    assert found.measured.names == ["ant", "1", "2", "3", "4"]
+    assert found.causes[0].numbers == "all 9 labels are 4, of 5 classes"
+
+
 # -- what is measured --------------------------------------------------------------------------------------------------
 
 
@@ -567,8 +590,11 @@ def run_of(folder, drawn, lr, losses=(), shares=()):
 
 
 @pytest.mark.parametrize("saved", [True, False])
-def test_a_run_is_diagnosed_by_its_folder(tmp_path, drawn, capsys, saved):
+def test_a_run_is_diagnosed_by_its_folder(tmp_path, drawn, capsys, monkeypatch, saved):
     """Also one that ended before it was saved, in its warm-up; by the highest rate."""
+    models = []
+    monkeypatch.setattr("minicnn.diagnose.diagnose", lambda model, *of, **more: models.append(model) or diagnose(
+        model, *of, **more))  # fmt: skip
     folder = run_of(tmp_path, drawn, 1e-9, [2.4, 2.5, 2.3], [0.1, 1.0, 0.01] if saved else [0.01, 0.02, 0.03])
     if not saved:
         (folder / "last.safetensors").unlink()
@@ -579,6 +605,20 @@ def test_a_run_is_diagnosed_by_its_folder(tmp_path, drawn, capsys, saved):
     assert "the rate is too low: 1e-09: " in said
     assert re.search(r"→ --lr 0\.0+1 \(optimiser\.lr\)\n$", said)
     assert ("the network, of other pictures: " in said) == saved
+    if not saved:  # drawn as training draws it; pictures give it its scale
+        manual_seed(3)
+        started = alexnet("paper", 10, width=1 / 16)
+        RECIPES["small"].start(started, np.random.default_rng(0).normal(size=(8, 3, 224, 224)).astype(np.float32))
+        a, b = (net.fc8.weight.numpy() for net in (started, *models))
+        assert (np.sign(a) == np.sign(b)).all()
+
+
+def test_a_run_from_other_weights_that_saved_none_is_not_diagnosed_as_another(tmp_path, capsys):
+    config = {"variant": "paper", "width": 1.0, "recipe": "finetune", "seed": 3, "data": "x", "batch_size": 20}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(SystemExit):
+        main(["diagnose", str(tmp_path)])
+    assert "the weights that it started from are not in it" in capsys.readouterr().err
 
 
 def test_pictures_are_diagnosed_by_the_default_network(drawn):

@@ -23,6 +23,7 @@ __all__ = ["add_options", "of_data", "of_run", "run"]
 
 PICTURES, ORDER = 128, 100  # that are looked at as a network sees them; batches of whose labels the order is looked at
 NAMED, EACH = 10, 50  # classes, of which so many pictures are looked at as they are
+START = 32  # by which a recipe starts a network
 MEASURED = 2000  # pictures of which the mean and the colours are measured, where no run has done it
 
 NEEDED = ("variant", "width", "recipe", "seed", "data", "batch_size")  # of a run's settings
@@ -67,10 +68,12 @@ def of_data(data: Path, val: Path | None = None, labels: Path | None = None, wid
 
 
 def of_run(path: Path) -> Report:
-    """Of a run as its last checkpoint has it, or this one; of one that ended before its first, as it started. Raises
+    """Of a run as its last checkpoint has it, or this one; of one that ended before its first, with weights drawn as
+    they were at its start, unless it started from others', and the mean of a part of the pictures. Raises
     CheckpointError, DataError and ValueError."""
     from .. import checkpoint
     from ..data import built_in_set
+    from ..models.recipes import FINETUNE
     from ..models.saved import checkpoint_at, read
     from ..training.bars import picture_bar
     from ..training.log import Log
@@ -88,6 +91,9 @@ def of_run(path: Path) -> Report:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if lacking := [name for name in NEEDED if name not in config]:
             raise ValueError(f"{folder / CONFIG} is that of no run of this program: it lacks {', '.join(lacking)}")
+        if config["recipe"] == FINETUNE:
+            raise ValueError(f"{folder} ended before its first checkpoint, and the weights that it started from are "
+                             "not in it: diagnose it after it has saved one")
     root = Path(config["data"] or built_in_set(progress=picture_bar("drawing pictures")))
     kept = folder / SPLIT
     val, labels = (Path(config[name]) if config.get(name) else None for name in ("val", "labels"))
@@ -115,15 +121,15 @@ def _of(training: Images, validation: Images | None, config: Mapping[str, Any],
     from ..models.recipes import RECIPES
     from ..ops import cross_entropy
     from ..training.bars import picture_bar
-    from ..training.pictures import balanced_weights
+    from ..training.pictures import balanced_weights, first_pictures
     from . import diagnose
 
     recipe = RECIPES[config["recipe"]]
     statistics = (Statistics.from_arrays(learned["statistics"]) if learned else
                   Statistics.of(training, progress=picture_bar("measuring"), sample=MEASURED))
+    generator = np.random.default_rng(config["seed"])  # of all that is drawn at a start, one after the other
     model = alexnet(config["variant"], len(training.classes), width=config["width"],
-                    inverted_dropout=config.get("inverted_dropout", recipe.inverted_dropout),
-                    generator=np.random.default_rng(config["seed"]))
+                    inverted_dropout=config.get("inverted_dropout", recipe.inverted_dropout), generator=generator)
     shown = {"scale": config.get("scale", recipe.scale(statistics.deviation)), "crop": model.pixels}
     loader = Loader(training, statistics, config["batch_size"], train=True, seed=config["seed"], noise=recipe.noise,
                     block=config.get("shuffle_block", 0), **shown)
@@ -131,7 +137,7 @@ def _of(training: Images, validation: Images | None, config: Mapping[str, Any],
     if learned:
         model.load_state_dict(learned["model"])
     else:
-        recipe.start(model, batches[0][0], np.random.default_rng(config["seed"]))
+        recipe.start(model, first_pictures(loader, START), generator)
     optimiser = recipe.optimiser(model)
     for name in ("lr", "momentum", "weight_decay", "lars"):
         setattr(optimiser, name, config.get(name, getattr(optimiser, name)))
