@@ -12,11 +12,14 @@ import pytest
 from minicnn import checkpoint, manual_seed, ops
 from minicnn.__main__ import main
 from minicnn.data import ImageFolder, Statistics, built_in_set
+from minicnn.data.cifar import cifar10
 from minicnn.data.images import Images
 from minicnn.diagnose import diagnose, signals
-from minicnn.diagnose.command import _some as some_of, of_data
+from minicnn.diagnose.command import _some as some_of
+from minicnn.diagnose.command import of_data, of_run
 from minicnn.diagnose.pictures import answers, features, labels_of, pixels_of, probe
 from minicnn.models import RECIPES, alexnet
+from minicnn.models.cuda_convnet import CUDA_CONVNETS, cuda_convnet
 from minicnn.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential, initialise
 from minicnn.nn.layers import he
 from minicnn.optim import SGD, StepSchedule
@@ -428,7 +431,7 @@ def test_a_model_that_is_no_classifier_is_refused():
 @pytest.mark.parametrize(("labels", "more", "said"), [
     (Y + 1, {}, "labels go from 1 to 5, where the model has 5 outputs, 0 to 4: they count from 1: take 1 off"),
     (Y - 1, {}, "labels go from -1 to 3, where the model has 5 outputs, 0 to 4: give both the same"),
-    (np.eye(CLASSES)[Y], {}, r"labels are \(24, 5\): give \(N,\), a number for each picture, of one-hot rows their argmax"),
+    (np.eye(CLASSES)[Y], {}, r"labels are \(24, 5\): give \(N,\), a number for each picture, of one-hot rows"),
     (Y, {"validation": batches_of(X, Y + 1)}, "labels go from"),
     (Y, {"raw": [(np.moveaxis(X, 1, -1), Y + 1)]}, "labels go from 1 to 5"),
     (Y, {"order": [Y + 5]}, "labels go from 5 to 9, where the model has 5 outputs, 0 to 4: give both the same"),
@@ -619,6 +622,33 @@ def test_a_run_from_other_weights_that_saved_none_is_not_diagnosed_as_another(tm
     with pytest.raises(SystemExit):
         main(["diagnose", str(tmp_path)])
     assert "the weights that it started from are not in it" in capsys.readouterr().err
+
+
+def test_a_run_of_a_net_for_cifar_10_is_diagnosed_too(tmp_path, drawn, capsys):
+    """By the middle of each picture, where it is shown parts; once it is saved."""
+    net = CUDA_CONVNETS["layers-19pct-translations"]
+    model, (training, _) = cuda_convnet(net, 10, np.random.default_rng(3)), cifar10(drawn)
+    net.recipe.start(model, np.zeros((1, 3, 24, 24), np.float32), np.random.default_rng(3))
+    config = {"net": "layers-19pct-translations", "data": str(drawn), "seed": 3, "batch_size": 10, "lr": 0.0}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (tmp_path / "log.jsonl").write_text('{"step": 1, "loss": 2.3, "lr": 0.0}\n', encoding="utf-8")
+    with pytest.raises(SystemExit):
+        main(["diagnose", str(tmp_path)])
+    assert "ended before its first checkpoint: diagnose it after it has saved one" in capsys.readouterr().err
+    mean = training.images.mean(0).astype(np.float32)
+    checkpoint.save(tmp_path / "last.safetensors", Step(model, net.recipe.optimiser(model)).learned() | {"mean": mean},
+                    {"config": config, "classes": training.classes, "progress": {"epoch": 0}})
+    found = of_run(tmp_path)
+    seen = (training.images - mean)[:, :, 4:28, 4:28]
+    assert (found.measured.pixels.least, found.measured.pixels.greatest) == (seen.min(), seen.max())
+    assert found.measured.pixels.mean == pytest.approx(0, abs=1e-4)
+    assert found.measured.raw.count == found.measured.labels.counts.sum() == 20
+    assert len(found.measured.validation[0]) == len(found.measured.by_probe[0]) == 10
+    assert [cause.name for cause in found.causes] == ["the rate is 0"]
+    for other, said in ({**config, "net": "x"}, "knows no net 'x'"), ({"net": "x"}, "it lacks data, batch_size, seed$"):
+        (tmp_path / "config.json").write_text(json.dumps(other), encoding="utf-8")
+        with pytest.raises(ValueError, match=said):
+            of_run(tmp_path)
 
 
 def test_pictures_are_diagnosed_by_the_default_network(drawn):

@@ -31,8 +31,9 @@ NEEDED = ("variant", "width", "recipe", "seed", "data", "batch_size")  # of a ru
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", type=location, metavar="RUN_OR_DATA",
-                        help="the folder of a run, or a checkpoint in it; or pictures, as examples/train_alexnet.py "
-                             "takes them, for which the default network is started by the default recipe")
+                        help="the folder of a run of either example, or a checkpoint in it; or pictures, as "
+                             "examples/train_alexnet.py takes them, for which the default network is started by the "
+                             "default recipe")
     parser.add_argument("--val", type=location, metavar="DATA", help="validation pictures that are not in DATA")
     parser.add_argument("--labels", type=location, metavar="FILE", help="the classes of validation pictures in no "
                                                                         "folder, as of train_alexnet.py")
@@ -82,13 +83,19 @@ def of_run(path: Path) -> Report:
 
     file = checkpoint_at(path, best=False)
     folder = file.parent
+    config = _config(folder / CONFIG)
+    steps = [line for line in Log(folder / LOG).read() if "loss" in line and "lr" in line]
+    history, rates = [line["loss"] for line in steps], [line["lr"] for line in steps]
+    if "net" in config:
+        from .of_cifar import of_cifar
+
+        return of_cifar(file, _highest(config, rates), history)
     arrays: dict[str, np.ndarray] = {}
     facts: dict[str, Any] = {}
     if file.exists() or not (folder / CONFIG).exists():
         arrays, facts = read(file)
         config = facts["config"]
     else:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if lacking := [name for name in NEEDED if name not in config]:
             raise ValueError(f"{folder / CONFIG} is that of no run of this program: it lacks {', '.join(lacking)}")
         if config["recipe"] == FINETUNE:
@@ -102,14 +109,25 @@ def of_run(path: Path) -> Report:
     assert training is not None
     if facts:
         check_classes(facts["classes"], training.classes)
-    lines = Log(folder / LOG).read()
-    steps = [line for line in lines if "loss" in line and "lr" in line]
-    if steps:  # the highest: what a warm-up begins with, and a schedule ends with, is meant to be low
-        config = config | {"lr": max([config.get("lr", 0.0), *(line["lr"] for line in steps)])}
     epoch = facts["progress"]["epoch"] if facts else 0
     learned = {kind: checkpoint.part(arrays, f"{kind}.") for kind in ("model", "velocity", "statistics")}
     learned["statistics"] = {f"statistics.{name}": array for name, array in learned["statistics"].items()}
-    return _of(training, validation, config, learned if arrays else {}, [line["loss"] for line in steps], epoch)
+    return _of(training, validation, _highest(config, rates), learned if arrays else {}, history, epoch)
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """What a run's folder says of its settings: nothing where that is not there, or damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _highest(config: dict[str, Any], rates: list[float]) -> dict[str, Any]:
+    """A run's settings with its highest rate: what a warm-up begins with, and a schedule ends with, is meant to be
+    low."""
+    return config | {"lr": max([config.get("lr") or 0.0, *rates])} if rates else config
 
 
 def _of(training: Images, validation: Images | None, config: Mapping[str, Any],

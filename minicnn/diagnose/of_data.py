@@ -53,7 +53,7 @@ def one_label(m: Measured) -> Iterator[Cause]:
         weigh = "" if m.asked.weighs else "--class-weights balanced (cross_entropy(weight=)), or "
         yield Cause(f"{'one class has' if counts[0] > 0.5 * total else 'few classes have'} nearly all pictures",
                     f"class {m.names[m.labels.counts.argmax()]} has {counts[0]:,} of {total:,}, {there} of {m.classes} "
-                    f"classes have any: who knows no more than that pays {m.labels.knows:.3f}, where ln({there}) is "
+                    f"classes have any: who says always that pays {m.labels.knows:.3f}, where ln({there}) is "
                     f"{np.log(there):.3f}", f"{weigh}more pictures of the others")
 
 
