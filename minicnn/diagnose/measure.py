@@ -49,16 +49,21 @@ class Layer:
 class Asked:
     """What a loss asks of the logits, beside what cross-entropy does. value: its own; factor: on the gradient, the
     median over the pictures; alike: the cosine between the two; ignored: labels whose pictures get no gradient though
-    cross-entropy has one for them; broken: those whose gradient is no number; weighs: whether labels have factors of
-    their own. error: it has no gradient at all."""
+    cross-entropy has one for them; broken: those whose gradient is no number; own: the factor of each label. error: it
+    has no gradient at all."""
 
     value: float
     factor: float = 1.0
     alike: float = 1.0
     ignored: list[int] = field(default_factory=list)
     broken: list[int] = field(default_factory=list)
-    weighs: bool = False
+    own: dict[int, float] = field(default_factory=dict)
     error: str = ""
+
+    @property
+    def weighs(self) -> bool:
+        """Whether labels have factors of their own."""
+        return max(self.own.values(), default=1.0) > 1.1 * min(self.own.values(), default=1.0)
 
 
 def cost(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
@@ -156,7 +161,7 @@ def of_loss(loss: Callable[..., Tensor], logits: NDArray[np.float64], labels: ND
     broken = sorted(set(labels[~real].tolist()))
     got = np.where(real[:, None], got, 0)
     factors = (got * due).sum(1)[counts] / (size[counts] ** 2)
-    own = [float(np.median(factors[labels[counts] == k])) for k in np.unique(labels[counts])]
+    own = {int(k): float(np.median(factors[labels[counts] == k])) for k in np.unique(labels[counts])}
     lost = {int(k) for k in labels[counts & real & (np.abs(got).max(1) == 0)]}
     ignored = sorted(lost - {int(k) for k in labels[np.abs(got).max(1) > 0]})
     lengths = float(np.linalg.norm(got) * np.linalg.norm(due))
@@ -164,8 +169,7 @@ def of_loss(loss: Callable[..., Tensor], logits: NDArray[np.float64], labels: ND
     turned = np.asarray(rows > 0)
     alike = (got * due).sum(1)[turned] / rows[turned]
     return Asked(float(value.item()), float(np.median(factors)) if len(factors) else 1.0,
-                 float(np.median(alike)) if lengths else 0.0, ignored, broken,
-                 bool(np.ptp(own or [0]) > 0.1 * max(own or [0])))
+                 float(np.median(alike)) if lengths else 0.0, ignored, broken, own)
 
 
 def dropped_by(model: Module, x: Any, once: Seen) -> tuple[dict[str, float], str]:
