@@ -325,7 +325,10 @@ def test_a_head_with_more_outputs_than_there_are_classes_is_healthy():
 
 def test_who_weighs_classes_already_is_not_told_to():
     data = X, np.where(np.arange(COUNT) % 25, 3, Y)
-    even, weighed = (report(data=data, loss=loss).causes[0] for loss in (ops.cross_entropy, weighted(9, 9, 9, 0.2, 9)))
+    found = [report(data=data, loss=loss) for loss in (ops.cross_entropy, weighted(9, 9, 9, 0.2, 9))]
+    asked = found[0].measured.asked
+    assert [asked.factor, asked.alike, *asked.own.values()] == pytest.approx([1] * (2 + len(asked.own)), rel=1e-3)
+    even, weighed = (each.causes[0] for each in found)
     assert even.name == weighed.name == "one class has nearly all pictures"
     assert "--class-weights balanced" in even.remedy
     assert weighed.remedy == "more pictures of the others"
