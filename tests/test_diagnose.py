@@ -328,6 +328,7 @@ def test_who_weighs_classes_already_is_not_told_to():
     found = [report(data=data, loss=loss) for loss in (ops.cross_entropy, weighted(9, 9, 9, 0.2, 9))]
     asked = found[0].measured.asked
     assert [asked.factor, asked.alike, *asked.own.values()] == pytest.approx([1] * (2 + len(asked.own)), rel=1e-3)
+    assert found[0].measured.guess == pytest.approx(labels_of([data[1][:64]], CLASSES).knows)
     even, weighed = (each.causes[0] for each in found)
     assert even.name == weighed.name == "one class has nearly all pictures"
     assert "--class-weights balanced" in even.remedy
