@@ -238,7 +238,7 @@ def as_bytes(x, labels):
 
 
 def test_a_probe_is_asked_only_of_classes_that_it_was_taught():
-    x, labels = pictures(7)
+    x, labels = pictures(7, count=100)
     other = np.where(np.isin(labels, [0, 1]), labels + CLASSES, labels)  # pictures that look like those of 0 and 1
     assert diagnose(network(classes=7), batches_of(X, Y), raw=[as_bytes(X, Y), as_bytes(x, other)]).healthy
     few = np.where((np.arange(COUNT) % 8 == 0) & np.isin(Y, [0, 1]), Y + CLASSES, Y)  # of which it was taught some
@@ -572,7 +572,7 @@ def test_what_fails_in_measuring_ends_no_run(tmp_path, capsys, monkeypatch):
     net = network(scale=0.05)
     (tmp_path / "run").mkdir()
     step = Step(net, SGD(net.named_parameters()))
-    Trainer(step, StepSchedule(0.01, ()), batches_of(X, Y), batches_of(X, Y)[:1], tmp_path / "run").fit(20)
+    Trainer(step, StepSchedule(0.01, ()), batches_of(X, Y, 8), batches_of(X, Y)[:1], tmp_path / "run").fit(7)
     assert "Why cannot be measured: no memory is left" in capsys.readouterr().err
 
 
