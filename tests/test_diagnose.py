@@ -12,14 +12,18 @@ import pytest
 from minicnn import checkpoint, manual_seed, ops
 from minicnn.__main__ import main
 from minicnn.data import ImageFolder, Statistics, built_in_set
+from minicnn.data.cifar import cifar10
+from minicnn.data.images import Images
 from minicnn.diagnose import diagnose, signals
-from minicnn.diagnose.command import of_data
+from minicnn.diagnose.command import _some as some_of
+from minicnn.diagnose.command import of_data, of_run
 from minicnn.diagnose.pictures import answers, features, labels_of, pixels_of, probe
 from minicnn.models import RECIPES, alexnet
+from minicnn.models.cuda_convnet import CUDA_CONVNETS, cuda_convnet
 from minicnn.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential, initialise
 from minicnn.nn.layers import he
 from minicnn.optim import SGD, StepSchedule
-from minicnn.training.diagnosis import PLATEAU, Diverged
+from minicnn.training.diagnosis import PLATEAU, Diverged, Plateau
 from minicnn.training.step import Step
 from minicnn.training.trainer import Trainer
 
@@ -225,10 +229,36 @@ def test_classes_that_validation_has_in_another_order(other):
     found = diagnose(net, batches_of(X, Y), validation=batches_of(x, np.array(other)[labels]), names=names)
     assert [cause.name for cause in found.causes] == ["classes of training and validation differ"]
     assert f"{names[other[0]]} are called ant" in found.causes[0].numbers
-    raw = [((255 / 8 * (np.moveaxis(x, 1, -1) + 4)).clip(0, 255).astype(np.uint8), y)
-           for x, y in ((X, Y), (x, np.array(other)[labels]))]
-    found = diagnose(network(), batches_of(X, Y), raw=raw)
+    found = diagnose(network(), batches_of(X, Y), raw=[as_bytes(X, Y), as_bytes(x, np.array(other)[labels])])
     assert [cause.name for cause in found.causes] == ["classes of training and validation differ"]
+
+
+def as_bytes(x, labels):
+    return (255 / 8 * (np.moveaxis(x, 1, -1) + 4)).clip(0, 255).astype(np.uint8), labels
+
+
+def test_a_probe_is_asked_only_of_classes_that_it_was_taught():
+    x, labels = pictures(7, count=100)
+    other = np.where(np.isin(labels, [0, 1]), labels + CLASSES, labels)  # pictures that look like those of 0 and 1
+    assert diagnose(network(classes=7), batches_of(X, Y), raw=[as_bytes(X, Y), as_bytes(x, other)]).healthy
+    few = np.where((np.arange(COUNT) % 8 == 0) & np.isin(Y, [0, 1]), Y + CLASSES, Y)  # of which it was taught some
+    assert diagnose(network(classes=7), batches_of(X, Y), raw=[as_bytes(X, few), as_bytes(x, other)]).healthy
+    swapped = np.array([1, 0, 2, 3, 4])[labels]
+    swapped[::2][swapped[::2] == 0] = 5  # which looks like what is now called 0
+    found = diagnose(network(classes=7), batches_of(X, Y), raw=[as_bytes(X, Y), as_bytes(x, swapped)])
+    assert [cause.name for cause in found.causes] == ["classes of training and validation differ"]
+
+
+def test_the_same_classes_of_training_and_validation_are_looked_at():
+    """Of 12, where those that come first in validation have fewest in training."""
+    def of(*counts):
+        images = Images()
+        images.samples = [(f"{k}/{i}", k) for k, count in enumerate(counts) for i in range(count)]
+        return images
+
+    training, validation = some_of(of(1, 1, *[3] * 10), of(*[2] * 12))
+    assert {*training.labels.tolist()} == {*validation.labels.tolist()} == {*range(2, 12)}
+    assert len(some_of(of(1, 1, *[3] * 10), of(5))) == len(some_of(of(1, 1), None)) == 1
 
 
 # -- healthy runs ------------------------------------------------------------------------------------------------------
@@ -256,6 +286,78 @@ def test_a_healthy_run_is_not_accused(subject):
     found = report(**made(subject))
     assert found.healthy, found
     assert found.verdict().startswith("healthy")
+
+
+FLAT = [math.log(CLASSES) + 0.001 * (-1) ** i for i in range(300)]  # losses
+
+
+def unlearned(data=(X, Y), lr=0.02, history=FLAT, net=None, **more):
+    """Of a network as it starts, whose losses are said to have been these."""
+    net = network() if net is None else net
+    optimiser = SGD(net.named_parameters(), lr, **more)
+    return [cause.name for cause in diagnose(net, batches_of(*data), optimiser, history=history).causes]
+
+
+@pytest.mark.parametrize(("lr", "said"), [(0.0, "the rate is 0"), (1e-7, "the rate is too low"),
+                                          (1e-3, "the mean is not taken off the pixels")])
+def test_pixels_of_0_to_1_hide_no_other_cause(lr, said):
+    """Those of photographs have twice as much in common as tells them apart; that is the cause if nothing else is."""
+    photographs = (0.2 * X + 0.45, Y)
+    assert unlearned(photographs, lr) == [said]
+    assert not unlearned(photographs, history=[])
+    assert unlearned((X + 5, Y), lr)[0] == (said if lr == 0 else "the mean is not taken off the pixels")
+
+
+def test_pixels_of_0_to_1_do_not_hide_that_a_signal_dies():
+    assert unlearned((0.2 * X + 0.45, Y), net=network(scale=0.05, bias=1.0)) == ["the signal dies between the layers"]
+
+
+def test_a_net_that_knows_uneven_classes_is_healthy():
+    labels = np.where(np.arange(COUNT) % 25, 3, Y)
+    x = X + np.eye(3)[:, :, None, None][labels % 3] * (labels[:, None, None, None] != 3)  # the few are told apart
+    found = report(data=(x.astype(np.float32), labels), epochs=12, lr=0.05)
+    assert found.healthy, found
+
+
+def test_a_head_with_more_outputs_than_there_are_classes_is_healthy():
+    assert report(network(classes=200), epochs=1).healthy
+
+
+def test_who_weighs_classes_already_is_not_told_to():
+    data = X, np.where(np.arange(COUNT) % 25, 3, Y)
+    found = [report(data=data, loss=loss) for loss in (ops.cross_entropy, weighted(9, 9, 9, 0.2, 9))]
+    asked = found[0].measured.asked
+    assert [asked.factor, asked.alike, *asked.own.values()] == pytest.approx([1] * (2 + len(asked.own)), rel=1e-3)
+    assert found[0].measured.guess == pytest.approx(labels_of([data[1][:64]], CLASSES).knows)
+    even, weighed = (each.causes[0] for each in found)
+    assert even.name == weighed.name == "one class has nearly all pictures"
+    assert "--class-weights balanced" in even.remedy
+    assert weighed.remedy == "more pictures of the others"
+
+
+class Drops(Module):
+    """A dropout of somebody's own."""
+
+    def forward(self, x):
+        return x * (np.random.default_rng(0).random(x.shape) < 0.02).astype(np.float32) if self.training else x
+
+
+def test_what_dropout_drops_is_told_of_many_numbers_and_of_no_relu():
+    found = diagnose(with_layer(5, Drops()), batches_of(X, Y))
+    assert [cause.name for cause in found.causes] == ["dropout drops nearly everything"]
+    assert found.causes[0].numbers.startswith("5 sets 9")
+    for seed in range(2):
+        net = network(seed, dropout=0.5)
+        net.eval()
+        net[6].bias.writable()[...] = -0.999 * net[:7](X[:64]).numpy().max()  # one number is left, which may be dropped
+        net.train()
+        for layers in net.layers, [*net.layers[:6], net[6], net[8], net[7], net[9]]:
+            assert unlearned(net=Sequential(*layers), history=[]) == ["biases hold the ReLUs shut"]
+
+
+def test_layers_that_are_frozen_are_meant_to_be_until_many_steps_have_come_to_nothing():
+    assert not unlearned(history=[1.6], rates={"0": 0})
+    assert unlearned(rates={"0": 0}) == ["layers are frozen"]
 
 
 def test_rows_that_no_line_divides_are_no_shuffled_labels():
@@ -332,6 +434,29 @@ def test_without_a_picture_nothing_is_measured(batches):
 def test_a_model_that_is_no_classifier_is_refused():
     with pytest.raises(ValueError, match=r"the model gives \(48, 8, 10, 10\) for 48 pictures"):
         diagnose(network()[:2], batches_of(X, Y)[:2])
+
+
+@pytest.mark.parametrize(("labels", "more", "said"), [
+    (Y + 1, {}, "labels go from 1 to 5, where the model has 5 outputs, 0 to 4: they count from 1: take 1 off"),
+    (Y - 1, {}, "labels go from -1 to 3, where the model has 5 outputs, 0 to 4: give both the same"),
+    (np.eye(CLASSES)[Y], {}, r"labels are \(24, 5\): give \(N,\), a number for each picture, of one-hot rows"),
+    (Y, {"validation": batches_of(X, Y + 1)}, "labels go from"),
+    (Y, {"raw": [(np.moveaxis(X, 1, -1), Y + 1)]}, "labels go from 1 to 5"),
+    (Y, {"order": [Y + 5]}, "labels go from 5 to 9, where the model has 5 outputs, 0 to 4: give both the same"),
+    (Y[:200], {}, "a batch has 24 pictures and 8 labels: give as many"),
+    (Y + 0.5, {}, "labels are numbers like 4.5: give whole ones"),
+    (Y, {"counts": [100, 200]}, r"counts has the shape \(2,\), the model 5 outputs: give one number for each"),
+])  # fmt: skip
+def test_labels_that_are_none_are_named_in_one_line(labels, more, said):
+    with pytest.raises(ValueError, match=f"diagnose: {said}") as error:
+        diagnose(network(), batches_of(X, labels)[:9], **more)
+    assert "\n" not in str(error.value)
+
+
+def test_counts_are_a_list_and_names_some(capsys):
+    found = diagnose(network(), batches_of(X, Y), counts=[0, 0, 0, 0, 9], names=["ant"])
+    assert found.measured.names == ["ant", "1", "2", "3", "4"]
+    assert found.causes[0].numbers == "all 9 labels are 4, of 5 classes"
 
 
 # -- what is measured --------------------------------------------------------------------------------------------------
@@ -429,6 +554,16 @@ def test_a_trainer_that_gets_nowhere_says_why_once_and_goes_on_as_if_it_had_not(
     assert run("b") == after
 
 
+def test_a_plateau_in_a_warm_up_is_judged_by_the_rate_to_which_it_rises(capsys):
+    for rate, said in (0.02, "healthy"), (1e-8, "the rate is too low"):
+        net = network()
+        plateau = Plateau(Step(net, SGD(net.named_parameters(), 1e-8)))
+        for _ in range(PLATEAU):
+            plateau.see(math.log(CLASSES), CLASSES, [(X[:24], Y[:24])], rate)
+        assert capsys.readouterr().err.splitlines()[1].startswith(said)
+        assert plateau.step.optimiser.lr == 1e-8
+
+
 def test_what_fails_in_measuring_ends_no_run(tmp_path, capsys, monkeypatch):
     def fails(*of, **more):
         raise RuntimeError("no memory is left")
@@ -437,7 +572,7 @@ def test_what_fails_in_measuring_ends_no_run(tmp_path, capsys, monkeypatch):
     net = network(scale=0.05)
     (tmp_path / "run").mkdir()
     step = Step(net, SGD(net.named_parameters()))
-    Trainer(step, StepSchedule(0.01, ()), batches_of(X, Y), batches_of(X, Y)[:1], tmp_path / "run").fit(20)
+    Trainer(step, StepSchedule(0.01, ()), batches_of(X, Y, 8), batches_of(X, Y)[:1], tmp_path / "run").fit(7)
     assert "Why cannot be measured: no memory is left" in capsys.readouterr().err
 
 
@@ -447,8 +582,8 @@ def drawn(tmp_path_factory):
     return built_in_set(tmp_path_factory.mktemp("pictures"), train=20, val=10)
 
 
-def run_of(folder, drawn, lr, losses=()):
-    """The folder of a run of a narrow AlexNet, after no step."""
+def run_of(folder, drawn, lr, losses=(), shares=()):
+    """The folder of a run of a narrow AlexNet, after no step. shares: of lr, the rates of its log."""
     training = ImageFolder(drawn / "train")
     statistics = Statistics.of(training)
     config = {"variant": "paper", "width": 1 / 16, "recipe": "small", "seed": 3, "data": str(drawn), "batch_size": 20,
@@ -459,15 +594,19 @@ def run_of(folder, drawn, lr, losses=()):
     checkpoint.save(folder / "last.safetensors", learned | statistics.arrays(), {
         "config": config, "classes": training.classes, "progress": {"epoch": 0}, "schedule": {"lr": lr}})
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    (folder / "log.jsonl").write_text("".join(json.dumps({"step": i, "loss": loss, "lr": lr}) + "\n"
-                                              for i, loss in enumerate(losses)), encoding="utf-8")
+    (folder / "log.jsonl").write_text("".join(json.dumps({"step": i, "loss": loss, "lr": lr * share}) + "\n"
+                                              for i, (loss, share) in enumerate(zip(losses, shares, strict=True))),
+                                      encoding="utf-8")
     return folder
 
 
 @pytest.mark.parametrize("saved", [True, False])
-def test_a_run_is_diagnosed_by_its_folder(tmp_path, drawn, capsys, saved):
-    """Also one that ended before it was saved; by the rate of its log."""
-    folder = run_of(tmp_path, drawn, 1e-9, [2.4, 2.5, 2.3])
+def test_a_run_is_diagnosed_by_its_folder(tmp_path, drawn, capsys, monkeypatch, saved):
+    """Also one that ended before it was saved, in its warm-up; by the highest rate."""
+    models = []
+    monkeypatch.setattr("minicnn.diagnose.diagnose", lambda model, *of, **more: models.append(model) or diagnose(
+        model, *of, **more))  # fmt: skip
+    folder = run_of(tmp_path, drawn, 1e-9, [2.4, 2.5, 2.3], [0.1, 1.0, 0.01] if saved else [0.01, 0.02, 0.03])
     if not saved:
         (folder / "last.safetensors").unlink()
     assert main(["diagnose", str(folder)]) == 1
@@ -477,6 +616,47 @@ def test_a_run_is_diagnosed_by_its_folder(tmp_path, drawn, capsys, saved):
     assert "the rate is too low: 1e-09: " in said
     assert re.search(r"→ --lr 0\.0+1 \(optimiser\.lr\)\n$", said)
     assert ("the network, of other pictures: " in said) == saved
+    if not saved:  # drawn as training draws it; pictures give it its scale
+        manual_seed(3)
+        started = alexnet("paper", 10, width=1 / 16)
+        RECIPES["small"].start(started, np.random.default_rng(0).normal(size=(8, 3, 224, 224)).astype(np.float32))
+        a, b = (net.fc8.weight.numpy() for net in (started, *models))
+        assert (np.sign(a) == np.sign(b)).all()
+
+
+def test_a_run_from_other_weights_that_saved_none_is_not_diagnosed_as_another(tmp_path, capsys):
+    config = {"variant": "paper", "width": 1.0, "recipe": "finetune", "seed": 3, "data": "x", "batch_size": 20}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(SystemExit):
+        main(["diagnose", str(tmp_path)])
+    assert "the weights that it started from are not in it" in capsys.readouterr().err
+
+
+def test_a_run_of_a_net_for_cifar_10_is_diagnosed_too(tmp_path, drawn, capsys):
+    """By the middle of each picture, where it is shown parts; once it is saved."""
+    net = CUDA_CONVNETS["layers-19pct-translations"]
+    model, (training, _) = cuda_convnet(net, 10, np.random.default_rng(3)), cifar10(drawn)
+    net.recipe.start(model, np.zeros((1, 3, 24, 24), np.float32), np.random.default_rng(3))
+    config = {"net": "layers-19pct-translations", "data": str(drawn), "seed": 3, "batch_size": 10, "lr": 0.0}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (tmp_path / "log.jsonl").write_text('{"step": 1, "loss": 2.3, "lr": 0.0}\n', encoding="utf-8")
+    with pytest.raises(SystemExit):
+        main(["diagnose", str(tmp_path)])
+    assert "ended before its first checkpoint: diagnose it after it has saved one" in capsys.readouterr().err
+    mean = training.images.mean(0).astype(np.float32)
+    checkpoint.save(tmp_path / "last.safetensors", Step(model, net.recipe.optimiser(model)).learned() | {"mean": mean},
+                    {"config": config, "classes": training.classes, "progress": {"epoch": 0}})
+    found = of_run(tmp_path)
+    seen = (training.images - mean)[:, :, 4:28, 4:28]
+    assert (found.measured.pixels.least, found.measured.pixels.greatest) == (seen.min(), seen.max())
+    assert found.measured.pixels.mean == pytest.approx(0, abs=1e-4)
+    assert found.measured.raw.count == found.measured.labels.counts.sum() == 20
+    assert len(found.measured.validation[0]) == len(found.measured.by_probe[0]) == 10
+    assert [cause.name for cause in found.causes] == ["the rate is 0"]
+    for other, said in ({**config, "net": "x"}, "knows no net 'x'"), ({"net": "x"}, "it lacks data, batch_size, seed$"):
+        (tmp_path / "config.json").write_text(json.dumps(other), encoding="utf-8")
+        with pytest.raises(ValueError, match=said):
+            of_run(tmp_path)
 
 
 def test_pictures_are_diagnosed_by_the_default_network(drawn):

@@ -45,7 +45,8 @@ def diagnose(model: Module, batches: Sequence[Labelled], optimiser: SGD | None =
 
     Nothing is changed: weights, velocities, gradients and random states have the same bits as before.
 
-    Raises ValueError and TypeError where there is no batch, or one is none for this model.
+    Raises ValueError and TypeError where there is no batch, or one is none for this model: where labels are no whole
+    numbers from 0 to classes − 1, say.
     """
     if not batches:
         raise ValueError("diagnose: there is no batch to look at: give a few as [(inputs, labels), ...]")

@@ -23,6 +23,7 @@ __all__ = ["add_options", "of_data", "of_run", "run"]
 
 PICTURES, ORDER = 128, 100  # that are looked at as a network sees them; batches of whose labels the order is looked at
 NAMED, EACH = 10, 50  # classes, of which so many pictures are looked at as they are
+START = 32  # by which a recipe starts a network
 MEASURED = 2000  # pictures of which the mean and the colours are measured, where no run has done it
 
 NEEDED = ("variant", "width", "recipe", "seed", "data", "batch_size")  # of a run's settings
@@ -30,8 +31,9 @@ NEEDED = ("variant", "width", "recipe", "seed", "data", "batch_size")  # of a ru
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", type=location, metavar="RUN_OR_DATA",
-                        help="the folder of a run, or a checkpoint in it; or pictures, as examples/train_alexnet.py "
-                             "takes them, for which the default network is started by the default recipe")
+                        help="the folder of a run of either example, or a checkpoint in it; or pictures, as "
+                             "examples/train_alexnet.py takes them, for which the default network is started by the "
+                             "default recipe")
     parser.add_argument("--val", type=location, metavar="DATA", help="validation pictures that are not in DATA")
     parser.add_argument("--labels", type=location, metavar="FILE", help="the classes of validation pictures in no "
                                                                         "folder, as of train_alexnet.py")
@@ -67,10 +69,12 @@ def of_data(data: Path, val: Path | None = None, labels: Path | None = None, wid
 
 
 def of_run(path: Path) -> Report:
-    """Of a run as its last checkpoint has it, or this one; of one that ended before its first, as it started. Raises
+    """Of a run as its last checkpoint has it, or this one; of one that ended before its first, with weights drawn as
+    they were at its start, unless it started from others', and the mean of a part of the pictures. Raises
     CheckpointError, DataError and ValueError."""
     from .. import checkpoint
     from ..data import built_in_set
+    from ..models.recipes import FINETUNE
     from ..models.saved import checkpoint_at, read
     from ..training.bars import picture_bar
     from ..training.log import Log
@@ -79,15 +83,24 @@ def of_run(path: Path) -> Report:
 
     file = checkpoint_at(path, best=False)
     folder = file.parent
+    config = _config(folder / CONFIG)
+    steps = [line for line in Log(folder / LOG).read() if "loss" in line and "lr" in line]
+    history, rates = [line["loss"] for line in steps], [line["lr"] for line in steps]
+    if "net" in config:
+        from .of_cifar import of_cifar
+
+        return of_cifar(file, _highest(config, rates), history)
     arrays: dict[str, np.ndarray] = {}
     facts: dict[str, Any] = {}
     if file.exists() or not (folder / CONFIG).exists():
         arrays, facts = read(file)
         config = facts["config"]
     else:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if lacking := [name for name in NEEDED if name not in config]:
             raise ValueError(f"{folder / CONFIG} is that of no run of this program: it lacks {', '.join(lacking)}")
+        if config["recipe"] == FINETUNE:
+            raise ValueError(f"{folder} ended before its first checkpoint, and the weights that it started from are "
+                             "not in it: diagnose it after it has saved one")
     root = Path(config["data"] or built_in_set(progress=picture_bar("drawing pictures")))
     kept = folder / SPLIT
     val, labels = (Path(config[name]) if config.get(name) else None for name in ("val", "labels"))
@@ -96,14 +109,25 @@ def of_run(path: Path) -> Report:
     assert training is not None
     if facts:
         check_classes(facts["classes"], training.classes)
-    lines = Log(folder / LOG).read()
-    steps = [line for line in lines if "loss" in line and "lr" in line]
-    if steps:
-        config = config | {"lr": steps[-1]["lr"]}
     epoch = facts["progress"]["epoch"] if facts else 0
     learned = {kind: checkpoint.part(arrays, f"{kind}.") for kind in ("model", "velocity", "statistics")}
     learned["statistics"] = {f"statistics.{name}": array for name, array in learned["statistics"].items()}
-    return _of(training, validation, config, learned if arrays else {}, [line["loss"] for line in steps], epoch)
+    return _of(training, validation, _highest(config, rates), learned if arrays else {}, history, epoch)
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """What a run's folder says of its settings: nothing where that is not there, or damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _highest(config: dict[str, Any], rates: list[float]) -> dict[str, Any]:
+    """A run's settings with its highest rate: what a warm-up begins with, and a schedule ends with, is meant to be
+    low."""
+    return config | {"lr": max([config.get("lr") or 0.0, *rates])} if rates else config
 
 
 def _of(training: Images, validation: Images | None, config: Mapping[str, Any],
@@ -115,15 +139,15 @@ def _of(training: Images, validation: Images | None, config: Mapping[str, Any],
     from ..models.recipes import RECIPES
     from ..ops import cross_entropy
     from ..training.bars import picture_bar
-    from ..training.pictures import balanced_weights
+    from ..training.pictures import balanced_weights, first_pictures
     from . import diagnose
 
     recipe = RECIPES[config["recipe"]]
     statistics = (Statistics.from_arrays(learned["statistics"]) if learned else
                   Statistics.of(training, progress=picture_bar("measuring"), sample=MEASURED))
+    generator = np.random.default_rng(config["seed"])  # of all that is drawn at a start, one after the other
     model = alexnet(config["variant"], len(training.classes), width=config["width"],
-                    inverted_dropout=config.get("inverted_dropout", recipe.inverted_dropout),
-                    generator=np.random.default_rng(config["seed"]))
+                    inverted_dropout=config.get("inverted_dropout", recipe.inverted_dropout), generator=generator)
     shown = {"scale": config.get("scale", recipe.scale(statistics.deviation)), "crop": model.pixels}
     loader = Loader(training, statistics, config["batch_size"], train=True, seed=config["seed"], noise=recipe.noise,
                     block=config.get("shuffle_block", 0), **shown)
@@ -131,7 +155,7 @@ def _of(training: Images, validation: Images | None, config: Mapping[str, Any],
     if learned:
         model.load_state_dict(learned["model"])
     else:
-        recipe.start(model, batches[0][0], np.random.default_rng(config["seed"]))
+        recipe.start(model, first_pictures(loader, START), generator)
     optimiser = recipe.optimiser(model)
     for name in ("lr", "momentum", "weight_decay", "lars"):
         setattr(optimiser, name, config.get(name, getattr(optimiser, name)))
@@ -141,23 +165,30 @@ def _of(training: Images, validation: Images | None, config: Mapping[str, Any],
         cross_entropy, weight=Tensor(balanced_weights(training)))
     order = training.labels[loader.order(epoch)]
     size = config["batch_size"]
+    some = _some(training, validation)
     others = []
-    if learned and validation:
-        others = list(Loader(_some(validation), statistics, size, train=False, **shown).epoch(0))
+    if learned and len(some) > 1:
+        others = list(Loader(some[1], statistics, size, train=False, **shown).epoch(0))
     return diagnose(model, batches, optimiser, loss, history=history, validation=others,
                     order=[order[i : i + size] for i in range(0, min(len(order), ORDER * size), size)],
                     counts=np.bincount(training.labels, minlength=len(training.classes)), names=training.classes,
-                    raw=[_as_they_are(_some(part)) for part in (training, validation) if part])
+                    raw=[_as_they_are(part) for part in some])
 
 
-def _some(pictures: Images) -> Images:
-    """Of the classes that have most pictures so many, spread evenly over each."""
-    labels = pictures.labels
-    chosen = np.zeros(len(labels), bool)
-    for label in np.argsort(-np.bincount(labels), kind="stable")[:NAMED]:
-        own = np.flatnonzero(labels == label)
-        chosen[own[np.linspace(0, len(own) - 1, min(EACH, len(own))).astype(int)]] = True
-    return pictures.part(chosen)
+def _some(training: Images, validation: Images | None) -> list[Images]:
+    """Of the classes that have most pictures in training so many of each, spread evenly over it; and of validation, if
+    it has any of these same classes."""
+    classes = np.argsort(-np.bincount(training.labels), kind="stable")[:NAMED]
+    parts = []
+    for pictures in filter(None, (training, validation)):
+        labels = pictures.labels
+        chosen = np.zeros(len(labels), bool)
+        for label in classes:
+            own = np.flatnonzero(labels == label)
+            chosen[own[np.linspace(0, len(own) - 1, min(EACH, len(own))).astype(int)]] = True
+        if chosen.any():
+            parts.append(pictures.part(chosen))
+    return parts
 
 
 def _as_they_are(pictures: Images) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

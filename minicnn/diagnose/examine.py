@@ -40,7 +40,7 @@ class Measured:
     softmax_inside: bool
     asked: Asked
     layers: list[Layer]
-    dropped: dict[str, float]  # by layers without weights: the share of what is not 0 at test that is 0 in training
+    dropped: dict[str, float]  # what share each layer without weights drops in training, see ``dropped_by``
     restless: str  # the first layer that gives another output the second time, at test
     line: list[tuple[float, float]]  # (rate, loss after a step of it along the gradient)
     unit: list[Signal]  # of the layers, if the pixels had mean 0 and deviation 1
@@ -84,7 +84,12 @@ def examine(model: Module, batches: Sequence[Labelled], optimiser: SGD | None, l
         raise ValueError(f"diagnose: the model gives {logits.shape} for {len(x)} pictures: give one that classifies, "
                          "(N, classes)")
     classes = logits.shape[1]
-    in_order = [_labels(own) for own in (order or [own for _, own in batches]) if len(own)]
+    for own in (labels, *(right for _, right in [*validation, *raw])):
+        _check(_labels(own), classes)
+    in_order = [_check(_labels(own), classes) for own in (order or [own for _, own in batches]) if len(own)]
+    if counts is not None and (counts := np.asarray(counts)).shape != (classes,):
+        raise ValueError(f"diagnose: counts has the shape {counts.shape}, the model {classes} outputs: give one number "
+                         "for each")
     dropped, restless = dropped_by(model, x, once)
     real = bool(np.isfinite(logits).all())
     asked = of_loss(loss, logits if real else np.zeros_like(logits), y)
@@ -120,7 +125,8 @@ def examine(model: Module, batches: Sequence[Labelled], optimiser: SGD | None, l
                                       for i in range(0, len(seen), PICTURES)])
     if len(raw) > 1:
         others, right = _channels_first(*raw[1])
-        by_probe = right, answers(seen_there, theirs, features(others))
+        if (taught := np.isin(right, theirs)).any():
+            by_probe = right[taught], answers(seen_there, theirs, features(others[taught]))
     spread = Signal(float(logits.mean()), float(logits.std()), float(np.sqrt(logits.var(0).mean())),
                     float(np.sqrt((logits.mean(0) ** 2).mean())))
     own_cost, flat_cost = cost(logits, y), cost(np.repeat(logits.mean(0)[None], len(y), axis=0), y)
@@ -131,7 +137,7 @@ def examine(model: Module, batches: Sequence[Labelled], optimiser: SGD | None, l
                     restless, along, list(unit.values()), cost(as_unit, y),
                     [math.nan if value is None else float(value) for value in history], optimiser,
                     leftover / own if own else 0.0, accumulates, said, by_probe,
-                    list(names) or [str(k) for k in range(classes)])
+                    [*names, *(str(k) for k in range(len(names), classes))])
 
 
 def together(batches: Sequence[Labelled], most: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -141,6 +147,8 @@ def together(batches: Sequence[Labelled], most: int) -> tuple[NDArray[np.float32
         if count < most and len(labels):
             xs.append(Tensor(inputs).numpy()[: most - count])
             ys.append(_labels(labels)[: most - count])
+            if len(inputs) != len(labels):
+                raise ValueError(f"diagnose: a batch has {len(inputs)} pictures and {len(labels)} labels: give as many")
             count += len(ys[-1])
     if not xs:
         raise ValueError("diagnose: there is no picture in these batches: give some that hold any")
@@ -148,7 +156,22 @@ def together(batches: Sequence[Labelled], most: int) -> tuple[NDArray[np.float32
 
 
 def _labels(own: Any) -> NDArray[np.int64]:
-    return np.asarray(own.numpy() if isinstance(own, Tensor) else own).astype(np.int64)
+    found = np.asarray(own.numpy() if isinstance(own, Tensor) else own)
+    if found.ndim != 1:
+        raise ValueError(f"diagnose: labels are {found.shape}: give (N,), a number for each picture, of one-hot rows "
+                         "their argmax(1)")
+    if found.dtype.kind not in "iub" and (broken := found[found != np.round(found)]).size:
+        raise ValueError(f"diagnose: labels are numbers like {broken[0]:g}: give whole ones")
+    return found.astype(np.int64)
+
+
+def _check(labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    least, most = int(labels.min(initial=0)), int(labels.max(initial=0))
+    if least < 0 or most >= classes:
+        change = "they count from 1: take 1 off" if (labels.min(), most) == (1, classes) else "give both the same"
+        raise ValueError(f"diagnose: labels go from {labels.min()} to {most}, where the model has {classes} outputs, 0 "
+                         f"to {classes - 1}: {change}")
+    return labels
 
 
 def _channels_first(pictures: Any, labels: Any) -> tuple[Any, NDArray[np.int64]]:

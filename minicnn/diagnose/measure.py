@@ -21,6 +21,7 @@ from .signal import Seen, Signal, looked_at
 __all__ = ["Asked", "Layer", "cost", "dropped_by", "gradients", "layers_of", "line", "norm", "of_loss", "step_again"]
 
 PLANTED = 1e3  # times a gradient
+LIVE = 100  # numbers that are not 0
 RATES = [10.0**k for k in range(-5, 2)]  # at which the loss is looked at along the gradient
 Labelled = tuple[Any, NDArray[np.int64]]
 
@@ -48,14 +49,21 @@ class Layer:
 class Asked:
     """What a loss asks of the logits, beside what cross-entropy does. value: its own; factor: on the gradient, the
     median over the pictures; alike: the cosine between the two; ignored: labels whose pictures get no gradient though
-    cross-entropy has one for them; broken: those whose gradient is no number. error: it has no gradient at all."""
+    cross-entropy has one for them; broken: those whose gradient is no number; own: the factor of each label. error: it
+    has no gradient at all."""
 
     value: float
     factor: float = 1.0
     alike: float = 1.0
     ignored: list[int] = field(default_factory=list)
     broken: list[int] = field(default_factory=list)
+    own: dict[int, float] = field(default_factory=dict)
     error: str = ""
+
+    @property
+    def weighs(self) -> bool:
+        """Whether labels have factors of their own."""
+        return max(self.own.values(), default=1.0) > 1.1 * min(self.own.values(), default=1.0)
 
 
 def cost(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
@@ -153,6 +161,7 @@ def of_loss(loss: Callable[..., Tensor], logits: NDArray[np.float64], labels: ND
     broken = sorted(set(labels[~real].tolist()))
     got = np.where(real[:, None], got, 0)
     factors = (got * due).sum(1)[counts] / (size[counts] ** 2)
+    own = {int(k): float(np.median(factors[labels[counts] == k])) for k in np.unique(labels[counts])}
     lost = {int(k) for k in labels[counts & real & (np.abs(got).max(1) == 0)]}
     ignored = sorted(lost - {int(k) for k in labels[np.abs(got).max(1) > 0]})
     lengths = float(np.linalg.norm(got) * np.linalg.norm(due))
@@ -160,22 +169,23 @@ def of_loss(loss: Callable[..., Tensor], logits: NDArray[np.float64], labels: ND
     turned = np.asarray(rows > 0)
     alike = (got * due).sum(1)[turned] / rows[turned]
     return Asked(float(value.item()), float(np.median(factors)) if len(factors) else 1.0,
-                 float(np.median(alike)) if lengths else 0.0, ignored, broken)
+                 float(np.median(alike)) if lengths else 0.0, ignored, broken, own)
 
 
 def dropped_by(model: Module, x: Any, once: Seen) -> tuple[dict[str, float], str]:
-    """(by layers without weights, the share of what is not 0 at test that is 0 in training; the first layer whose
-    output at test is another the second time). once: what was seen the first time. Where nothing comes to a Dropout,
-    its p."""
+    """(by layers without weights that are no ReLU, as the batch meets them, the share of what is not 0 at test that is
+    0 in training, of a Dropout its p; the first layer whose output at test is another the second time). once: what was
+    seen the first time. Of a few numbers that are not 0 no share is told: chance may drop them all."""
     twice = looked_at(model, x)[0]
     restless = next((name for name, total in once.sums.items()
                      if total != twice.sums.get(name) and math.isfinite(total)), "")
     model.train()
     training = looked_at(model, x)[0]
     model.eval()
-    dropped = {name: layer.p for name, layer in model.named_modules() if isinstance(layer, Dropout)}
-    return dropped | {name: max(0.0, (training.zeros[name] - share) / (1 - share))
-                      for name, share in once.zeros.items() if share < 1 and name in training.zeros}, restless
+    dropped = {name: max(0.0, 1 - training.live[name] / live) for name, live in once.live.items()
+               if live >= LIVE and name in training.live}
+    given = {name: layer.p for name, layer in model.named_modules() if isinstance(layer, Dropout)}
+    return {name: given.get(name, dropped.get(name, 0.0)) for name in once.live}, restless
 
 
 def step_again(model: Module, step: Callable[[Any, Any], Any], batch: Labelled) -> float:

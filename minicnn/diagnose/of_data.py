@@ -13,7 +13,7 @@ from .pictures import Pixels
 __all__ = ["OF_DATA", "independent"]
 
 ALIKE = 0.02  # of the deviation inside of pictures: what tells them apart is less
-LEAN = 0.35  # of ln(classes): the labels' own entropy is less
+LEAN = 0.35  # of ln(classes that have pictures): the labels' own entropy is less
 
 
 def no_numbers(m: Measured) -> Iterator[Cause]:
@@ -49,11 +49,12 @@ def one_label(m: Measured) -> Iterator[Cause]:
         yield Cause("there is one label", f"all {total:,} labels are {m.names[m.labels.counts.argmax()]}, of "
                     f"{m.classes} classes", "see how labels are made: from the folder, or the column, that tells "
                     "pictures apart")
-    elif m.labels.knows < LEAN * np.log(min(m.classes, total)):
-        yield Cause("one class has nearly all pictures" if counts[0] > 0.5 * total else "few classes have any picture",
+    elif m.labels.knows < LEAN * np.log(there) and not m.learned:
+        weigh = "" if m.asked.weighs else "--class-weights balanced (cross_entropy(weight=)), or "
+        yield Cause(f"{'one class has' if counts[0] > 0.5 * total else 'few classes have'} nearly all pictures",
                     f"class {m.names[m.labels.counts.argmax()]} has {counts[0]:,} of {total:,}, {there} of {m.classes} "
-                    f"classes have any: who says always that pays {m.labels.knows:.3f}, where ln({m.classes}) is "
-                    f"{m.ln:.3f}", "--class-weights balanced (cross_entropy(weight=)), or more pictures of the others")
+                    f"classes have any: who says always that pays {m.labels.knows:.3f}, where ln({there}) is "
+                    f"{np.log(there):.3f}", f"{weigh}more pictures of the others")
 
 
 def ordered(m: Measured) -> Iterator[Cause]:
@@ -93,8 +94,10 @@ def independent(m: Measured, share: float = 0.2) -> Iterator[Cause]:
 
 def exchanged(m: Measured) -> Iterator[Cause]:
     """Classes that other pictures than those trained on have in another order: pictures of one are called another, and
-    that is no mutual likeness, since hardly any is called what it is."""
-    answers = m.validation if m.validation is not None and m.learned else m.by_probe
+    that is no mutual likeness, since hardly any is called what it is. The probe is asked of classes that it was taught,
+    and what it calls a class is one of these."""
+    by_network = m.validation is not None and m.learned
+    answers = m.validation if by_network else m.by_probe
     if answers is None or any(independent(m)):
         return
     labels, said = answers
@@ -106,7 +109,8 @@ def exchanged(m: Measured) -> Iterator[Cause]:
     by_chance = count * called[other]
     moved = [k for k in np.flatnonzero(there) if other[k] != k and hits[k] > 3 * found[k, k]
              and hits[k] > by_chance[k] + 4 * np.sqrt(by_chance[k] + 1)]
-    moved = [k for k in moved if other[k] in {*moved} or not there[other[k]]]
+    most = by_network and 2 * len(moved) > there.sum()  # then a class may also be called one of which none was shown
+    moved = [k for k in moved if other[k] in {*moved} or (most and not there[other[k]])]
     targets = {int(other[k]) for k in moved}
     if len(moved) >= 2 and len(targets) == len(moved):
         named = ", ".join(f"{m.names[k]} are called {m.names[other[k]]} ({hits[k]} of {count[k]})"

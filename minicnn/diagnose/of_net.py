@@ -61,8 +61,7 @@ def dropout(m: Measured) -> Iterator[Cause]:
     if m.restless:
         yield Cause("dropout is on at test", "the same pictures give other outputs the second time, from "
                     f"{m.restless} on, in eval mode", "let the layer do nothing where self.training is False")
-    name = max(m.dropped, key=m.dropped.__getitem__, default="")
-    if name and m.dropped[name] > DROPS:
+    if name := next((name for name, share in m.dropped.items() if share > DROPS), ""):
         yield Cause("dropout drops nearly everything", f"{name} sets {m.dropped[name]:.1%} of what comes to 0 in "
                     "training", "Dropout(0.5)")
 
@@ -82,7 +81,7 @@ def frozen(m: Measured) -> Iterator[Cause]:
     met = [layer for layer in m.layers if layer.met]
     still = [layer for layer in met if not layer.trained]
     head = still[-1:] == met[-1:]
-    if still and (head or (m.history and not m.learned)):
+    if still and (head or (len(m.history) >= 100 and not m.learned)):
         yield Cause("the last layer is frozen" if head else "layers are frozen", f"no step moves {names(still)}, which "
                     "has no requires_grad, a rate of 0, or was not given to the optimiser",
                     "SGD(model.named_parameters()), no rates= of 0, and requires_grad=True")

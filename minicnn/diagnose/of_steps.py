@@ -12,13 +12,15 @@ from .cause import Cause
 from .examine import Measured
 from .words import after, first, lower, names, redraw
 
-__all__ = ["OF_SIGNAL", "OF_STEPS", "faint", "hasty"]
+__all__ = ["FLAT", "OF_SIGNAL", "OF_STEPS", "faint", "flat", "hasty", "stopped", "uncentred"]
 
 LOUD = 4  # times ln(classes), and 5: the first loss
 WIDE, NARROW = 8.0, 0.02  # deviations of pixels
+ABOUT, FLAT = 4.0, 1.5  # times what tells pixels apart is what they have in common; where the loss stays: ToTensor's 2
 DEAD = 0.9  # of a layer's units
 FAINT, LOST = 1e-2, 1e-2  # of what tells pictures apart in the last layer but one: its size, and its share
 FAR = 1000  # times the reach of a step: where along the gradient the loss is least
+STILL = 1e-6  # of its size: what a step moves a layer by where it stays as it is
 HASTY = 0.98  # momentum
 FADES = 3000  # steps in which weight decay by itself halves a weight
 
@@ -35,11 +37,16 @@ def high(m: Measured) -> bool:
         1.05 * m.ln, 0.95 * float(np.mean(m.history[quarter : 2 * quarter]))))
 
 
+def flat(m: Measured) -> bool:
+    """Whether many steps have come to no more than what knowing how often each label comes does."""
+    return len(m.history) >= 100 and float(np.mean(m.history[-50:])) > 0.97 * min(m.ln, m.labels.knows)
+
+
 # -- the signal --------------------------------------------------------------------------------------------------------
 
 
 def pixels(m: Measured) -> Iterator[Cause]:
-    """Of another scale than the weights are meant for, or about another middle."""
+    """Of another scale than the weights are meant for."""
     p = m.pixels
     numbers = f"they go from {p.least:.3g} to {p.greatest:.3g}, deviation {p.deviation:.3g}, mean {p.mean:.3g}"
     if p.apart < NARROW and p.deviation < 2.5 * NARROW:
@@ -49,7 +56,12 @@ def pixels(m: Measured) -> Iterator[Cause]:
         yield Cause("pixels are not scaled", f"{numbers}: the first loss is {first(m):.3g}, of pixels of deviation 1 "
                     f"it would be {m.unit_loss:.3g}", "--recipe small, or divide the pixels by their deviation, "
                     f"{p.deviation:.3g}, or by 255")
-    if p.common > 1.5 * p.apart > 0:
+
+
+def uncentred(m: Measured, times: float = ABOUT) -> Iterator[Cause]:
+    """Pixels about another middle than 0. Many a network learns all the same, so that this hides no other cause."""
+    p = m.pixels
+    if p.common > times * p.apart > 0:
         yield Cause("the mean is not taken off the pixels", f"what all pictures have in common is {p.common:.3g}, what "
                     f"tells them apart {p.apart:.3g}", "subtract the mean picture of the training set (Statistics.of)")
 
@@ -115,17 +127,20 @@ def good(m: Measured) -> float:
     return min(max(lowest(m)[0] / 10, 1e-5), 0.1)
 
 
+def stopped(m: Measured) -> Iterator[Cause]:
+    if m.optimiser is not None and not m.optimiser.lr and not m.learned:
+        yield Cause("the rate is 0", "no step moves a weight", f"--lr {good(m):.2g} (optimiser.lr)")
+
+
 def slow(m: Measured) -> Iterator[Cause]:
     o = m.optimiser
-    if o is None:
-        return
-    if not o.lr:
-        yield Cause("the rate is 0", "no step moves a weight", f"--lr {good(m):.2g} (optimiser.lr)")
+    if o is None or not o.lr:
         return
     best, least = lowest(m)
     now, by_labels_alone = m.asked.value, max(0.0, m.ln - m.guess)
     change = f"by {at(m, o.lr) - now:+.1g}" if at(m, o.lr) != now else "by nothing that can be seen"
-    if best > FAR * o.lr / (1 - o.momentum) and now - least > 0.02 * m.ln + by_labels_alone:
+    still = flat(m) and all(layer.update < STILL * layer.weight for layer in m.layers if layer.met)
+    if best > FAR * o.lr / (1 - o.momentum) and (still or now - least > 0.02 * m.ln + by_labels_alone):
         yield Cause("the rate is too low", f"{o.lr:g}: a step changes the loss {change}; along the same "
                     f"line it falls most at {best:g}, from {now:.3f} to {least:.3f}",
                     f"--lr {good(m):.2g} (optimiser.lr)")

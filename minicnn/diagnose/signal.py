@@ -10,6 +10,7 @@ import numpy as np
 from ..engine.mode import no_grad
 from ..engine.observers import Observer, observe
 from ..engine.tensor import Tensor
+from ..nn.layers import ReLU
 from ..nn.module import Module
 
 __all__ = ["Seen", "Signal", "looked_at", "signals"]
@@ -39,7 +40,7 @@ class Signal:
 
 
 class Seen(Observer):
-    """Measures layers with weights; and of those without, that are no ReLU, what share of their outputs is 0."""
+    """Measures layers with weights; and of those without, that are no ReLU, counts the outputs that are not 0."""
 
     def __init__(self, model: Module):
         self.names = {id(layer): name or type(layer).__name__ for name, layer in model.named_modules()
@@ -47,7 +48,7 @@ class Seen(Observer):
         self.weighted = {id(layer) for layer in model.modules()
                          if any(isinstance(value, Tensor) and value.ndim > 1 for value in vars(layer).values())}
         self.found: dict[str, Signal] = {}
-        self.zeros: dict[str, float] = {}
+        self.live: dict[str, int] = {}
         self.last = ""
         self.sums: dict[str, float] = {}  # tell one pass from another
 
@@ -62,8 +63,8 @@ class Seen(Observer):
                 self.found[name] = Signal(float(y.mean()), float(y.std()), float(np.sqrt(y.var(0).mean())),
                                           float(np.sqrt((y.mean(0) ** 2).mean())))
             self.last = name
-        elif y.size:
-            self.zeros[name] = float((y == 0).mean())
+        elif not isinstance(layer, ReLU):
+            self.live[name] = int(np.count_nonzero(y))
 
     def op_done(self, op: str, output: Tensor, inputs: list[Tensor]) -> None:
         if op == "relu" and self.last and output.ndim > 1:

@@ -87,12 +87,14 @@ class Plateau:
         self.recent: deque[float] = deque(maxlen=PLATEAU)
         self.order: deque[np.ndarray] = deque(maxlen=PLATEAU // 2)  # the labels of the latest batches
         self.batches: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=KEPT)
-        self.said = False
+        self.rate, self.said = 0.0, False
 
-    def see(self, loss: float, classes: int, parts: Sequence[tuple[Any, Any]]) -> None:
-        """A step was taken for these parts of a batch. All ranks see the same loss, and so come to the same end."""
+    def see(self, loss: float, classes: int, parts: Sequence[tuple[Any, Any]], rate: float = 0.0) -> None:
+        """A step was taken for these parts of a batch. rate: the schedule's, to which a warm-up rises. All ranks see
+        the same loss, and so come to the same end."""
         if self.said:
             return
+        self.rate = max(self.rate, rate)
         if len(self.recent) == PLATEAU and len(self.first) < PLATEAU:
             self.first.append(self.recent[0])
         self.recent.append(loss)
@@ -121,13 +123,16 @@ class Plateau:
         if self.step.divided:
             return "python -m minicnn diagnose RUN measures why: here the layers are divided over the ranks."
         gradients = [(p, p.grad) for p in self.step.model.parameters()]
+        optimiser, own = self.step.optimiser, self.step.optimiser.lr
         try:
+            optimiser.lr = self.rate or own  # of a warm-up, or the end of a schedule, the rate is meant to be low
             self.step.model.zero_grad()  # those of a scaled loss would look as if they were never set to 0
-            report = diagnose(self.step.model, list(self.batches), self.step.optimiser, self.step.loss,
+            report = diagnose(self.step.model, list(self.batches), optimiser, self.step.loss,
                               history=[*self.first, *self.recent], order=list(self.order))
         except Exception as error:
             return f"Why cannot be measured: {error or type(error).__name__}"
         finally:
+            optimiser.lr = own
             for parameter, gradient in gradients:
                 parameter.grad = gradient
         return report.verdict()

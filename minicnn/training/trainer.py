@@ -142,7 +142,7 @@ class Trainer:
                 bar.set_postfix_str(text, refresh=False)
                 if not terminal and (progress.batch % self.print_every == 0 or progress.batch == total):
                     say(f"{title}, batch {progress.batch}/{total}: {text}")
-                self.plateau.see(loss, here.classes, parts)
+                self.plateau.see(loss, here.classes, parts, self.schedule.lr)
                 yield
                 clock = time.perf_counter()  # what a checkpoint takes is no part of a step
 
