@@ -229,6 +229,9 @@ def test_classes_that_validation_has_in_another_order(other):
     found = diagnose(net, batches_of(X, Y), validation=batches_of(x, np.array(other)[labels]), names=names)
     assert [cause.name for cause in found.causes] == ["classes of training and validation differ"]
     assert f"{names[other[0]]} are called ant" in found.causes[0].numbers
+    some = np.isin(labels, [0, 2])  # all of these are called what there is none of
+    found = diagnose(net, batches_of(X, Y), validation=batches_of(x[some], labels[some] + 1))
+    assert [cause.name for cause in found.causes] == ["classes of training and validation differ"]
     found = diagnose(network(), batches_of(X, Y), raw=[as_bytes(X, Y), as_bytes(x, np.array(other)[labels])])
     assert [cause.name for cause in found.causes] == ["classes of training and validation differ"]
 
