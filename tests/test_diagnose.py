@@ -186,6 +186,11 @@ PLANTED = [  # what is planted, what has to be said
 ]  # fmt: skip
 
 
+def test_what_is_alike_is_what_the_network_sees_where_the_pictures_are_not_known():
+    numbers = report(data=(X[:1].repeat(COUNT, 0), Y)).causes[0].numbers
+    assert numbers.startswith(f"of {COUNT} inputs 1 are different; what tells them apart is ")
+
+
 def made(subject):
     return {name: value() if name in ("net", "data") else value for name, value in subject.items()}
 

@@ -21,6 +21,7 @@ from .signal import Seen, Signal, looked_at
 __all__ = ["Asked", "Layer", "cost", "dropped_by", "gradients", "layers_of", "line", "norm", "of_loss", "step_again"]
 
 PLANTED = 1e3  # times a gradient
+ALIKE = 1e-3  # of the largest weight: units that differ by less have only been rounded otherwise
 LIVE = 100  # numbers that are not 0
 RATES = [10.0**k for k in range(-5, 2)]  # at which the loss is looked at along the gradient
 Labelled = tuple[Any, NDArray[np.int64]]
@@ -103,7 +104,7 @@ def layers_of(model: Module, found: dict[str, Signal], optimiser: SGD | None) ->
             name, name in found, found.get(name, Signal(*[math.nan] * 4)), norm(*(before[id(p)] for p in own)),
             norm(*got) if got else None, norm(*(p.numpy() - before[id(p)] for p in own)),
             float(np.hypot.reduce(decay or [0.0])), float(np.mean(biases or [0.0])),
-            len(w) > 1 and bool((w == w[:1]).all()),
+            len(w) > 1 and bool((abs(w - w[:1]) <= ALIKE * abs(w).max()).all()),
             any(p.requires_grad and (optimiser is None or (id(p) in held and optimiser._factors[held[id(p)]] > 0))
                 for p in weights)))
     order = list(found)
