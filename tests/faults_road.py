@@ -414,8 +414,6 @@ ROAD = [  # those of files whose tests take long name the one that sees them
     diagnosis("diagnose: pixels of 0 to 1 are accused at once", "ABOUT, FLAT = 4.0, 1.5", "ABOUT, FLAT = 1.5, 1.5"),
     diagnosis("diagnose: what no picture was shown of is another's", "(most and not there[other[k]])",
               "not there[other[k]]"),
-    diagnosis("diagnose: a probe is asked of what it was not taught", "taught := np.isin(right, theirs)",
-              "taught := right >= 0"),
     slips("minicnn/doctor_mpi.py", "test_doctor_mpi.py::test_a_rank_with_other_versions_is_named")(
         "doctor_mpi: rank 0 alone is asked", "if len(set(found)) == 1:", "if True:"),
     slips("minicnn/doctor_mpi.py", "test_doctor_mpi.py::test_cores_of_a_host")(

@@ -123,10 +123,9 @@ def examine(model: Module, batches: Sequence[Labelled], optimiser: SGD | None, l
         seen, right = together(validation, PROBED)
         said = right, np.concatenate([looked_at(model, seen[i : i + PICTURES])[1].argmax(1)
                                       for i in range(0, len(seen), PICTURES)])
-    if len(raw) > 1:
+    if len(raw) > 1 and len(raw[1][1]):
         others, right = _channels_first(*raw[1])
-        if (taught := np.isin(right, theirs)).any():
-            by_probe = right[taught], answers(seen_there, theirs, features(others[taught]))
+        by_probe = right, answers(seen_there, theirs, features(others))
     spread = Signal(float(logits.mean()), float(logits.std()), float(np.sqrt(logits.var(0).mean())),
                     float(np.sqrt((logits.mean(0) ** 2).mean())))
     own_cost, flat_cost = cost(logits, y), cost(np.repeat(logits.mean(0)[None], len(y), axis=0), y)

@@ -94,8 +94,8 @@ def independent(m: Measured, share: float = 0.2) -> Iterator[Cause]:
 
 def exchanged(m: Measured) -> Iterator[Cause]:
     """Classes that other pictures than those trained on have in another order: pictures of one are called another, and
-    that is no mutual likeness, since hardly any is called what it is. The probe is asked of classes that it was taught,
-    and what it calls a class is one of these."""
+    that is no mutual likeness, since hardly any is called what it is. A class that the probe was not taught is
+    called one that is there by its right name."""
     by_network = m.validation is not None and m.learned
     answers = m.validation if by_network else m.by_probe
     if answers is None or any(independent(m)):
