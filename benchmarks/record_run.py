@@ -148,6 +148,8 @@ def without_paths(config: dict[str, Any], data_name: str) -> dict[str, Any]:
 
 def record(run: Path, out: Path, data_name: str, workers: int) -> None:
     saved = load(run)
+    if not saved.facts["progress"]["epoch"]:
+        raise ValueError(f"{run}: no epoch of it has ended: record it when one has")
     training, validation = loaders(run, saved, workers)
     out.mkdir(parents=True, exist_ok=True)
     with training, validation:

@@ -149,20 +149,30 @@ def test_what_is_no_run_is_refused_in_a_line(program, tmp_path, monkeypatch, cap
     assert "last.safetensors" in capsys.readouterr().err.splitlines()[-1]
 
 
+def test_a_run_of_which_no_epoch_has_ended_is_refused(program, run, tmp_path):
+    arrays, facts = checkpoint.load(run[0] / "best.safetensors")
+    checkpoint.save(tmp_path / "last.safetensors", arrays, facts | {"progress": {"epoch": 0, "step": 4}})
+    with pytest.raises(ValueError, match="no epoch of it has ended: record it when one has"):
+        program.record(tmp_path, tmp_path / "out", "CIFAR", 0)
+    assert not (tmp_path / "out").exists()
+
+
 SHIPPED = sorted((BENCHMARKS / "results").glob("train_alexnet-cifar10-*"))
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
 def test_what_ships_is_whole(folder):
     """Chapter 13 draws it: its table is that of its kernels, and its epoch is in its log."""
-    arrays = load_file(folder / "kernels.safetensors")
+    arrays, config = load_file(folder / "kernels.safetensors"), json.loads((folder / "config.json").read_text())
+    kernels = round(48 * config["width"])
     rows = list(csv.DictReader((folder / "kernels.csv").read_text().splitlines()))
     for name in "ab":
         seen = looks(arrays[f"{name}.now"].astype(np.float32))
-        assert arrays[f"{name}.now"].shape == arrays[f"{name}.start"].shape == (48, 3, 11, 11)
+        assert arrays[f"{name}.now"].shape == arrays[f"{name}.start"].shape == (kernels, 3, 11, 11)
         colours = [float(row["colour"]) for row in rows if row["tower"] == name]
         np.testing.assert_allclose(colours, seen.colour, atol=1e-3)
     facts, lines = json.loads((folder / "record.json").read_text()), Log(folder / "log.jsonl").read()
     assert any(line["step"] == facts["step"] for line in lines)
-    assert json.loads((folder / "config.json").read_text())["data"] == "CIFAR"
+    assert facts["epoch"] >= 1
+    assert config["data"] == "CIFAR"
     assert not [path.name for path in folder.iterdir() if path.stat().st_size > 1_500_000]
