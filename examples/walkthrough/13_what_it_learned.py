@@ -67,7 +67,7 @@ def _(recorded):
         assert at is None or abs(at["val_top1"] - facts["top1"]) < 1e-3, "the record is of that epoch"
         words = "; ".join(f"epoch {line['epoch']}: {line['val_top1']:.1%}" for line in epochs)
         options = " ".join(f"--{name.replace('_', '-')} {config[name]}" for name in (
-            "variant", "recipe", "batch_size", "lr", "schedule", "epochs", "seed"))
+            "variant", "width", "recipe", "batch_size", "lr", "schedule", "epochs", "seed"))
         return f"""
             The run that is shown here: `{options}`, {facts["training"]:,} pictures of CIFAR-10 in
             {len(facts["classes"])} classes, {config["parameters"]:,} parameters, {hours:.1f} hours on {facts["cores"]}
