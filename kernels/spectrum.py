@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .cores import parallel_for, parts_on
-from .product import product
+from .cores import PARTS, parallel_for, parts_on
+from .product import WORTH_A_CORE, product
 
 __all__ = ["Part", "Tiles", "across", "angles", "down", "each_angle", "up", "width"]
 
@@ -61,7 +61,7 @@ def down(x: Any, kind: str, tiles: Tiles, parts: list[Part]) -> list[Any]:
             product(A, seen.reshape(last - first, A.shape[1], part.width * N),
                     numbers[first:last].reshape(last - first, len(A), part.width * N), shared=False)
 
-    parallel_for(C, channels, parts_on(x))
+    parallel_for(C, channels, _parts(x, sum(each.size for each in some) * tiles.T))
     return some
 
 
@@ -75,7 +75,7 @@ def up(numbers: Any, kind: str, tiles: Tiles, part: Part, y: Any, b: Any = None)
         if b is not None:
             rows += b[first:last, None, None]
 
-    parallel_for(len(y), channels, parts_on(y))
+    parallel_for(len(y), channels, _parts(y, numbers.size * len(Z)))
 
 
 def across(numbers: list[Any], kind: str, tiles: Tiles, parts: list[Part], f: int, some: slice) -> Any:
@@ -94,6 +94,12 @@ def each_angle(at_angle: Callable[[int], None], tiles: Tiles, like: Any) -> None
             at_angle(f)
 
     parallel_for(tiles.angles, some, parts_on(like, tiles.angles))
+
+
+def _parts(like: Any, multiplications: int) -> int:
+    """As many as are worth a core's waking: where two of Python's threads do small products, each waits for the other
+    at every one of them."""
+    return parts_on(like, max(1, min(PARTS, multiplications // WORTH_A_CORE)))
 
 
 # -- the matrices ------------------------------------------------------------------------------------------------------
