@@ -11,6 +11,7 @@ with app.setup:
 
     import marimo as mo
     import numpy as np
+    from figure_1 import reached
     from page import attempt, figure, picture, say, table
 
     from minicnn import Tensor, gradcheck, ops, optim
@@ -44,13 +45,6 @@ def _():
 
 @app.cell
 def _():
-    def reached(level, x, errors):
-        """Where the line through the measured errors first comes down to the level, on the axis x; None: nowhere."""
-        i = int(np.argmax(errors <= level))
-        if errors[i] > level:
-            return None
-        return float(x[i] if i == 0 else np.interp(-level, -errors[i - 1 : i + 1], x[i - 1 : i + 1]))
-
     def recorded(path):
         """facts: the lines that begin with #; tried: epochs, errors and seconds of each activation, seed and rate;
         rates: of each activation and seed the rate that came first to 25 %; seeds: those of both activations."""
@@ -67,19 +61,16 @@ def _():
         assert all((np.diff(epochs) == 1).all() for epochs in every), "in order"
 
         def slowness(run):
-            epochs, errors, _ = run
-            first = reached(0.25, epochs, errors)
-            return np.inf if first is None else first, errors[-1]
+            _, errors, _ = run
+            return reached(errors), errors[-1]
 
         rates = {kind: {seed: min(runs, key=lambda lr, runs=runs: slowness(runs[lr])) for seed, runs in seeds.items()}
                  for kind, seeds in tried.items()}
         seeds = sorted(set(rates["relu"]) & set(rates["tanh"]))
         return SimpleNamespace(facts=facts, tried=tried, rates=rates, seeds=seeds)
 
-    main = Path(__file__).with_name("figure_1.csv")
-    record = recorded(main)
-    others = [recorded(path) for path in sorted(main.parent.glob("figure_1_*.csv"))]
-    return others, reached, record
+    record = recorded(Path(__file__).with_name("figure_1.csv"))
+    return (record,)
 
 
 @app.cell
@@ -94,46 +85,42 @@ def _(record):
 def _(level_slider, reached, record, which_seed):
     level, seed = level_slider.value / 100, which_seed.value
 
-    def fastest(of, kind, seed):
+    def fastest(kind, seed):
         """The run (epochs, errors, seconds) at the best rate."""
-        return of.tried[kind][seed][of.rates[kind][seed]]
+        return record.tried[kind][seed][record.rates[kind][seed]]
 
-    def times(of, seed):
-        """(how many times the epochs of ReLU tanh takes to the level, whether it is more); None: cannot be said."""
-        relu, tanh = (reached(level, *fastest(of, kind, seed)[:2]) for kind in ("relu", "tanh"))
-        if not relu or tanh == 0:
+    def times(seed):
+        """How many times the epochs of ReLU tanh takes to the level, and whether it is more; None: cannot be said."""
+        relu, tanh = (reached(fastest(kind, seed)[1], level) for kind in ("relu", "tanh"))
+        if np.isinf(relu):
             return None
-        return (fastest(of, "tanh", seed)[0][-1] / relu, True) if tanh is None else (tanh / relu, False)
+        return (fastest("tanh", seed)[0][-1] / relu, True) if np.isinf(tanh) else (tanh / relu, False)
 
-    def shown(x, form=".2f"):
-        return "not reached" if x is None else format(x, form)
+    def shown(epochs):
+        return "not reached" if np.isinf(epochs) else f"{epochs:.2f}"
 
-    def factor(of, seed):
-        found = times(of, seed)
+    def factor(seed):
+        found = times(seed)
         return "–" if found is None else f"{'more than ' * found[1]}{found[0]:.2f}"
 
     def verdict():
-        found = [times(record, seed) for seed in record.seeds]
+        found = [times(seed) for seed in record.seeds]
         if None in found:
             return "So there is no ratio at this level."
-        low, high = min(ratio for ratio, _ in found), max(ratio for ratio, _ in found)
-        span = f"**{low:.2f}** to **{high:.2f}**" if len(found) > 1 else f"**{low:.2f}**"
-        middle = float(np.median([ratio for ratio, _ in found]))
-        if low <= PAPER <= high:
+        ratios, more = zip(*found, strict=True)
+        span = " to ".join(f"**{ratio:.2f}**" for ratio in sorted({min(ratios), max(ratios)}))
+        if min(ratios) <= PAPER <= max(ratios):
             beside = f"the {PAPER} of the paper lies between these"
-        elif abs(middle / PAPER - 1) < 0.25:
-            beside = f"about the {PAPER} of the paper"
-        elif middle > 1.1:
+        elif min(ratios) > 1.1:
             beside = f"the same direction as in the paper, which has {PAPER}"
         else:
             beside = f"no difference worth the name, where the paper has {PAPER}"
-        return f"tanh takes {span} times the epochs of ReLU: {beside}."
+        return f"tanh takes {'more than ' * any(more)}{span} times the epochs of ReLU: {beside}."
 
     rows = []
     for _seed in record.seeds:
-        _runs = {kind: fastest(record, kind, _seed) for kind in NAMES}
         rows.append([_seed, *(record.rates[kind][_seed] for kind in NAMES),
-                     *(shown(reached(level, *_runs[kind][:2])) for kind in NAMES), factor(record, _seed)])
+                     *(shown(reached(fastest(kind, _seed)[1], level)) for kind in NAMES), factor(_seed)])
     facts = record.facts
     say(f"""
         ## Figure 1, run again
@@ -149,20 +136,20 @@ def _(level_slider, reached, record, which_seed):
         Where: {facts["machine"]}; {facts["versions"]}; {facts["date"]}. On what: {facts["data"]}, 32 × 32 pixels, in
         batches of {facts["batch"]}.
     """)
-    return factor, fastest, level, seed, times
+    return fastest, level, seed
 
 
 @app.cell
-def _(fastest, level, reached, record, seed):
+def _(fastest, level, record, seed):
     def draw_curves():
         drawing = figure(7, 3.4)
         axes = drawing.subplots()
         for kind, line in zip(NAMES, ("-o", "--s"), strict=True):
-            epochs, errors, _ = fastest(record, kind, seed)
+            epochs, errors, _ = fastest(kind, seed)
             axes.plot(epochs, 100 * errors, line, markersize=4,
                       label=f"{NAMES[kind]}, learning rate {record.rates[kind][seed]:g}")
-            there = reached(level, epochs, errors)
-            if there is not None:
+            there = reached(errors, level)
+            if np.isfinite(there):
                 axes.plot([there] * 2, [0, 100 * level], ":", color="gray")
         axes.axhline(100 * level, color="gray", linewidth=1)
         axes.set(xlabel="epoch", ylabel="training error, %", ylim=(0, 100))
@@ -171,7 +158,7 @@ def _(fastest, level, reached, record, seed):
         return drawing
 
     def in_words(kind):
-        epochs, errors, _ = fastest(record, kind, seed)
+        epochs, errors, _ = fastest(kind, seed)
         return (f"{NAMES[kind]} falls from {percent(errors[0])} to {percent(errors[-1])} between epochs 0 and "
                 f"{epochs[-1]:g}.")
 
@@ -180,7 +167,7 @@ def _(fastest, level, reached, record, seed):
 
 
 @app.cell
-def _(fastest, reached, record, seed):
+def _(fastest, record, seed):
     tried = {kind: record.tried[kind][seed] for kind in NAMES}
     rates = {kind: record.rates[kind][seed] for kind in NAMES}
 
@@ -188,8 +175,8 @@ def _(fastest, reached, record, seed):
         if lr not in tried[kind]:
             return "–"
         epochs, errors, _ = tried[kind][lr]
-        first = reached(0.25, epochs, errors)
-        return f"{first:.2f}" if first is not None else f"{percent(errors.min())} in {epochs[-1]:g}"
+        first = reached(errors)
+        return f"{first:.2f}" if np.isfinite(first) else f"{percent(errors.min())} in {epochs[-1]:g}"
 
     def at_the_edge():
         edges = [NAMES[kind] for kind, lr in rates.items() if lr in (min(tried[kind]), max(tried[kind]))]
@@ -199,7 +186,7 @@ def _(fastest, reached, record, seed):
     def same_rate():
         lr = rates["relu"]
         _, errors, _ = tried["tanh"].get(lr, [[], [], []])
-        there = len(fastest(record, "relu", seed)[0]) - 1  # epochs
+        there = len(fastest("relu", seed)[0]) - 1  # epochs
         if len(errors) <= there:
             return ""
         return (f"At {lr:g}, the best for ReLU, tanh stood at {percent(errors[there])} after {there} epochs, when ReLU "
@@ -223,25 +210,9 @@ def _(fastest, reached, record, seed):
 
 
 @app.cell
-def _(factor, level, others, record):
-    STARTS = {"authors": "the authors'", "data": "scaled on data"}
-
-    def described(of, seed):
-        start = STARTS[of.facts["start"]]
-        place = "before" if "--before" in of.facts["command"] else "after"
-        return [of.facts["data"].partition(" ")[0], of.facts["batch"], start, place, seed, factor(of, seed)]
-
-    say(f"""
-        ## Under which conditions
-
-        The ratio is no property of the two functions alone. **The authors'** start is that of their file. **Scaled on
-        data**: what every layer gives has mean 0 and deviation 1 over some pictures, and pixels have deviation 1; such
-        starts are younger than the paper. The first pooling takes a maximum, **after** which the activation stands in
-        the authors' file, or **before** it. How many times the epochs of ReLU tanh took to {percent(level)}, each at
-        its own best rate:
-    """, table(["pictures", "batch", "start", "pooling, the activation", "seed", "times"],
-               [described(of, seed) for of in (record, *others) for seed in of.seeds]), """
-        To repeat the first run, on CIFAR-10 or on your own pictures:
+def _(record):
+    say("""
+        To repeat it, on CIFAR-10 or on your own pictures, with this seed or another:
     """, f"```\n{record.facts['command']}\n```", """
         and put the table beside this chapter. Without pictures it takes the built-in set.
     """)

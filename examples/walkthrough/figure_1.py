@@ -15,7 +15,7 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,11 +82,12 @@ def learn(net: Net, lr: float, pictures: Small, asked: argparse.Namespace) -> It
             return
 
 
-def reached(errors: list[float]) -> float:
-    """After how many epochs the error was LEVEL, on the line between the ends of two epochs; ∞ where it never was."""
+def reached(errors: Sequence[float], level: float = LEVEL) -> float:
+    """After how many epochs the error was at the level, on the line between the ends of two epochs; ∞ where it never
+    was."""
     for epoch, (before, error) in enumerate(itertools.pairwise(errors), 1):
-        if error <= LEVEL:
-            return epoch - (LEVEL - error) / (before - error)
+        if error <= level:
+            return epoch - (level - error) / (before - error)
     return math.inf
 
 
