@@ -23,7 +23,7 @@ OURS = (0x67726164, 0x63686563)  # our own stream: inputs drawn by default_rng(0
 
 def gradcheck(function: Callable[..., object], *inputs: object, backward: Callable[..., object] | None = None,
               parameters: Parameters = (), seed: int = 0, step: float = 1e-6, tolerance: float = 1e-6,
-              elements: int = 500, picture: str | Path | None = None) -> Report:
+              elements: int = 500, picture: str | Path | None = None, search: bool = True) -> Report:
     """Hold ∂L/∂x by backward against (L(x + h) − L(x − h)) / 2h, in float64, for L = Σ y · u with a random u.
 
     First along one random line for each input, which takes two evaluations; only where that fails, element by element,
@@ -41,6 +41,8 @@ def gradcheck(function: Callable[..., object], *inputs: object, backward: Callab
         added up| for it. elements: at most so many of an input are looked at one by one.
     picture: a file for a picture: the relative error of every element, and over the size of the step. With it, all
         inputs are looked at element by element.
+    search: where a hand-written backward is wrong, look for the slip in it: up to a few seconds, in which function and
+        backward run once more.
 
     Where a step is too large or too small for a function, others are tried. An element at a kink or a tie, as 0 is to
     ReLU, has no derivative: it is found out, left out and counted, once what backward says there was seen to lie
@@ -68,7 +70,7 @@ def gradcheck(function: Callable[..., object], *inputs: object, backward: Callab
         if not subject.inputs:
             raise ValueError(f"gradcheck: {subject.title} was given no real numbers to check: write 1.0 for 1")
         random = np.random.default_rng((seed, *OURS))
-        check = Check(subject, random, step, tolerance, elements, bool(picture))
+        check = Check(subject, random, step, tolerance, elements, bool(picture), search)
         try:
             return check.run()
         except WrongShape as wrong:

@@ -12,10 +12,12 @@ import numpy as np
 
 from . import judge, say
 from .evidence import Evidence, Floats
+from .explain import explain
 from .measure import Differences
 from .say import Report
 from .subject import Gradients, Input, Subject, WrongShape
 from .thresholds import AWAY, CALLS, CURVE, LADDER, PATIENCE, TOGETHER
+from .verdict import Verdict
 
 __all__ = ["Check"]
 
@@ -31,6 +33,7 @@ class Check:
     tolerance: float
     elements: int
     thorough: bool
+    search: bool
     maps: list[tuple[str, Floats, list[tuple[float, float]]]] = field(default_factory=list)
     report: Report = field(default_factory=Report)
 
@@ -124,7 +127,7 @@ class Check:
         self.maps.append((x.name, e.spread(e.error), curve))
         if e.wrong.any():
             e.uses = [use.ravel()[flat] for use in self.subject.uses(d.u, i)]
-            raise say.wrong(self.title, x, e, judge.mistakes(e))
+            raise say.wrong(self.title, x, e, judge.mistakes(e, self.explained(i, x, e, g)))
         if not right and self.lost_in_rounding(d, x, e):
             raise say.lost_in_rounding(self.title, x)
         if len(e.kinks) == count:
@@ -135,6 +138,12 @@ class Check:
         self.report.error = max(self.report.error, float(np.delete(e.error, list(e.kinks)).max(initial=0)))
         if e.kinks:
             self.report.kinks[x.name] = len(e.kinks)
+
+    def explained(self, i: int, x: Input, e: Evidence, g: Floats) -> list[Verdict]:
+        """What slip in backward, undone, makes the gradient right; none where that is not known."""
+        if not (self.subject.source and self.search and e.complete and np.isfinite(g).all()) or e.kinks:
+            return []
+        return explain(self.subject.source, i, e.u, g, e.spread(e.numeric), e.spread(e.scale))
 
     def measure_again(self, d: Differences, x: Input, e: Evidence) -> None:
         """What looks wrong at one step is measured at others, until one of them tells."""

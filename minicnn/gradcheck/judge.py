@@ -111,8 +111,9 @@ READERS: list[Callable[[Evidence], Iterator[Verdict]]] = [
 ]  # fmt: skip
 
 
-def mistakes(e: Evidence) -> list[Verdict]:
-    """All verdicts that fit, none twice. None is looked for where a tie explains what is wrong."""
+def mistakes(e: Evidence, explained: Sequence[Verdict] = ()) -> list[Verdict]:
+    """All verdicts that fit, none twice: what ``explained`` the gradient alone where there is that. None is looked for
+    where a tie explains what is wrong."""
     if e.tie and not e.wrong.all():
         return []
     bad = ~np.isfinite(e.analytic)
@@ -123,6 +124,10 @@ def mistakes(e: Evidence) -> list[Verdict]:
         return [Verdict("input not used", "the function does not change with it: it reads another array, or one kept "
                                           "from an earlier call")]  # fmt: skip
     found: dict[str, Verdict] = {}
+    if explained:
+        found = {seen.name: seen for where in (verdict.factor, verdict.group, verdict.border)
+                 for seen in where(e)}
+        return [*found.values(), *(seen for seen in explained if seen.name not in found)]
     for reader in READERS:
         for seen in reader(e):
             found.setdefault(seen.name, seen)

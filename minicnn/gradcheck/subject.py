@@ -51,11 +51,22 @@ class Input:
             self.array[place] = to
 
 
+@dataclass(frozen=True)
+class Source:
+    """People's own function and backward(gy, *given). names: of what is given. real: which of it are checked."""
+
+    function: Function
+    backward: Function
+    given: Given
+    names: Sequence[str]
+    real: Sequence[int]
+
+
 @dataclass
 class Subject:
     """title: what to call it. call: the function, of what its inputs now are. gradients: from u, for each input. uses:
     from u and the number of an input, for each op that uses it, what comes back from there. shapes: of all that the
-    function is given. evaluations: how often it was called for its value."""
+    function is given. source: of a function of NumPy arrays. evaluations: how often it was called for its value."""
 
     title: str
     inputs: list[Input]
@@ -63,6 +74,7 @@ class Subject:
     gradients: Callable[[Floats], Gradients]
     uses: Callable[[Floats, int], list[np.ndarray]]
     shapes: Sequence[tuple[int, ...]]
+    source: Source | None = None
     evaluations: int = 0
 
     def value(self) -> Floats:
@@ -111,13 +123,18 @@ def named(parameters: Parameters) -> list[tuple[str, Tensor]]:
     return found
 
 
+def own_names(function: Function) -> list[str]:
+    """What a function calls the things that it takes, in their order."""
+    try:
+        return [p.name for p in inspect.signature(function).parameters.values()
+                if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]  # fmt: skip
+    except (TypeError, ValueError):
+        return []
+
+
 def names(function: Function, count: int) -> list[str]:
     """"input 0 (x)" and so on, as far as the function names what it takes."""
-    try:
-        known = [p.name for p in inspect.signature(function).parameters.values()
-                 if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]  # fmt: skip
-    except (TypeError, ValueError):
-        known = []
+    known = own_names(function)
     return [f"input {i} ({known[i]})" if i < len(known) else f"input {i}" for i in range(count)]
 
 
@@ -221,5 +238,8 @@ def of_arrays(function: Function, given: Given, backward: Function) -> Subject:
                                  "numbers (write 1.0 for 1) and was not checked: return None for it")
         return [np.zeros(x.shape) if found[i] is None else np.array(found[i]) for i, x in real.items()]
 
+    known = own_names(function)
+    short = [known[i] if i < len(known) else f"input {i}" for i in range(len(arrays))]
     return Subject(title_of(function), [Input(called[i], x, x, cpu(0)) for i, x in real.items()],
-                   lambda: function(*arrays), gradients, lambda u, i: [], [np.shape(x) for x in arrays])
+                   lambda: function(*arrays), gradients, lambda u, i: [], [np.shape(x) for x in arrays],
+                   Source(function, backward, arrays, short, list(real)))

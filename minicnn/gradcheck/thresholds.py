@@ -50,3 +50,18 @@ OVERLAP = 0.5  # more than half of the elements in several windows are wrong
 WORST = 4  # elements
 SIZES = 3  # sizes that explain a factor
 BAR, BAR_FROM, BAR_TO = 3, 1e-9, 1e6  # signs for each power of ten of an error, and for which errors
+
+# -- the search for a slip: explain/ -----------------------------------------------------------------------------------
+
+CALLS_READ = 3000  # calls of NumPy that a record holds: a longer program is not searched
+CALLS_FOLLOWED = 150_000  # calls made again in one search: 1 to 4 seconds
+NUDGE = 1e-6  # step of the slope of one call, of the size of what it takes
+JACOBIAN = 2_000_000  # numbers of the slope of one call: a larger one is not measured
+NEAR = 1e-6  # how near two gradients are that are the same, in units of what is added up
+NO_FACTOR_SEEN = 100  # a part of a gradient smaller than this many times NEAR is nothing
+AS_LIKELY = 0.05  # explanations whose cost differs by less than this are both said
+SAID = 2  # explanations at most
+FEW = 8  # values of which functions, as exp, are tried, too
+SMALL_FACTOR = 1e-3  # a factor below this is none, and one this near to 1 is 1
+LETTERS = 60  # of a formula: of a longer one the inner parts are left out
+STATISTICS = 12  # of a function, of which all pairs are tried

@@ -1,0 +1,116 @@
+"""Mistakes on one side of a condition alone, and in some of the outputs alone: read off where the gradient is right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from .chain import Chain
+from .found import Aim, Found
+from .record import Call, Ref
+from .words import Words
+
+__all__ = ["branches", "condition", "parts", "sides"]
+
+OTHER = {"greater": "<=", "greater_equal": "<", "less": ">=", "less_equal": ">"}
+
+
+def condition(words: Words, call: Call, second: bool) -> str:
+    """Where the first or the second value of a np.where counts."""
+    test = call.args[0]
+    if not isinstance(test, Ref):
+        return "where the condition holds" if not second else "where the condition does not hold"
+    inner = words.tape.calls[test.to]
+    name = getattr(inner.function, "__name__", "")
+    if second and name in OTHER:
+        left, right = (words.arg(arg, 5)[0] for arg in inner.args)
+        return f"where `{left} {OTHER[name]} {right}`"
+    return f"where `{words.of(test.to)}` is {'False' if second else 'True'}"
+
+
+def branches(chain: Chain, aim: Aim) -> Iterator[Found]:
+    """Right on one side of a np.where of the function, both sides of which depend on the input, wrong on the other."""
+    words, tape = Words(chain.tape), chain.tape
+    real = {aim.leaf}
+    for edge in chain.edges:
+        if edge.of in real:
+            real.add(edge.by)
+    off = np.abs(aim.gradient - aim.right) > aim.level
+    for n in range(tape.gy):
+        call = tape.calls[n]
+        if call.function is not np.where or len(call.args) != 3 or not isinstance(call.args[0], Ref):
+            continue
+        if sum(isinstance(arg, Ref) and arg.to in real for arg in call.args[1:]) < 2:
+            continue
+        test = chain.values[call.args[0].to]
+        if test.shape != off.shape or not 0 < test.sum() < test.size:
+            continue
+        for second, side in ((False, test), (True, ~test.astype(bool))):
+            side = side.astype(bool)
+            if off[side].mean() > 0.5 and not off[~side].any():
+                arg = call.args[2 if second else 1]
+                value = f" (`{words.of(arg.to)}`)" if isinstance(arg, Ref) else ""
+                ratio = aim.gradient[side] / aim.right[side]
+                what = f": there it is {ratio[0]:.6g} times what it should be" if np.ptp(ratio) < 1e-5 else ""
+                yield Found("one branch", f"right on one side of `{words.of(n)}`, wrong on the other, "
+                            f"{condition(words, call, second)}{value}{what}", 0.7)  # fmt: skip
+
+
+def sides(chain: Chain, aim: Aim) -> Iterator[Found]:
+    """Of a function of one number: right on one side of a number, wrong on the other."""
+    x = chain.values[aim.leaf]
+    off = np.abs(aim.gradient - aim.right) > aim.level
+    if x.shape != chain.values[chain.tape.output].shape or not 1 < off.sum() < off.size - 1:
+        return
+    for above in (True, False):
+        wrong, right = (x[off], x[~off]) if above else (-x[off], -x[~off])
+        if wrong.min() <= right.max():
+            continue
+        side = "above" if above else "below"
+        sign, at = (">", float(right.max())) if above else ("<", -float(right.max()))
+        but = f"right but for `{chain.tape.calls[aim.leaf].name}` {sign} {at:.4g}"
+        if not aim.right[off].any():
+            yield Found("mask forgotten", f"{but}: {side} the gradient is 0, by a mask that is missing", 1.25)
+        elif aim.right[off].all():
+            what = "it is 0" if not aim.gradient[off].any() else "it has another slope"
+            cost = 1.35 if aim.gradient[off].any() else 0.85
+            yield Found("one branch", f"{but}: {side} {what} in backward", cost)
+
+
+def parts(chain: Chain, gy: np.ndarray, aim: Aim) -> Iterator[Found]:
+    """Right, but for a part of the outputs, whose gradient is not there: one example only, a row left out."""
+    for axis, n in enumerate(gy.shape):
+        if n < 2:
+            continue
+        columns = []
+        for j in range(n):
+            part = np.zeros_like(gy)
+            part.swapaxes(0, axis)[j] = gy.swapaxes(0, axis)[j]
+            columns.append(np.asarray(chain.gradients(part).get(aim.leaf, 0 * aim.right)).ravel())
+        sends = [j for j in range(n) if not aim.nothing(columns[j].reshape(aim.right.shape))]
+        matrix = np.stack(columns, 1)[:, sends]
+        if len(sends) < 2 or np.linalg.matrix_rank(matrix) < len(sends):
+            continue
+        found = np.linalg.lstsq(matrix, aim.gradient.ravel(), rcond=None)[0]
+        if not aim.gave((matrix @ found).reshape(aim.right.shape)) or np.isclose(found, found[0], atol=1e-5).all():
+            continue
+        weights = np.ones(n)
+        weights[sends] = found
+        there = np.isclose(weights, 1, atol=1e-5)
+        gone = np.isclose(weights, 0, atol=1e-5)
+        if (there | gone).all():
+            kept = [j for j in np.flatnonzero(there).tolist() if j in sends]
+            lost = np.flatnonzero(gone).tolist()
+            wide = (1,) * (gy.ndim - aim.right.ndim) + aim.right.shape
+            if len(kept) == 1 and axis and len(wide) == gy.ndim and wide[axis] == 1:
+                yield Found("broadcast axis not summed", f"the input was broadcast along axis {axis} of the output, "
+                            f"and what comes from place {kept[0]} there was taken for the sum of all", 0.8)  # fmt: skip
+            elif len(kept) == 1 and (n > 2 or not axis):
+                which = "first, 0," if kept[0] == 0 else "last" if kept[0] == n - 1 else f"{kept[0]}"
+                yield Found("one example only", f"backward gave what comes from the {which} of the {n} along axis "
+                            f"{axis} of the output, and nothing of the others: sum over all",
+                            0.8 if kept[0] in (sends[0], sends[-1]) else 1.5)  # fmt: skip
+            else:
+                yield Found("term missing", f"what comes from {lost} of axis {axis} of the output is left out: a range "
+                                            "or a slice ends too early", 0.9)  # fmt: skip

@@ -1,0 +1,109 @@
+"""The chain rule over a record: the slope of every call by differences, and what comes back along them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..thresholds import JACOBIAN, NUDGE
+from .record import Ref, Tape, uses, walk
+
+__all__ = ["Chain", "Edge", "fitted"]
+
+
+@dataclass(eq=False)
+class Edge:
+    """Call ``by`` uses the value of call ``of``. slope: of each element, where element i of the one makes element i of
+    the other; else the Jacobian, (size of the value of ``by``, size of that of ``of``)."""
+
+    of: int
+    by: int
+    slope: np.ndarray
+    apart: bool
+
+    def own_slope(self, shape: tuple[int, ...]) -> np.ndarray | None:
+        """Of each element of the value, of this shape, if it is made of its own element alone."""
+        if self.apart or self.slope.shape[0] != self.slope.shape[1]:
+            return self.slope if self.apart else None
+        own = np.diagonal(self.slope)
+        return own.reshape(shape) if np.allclose(self.slope, np.diag(own), atol=1e-9) else None
+
+    def back(self, gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """What a gradient of the call's value is for what the call uses."""
+        if self.apart:
+            return fitted(gradient * self.slope, shape)
+        back: np.ndarray = gradient.ravel() @ self.slope
+        return back.reshape(shape)
+
+
+def fitted(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Summed over the axes along which an array of this shape was broadcast."""
+    gradient = gradient.sum(tuple(range(gradient.ndim - len(shape))))
+    axes = tuple(a for a, n in enumerate(shape) if n == 1 < gradient.shape[a])
+    summed: np.ndarray = gradient.sum(axes, keepdims=True)
+    return summed
+
+
+class Chain:
+    """The ways from the real inputs of a function to its value. edges: in the order of the calls."""
+
+    def __init__(self, tape: Tape):
+        self.tape = tape
+        self.values = [call.value for call in tape.calls]
+        reach = {tape.output}
+        for n in range(tape.gy - 1, -1, -1):
+            if n in reach:
+                reach |= set(uses(tape.calls[n]))
+        self.edges: list[Edge] = []
+        moves = {n for n in range(tape.gy) if tape.calls[n].function is None and tape.calls[n].name}
+        for n in range(tape.gy):
+            call = tape.calls[n]
+            if n not in reach or call.function is None or call.value.dtype.kind != "f":
+                continue
+            for k, source in enumerate(uses(call)):
+                if source in moves and self.values[source].dtype.kind == "f":
+                    edge = self.edge(n, k, source)
+                    if edge.slope.any():
+                        self.edges.append(edge)
+                        moves.add(n)
+
+    def edge(self, n: int, k: int, source: int) -> Edge:
+        """By differences in use number k of a value by call n."""
+        call, x = self.tape.calls[n], self.values[source]
+        size = min(float(np.sqrt(np.mean(x**2))), 1.0) if x.size else 1.0
+        h = NUDGE * np.maximum(np.abs(x), size or 1.0)  # of each element
+
+        def at(moved: np.ndarray) -> np.ndarray:
+            count = iter(range(10**6))
+            args, settings = walk((call.args, call.settings),
+                                  lambda ref: moved if next(count) == k else self.values[ref.to], Ref)  # fmt: skip
+            assert call.function
+            return np.array(call.function(*args, **settings), np.float64)  # it may be a view of what moves
+
+        if isinstance(call.function, np.ufunc) and not call.function.signature:
+            return Edge(source, n, (at(x + h) - at(x - h)) / (2 * h), True)
+        if x.size * call.value.size > JACOBIAN:
+            raise MemoryError
+        columns = np.empty((x.size, call.value.size))
+        moved = np.array(x)
+        for i in range(x.size):
+            moved.flat[i] = x.flat[i] + h.flat[i]
+            above = at(moved)
+            moved.flat[i] = x.flat[i] - h.flat[i]
+            columns[i] = ((above - at(moved)) / (2 * h.flat[i])).ravel()
+            moved.flat[i] = x.flat[i]
+        return Edge(source, n, columns.T, False)
+
+    def gradients(self, gy: np.ndarray, change: Callable[[Edge, np.ndarray], np.ndarray] | None = None,
+                  ) -> dict[int, np.ndarray]:  # fmt: skip
+        """∂L/∂value of every call between the inputs and the output. change: of what comes back along an edge."""
+        self.last = found = {self.tape.output: np.asarray(gy, np.float64)}
+        for edge in reversed(self.edges):
+            if edge.by in found:
+                part = edge.back(found[edge.by], self.values[edge.of].shape)
+                if change:
+                    part = change(edge, part)
+                found[edge.of] = found.get(edge.of, np.float64(0)) + part
+        return found

@@ -1,0 +1,88 @@
+"""People's function and backward, called so that what they do is recorded."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .record import Tape, Unrecorded
+from .watched import Watched, plain, watch
+
+__all__ = ["record"]
+
+MAKE = ("zeros", "ones", "empty", "full", "eye", "identity", "array", "asarray", "zeros_like", "ones_like",
+        "empty_like", "full_like")  # fmt: skip
+
+
+class Numpy(types.ModuleType):
+    """NumPy, but that the arrays which it makes are watched."""
+
+    def __init__(self, tape: Tape):
+        super().__init__("numpy")
+        self.tape = tape
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(np, name)
+        if name not in MAKE:
+            return found
+
+        def make(*args: Any, **settings: Any) -> Any:
+            if name in ("array", "asarray") and isinstance(args[0], Watched):
+                return args[0].copy() if name == "array" else args[0]
+            return watch(self.tape, found, args, settings, found(*plain(args), **plain(settings)))
+
+        return make
+
+
+def rebound(function: Any, numpy: Numpy, done: dict[int, Any]) -> Any:
+    """A copy of a function that sees ``numpy`` for NumPy, as do those that it calls."""
+    if isinstance(function, types.MethodType):
+        return types.MethodType(rebound(function.__func__, numpy, done), function.__self__)
+    if function is np:
+        return numpy
+    if not isinstance(function, types.FunctionType) or function.__module__.split(".")[0] in ("numpy", "minicnn"):
+        return function
+    if id(function) not in done:
+        seen = done.setdefault(id(function.__globals__), dict(function.__globals__))
+        cells = tuple(types.CellType() for _ in function.__closure__ or ())
+        copy = types.FunctionType(function.__code__, seen, function.__name__, function.__defaults__, cells)
+        copy.__kwdefaults__ = function.__kwdefaults__
+        done[id(function)] = copy
+        for cell, old in zip(cells, function.__closure__ or (), strict=True):
+            cell.cell_contents = rebound(old.cell_contents, numpy, done)
+        for name in names_in(function.__code__):
+            if name in seen and (seen[name] is np or isinstance(seen[name], types.FunctionType)):
+                seen[name] = rebound(seen[name], numpy, done) if id(seen[name]) not in done.values() else seen[name]
+    return done[id(function)]
+
+
+def names_in(code: types.CodeType) -> set[str]:
+    """All names that a function uses, and those inside it."""
+    inner = [names_in(part) for part in code.co_consts if isinstance(part, types.CodeType)]
+    return set(code.co_names).union(*inner)
+
+
+def record(function: Callable[..., Any], backward: Callable[..., Any], inputs: Sequence[Any], gy: np.ndarray,
+           names: Sequence[str]) -> Tape:  # fmt: skip
+    """The tape of function(*inputs) and of backward(gy, *inputs), called one after the other on copies.
+
+    Raises Unrecorded where the tape, followed once more, does not give what the two gave.
+    """
+    tape = Tape()
+    numpy, done = Numpy(tape), {}  # type: ignore[var-annotated]
+    leaves = [watch(tape, None, (), {}, np.array(x), name) if isinstance(x, np.ndarray) else x
+              for x, name in zip(inputs, names, strict=True)]  # fmt: skip
+    tape.leaves = [x.number if isinstance(x, Watched) else -1 for x in leaves]
+    y = rebound(function, numpy, done)(*[x.copy() if isinstance(x, Watched) else x for x in leaves])
+    tape.gy = len(tape.calls)
+    found = rebound(backward, numpy, done)(watch(tape, None, (), {}, gy, "gy"), *leaves)
+    returned = [y, *(found if isinstance(found, (tuple, list)) else [found])]
+    tape.output, *tape.gradients = [g.number if isinstance(g, Watched) and g.tape is tape else -1 for g in returned]
+    again = tape.follow({}, range(len(tape.calls)))
+    for value, number in zip(returned, (tape.output, *tape.gradients), strict=True):
+        if number >= 0 and not np.allclose(again[number], plain(value), rtol=1e-9, atol=0, equal_nan=True):
+            raise Unrecorded("followed once more, it gives something else")
+    return tape

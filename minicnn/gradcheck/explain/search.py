@@ -1,0 +1,50 @@
+"""All readers of one record, one after the other, until too many calls have been followed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..thresholds import CALLS_FOLLOWED
+from .amounts import amounts, moved_factors, removed, removed_pairs
+from .axes import axes, turned
+from .branches import branches, parts, sides
+from .chain import Chain
+from .edits import View
+from .found import Aim, Found
+from .numbers import numbers
+from .places import masks, places, written
+from .program import Program
+from .record import Tape
+from .swaps import swaps
+from .ways import ways
+
+__all__ = ["search"]
+
+
+def search(tape: Tape, i: int, gy: np.ndarray, gradient: np.ndarray, right: np.ndarray, scale: np.ndarray,
+           ) -> list[Found]:  # fmt: skip
+    """All slips that explain the gradient of input number i, in no order."""
+    leaf = tape.leaves[i]
+    chain = Chain(tape)
+    exact = chain.gradients(gy).get(leaf)
+    if exact is None or not Aim(leaf, gradient, right, scale).same(exact, right):
+        return []
+    aim = Aim(leaf, gradient, exact, scale)
+    found = [*ways(chain, gy, aim), *branches(chain, aim), *sides(chain, aim), *parts(chain, gy, aim)]
+    out = tape.gradients[i]
+    if out < tape.gy or not aim.gave(tape.calls[out].value):
+        return found
+    other = np.random.default_rng((7, gy.size)).standard_normal(gy.shape)
+    program = Program(tape, out, aim, other, chain.gradients(other)[leaf])
+    view = View(program, chain)
+    for kind in (swaps, masks, written, axes, removed, numbers, places, turned, amounts, moved_factors,
+                 removed_pairs):
+        for edit in kind(view):
+            if program.followed > CALLS_FOLLOWED:
+                return found
+            if program.mends(edit):
+                branch = view.branch(min(edit.changes))
+                name = "one branch" if branch else edit.name
+                text = edit.text if isinstance(edit.text, str) else edit.text()
+                found.append(Found(name, f"{text}{f', {branch}' * bool(branch)}", edit.cost))
+    return found

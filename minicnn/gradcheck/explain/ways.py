@@ -1,0 +1,240 @@
+"""What backward would give if the chain rule were followed along the function with one slip: a way left out or
+weighted, a statistic held to be constant, a slope forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from ..thresholds import STATISTICS
+from .branches import condition
+from .chain import Chain, Edge, fitted
+from .found import Aim, Found
+from .record import Ref, put, uses
+from .words import Words
+
+__all__ = ["ways"]
+
+Slope = Callable[[np.ndarray, Edge], np.ndarray]  # from what comes back to a call, what comes back along an edge
+
+REDUCE = {"sum", "mean", "var", "std", "max", "min", "amax", "amin", "prod", "norm", "reduce", "average", "median"}
+LARGEST = {"max", "amax", "min", "amin"}
+BENT = {"maximum", "minimum", "where", "abs", "absolute", "clip", "fmax", "fmin", "put", "sign", "sort", "tril", "triu"}
+MOVED = {"add", "subtract", "getitem", "reshape", "transpose", "broadcast_to", "swapaxes", "concatenate", "put"}
+KIND = {"mean": "the mean ", "average": "the mean ", "var": "the variance ", "std": "the deviation ", "sum": "the sum ",
+        "max": "the maximum ", "amax": "the maximum ", "norm": "the norm "}  # fmt: skip
+
+
+class Ways:
+    """The ways from one input to the output of a function. on: the edges along them. statistics: the calls that take
+    many elements of the input together to norm them, or are made of such values alone."""
+
+    def __init__(self, chain: Chain, gy: np.ndarray, aim: Aim):
+        self.chain, self.gy, self.aim, self.tape = chain, gy, aim, chain.tape
+        self.words = Words(chain.tape)
+        real = {aim.leaf}
+        for edge in chain.edges:
+            if edge.of in real:
+                real.add(edge.by)
+        self.on = [edge for edge in chain.edges if edge.of in real]
+        self.direct = [edge for edge in self.on if edge.of == aim.leaf]
+        self.calls = list(dict.fromkeys(edge.by for edge in self.on))
+        self.statistics = [n for n in self.calls if self.statistic(n)]
+
+    def name(self, n: int) -> str:
+        return getattr(self.tape.calls[n].function, "__name__", "")
+
+    def users(self, n: int) -> list[int]:
+        """The calls of the function that use call n."""
+        return [m for m in range(n + 1, self.tape.gy) if n in uses(self.tape.calls[m])]
+
+    def statistic(self, n: int) -> bool:
+        """Whether call n takes many elements together to norm them, or is made of such values alone."""
+        sources = [edge.of for edge in self.on if edge.by == n]
+        size = max(self.chain.values[s].size for s in sources)
+        if self.name(n) in REDUCE and self.chain.values[n].size < size:
+            return self.name(n) != "sum" or self.norms(n)
+        return self.aim.leaf not in sources and all(self.statistic(s) for s in sources)
+
+    def norms(self, n: int) -> bool:
+        """Whether a sum goes where sums go that norm: below a fraction, into a root, a power, a logarithm."""
+        for m in self.users(n):
+            name, args = self.name(m), self.tape.calls[m].args
+            if name in ("sqrt", "power", "log", "reciprocal") or (name == "divide" and args[1] == Ref(n)):
+                return True
+            if name in ("add", "multiply", "divide", "getitem", "reshape", "expand_dims", "negative") and self.norms(m):
+                return True
+        return False
+
+    def gradient(self, change: Callable[[Edge, np.ndarray], np.ndarray]) -> np.ndarray:
+        """What backward would give with another part along some edges."""
+        return np.asarray(self.chain.gradients(self.gy, change).get(self.aim.leaf, np.zeros_like(self.aim.right)))
+
+    def without(self, edges: Sequence[Edge]) -> np.ndarray:
+        lost = {id(edge) for edge in edges}
+        return self.gradient(lambda edge, part: 0 * part if id(edge) in lost else part)
+
+    def with_slope(self, edges: Sequence[Edge], slope: Slope) -> np.ndarray:
+        changed = {id(edge) for edge in edges}
+        return self.gradient(lambda edge, part: slope(part, edge) if id(edge) in changed else part)
+
+    def into(self, *calls: int) -> list[Edge]:
+        """The edges to what these calls use."""
+        return [edge for edge in self.on if edge.by in calls]
+
+    def what_is(self, n: int) -> str:
+        call, kind = self.tape.calls[n], KIND.get(self.name(n), "")
+        inner = [self.tape.calls[s] for s in uses(call)]
+        squares = (c.function is np.power or (c.function is np.multiply and c.args[0] == c.args[1]) for c in inner)
+        if kind and any(squares):
+            kind += "of squares "
+        return f"{kind}`{self.words.of(n)}`"
+
+    def branch(self, n: int) -> str:
+        """Where call n counts, if it is one branch of a np.where; else nothing."""
+        users = self.users(n)
+        if len(users) != 1 or self.tape.calls[users[0]].value.shape != self.tape.calls[n].value.shape:
+            return ""
+        call = self.tape.calls[users[0]]
+        if call.function is np.where:
+            return condition(self.words, call, call.args[2] == Ref(n)) if call.args[0] != Ref(n) else ""
+        if self.name(users[0]) in ("maximum", "minimum") and len({e.of for e in self.into(users[0])}) == 2:
+            return f"where `{self.words.of(n)}` is the {'larger' if self.name(users[0]) == 'maximum' else 'smaller'}"
+        return self.branch(users[0])
+
+
+def ways(chain: Chain, gy: np.ndarray, aim: Aim) -> Iterator[Found]:
+    """Slips along the function that give what backward gave."""
+    w = Ways(chain, gy, aim)
+    for n in w.calls:
+        if n != w.tape.output:
+            yield from weighed(w, w.into(n), n, w.what_is(n), "", n in w.statistics)
+            yield from slope_lost(w, n)
+    for edge in w.on:
+        loop = [e for e in w.direct if w.tape.calls[e.by].site == w.tape.calls[edge.by].site]
+        kind = "" if edge not in w.direct or len(w.direct) < 2 else "loop" if len(loop) > 1 else "use"
+        first = edge.by in w.statistics and edge.of not in w.statistics
+        what = f"`{w.words.of(edge.of)}` in `{w.words.of(edge.by)}`"
+        yield from weighed(w, [edge], edge.by, what, kind, first)
+    sites: dict[Any, list[Edge]] = {}
+    for edge in w.on:
+        sites.setdefault((w.tape.calls[edge.by].site, uses(w.tape.calls[edge.by]).index(edge.of)), []).append(edge)
+    for edges in sites.values():
+        for slope, what, name in slopes(w, edges[0]):
+            other = w.with_slope(edges, slope)
+            for c, how in ((1.0, ""), (-1.0, ", and the sign is wrong")):
+                if aim.gave(c * other):
+                    yield Found(name, f"{what}{how}", 2.0)
+    for pair in combinations(w.statistics[:STATISTICS], 2):
+        if aim.gave(w.without(w.into(*pair))):
+            said = " and ".join(w.what_is(n) for n in pair)
+            yield Found("statistics as constants", f"{said} depend on the input, but backward held them to be constant",
+                        1.0)  # fmt: skip
+    for i, leaf in enumerate(w.tape.leaves):
+        right = chain.gradients(gy).get(leaf)
+        if leaf >= 0 and leaf != aim.leaf and right is not None and aim.gave(np.asarray(right)):
+            yield Found("another input", f"that is the gradient of input {i} (`{w.words.of(leaf)}`)", 1.25)
+
+
+def weighed(w: Ways, edges: Sequence[Edge], n: int, what: str, kind: str, constant: bool) -> Iterator[Found]:
+    """What comes back along some edges, right − rest, times a wrong number. kind: "use" or "loop", of the input
+    itself."""
+    aim = w.aim
+    rest = w.without(edges)
+    part = aim.right - rest
+    if aim.nothing(part) or aim.nothing(rest):
+        return
+    way = f"what comes back by {what}"
+    c = aim.times(part, aim.gradient - rest)
+    if c is None:
+        yield from alone(w, part, way, kind)
+    elif c == 0 and constant:
+        why = f"{w.what_is(n)} depends on the input, but backward held it to be constant"
+        yield Found("statistics as constants", why, 0.7)
+    elif c == 0 and len(edges) == 1 and uses(w.tape.calls[n]).count(edges[0].of) > 1:
+        yield Found("wrong factor of a term", f"{way} is half of what it should be: it is used twice there, as in a "
+                                              "square, whose slope has a 2", 1.0)  # fmt: skip
+    elif c != 1 and w.branch(n):
+        yield Found("one branch", f"{way} has {c:.6g} times its weight, {w.branch(n)}; all the rest is right", 0.9)
+    elif c == 0:
+        why = f"{way} is missing in the sum{', one use of the input' * bool(kind)}; all the rest is right"
+        yield Found("term missing", why, 0.75 if kind else 1.2 if len(edges) == 1 else 1.3)
+    elif c == -1 and not (len(edges) == 1 and uses(w.tape.calls[n]).count(edges[0].of) > 1):
+        yield Found("wrong sign of a term", f"{way} has the wrong sign; all the rest is right", 1.1)
+    elif c not in (1, -1):
+        yield Found("wrong factor of a term", f"{way} has {c:.6g} times its weight; all the rest is right", 3.0)
+
+
+def alone(w: Ways, part: np.ndarray, way: str, kind: str) -> Iterator[Found]:
+    """What comes back by one way is all that there is."""
+    c = w.aim.times(part, w.aim.gradient)
+    if c == 1 and kind == "loop":
+        yield Found("= for +=", f"backward gave {way} and nothing else: what comes back by all uses must be added up, "
+                                "+= for =", 1.1)  # fmt: skip
+    elif c == 1:
+        yield Found("term missing", f"backward gave {way} and nothing else: a term of the sum is missing", 1.4)
+    elif c is not None and round(c) > 1 and abs(c - round(c)) < 1e-4:
+        yield Found("operand not transposed", f"backward gave {way}, {c:.0f} times, as if a matrix, or gy, were "
+                                              "symmetric and the other way gave the same", 1.6)  # fmt: skip
+
+
+def slope_lost(w: Ways, n: int) -> Iterator[Found]:
+    """All that is between the input and call n is taken to have a slope of 1."""
+    back = w.chain.gradients(w.gy).get(n)
+    if back is None or back.shape != w.aim.right.shape or w.name(n) in MOVED:
+        return
+    if any(edge.own_slope(w.chain.values[n].shape) is None for edge in w.into(n)):
+        return
+    rest = w.without(w.into(n))
+    c = w.aim.times(back, w.aim.gradient - rest)
+    if c and not w.aim.nothing(w.aim.right - rest - back):
+        times = f", and there is a factor {c:.6g}" if c != 1 else ""
+        what, name = ("mask", "mask forgotten") if w.name(n) in BENT else ("slope", "factor missing")
+        yield Found(name, f"the {what} of `{w.words.of(n)}` is missing, by the chain rule a factor{times}",
+                    1.5 + 0.3 * (c != 1))  # fmt: skip
+
+
+def slopes(w: Ways, edge: Edge) -> Iterator[tuple[Slope, str, str]]:
+    """(what comes back along an edge with another slope, what is wrong then, the name of it)."""
+    call, name, text = w.tape.calls[edge.by], w.name(edge.by), w.words.of(edge.by)
+    if name in MOVED or call.function is put:
+        return
+    others = [n for n in dict.fromkeys(uses(call)) if n != edge.of]
+
+    def dropped(part: np.ndarray, e: Edge) -> np.ndarray:
+        return spread(w.chain.last[e.by], part.shape, w.tape.calls[e.by])
+
+    def shared(part: np.ndarray, e: Edge) -> np.ndarray:
+        return dropped(part, e) * w.tape.calls[e.by].value.size / part.size
+
+    if name in LARGEST:
+        yield dropped, f"of `{text}` all get the gradient, and not the largest alone", "window shared out"
+        yield shared, f"of `{text}` all get a share of the gradient, and not the largest all of it", "window shared out"
+    elif name in BENT:
+        yield dropped, f"the mask of `{text}` is missing: the gradient goes back to all alike", "mask forgotten"
+    elif name in ("multiply", "divide", "true_divide") and others:
+        mask = bool(np.isin(w.chain.values[others[0]], (0, 1)).all())
+        what = f"`{'1 / ' * (name != 'multiply')}{w.words.of(others[0])}`"
+        yield (dropped, f"the {'mask' if mask else 'factor'} {what} of `{text}` is missing",
+               "mask forgotten" if mask else "factor missing")  # fmt: skip
+    elif not edge.apart and edge.slope.shape[0] == edge.slope.shape[1]:
+        yield dropped, f"of `{text}` each element gets what comes from its own place alone", "term missing"
+    else:
+        yield dropped, f"the slope of `{text}` is missing, by the chain rule a factor", "factor missing"
+
+
+def spread(gradient: np.ndarray, shape: tuple[int, ...], call: Any) -> np.ndarray:
+    """A gradient of a call's value as that of what it takes, as if the slope were 1."""
+    nothing = np.full(shape, np.nan)
+    try:
+        if gradient.size >= int(np.prod(shape)) and gradient.ndim >= len(shape):
+            return fitted(gradient, shape).reshape(shape)
+        axes = call.settings.get("axis", call.args[1] if len(call.args) > 1 else None)
+        if axes is not None and gradient.ndim < len(shape):
+            gradient = np.expand_dims(gradient, axes)
+        return np.broadcast_to(gradient, shape)
+    except (ValueError, TypeError):
+        return nothing

@@ -1,0 +1,248 @@
+"""gradcheck names the slip in a backward written by hand: by a record of what it does, and changes of that."""
+
+import mistakes_looked_at
+import numpy as np
+import pytest
+from helpers import distinct, normal
+from mistakes_functions import normalised, sigmoid, softmax
+from mistakes_named import named, verdicts
+
+from minicnn import gradcheck
+from minicnn.gradcheck.explain.chain import Chain
+from minicnn.gradcheck.explain.found import Aim
+from minicnn.gradcheck.explain.people import record
+from minicnn.gradcheck.explain.record import Unrecorded
+
+LOOKED_AT = mistakes_looked_at.MISTAKES
+NOT_NAMED = {
+    "group norm: as if all channels were one group",  # sums over groups, and over all: two shapes
+    "LSTM step: the forget gate forgotten",  # as it is made here, it is divided by twice
+}
+X, Y = normal(4, 5), normal(4, 5, seed=1)
+
+
+def failure(function, *inputs, backward, **options):
+    with pytest.raises(AssertionError) as raised:
+        gradcheck(function, *inputs, backward=backward, **options)
+    return raised.value
+
+
+@pytest.mark.parametrize("mistake", [m for m in LOOKED_AT if m.title not in NOT_NAMED], ids=lambda m: m.title)
+def test_a_mistake_of_the_bank_is_named(mistake):
+    found = verdicts(mistake)
+    assert named(mistake, found), [(verdict.name, verdict.text) for verdict in found]
+
+
+def test_few_are_not_named():
+    assert len(NOT_NAMED) < 0.05 * len(LOOKED_AT)
+
+
+# -- what it says ------------------------------------------------------------------------------------------------------
+
+def tanh(x):
+    return np.tanh(x)
+
+
+SAID = [
+    (tanh, lambda gy, x: gy * (1 - x**2), "input for output",
+     "`gy * (1 - x ** 2)` in line {line} should be `gy * (1 - y ** 2)`: input 0 (`x`) stands where `tanh(x)`, the "
+     "output, belongs"),
+    (tanh, lambda gy, x: gy * (1 - np.tanh(x)), "wrong power", "`tanh(x)` in `1 - tanh(x)`"),
+    (lambda x: x / x.sum(1, keepdims=True), lambda gy, x: gy / x.sum(1, keepdims=True), "statistics as constants",
+     "`sum(x, 1, keepdims=True)` depends on the input"),
+    (softmax, lambda gy, x: softmax(x) * (gy - (gy * softmax(x)).sum(0)), "wrong axis", "it goes over axis 0"),
+    (lambda x: np.where(x > 0, x, 0.1 * x), lambda gy, x: gy * np.where(x > 0, 1, 0.01), "one branch", "x <= 0"),
+    (lambda x: x + np.tanh(x), lambda gy, x: gy * (1 - np.tanh(x) ** 2), "term missing", "`x` in `x + tanh(x)`"),
+    (lambda x: x * sigmoid(x), lambda gy, x: gy * sigmoid(x) * (1 + x * (1 + sigmoid(x))),
+     "wrong sign of a term", "add stands where subtract belongs"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("function, backward, name, words", SAID, ids=[name for _, _, name, _ in SAID])
+def test_both_formulas_are_said_and_where_they_stand(function, backward, name, words):
+    first = failure(function, np.exp(0.5 * X), backward=backward).verdicts[0] if name.startswith("stat") else failure(
+        function, X, backward=backward).verdicts[0]  # fmt: skip
+    assert first.name == name
+    assert words.format(line=backward.__code__.co_firstlineno) in first.text
+
+
+def test_the_line_is_said():
+    def backward(gy, x):
+        y = np.tanh(x)
+        slope = 1 + y**2
+        return gy * slope
+
+    text = failure(np.tanh, X, backward=backward).verdicts[0].text
+    assert f"in line {backward.__code__.co_firstlineno + 2}" in text
+
+
+def test_at_most_two_that_are_as_likely_are_said():
+    found = failure(lambda x: x @ x, normal(4, 4), backward=lambda gy, x: gy @ x.T + x @ gy).verdicts
+    assert 1 <= len(found) <= 2
+    assert found[0].name == "operand not transposed"
+
+
+# -- when nothing is said ----------------------------------------------------------------------------------------------
+
+NOISE = [
+    lambda gy, g, random: g * (1 + 0.3 * random.standard_normal(g.shape)),
+    lambda gy, g, random: random.standard_normal(g.shape) * np.abs(gy).mean(),
+    lambda gy, g, random: g + 0.1 * random.standard_normal(g.shape) * np.abs(gy).mean(),
+]
+
+
+@pytest.mark.parametrize("noise", range(len(NOISE)))
+@pytest.mark.parametrize("mistake", LOOKED_AT[::23], ids=lambda m: m.title)
+def test_what_follows_no_formula_gets_no_formula(mistake, noise):
+    def backward(gy, *inputs):
+        found = mistake.backward(gy, *inputs)
+        found = list(found) if isinstance(found, (tuple, list)) else [found]
+        found[mistake.input] = NOISE[noise](gy, np.asarray(found[mistake.input]), np.random.default_rng(noise))
+        return found
+
+    with np.errstate(all="ignore"):
+        found, without = (failure(mistake.function, *mistake.inputs, backward=backward, search=search).verdicts
+                          for search in (True, False))  # fmt: skip
+    assert found == without
+
+
+def test_the_search_can_be_switched_off():
+    calls = []
+
+    def backward(gy, x):
+        calls.append(type(x))
+        return gy * (1 - x**2)
+
+    failure(np.tanh, X, backward=backward, search=False)
+    assert set(calls) == {np.ndarray}
+    failure(np.tanh, X, backward=backward)
+    assert len(set(calls)) == 2
+
+
+def test_what_cannot_be_recorded_is_left_to_the_others():
+    def backward(gy, x):
+        return 2 * np.array([[float(number) for number in row] for row in gy]) * x
+
+    assert failure(lambda x: x * x / 2, X, backward=backward).verdicts[0].name == "constant factor"
+
+
+# -- the record --------------------------------------------------------------------------------------------------------
+
+
+def places(gy, x):
+    g = np.zeros_like(x)
+    for i in range(x.shape[1] - 1):
+        g[:, i : i + 2] += gy[:, i : i + 1] * [1, 2]
+    g[:, 0] *= 3
+    return g
+
+
+def in_place(gy, x):
+    g = gy.copy()
+    g -= g.mean(1, keepdims=True)
+    np.multiply(g, 2, out=g)
+    g[x < 0] = 0
+    return g
+
+
+def parts(gy, x):
+    a, b = np.split(gy[:, :4], 2, 1)
+    top = np.empty((len(gy), 5))
+    top[:, :2], top[:, 2:4], top[:, 4] = a.cumsum(1), b.max(1, keepdims=True), 7
+    np.put_along_axis(top, x.argmax(1)[:, None], gy[:, :1], 1)
+    return np.hstack([top[:, 1:], top[:, :1]]).T.swapaxes(0, 1).reshape(4, -1)
+
+
+def listed(gy, x):
+    products = np.array([[g * w for g, w in zip(a, b, strict=True)] for a, b in zip(gy, x, strict=True)])
+    return products + x.T[::-1].flatten()[:5]
+
+
+def read_back(gy, x):
+    g = gy
+    g[x < 0] = 0  # in gy itself
+    return gy.astype(np.float64) ** 2 + (gy @ x.T).trace()
+
+
+@pytest.mark.parametrize("backward", [places, in_place, parts, listed, read_back])
+def test_a_record_gives_again_what_the_program_gave_also_for_another_gy(backward):
+    tape = record(lambda x: x * 1, backward, [X], Y, ["x"])
+    out = tape.gradients[0]
+    np.testing.assert_allclose(tape.calls[out].value, backward(Y.copy(), X))
+    other = normal(4, 5, seed=7)
+    again = tape.follow({tape.gy: other}, range(len(tape.calls)))
+    np.testing.assert_allclose(again[out], backward(other.copy(), X))
+    assert len(tape.calls) > 4
+
+
+class Layer:
+    """Keeps what it saw, as people's layers do."""
+
+    def forward(self, x):
+        self.x, self.y = x, np.tanh(x)
+        return self.y
+
+    def backward(self, gy, x):
+        return gy * (1 - self.x**2)
+
+
+def test_what_a_layer_keeps_from_forward_is_known_in_backward():
+    layer = Layer()
+    first = failure(layer.forward, X, backward=layer.backward).verdicts[0]
+    assert (first.name, "1 - y ** 2" in first.text) == ("input for output", True)
+
+
+def test_inputs_and_program_are_left_as_they_were():
+    given = X.copy()
+    before = sigmoid.__globals__["np"]
+    failure(lambda x: x * sigmoid(x), given, backward=lambda gy, x: gy * sigmoid(x))
+    assert np.array_equal(given, X)
+    assert sigmoid.__globals__["np"] is before is np
+
+
+def test_a_program_of_very_many_calls_is_not_read():
+    def backward(gy, x):
+        for _ in range(4000):
+            gy = gy * 1.0
+        return gy
+
+    with pytest.raises(Unrecorded, match="3000 calls"):
+        record(np.tanh, backward, [X], Y, ["x"])
+    assert failure(np.tanh, X, backward=backward)
+
+
+# -- the chain rule ----------------------------------------------------------------------------------------------------
+
+
+def norm(x, w):
+    a = normalised(x) @ w
+    return np.where(a > 0, a, 0.1 * a).sum(1) + np.pad(x, 1)[1:-1, 1:-1].max(1)
+
+
+def test_the_chain_rule_along_the_record_gives_the_gradient_at_every_call():
+    inputs = distinct(4, 5), normal(5, 3)
+    gy = normal(4, seed=3)
+    tape = record(norm, lambda gy, x, w: (x, w), inputs, gy, ["x", "w"])
+    found = Chain(tape).gradients(gy)
+    for n in [*tape.leaves, *range(2, tape.gy)]:
+        call = tape.calls[n]
+        if call.value.dtype.kind != "f" or n not in found:
+            continue
+        for j in range(call.value.size):
+            sums = []
+            for h in (1e-6, -1e-6):
+                moved = call.value.copy()
+                moved.flat[j] += h
+                sums.append((tape.follow({n: moved}, range(tape.gy))[tape.output] * gy).sum())
+            assert found[n].flat[j] == pytest.approx((sums[0] - sums[1]) / 2e-6, rel=1e-6, abs=1e-7)
+    assert len(found) > 8
+
+
+def test_what_is_nearly_the_same_is_not():
+    right = normal(6)
+    aim = Aim(0, right * 2, right, np.abs(right))
+    assert aim.is_right(right * (1 + 1e-8))
+    assert not aim.is_right(right * (1 + 1e-4))
+    assert not aim.gave(right)
+    assert aim.times(right, 2 * right) == pytest.approx(2)
+    assert aim.times(right, 2 * right + 0.01 * normal(6, seed=2)) is None
