@@ -15,6 +15,8 @@ loss = ops.cross_entropy(net(x), [1, 2])
 optimiser = optim.SGD(net.named_parameters(), lr=0.1)
 optimiser.step()
 np.exp(x)
+minicnn.gradcheck(ops.relu, x.numpy(), elements=10).error.hex()
+minicnn.gradcheck.layers(net, x, loss=lambda y: y.sum()).kinks.items()
 with minicnn.no_grad(), cpu(1):
     kept: list[str] = [name for name, _ in net.named_parameters()]
 
@@ -42,6 +44,9 @@ optimiser.step(loss)  # wrong
 loss.backward().sum()  # wrong
 size: int = x.shape  # wrong
 minicnn.manual_seed("seven")  # wrong
+minicnn.gradcheck(ops.relu, x, elements="all")  # wrong
+minicnn.gradcheck.layers(net, x, tolerance="small")  # wrong
+minicnn.gradcheck.layer(net, x)  # wrong
 relu.plane(0, 1, x.numpy(), x.numpy())  # wrong
 with minicnn.no_grad:  # wrong
     pass

@@ -12,18 +12,19 @@ from ..engine.mode import grad_mode
 from ..engine.settings import real, whole
 from ..nn.module import Module
 from .check import Check
+from .nets import layers
 from .say import GradientError, Report, wrong_shape
 from .subject import Parameters, WrongShape, named, of_arrays, of_tensors
 from .verdict import Verdict
 
-__all__ = ["GradientError", "Report", "Verdict", "gradcheck"]
+__all__ = ["Gradcheck", "GradientError", "Report", "Verdict", "gradcheck"]
 
 OURS = (0x67726164, 0x63686563)  # our own stream: inputs drawn by default_rng(0) must not be u over again
 
 
-def gradcheck(function: Callable[..., object], *inputs: object, backward: Callable[..., object] | None = None,
-              parameters: Parameters = (), seed: int = 0, step: float = 1e-6, tolerance: float = 1e-6,
-              elements: int = 500, picture: str | Path | None = None, search: bool = True) -> Report:
+def check_function(function: Callable[..., object], *inputs: object, backward: Callable[..., object] | None = None,
+                   parameters: Parameters = (), seed: int = 0, step: float = 1e-6, tolerance: float = 1e-6,
+                   elements: int = 500, picture: str | Path | None = None, search: bool = True) -> Report:  # fmt: skip
     """Hold ∂L/∂x by backward against (L(x + h) − L(x − h)) / 2h, in float64, for L = Σ y · u with a random u.
 
     First along one random line for each input, which takes two evaluations; only where that fails, element by element,
@@ -80,3 +81,14 @@ def gradcheck(function: Callable[..., object], *inputs: object, backward: Callab
                 from ..plots import draw_gradcheck  # needs matplotlib
 
                 draw_gradcheck(subject.title, check.maps, Path(picture))
+
+
+class Gradcheck:
+    """``gradcheck(function, *inputs)`` holds a backward against differences, ``gradcheck.layers(net, *inputs)`` finds
+    the wrong layer of a net."""
+
+    __call__ = __wrapped__ = staticmethod(check_function)  # wrapped: so that it has its signature
+    layers = staticmethod(layers)
+
+
+gradcheck = Gradcheck()  # an object with methods: what is called stays one name, and types and help() see them all

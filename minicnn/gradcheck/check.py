@@ -33,7 +33,7 @@ class Check:
     tolerance: float
     elements: int
     thorough: bool
-    search: bool
+    search: bool = True
     maps: list[tuple[str, Floats, list[tuple[float, float]]]] = field(default_factory=list)
     report: Report = field(default_factory=Report)
 

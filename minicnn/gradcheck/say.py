@@ -32,18 +32,29 @@ class Report:
     moved: dict[str, int] = field(default_factory=dict)
     evaluations: int = 0
 
+    def add(self, layer: str, other: Report) -> None:
+        """What was found of a layer of a net."""
+        self.error = max(self.error, other.error)
+        self.evaluations += other.evaluations
+        for mine, its in ((self.kinks, other.kinks), (self.near, other.near), (self.moved, other.moved)):
+            mine.update({f"{layer}, {input}": count for input, count in its.items()})
+
 
 class GradientError(AssertionError):
     """backward and the numerical derivative disagree.
 
     input: its name. verdicts: the mistakes it looks like, the most telling first; none where no known one fits.
     analytic, numeric: ∂L/∂x by backward and by differences, of x's shape, NaN where nothing was measured, or None.
+    errors: their difference, relative to what is added up for each element, likewise. layer: of a net, which is wrong.
     """
 
+    layer = ""
+
     def __init__(self, message: str, input: str = "", verdicts: Sequence[Verdict] = (),
-                 analytic: Floats | None = None, numeric: Floats | None = None):
+                 analytic: Floats | None = None, numeric: Floats | None = None, errors: Floats | None = None):
         super().__init__(f"gradcheck: {message}")
-        self.input, self.verdicts, self.analytic, self.numeric = input, list(verdicts), analytic, numeric
+        self.input, self.verdicts, self.errors = input, list(verdicts), errors
+        self.analytic, self.numeric = analytic, numeric
 
 
 def plain(message: str, input: str, name: str, text: str) -> GradientError:
@@ -172,7 +183,7 @@ def wrong(title: str, x: Input, e: Evidence, mistakes: Sequence[Verdict]) -> Gra
         ratio = f"{backward / numeric:.4g}" if numeric else "-"
         lines.append(f"{e.place(j)!s:>20} {backward:>15.7g} {numeric:>15.7g} {ratio:>10}")
     return GradientError("\n".join([*lines, "", listed(verdicts)]), x.name, verdicts, e.spread(e.analytic),
-                         e.spread(e.numeric))  # fmt: skip
+                         e.spread(e.numeric), e.spread(e.error))  # fmt: skip
 
 
 def kink(e: Evidence, j: int) -> str:

@@ -18,7 +18,7 @@ from ..engine.tensor import Tensor
 from ..nn.module import Module
 from .evidence import Floats
 
-__all__ = ["Input", "Parameters", "Subject", "WrongShape", "named", "of_arrays", "of_tensors"]
+__all__ = ["Input", "Parameters", "Subject", "WrongShape", "in_double", "is_real", "named", "of_arrays", "of_tensors"]
 
 Function = Callable[..., object]
 Given = Sequence[Any]  # what is no real number passes through, whatever it is

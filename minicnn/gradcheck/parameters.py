@@ -1,0 +1,100 @@
+"""The parameters of layers written by hand, and their gradients: under which of the usual names they are kept."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .calls import items
+
+__all__ = ["Slot", "is_array", "parameters_of"]
+
+GRADIENTS = ("d{}", "d_{}", "{}_grad", "grad_{}", "grad{}", "g{}")  # what the gradient of an attribute is called
+ONE = (float, np.floating, np.ndarray)  # what the gradient of a number may be
+SURELY = {"W", "w", "b", "weight", "weights", "bias", "gamma", "beta"}  # attributes that have one in every layer
+
+
+WAYS = (f"keep it in self, as {', '.join(g.format('W') for g in GRADIENTS[:-1])} or {GRADIENTS[-1].format('W')}, or in "
+        "self.grads as in self.params")  # fmt: skip
+
+
+@dataclass
+class Slot:
+    """A parameter: its array, and what finds its gradient. expected: it surely has one."""
+
+    name: str
+    array: Any
+    gradient: Callable[[], Any]
+    expected: bool = False
+
+
+def is_array(x: Any) -> bool:
+    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
+
+
+def parameters_of(layer: Any, run: Callable[[], object]) -> list[Slot]:
+    """The parameters of a layer, where ``run`` calls it once, forwards and backwards: of its arrays those that are
+    still the same ones after another run, as what is kept for backward is not, and that have a gradient, or should.
+    """
+    run()
+    numbers_to_arrays(layer)
+    found = list(slots(layer))
+    run()
+    lasting = {id(slot.array) for slot in slots(layer)}
+    kept: dict[int, Slot] = {}
+    for slot in sorted(found, key=lambda slot: slot.gradient() is None):  # one array may be found in two places
+        if id(slot.array) in lasting and (slot.expected or slot.gradient() is not None):
+            kept.setdefault(id(slot.array), slot)
+    return list(kept.values())
+
+
+def numbers_to_arrays(layer: Any) -> None:
+    """A parameter that is a Python number becomes an array, which can be moved."""
+    for name, value in list(getattr(layer, "__dict__", {}).items()):
+        if isinstance(value, (float, np.floating)) and isinstance(beside(layer, name), ONE):
+            setattr(layer, name, np.array(value, np.float64))
+
+
+def slots(layer: Any) -> Iterator[Slot]:
+    """All arrays that could be parameters."""
+    for name, value in getattr(layer, "__dict__", {}).items():
+        for path, item in items(name, value):
+            held = next((x for x in (getattr(item, "data", None), getattr(item, "value", None)) if is_array(x)), None)
+            if held is not None and hasattr(item, "grad"):  # an object for each parameter
+                yield Slot(path, held, lambda item=item: item.grad, True)  # type: ignore[misc]
+        if is_array(value):
+            yield Slot(name, value, lambda name=name: beside(layer, name), name in SURELY)  # type: ignore[misc]
+        elif name != "params":
+            yield from of_container(name, value, lambda name=name: beside(layer, name))  # type: ignore[misc]
+    yield from of_container("params", container(layer, "params"), lambda: container(layer, "grads"), True)
+
+
+def of_container(name: str, value: Any, grads: Callable[[], Any], expected: bool = False) -> Iterator[Slot]:
+    if isinstance(value, (list, tuple, Mapping)):
+        for key in value if isinstance(value, Mapping) else range(len(value)):
+            if is_array(value[key]):
+                yield Slot(f"{name}[{key!r}]", value[key], lambda key=key: entry(grads(), key),  # type: ignore[misc]
+                           expected)  # fmt: skip
+
+
+def container(layer: Any, name: str) -> Any:
+    """A dict or list of a layer, or what its method of that name gives."""
+    found = getattr(layer, name, None)
+    return found() if callable(found) and not inspect.signature(found).parameters else found
+
+
+def entry(grads: Any, key: Any) -> Any:
+    """The gradient of one parameter among those of all."""
+    if isinstance(grads, Mapping):
+        return grads.get(key, grads.get(f"d{key}"))
+    return grads[key] if isinstance(grads, (list, tuple)) and isinstance(key, int) and key < len(grads) else None
+
+
+def beside(layer: Any, name: str) -> Any:
+    """The gradient of an attribute, itself an attribute; None if there is none yet."""
+    found = (getattr(layer, g.format(name), None) for g in GRADIENTS)
+    return next((g for g in found if isinstance(g, (np.ndarray, float, np.floating, list, tuple, dict))), None)
