@@ -607,7 +607,7 @@ def test_parameters_beside_a_backward_by_hand_and_impossible_pictures_are_refuse
 @pytest.mark.parametrize("file, looks_at", [
     ("evidence", {"thresholds"}), ("subject", {"evidence"}), ("measure", {"evidence", "subject", "thresholds"}),
     ("verdict", {"evidence", "thresholds"}), ("judge", {"evidence", "thresholds", "verdict"}),
-    ("say", {"evidence", "subject", "thresholds", "verdict"}),
+    ("display", {"evidence", "verdict"}), ("say", {"display", "evidence", "subject", "thresholds", "verdict"}),
 ])  # fmt: skip
 def test_what_measures_knows_no_judge_and_what_judges_measures_nothing(file, looks_at):
     imports = re.findall(r"^from \..*", (FOLDER / f"{file}.py").read_text("utf-8"), re.M)

@@ -17,6 +17,8 @@ optimiser.step()
 np.exp(x)
 minicnn.gradcheck(ops.relu, x.numpy(), elements=10).error.hex()
 minicnn.gradcheck.layers(net, x, loss=lambda y: y.sum()).kinks.items()
+minicnn.gradcheck.torch(abs, x.numpy(), seed=1).error.hex()
+minicnn.gradcheck.assert_gradients(np.square, x.numpy(), backward=lambda gy, x: 2 * x * gy)
 with minicnn.no_grad(), cpu(1):
     kept: list[str] = [name for name, _ in net.named_parameters()]
 

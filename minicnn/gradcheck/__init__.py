@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +14,10 @@ from ..engine.settings import real, whole
 from ..nn.module import Module
 from .check import Check
 from .nets import layers
+from .of_arrays import of_arrays
+from .of_torch import as_arrays
 from .say import GradientError, Report, wrong_shape
-from .subject import Parameters, WrongShape, named, of_arrays, of_tensors
+from .subject import Parameters, WrongShape, named, of_tensors
 from .verdict import Verdict
 
 __all__ = ["Gradcheck", "GradientError", "Report", "Verdict", "gradcheck"]
@@ -34,7 +37,8 @@ def check_function(function: Callable[..., object], *inputs: object, backward: C
         returns NumPy arrays, if there is a
     backward: a hand-written backward(gy, *inputs), which returns ∂L/∂input for each input (or for the only one), None
         where an input has no gradient. It is called right after function(*inputs).
-    inputs: arrays or tensors, on any devices. Real numbers are checked; labels and the like pass through.
+    inputs: arrays or tensors, on any devices. Real numbers are checked; labels and the like pass through. With backward
+        also arrays of CuPy, which both functions are then given, and of JAX, which they are given as NumPy's.
     parameters: tensors that function uses besides, or (name, tensor) as from ``model.named_parameters()``; checked too,
         in float64, and put back afterwards. Those of a layer given as the function are found without. Or that layer.
     seed: of u, the lines, and the choice of elements. step: h, in units of the root mean square of the input.
@@ -83,12 +87,45 @@ def check_function(function: Callable[..., object], *inputs: object, backward: C
                 draw_gradcheck(subject.title, check.maps, Path(picture))
 
 
+def check_torch(function: Callable[..., Any], *tensors: Any, parameters: Any = (), **options: Any) -> Report:
+    """The same for PyTorch: hold what its autograd gives for a function of its tensors against differences, in float64.
+
+    For a ``torch.autograd.Function`` with a backward of one's own: ``gradcheck.torch(MyFunction.apply, x, w)``.
+
+    function: takes tensors and returns one; or a module, whose parameters are checked, too.
+    tensors: its inputs, on any devices. Checked are those that require a gradient, or if none does, all real ones.
+    parameters: a module that the function uses, or tensors, or (name, tensor). Modules, also where one is the function,
+        are in float64 meanwhile, and afterwards as they were.
+    options: seed, step, tolerance, elements and picture, as for ``gradcheck``.
+
+    Raises what ``gradcheck`` raises, and ImportError where PyTorch is not installed.
+    """
+    with as_arrays(function, tensors, parameters) as (value, backward, arrays):
+        return check_function(value, *arrays, backward=backward, **options)
+
+
+def assert_gradients(function: Callable[..., object], *inputs: object, **options: Any) -> None:
+    """For tests: ``gradcheck`` with the same options, that fails shortly. pytest shows the line of the test and what is
+    wrong, and not how that was found out.
+
+    Raises GradientError, which is an AssertionError, and what else ``gradcheck`` raises.
+    """
+    __tracebackhide__ = True
+    try:
+        check_function(function, *inputs, **options)
+    except GradientError as error:
+        raise error.with_traceback(None) from None
+
+
 class Gradcheck:
     """``gradcheck(function, *inputs)`` holds a backward against differences, ``gradcheck.layers(net, *inputs)`` finds
-    the wrong layer of a net."""
+    the wrong layer of a net, ``gradcheck.torch(function, *tensors)`` checks functions of PyTorch, and
+    ``gradcheck.assert_gradients(function, *inputs)`` is for tests."""
 
     __call__ = __wrapped__ = staticmethod(check_function)  # wrapped: so that it has its signature
     layers = staticmethod(layers)
+    torch = staticmethod(check_torch)
+    assert_gradients = staticmethod(assert_gradients)
 
 
 gradcheck = Gradcheck()  # an object with methods: what is called stays one name, and types and help() see them all

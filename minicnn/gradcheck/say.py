@@ -9,6 +9,7 @@ from textwrap import fill
 
 import numpy as np
 
+from . import display
 from .evidence import Evidence, Floats
 from .subject import Input, WrongShape
 from .thresholds import BAR, BAR_FROM, BAR_TO, WORST
@@ -39,6 +40,12 @@ class Report:
         for mine, its in ((self.kinks, other.kinks), (self.near, other.near), (self.moved, other.moved)):
             mine.update({f"{layer}, {input}": count for input, count in its.items()})
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return display.of_report(self.error, self.evaluations, {
+            "at kinks or ties, left out": self.kinks, "near to a kink, checked with a smaller step": self.near,
+            "at kinks all over, checked a little away": self.moved})  # fmt: skip
+
 
 class GradientError(AssertionError):
     """backward and the numerical derivative disagree.
@@ -55,6 +62,11 @@ class GradientError(AssertionError):
         super().__init__(f"gradcheck: {message}")
         self.input, self.verdicts, self.errors = input, list(verdicts), errors
         self.analytic, self.numeric = analytic, numeric
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the verdicts, and a map of the errors."""
+        place = f"{self.layer}: {self.input}" if self.layer else self.input
+        return display.of_error(str(self), place, self.verdicts, self.errors)
 
 
 def plain(message: str, input: str, name: str, text: str) -> GradientError:

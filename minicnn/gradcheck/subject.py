@@ -18,7 +18,8 @@ from ..engine.tensor import Tensor
 from ..nn.module import Module
 from .evidence import Floats
 
-__all__ = ["Input", "Parameters", "Subject", "WrongShape", "in_double", "is_real", "named", "of_arrays", "of_tensors"]
+__all__ = ["Function", "Given", "Gradients", "Input", "Parameters", "Source", "Subject", "WrongShape", "in_double", "is_real",
+           "named", "names", "of_tensors", "own_names", "title_of"]  # fmt: skip
 
 Function = Callable[..., object]
 Given = Sequence[Any]  # what is no real number passes through, whatever it is
@@ -133,7 +134,9 @@ def own_names(function: Function) -> list[str]:
 
 
 def names(function: Function, count: int) -> list[str]:
-    """"input 0 (x)" and so on, as far as the function names what it takes."""
+    """"input 0 (x)" and so on, as far as the function names what it takes; or its own ``input_names``."""
+    if hasattr(function, "input_names"):
+        return list(function.input_names)
     known = own_names(function)
     return [f"input {i} ({known[i]})" if i < len(known) else f"input {i}" for i in range(count)]
 
@@ -214,32 +217,3 @@ def uses(y: Tensor, x: Tensor, u: Floats) -> list[np.ndarray]:
     if y.requires_grad:
         y.backward(u)
     return [part.grad.numpy() for part in parts if part.grad is not None]
-
-
-def of_arrays(function: Function, given: Given, backward: Function) -> Subject:
-    """A function of NumPy arrays with a hand-written backward(gy, *inputs)."""
-    real = {i: np.array(x, np.float64) for i, x in enumerate(given) if is_real(x)}
-    arrays = [real[i] if i in real else np.array(x) if isinstance(x, list) else x for i, x in enumerate(given)]
-    called = names(function, len(arrays))
-
-    def gradients(u: Floats) -> Gradients:
-        function(*arrays)  # so that a layer that keeps what it saw has seen just this
-        found = backward(u.copy(), *arrays)
-        found = found if isinstance(found, (tuple, list)) else (found,)
-        if len(found) != len(arrays):
-            raise ValueError(f"gradcheck: backward returned {len(found)} gradients for {len(arrays)} inputs: return "
-                             "one for each, None where there is none")
-        for i, gradient in enumerate(found):
-            if gradient is not None and np.asarray(gradient).dtype.kind not in "fiub":
-                raise TypeError(f"gradcheck: backward returned {type(gradient).__name__} for {called[i]}: return an "
-                                "array of real numbers, or None")
-            if i not in real and gradient is not None:
-                raise ValueError(f"gradcheck: backward returned a gradient for {called[i]}, which is not of real "
-                                 "numbers (write 1.0 for 1) and was not checked: return None for it")
-        return [np.zeros(x.shape) if found[i] is None else np.array(found[i]) for i, x in real.items()]
-
-    known = own_names(function)
-    short = [known[i] if i < len(known) else f"input {i}" for i in range(len(arrays))]
-    return Subject(title_of(function), [Input(called[i], x, x, cpu(0)) for i, x in real.items()],
-                   lambda: function(*arrays), gradients, lambda u, i: [], [np.shape(x) for x in arrays],
-                   Source(function, backward, arrays, short, list(real)))
