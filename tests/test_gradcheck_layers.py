@@ -542,6 +542,40 @@ def test_ties_that_a_relu_makes_are_no_mistake_and_a_gradient_to_each_is_one():
     assert failure([ReLU(), each], x[:6, :5]).verdicts[0].name == "kink or tie"
 
 
+class Centred:
+    """x less its mean over the batch, to which a bias before it makes no difference."""
+
+    def forward(self, x):
+        return x - x.mean(0)
+
+    def backward(self, gy):
+        return gy - gy.mean(0)
+
+
+def test_what_makes_no_difference_to_the_net_is_no_mistake():
+    assert gradcheck.layers([Affine(4, 4), Centred(), Affine(4, 3)], X).error < 1e-7
+    assert failure([MeanAffine(4, 4), Centred(), Affine(4, 3)], X).layer == "layer 0 (MeanAffine)"
+    stopped_before = changed(Net(n=Centred()), forward=lambda self, x: self.n.forward(self.a.forward(x)),
+                             backward=lambda self, gy: self.a.backward(self.n.backward(gy) * 0))
+    error = failure(stopped_before, X)
+    assert (error.layer, error.verdicts[0].name) == ("the net itself (Net)", "zero where it should not be")
+
+
+class Softmax:
+    def forward(self, x):
+        self.y = np.exp(x - x.max(1, keepdims=True))
+        self.y /= self.y.sum(1, keepdims=True)
+        return self.y
+
+    def backward(self, gy):
+        return self.y * (gy - (gy * self.y).sum(1, keepdims=True))
+
+
+def test_a_gradient_that_cancels_is_told_from_one_that_is_cut():
+    x = np.array([[1.0, 30.0, 2.0], [25.0, -3.0, 0.0]])
+    assert gradcheck.layers([Softmax(), Affine(3, 2)], x).error < 1e-6
+
+
 # -- our own modules ---------------------------------------------------------------------------------------------------
 
 
@@ -728,6 +762,13 @@ def test_whole_numbers_are_not_taken_for_real_ones():
 def test_a_loss_must_give_its_gradient(wrong, says):
     with pytest.raises(TypeError, match=says):
         gradcheck.layers(chain(), X, loss=wrong)
+
+
+def test_options_reach_the_check():
+    nearly = changed(Sigmoid(), backward=lambda self, gy: 1.0001 * Sigmoid.backward(self, gy))
+    assert failure([nearly], X, tolerance=1e-5).layer == "layer 0 (Sigmoid)"
+    assert 1e-5 < gradcheck.layers([nearly], X, tolerance=1e-3).error < 1e-3
+    assert "in 7 of 7 elements looked at" in str(failure([nearly], X, elements=7))
 
 
 @pytest.mark.parametrize("options", [{"elements": 0}, {"step": 2}, {"tolerance": -1}, {"seed": -1}])

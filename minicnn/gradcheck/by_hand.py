@@ -136,7 +136,7 @@ def takes_gy(layer: Any) -> bool:
         return True
 
 
-def subject_of(call: Call, inside: Mapping[str, Any], first: bool = False) -> Subject:
+def subject_of(call: Call, inside: Mapping[str, Any], first: bool) -> Subject:
     """A layer at what it was called with: the real numbers among that, its own parameters, and those of the layers
     inside. first: it is the first to go forward, whose backward may return nothing, as may that of a net."""
     layer, takes = call.layer, takes_gy(call.layer)
