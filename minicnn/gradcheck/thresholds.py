@@ -37,6 +37,14 @@ LARGE = 0.99e-5  # the best step is at least this, 1e-5 being one of CURVE: doub
 GROWTH, GROWS, STEPS = 2, 3, 4  # it becomes more than twice as large in at least 3 of the next 4 steps: no plateau
 SOON = 10  # and is more than ten times the least two steps on: two digits of the step, less one for chance
 
+# -- second derivatives ------------------------------------------------------------------------------------------------
+
+QUARTERS = range(1, 14)  # steps of 4⁻ⁿ times the norm of x: from where a curve bends to where digits end, 1.5e-8
+DOUBLE, SINGLE = (float(np.finfo(kind).eps) for kind in (np.float64, np.float32))  # what a number is rounded to
+TAIL = 4  # so many of the smallest steps say what rounding does
+SIGNAL = 0.01  # what is a larger share of a gradient than this is no rounding
+ROUNDED = 4  # a result may be off by four times as much: by chance it was little where it was seen
+
 # -- verdicts: from where on a pattern is more than chance, or too dear to look for ------------------------------------
 
 AXES = 5  # of so many axes all orders are tried, 120
