@@ -29,6 +29,7 @@ MOVED = {
     4: ([("slider", "ArrowRight"), ("combobox", "ArrowDown")], {"exponent": 4, "fault": "loss: wrong sign"}),
     5: ([("slider", "ArrowRight"), ("slider", "ArrowRight", "f, turns down")], {"p_slider": 2, "f_slider": 3}),
     11: ([("slider", "ArrowRight")], {"step": 2}),
+    12: ([("slider", "ArrowRight")], {"share_slider": 1.5}),
 }
 REACHED = """e => { e.focus(); const tab = e.tabIndex >= 0 || e.isContentEditable;
                   return tab && e.getRootNode().activeElement === e; }"""
@@ -108,7 +109,7 @@ def test_a_chapter_is_a_page(chapter, address, context, tmp_path):
     script = telling(chapter, values) if moves else contextlib.nullcontext()
     with script as told, opened(context, 400) as page:
         page.goto(f"{address}/?file={chapter.name}")
-        page.get_by_text("One answer", exact=True).wait_for(timeout=60_000)  # its last cell
+        page.get_by_text("One answer", exact=True).wait_for(timeout=120_000)  # its last cell
         rests(page)
         before = page.locator("body").inner_text()
         nothing_overlaps(page)

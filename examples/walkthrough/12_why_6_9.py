@@ -19,6 +19,7 @@ with app.setup:
 
     from minicnn import Tensor, gradcheck, manual_seed, nn, no_grad, ops, optim
     from minicnn.diagnose import signals
+    from minicnn.gradcheck.hvp import hvp
     from minicnn.models import RECIPES, alexnet
     from minicnn.training.diagnosis import PLATEAU, Diverged
     from minicnn.training.step import Step
@@ -390,6 +391,139 @@ def _():
 
         A loss that is no number ends the run, with the layer where that began. The same network at a rate of 10³⁰:
     """, f"> {burst}")
+    return
+
+
+@app.cell
+def _():
+    inputs = np.linspace(-3, 3, 24)[:, None]
+
+    def loss_at(w):
+        """The mean squared error of a network that is to give sin x. w: its 49 weights and biases, in one vector."""
+        hidden = (w[:16] * inputs + w[16:32]).tanh()  # (24, 16)
+        return ((hidden @ w[32:48].reshape(16, 1) + w[48] - np.sin(inputs)) ** 2).mean()
+
+    def descend(w, rate, steps, momentum=0.0):
+        """(where gradient descent leads from w, the loss before every step)"""
+        velocity, losses = 0.0, []
+        for _ in range(steps):
+            here = Tensor(w, requires_grad=True)
+            loss = loss_at(here)
+            loss.backward()
+            losses.append(loss.item())
+            velocity = momentum * velocity - rate * here.grad.numpy()
+            w = w + velocity
+        return w, losses
+
+    def steepest(w, rounds=10):
+        """([v · H v, of every round], the last v, the error of its H v)"""
+        v, curvatures = np.random.default_rng(1).normal(size=w.size), []
+        for _ in range(rounds):
+            v = v / np.linalg.norm(v)
+            along, error = hvp(loss_at, w, v)  # H v
+            curvatures.append(v @ along)
+            v = along
+        return curvatures, v / np.linalg.norm(v), error
+
+    def learned():
+        random = np.random.default_rng(0)
+        start = np.concatenate([random.normal(size=16), np.zeros(16), random.normal(size=16) / 4, [0]])
+        (*_, at_start), _, _ = steepest(start)
+        bottom, _ = descend(start, 0.3 / at_start, 300, momentum=0.9)
+        return bottom, at_start
+
+    bottom, at_start = learned()
+    rounds, steep, off = steepest(bottom)
+    curvature, low = rounds[-1], loss_at(Tensor(bottom)).item()
+    step = 1e-3  # the second difference that everybody knows, of the loss itself, along the direction that was found
+    second = (loss_at(Tensor(bottom + step * steep)).item() - 2 * low
+              + loss_at(Tensor(bottom - step * steep)).item()) / step**2  # fmt: skip
+    assert abs(second / curvature - 1) < 1e-4
+    assert abs(rounds[-2] / curvature - 1) < 1e-6
+    say(f"""
+        ## How large may the rate be?
+
+        Let a loss have one weight, and let its lowest point be at w = 0. Near there it is a parabola, L = λ w² / 2. Its
+        second derivative λ is its **curvature**: how fast the slope, λ w, grows. A step of gradient descent at the
+        rate r goes from w to w − r λ w = (1 − r λ) w. With r = 1/λ that is 0, at once. With more it jumps across to the
+        other side, with **2/λ** just as far away as it was, and with more than that farther away, step by step.
+
+        Of many weights every direction has a curvature, and the greatest sets the limit. The second derivatives are a
+        table H, the Hessian: 49 weights have {49 * 49:,} of them, AlexNet 3.7 · 10¹⁵. Nobody writes it down. What it
+        does to a vector v is a difference of two gradients, one a little ahead along v and one a little behind:
+        (∇L(w + h v) − ∇L(w − h v)) / 2h ≈ H v. `hvp(loss, w, v)` in `minicnn.gradcheck.hvp` gives that, at the best h
+        that it finds, and how far off it may be.
+
+        Which direction is the steepest? Take any v of length 1, put H v in its place, bring it to length 1, and again.
+        What is steep in it grows the most. A network of 16 hidden units has been learning sin x for 300 steps, and
+        there:
+    """, table(["round", "curvature along v"], [[i + 1, f"{rounds[i]:.6f}"] for i in (0, 1, 2, 4, 9)]), f"""
+        H v is right to {off:.0e}. So λ = {curvature:.3f}, and the limit is 2/λ = **{2 / curvature:.4f}**. Before the
+        first step of learning λ was {at_start:.3f}: the limit changes on the way.
+    """)
+    return bottom, curvature, descend, low, steep, steepest
+
+
+@app.cell
+def _():
+    share_slider = mo.ui.slider(0.1, 3.0, 0.1, value=1.4, label="rate, as a share of 2/λ", show_value=True)
+    share_slider
+    return (share_slider,)
+
+
+@app.cell
+def _(bottom, curvature, descend, low, steep):
+    pushed = bottom + math.sqrt(8 * low / curvature) * steep  # λ a² / 2 = four times the loss
+
+    def run_at(share):
+        """(where it leads, the losses, the factor by which its first step changes what the push has added)"""
+        end, losses = descend(pushed, share * 2 / curvature, 60)
+        return end, losses, (losses[1] - low) / (losses[0] - low)
+
+    RUNS = {share: run_at(share) for share in (0.25, 0.9, 1.1, 2.0)}
+    return RUNS, run_at
+
+
+@app.cell
+def _(RUNS, curvature, low, run_at, share_slider, steepest):
+    share_now = share_slider.value
+    _, losses_now, factor_now = run_at(share_now)
+
+    def draw_runs():
+        drawing = figure(5.6, 4)
+        axes = drawing.subplots()
+        for (share, (_, losses, _)), color in zip(RUNS.items(), ("C0", "C4", "C1", "C5"), strict=True):
+            axes.plot(losses, "-" if share < 1 else "--", color=color, label=f"{share:g} · 2/λ")
+        axes.plot(losses_now, color="black", linewidth=2.5, label=f"yours: {share_now:g} · 2/λ")
+        axes.set(yscale="log", ylim=(low / 2, 1e2), xlim=(0, 60), xlabel="step", ylabel="loss")
+        axes.grid(alpha=0.3)
+        axes.legend(loc="upper center", ncols=3, bbox_to_anchor=(0.5, 1.23), fontsize=9)
+        return drawing
+
+    def row_of(share, losses, factor, whose=""):
+        return [f"{whose}{share:g}", f"{(1 - 2 * share) ** 2:.3f}", f"{factor:z.3f}", f"{max(losses):.3g}",
+                f"{losses[-1]:.3g}"]
+
+    for _share, (_, _losses, _factor) in RUNS.items():
+        assert abs(_factor / (1 - 2 * _share) ** 2 - 1) < 0.01
+        assert max(_losses) == _losses[0] if _share < 1 else max(_losses) > 10 * low
+    calm = steepest(RUNS[1.1][0])[0][-1]
+    assert RUNS[1.1][1][-1] < 2 * low and 1.1 * calm < curvature
+    assert RUNS[2.0][1][-1] > 1e6
+    mo.vstack([say("""
+        From the place where λ was measured the weights are pushed along the steepest direction, until the loss is five
+        times as high. From there gradient descent goes on, at rates below and above 2/λ, and at yours. A step takes w
+        to (1 − r λ) w, so what the push has added to the loss should become (1 − r λ)² times as much.
+    """, table(["r, in units of 2/λ", "(1 − r λ)²", "first step, measured", "highest loss", "loss after 60 steps"],
+               [*(row_of(share, losses, factor) for share, (_, losses, factor) in RUNS.items()),
+                row_of(share_now, losses_now, factor_now, "yours: ")]), f"""
+        Below 2/λ the loss falls, above it the loss rises. How that ends the formula cannot say: λ is that of one place.
+        At 1.1 · 2/λ the weights are thrown out, and find another place, where the curvature is {calm:.3f} instead of
+        {curvature:.3f}: there this rate is small enough, and the loss falls again. At 2 · 2/λ they find none, and it
+        grows without end. That is how a run ends whose rate is too high; the remedy is a smaller one.
+    """), picture(draw_runs(), "The loss over 60 steps, on a log scale. At 0.25 and 0.9 of 2/λ it falls and stays low; "
+                  f"at 1.1 it rises to {max(RUNS[1.1][1]):.2g} and comes down again; at 2 it leaves the picture. At "
+                  f"{share_now:g}, which is yours, it is {losses_now[-1]:.2g} in the end.")])
     return
 
 
