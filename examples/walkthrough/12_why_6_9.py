@@ -19,7 +19,6 @@ with app.setup:
 
     from minicnn import Tensor, gradcheck, manual_seed, nn, no_grad, ops, optim
     from minicnn.diagnose import signals
-    from minicnn.gradcheck.hvp import hvp
     from minicnn.models import RECIPES, alexnet
     from minicnn.training.diagnosis import PLATEAU, Diverged
     from minicnn.training.step import Step
@@ -420,7 +419,7 @@ def _():
         v, curvatures = np.random.default_rng(1).normal(size=w.size), []
         for _ in range(rounds):
             v = v / np.linalg.norm(v)
-            along, error = hvp(loss_at, w, v)  # H v
+            along, error = gradcheck.hvp(loss_at, w, v)  # H v
             curvatures.append(v @ along)
             v = along
         return curvatures, v / np.linalg.norm(v), error
@@ -451,7 +450,7 @@ def _():
         Of many weights every direction has a curvature, and the greatest sets the limit. The second derivatives are a
         table H, the Hessian: 49 weights have {49 * 49:,} of them, AlexNet 3.7 · 10¹⁵. Nobody writes it down. What it
         does to a vector v is a difference of two gradients, one a little ahead along v and one a little behind:
-        (∇L(w + h v) − ∇L(w − h v)) / 2h ≈ H v. `hvp(loss, w, v)` in `minicnn.gradcheck.hvp` gives that, at the best h
+        (∇L(w + h v) − ∇L(w − h v)) / 2h ≈ H v. `gradcheck.hvp(loss, w, v)` gives that, at the best h
         that it finds, and how far off it may be.
 
         Which direction is the steepest? Take any v of length 1, put H v in its place, bring it to length 1, and again.

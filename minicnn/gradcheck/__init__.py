@@ -13,6 +13,7 @@ from ..engine.mode import grad_mode
 from ..engine.settings import real, whole
 from ..nn.module import Module
 from .check import Check
+from .hvp import hvp
 from .nets import layers
 from .of_arrays import of_arrays
 from .of_torch import as_arrays
@@ -120,12 +121,14 @@ def assert_gradients(function: Callable[..., object], *inputs: object, **options
 class Gradcheck:
     """``gradcheck(function, *inputs)`` holds a backward against differences, ``gradcheck.layers(net, *inputs)`` finds
     the wrong layer of a net, ``gradcheck.torch(function, *tensors)`` checks functions of PyTorch, and
-    ``gradcheck.assert_gradients(function, *inputs)`` is for tests."""
+    ``gradcheck.assert_gradients(function, *inputs)`` is for tests. ``gradcheck.hvp(f, x, v)`` gives second
+    derivatives."""
 
     __call__ = __wrapped__ = staticmethod(check_function)  # wrapped: so that it has its signature
     layers = staticmethod(layers)
     torch = staticmethod(check_torch)
     assert_gradients = staticmethod(assert_gradients)
+    hvp = staticmethod(hvp)
 
 
 gradcheck = Gradcheck()  # an object with methods: what is called stays one name, and types and help() see them all

@@ -15,7 +15,8 @@ from ..engine.tensor import Tensor
 from ..nn.module import Module
 from . import judge, say
 from .evidence import Floats
-from .subject import Input, Subject, WrongShape, is_real, named, of_arrays, of_tensors
+from .of_arrays import of_arrays
+from .subject import Input, Subject, WrongShape, is_real, named, of_tensors
 from .thresholds import DOUBLE, QUARTERS, ROUNDED, SIGNAL, SINGLE, TAIL
 
 __all__ = ["hvp"]

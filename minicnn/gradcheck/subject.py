@@ -18,8 +18,8 @@ from ..engine.tensor import Tensor
 from ..nn.module import Module
 from .evidence import Floats
 
-__all__ = ["Function", "Given", "Gradients", "Input", "Parameters", "Source", "Subject", "WrongShape", "in_double", "is_real",
-           "named", "names", "of_tensors", "own_names", "title_of"]  # fmt: skip
+__all__ = ["Function", "Given", "Gradients", "Input", "Parameters", "Source", "Subject", "WrongShape", "in_double",
+           "is_real", "named", "names", "of_tensors", "own_names", "title_of"]  # fmt: skip
 
 Function = Callable[..., object]
 Given = Sequence[Any]  # what is no real number passes through, whatever it is
