@@ -1,6 +1,7 @@
 """The README shows what the program prints."""
 
 import re
+import runpy
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 
 from minicnn import GradientError
 
-BLOCKS = re.findall(r"```(\w*)\n(.*?)```", (Path(__file__).parent.parent / "README.md").read_text("utf-8"), re.DOTALL)
+README = Path(__file__).parent.parent / "README.md"
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
 
 
 def words(text):
@@ -37,6 +39,25 @@ def test_every_program_runs_as_it_is_printed(program, capsys, tmp_path, monkeypa
     if "ArrayLoader" in program:
         shown = next(b for (_, a), (_, b) in pairwise(BLOCKS) if a == program)
         assert said.splitlines(keepends=True)[-1] == shown
+
+
+def alike(said, shown):
+    """Whether it is the same text, but for where lines break and for last digits."""
+    assert len(words(said)) == len(words(shown))
+    return all(word == (pytest.approx(is_shown, rel=1e-5) if isinstance(word, float) else is_shown)
+               for word, is_shown in zip(words(said), words(shown), strict=True))  # fmt: skip
+
+
+def test_the_wrong_layer_is_shown_as_it_is_printed(capsys):
+    program, shown = next((a, b) for (_, a), (_, b) in pairwise(BLOCKS) if "gradcheck.layers(" in a)
+    exec(program, {})
+    assert alike(capsys.readouterr().out, shown)
+
+
+def test_five_mistakes_are_shown_as_they_are_printed(capsys):
+    shown = next(b for (_, a), (_, b) in pairwise(BLOCKS) if a == "python examples/five_mistakes.py\n")
+    runpy.run_path(str(README.parent / "examples" / "five_mistakes.py"), run_name="__main__")
+    assert alike(capsys.readouterr().out, shown)
 
 
 def test_no_program_is_left_out():

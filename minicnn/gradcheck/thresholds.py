@@ -73,3 +73,4 @@ FEW = 8  # values of which functions, as exp, are tried, too
 SMALL_FACTOR = 1e-3  # a factor below this is none, and one this near to 1 is 1
 LETTERS = 60  # of a formula: of a longer one the inner parts are left out
 STATISTICS = 12  # of a function, of which all pairs are tried
+SOURCE = 90  # letters of a line of people's program that is said

@@ -44,8 +44,9 @@ def written(view: View) -> Iterator[Edit]:
     for site in view.sites:
         if view.tape.calls[site[0]].function is put:
             why = "+= belongs where = stands, for a place comes several times; with an array of places, np.add.at"
-            yield Edit(view.calls(site, added), "= for +=",
-                       f"`{view.text(site[-1])}`{view.words.at(site[0])}: {why}", 0.75)  # fmt: skip
+            if "+=" in view.words.line(site[0]):
+                why = "with an array of places += counts a place once, however often it comes: np.add.at adds all up"
+            yield Edit(view.calls(site, added), "= for +=", f"{view.words.statement(site[0])}: {why}", 0.75)
 
 
 def added(call: Call) -> Call:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import linecache
 import operator
 from typing import Any
 
 import numpy as np
 
-from ..thresholds import LETTERS
+from ..thresholds import LETTERS, SOURCE
 from .record import Call, Ref, Tape, pick, put
 
 __all__ = ["Words"]
@@ -47,9 +48,24 @@ class Words:
             self.instead = {}
 
     def at(self, n: int) -> str:
-        """" in line 12", as far as known."""
+        """" in line 12", as far as known, and what stands there if the formula of call n is not all of it."""
         line = self.tape.calls[n].line
-        return f" in line {line}" if line else ""
+        return f" in line {line}{self.source(n) if '…' in self.of(n) else ''}" if line else ""
+
+    def source(self, n: int) -> str:
+        """", `g[words] += gy`,": the line of the program that made call n; nothing where it is not known, or long."""
+        text = self.line(n)
+        return f", `{text}`," if text else ""
+
+    def line(self, n: int) -> str:
+        file, number, _ = self.tape.calls[n].site[0] if self.tape.calls[n].site else ("", 0, 0)
+        text = linecache.getline(file, number).strip()
+        return text if len(text) <= SOURCE else ""
+
+    def statement(self, n: int) -> str:
+        """What call n is a part of, as it stands in the program, and where."""
+        line = self.tape.calls[n].line
+        return f"`{self.line(n) or self.of(n)}`{f' in line {line}' * bool(line)}"
 
     def call(self, n: int, deep: int) -> tuple[str, int]:
         """(text, how tightly it holds)."""
