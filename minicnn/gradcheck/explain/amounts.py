@@ -1,11 +1,10 @@
-"""A factor or a term too many, or too few."""
+"""A factor or a term that is missing, or has the wrong weight or power."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -14,94 +13,10 @@ from ..thresholds import SMALL_FACTOR
 from .edits import Site, View
 from .makers import inside, makers
 from .program import Change, Edit, Get, Make
-from .record import Call, Ref, put
-from .swaps import PRODUCTS
+from .record import Ref, put
+from .swaps import REDUCE
 
-__all__ = ["amounts", "moved_factors", "removed", "removed_pairs"]
-
-REDUCE = {"sum", "mean", "max", "amax", "min", "prod"} | PRODUCTS
-
-
-def removed(view: View) -> Iterator[Edit]:
-    """A call that is one too many: in its place, one of the values that it uses."""
-    for site in view.sites:
-        n = site[0]
-        call = view.tape.calls[n]
-        if call.function in (None, put) or view.values[n].dtype.kind not in "fiu":
-            continue
-        for k, source in enumerate(view.used(n)):
-            lost = view.values[source].shape != view.values[n].shape
-            if lost and (view.name(n) not in REDUCE or len(site) > 1):
-                continue
-            name, why, cost = too_many(view, n, k, call)
-            text = f"`{view.text(n)}`{view.words.at(n)} should be `{view.text(source)}`: {why}"
-            yield Edit({m: partial(use_number, view, m, k) for m in site}, name, text, cost)
-
-
-def removed_pairs(view: View) -> Iterator[Edit]:
-    """Two factors of one product."""
-    for site in view.sites:
-        n = site[0]
-        if view.name(n) not in ("multiply", "divide") or len(site) > 1:
-            continue
-        powers = factors(view, n)
-        own = [m for m in powers if m != n and not view.of_gy(m) and inside(view.values[m].shape, view.values[n].shape)]
-        for a, b in combinations(own, 2):
-            if not {view.name(a), view.name(b)} & {"multiply", "divide", "negative"}:
-                why = f"the factors `{view.text(a)}` and `{view.text(b)}` are too many"
-                yield Edit(view.changed([n], partial(divided, powers, a, b)), "extra factor",
-                           f"`{view.text(n)}`{view.words.at(n)}: {why}", 1.4)  # fmt: skip
-
-
-def divided(powers: dict[int, int], a: int, b: int, x: Any, get: Get) -> Any:
-    """A product without two of its factors."""
-    for m in (a, b):
-        x = x / get(m) if powers[m] > 0 else x * get(m)
-    return x
-
-
-def use_number(view: View, n: int, k: int, get: Get) -> Any:
-    """What call n uses, in its place."""
-    return get(view.used(n)[k])
-
-
-def too_many(view: View, n: int, k: int, call: Call) -> tuple[str, str, float]:
-    """What it is to have call n, and not what it takes."""
-    name = view.name(n)
-    other = next((s for j, s in enumerate(view.used(n)) if j != k), -1)
-    if view.values[n].dtype.kind in "iu":
-        if view.is_mask(n) and name in ("subtract", "invert", "logical_not"):
-            return "wrong mask", f"the mask is changed by `{name}`", 1.0
-        if name in ("flip", "getitem"):
-            return "wrong direction", f"the places are turned round by `{view.text(n)}`", 1.0
-        return ("transposed" if name in ("sort", "argsort") else "shifted"), f"the places are changed by `{name}`", 1.0
-    if name in ("multiply", "divide", "true_divide"):
-        if other < 0 and any(np.ndim(arg) for arg in call.args if not isinstance(arg, Ref)):
-            return "extra factor", "the factor is one too many", 1.3
-        if other < 0:  # by a number
-            whole = view.whole(n)
-            if any(np.ndim(arg) == 0 and arg == -1 for arg in call.args if not isinstance(arg, Ref)):
-                return ("wrong sign" if whole else "wrong sign of a term"), "a minus too many", 1.0
-            return ("constant factor" if whole else "wrong factor of a term"), "a number too many", 1.06
-        what = view.text(other)
-        if view.is_mask(other):
-            constant = not any(leaf in view.before[other] or leaf == other for leaf in view.tape.leaves)
-            return ("zero where it should not be" if constant else "wrong mask"), f"`{what}` takes away some of it", 1.0
-        return "extra factor", f"the factor `{what}` is one too many", 1.3
-    if name in ("add", "subtract"):
-        if name == "subtract" and other == view.tape.gy:
-            return "term missing", "gy is taken away, and belongs there", 1.3
-        return "extra term", f"the term `{view.text(other) if other >= 0 else call.args[1 - k]}` is one too many", 1.4
-    if name == "power":
-        return "wrong power", "no power of it belongs there", 1.2
-    kinds = {"flip": "wrong direction", "cumsum": "extra factor", "roll": "shifted", "maximum": "wrong mask",
-             "clip": "wrong mask", "transpose": "transposed", "swapaxes": "transposed"}  # fmt: skip
-    if name in kinds:
-        return kinds[name], f"`{name}` is one too many", 1.3
-    if np.all(view.values[n] == 1):
-        return "factor missing", f"`{name}` makes ones of it", 1.1
-    return ("wrong mask", f"`{name}` is one too many", 1.1) if view.is_mask(n) else (
-        "extra factor", f"`{name}` is one too many", 1.7)  # fmt: skip
+__all__ = ["amounts", "factors", "moved_factors"]
 
 
 def amounts(view: View) -> Iterator[Edit]:
@@ -143,9 +58,28 @@ def around(view: View, site: Site, n: int, changes: Callable[[Change], dict[int,
             name, why = named(view, own, source, power, mask, text, c)
             yield Edit(changes(partial(multiplied, make, power, c)), name, f"{at} {why}",
                        min(cost, 1.2) if source in own else cost)  # fmt: skip
-        for sign, shown in ((1, "+"), (-1, "−")) if not mask else ():
-            why = f"{at} lacks the term {shown} `{text}`"
-            yield Edit(changes(partial(added_to, make, sign)), "term missing", why, 1.8)
+        if not mask:
+            yield from term(view, at, f"`{text}`", changes, make, 1.8)
+    yield from term(view, at, "", changes, one, 1.9)
+
+
+def term(view: View, at: str, text: str, changes: Callable[[Change], dict[int, Make]], make: Make, cost: float,
+         ) -> Iterator[Edit]:  # fmt: skip
+    """c · make() is missing as a term of a value; without text, a number."""
+    aim = view.aim
+    got = view.program.result(changes(partial(added_to, make, 1.0)), view.values)
+    if got is None or got.shape != aim.right.shape:
+        return
+    c = aim.times(got - aim.gradient, aim.right - aim.gradient)
+    if c and abs(c) > SMALL_FACTOR:
+        shown = text if abs(c) == 1 and text else f"{abs(c):.6g} · {text}"
+        shown = f"{'−' if c < 0 else '+'} {shown}"
+        why = f"{at} lacks the term {shown.removesuffix(' · ')}"
+        yield Edit(changes(partial(added_to, make, c)), "term missing", why, cost + 0.3 * (abs(c) != 1))
+
+
+def one(get: Get) -> float:
+    return 1.0
 
 
 def scaled(c: float, x: Any, get: Get) -> Any:
@@ -156,8 +90,8 @@ def multiplied(make: Make, power: int, c: float, x: Any, get: Get) -> Any:
     return c * x * make(get) ** power if power > 0 else c * x / make(get) ** -power
 
 
-def added_to(make: Make, sign: int, x: Any, get: Get) -> Any:
-    return x + sign * make(get)
+def added_to(make: Make, c: float, x: Any, get: Get) -> Any:
+    return x + c * make(get)
 
 
 def weight(c: float, whole: bool) -> tuple[str, str, float]:

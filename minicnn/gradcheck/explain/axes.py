@@ -34,7 +34,7 @@ def axes(view: View) -> Iterator[Edit]:
                        "constant factor" if view.whole(n) else "wrong factor of a term",
                        f"`{view.text(n)}`{view.words.at(n)}: a {view.name(n)} stands where a {swapped.__name__} "
                        f"belongs, over {together(view, n)}", 1.05)  # fmt: skip
-        if axis is None:
+        if axis is None and view.name(n) not in ("sum", "mean"):
             continue
         kept = bool(call.settings.get("keepdims", False))
         for new in all_axes(view.values[view.used(n)[0]].ndim if view.used(n) else 0):

@@ -71,11 +71,19 @@ def sides(chain: Chain, aim: Aim) -> Iterator[Found]:
         sign, at = (">", float(right.max())) if above else ("<", -float(right.max()))
         but = f"right but for `{chain.tape.calls[aim.leaf].name}` {sign} {at:.4g}"
         if not aim.right[off].any():
-            yield Found("mask forgotten", f"{but}: {side} the gradient is 0, by a mask that is missing", 1.25)
+            masked = any(call.value.dtype.kind == "b" for call in chain.tape.calls[chain.tape.gy :])
+            name = "wrong mask" if masked else "mask forgotten"
+            yield Found(name, f"{but}: {side} the gradient is 0, by a mask that is missing", 1.25)
         elif aim.right[off].all():
             what = "it is 0" if not aim.gradient[off].any() else "it has another slope"
-            cost = 1.35 if aim.gradient[off].any() else 0.85
+            cost = 0.85 if proportional(aim, off) else 1.35
             yield Found("one branch", f"{but}: {side} {what} in backward", cost)
+
+
+def proportional(aim: Aim, off: np.ndarray) -> bool:
+    """Whether what is wrong is c times what it should be, or 0."""
+    ratio = aim.gradient[off] / aim.right[off]
+    return bool(np.ptp(ratio) <= 1e-5 * np.abs(ratio).max(initial=1))
 
 
 def parts(chain: Chain, gy: np.ndarray, aim: Aim) -> Iterator[Found]:
@@ -103,7 +111,7 @@ def parts(chain: Chain, gy: np.ndarray, aim: Aim) -> Iterator[Found]:
             kept = [j for j in np.flatnonzero(there).tolist() if j in sends]
             lost = np.flatnonzero(gone).tolist()
             wide = (1,) * (gy.ndim - aim.right.ndim) + aim.right.shape
-            if len(kept) == 1 and axis and len(wide) == gy.ndim and wide[axis] == 1:
+            if len(kept) == 1 and axis and kept[0] != n - 1 and len(wide) == gy.ndim and wide[axis] == 1:
                 yield Found("broadcast axis not summed", f"the input was broadcast along axis {axis} of the output, "
                             f"and what comes from place {kept[0]} there was taken for the sum of all", 0.8)  # fmt: skip
             elif len(kept) == 1 and (n > 2 or not axis):

@@ -111,8 +111,9 @@ def powers(view: View) -> Iterator[Edit]:
         n, old = use[0][0], use[2][0]
         if view.is_real(old) and not view.name(n).startswith("log"):
             kind = "wrong mask" if view.name(n) in COMPARED else "wrong power"
-            for what, function in inner.items():
-                yield Edit(view.arguments(use, function), kind, f"{view.inside(n, old)} should be its {what}", 1.05)
+            cost = 1.25 if view.name(n) == "multiply" else 1.05
+            for what, function in inner.items() if view.name(old) != "exp" else ():
+                yield Edit(view.arguments(use, function), kind, f"{view.inside(n, old)} should be its {what}", cost)
 
 
 def exchanged(view: View) -> Iterator[Edit]:

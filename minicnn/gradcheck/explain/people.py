@@ -43,6 +43,9 @@ def rebound(function: Any, numpy: Numpy, done: dict[int, Any]) -> Any:
         return types.MethodType(rebound(function.__func__, numpy, done), function.__self__)
     if function is np:
         return numpy
+    if isinstance(function, np.vectorize):
+        return lambda *args, **settings: watch(numpy.tape, function, args, settings,
+                                               function(*plain(args), **plain(settings)))  # fmt: skip
     if not isinstance(function, types.FunctionType) or function.__module__.split(".")[0] in ("numpy", "minicnn"):
         return function
     if id(function) not in done:
@@ -50,12 +53,12 @@ def rebound(function: Any, numpy: Numpy, done: dict[int, Any]) -> Any:
         cells = tuple(types.CellType() for _ in function.__closure__ or ())
         copy = types.FunctionType(function.__code__, seen, function.__name__, function.__defaults__, cells)
         copy.__kwdefaults__ = function.__kwdefaults__
-        done[id(function)] = copy
+        done[id(function)] = done[id(copy)] = copy
         for cell, old in zip(cells, function.__closure__ or (), strict=True):
             cell.cell_contents = rebound(old.cell_contents, numpy, done)
         for name in names_in(function.__code__):
-            if name in seen and (seen[name] is np or isinstance(seen[name], types.FunctionType)):
-                seen[name] = rebound(seen[name], numpy, done) if id(seen[name]) not in done.values() else seen[name]
+            if name in seen and (seen[name] is np or isinstance(seen[name], (types.FunctionType, np.vectorize))):
+                seen[name] = rebound(seen[name], numpy, done)
     return done[id(function)]
 
 

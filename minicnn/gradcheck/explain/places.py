@@ -46,11 +46,24 @@ def written(view: View) -> Iterator[Edit]:
             why = "+= belongs where = stands, for a place comes several times; with an array of places, np.add.at"
             if "+=" in view.words.line(site[0]):
                 why = "with an array of places += counts a place once, however often it comes: np.add.at adds all up"
-            yield Edit(view.calls(site, added), "= for +=", f"{view.words.statement(site[0])}: {why}", 0.75)
+            yield Edit(added(view, site), "= for +=", f"{view.words.statement(site[0])}: {why}", 0.75)
+    sites = [site for site in view.sites if view.tape.calls[site[0]].function is put and read_before(view, site)]
+    if 1 < len(sites) < 6:
+        said = " and ".join(view.words.statement(site[0]) for site in sites)
+        why = "with arrays of places np.add.at counts a place as often as it comes"
+        yield Edit(added(view, [n for site in sites for n in site]), "= for +=", f"{said}: {why}", 0.8)
 
 
-def added(call: Call) -> Call:
-    return Call(at_place, (*call.args[:2], np.add, call.args[2]), {}, call.value)
+def added(view: View, site: Site) -> dict[int, Make]:
+    """np.add.at for what one place of the program writes."""
+    changes: dict[int, Make] = {}
+    for n in site:
+        base, index, value = view.tape.calls[n].args
+        read = set(read_before(view, [n]))
+        if isinstance(value, Ref) and view.name(value.to) == "add" and read & set(view.used(value.to)):
+            value = next((arg for arg in view.tape.calls[value.to].args if getattr(arg, "to", -1) not in read), value)
+        changes[n] = Call(at_place, (base, index, np.add, value), {}, view.values[n]).again
+    return changes
 
 
 def places(view: View) -> Iterator[Edit]:

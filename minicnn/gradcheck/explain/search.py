@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..thresholds import CALLS_FOLLOWED
-from .amounts import amounts, moved_factors, removed, removed_pairs
+from .amounts import amounts, moved_factors
 from .axes import axes, turned
 from .branches import branches, parts, sides
 from .chain import Chain
@@ -15,6 +15,7 @@ from .numbers import numbers
 from .places import masks, places, written
 from .program import Program
 from .record import Tape
+from .removed import removed, removed_pairs
 from .swaps import swaps
 from .ways import ways
 

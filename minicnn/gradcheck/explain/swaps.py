@@ -13,7 +13,7 @@ from .edits import COMPARE, Use, View, varies
 from .program import Edit, Get, Make
 from .record import Call, put, refs
 
-__all__ = ["swaps"]
+__all__ = ["JOINS", "PRODUCTS", "REDUCE", "as_tuple", "swaps"]
 
 FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "square": np.square, "sign": np.sign, "abs": np.abs,
@@ -22,7 +22,9 @@ ORDERS = {"transpose", "swapaxes", "flip", "getitem", "roll", "reshape", "moveax
 PRODUCTS = {"matmul", "einsum", "dot", "tensordot", "inner", "solve"}
 JOINS = {"concatenate", "hstack", "vstack", "stack", "dstack", "column_stack"}
 BENT = {"maximum", "minimum", "where", "clip", "tril", "triu"}
+CHOOSE = {"argmax", "argmin", "argsort", "argpartition", "equal", "greater", "less"}
 SUMS = {"sum", "mean", "max", "cumsum", "prod"}
+REDUCE = {"sum", "mean", "max", "amax", "min", "prod"} | PRODUCTS
 
 
 def swaps(view: View) -> Iterator[Edit]:
@@ -84,7 +86,8 @@ def everywhere(view: View) -> Iterator[Edit]:
                            cost + 0.2)  # fmt: skip
         if view.is_real(old) and not view.of_gy(old):
             changes = {n: view.instead(n, o, partial(made, o, np.negative, None)) for n, o in of.items()}
-            yield Edit(changes, "wrong sign of a term", f"`{text}` has the wrong sign wherever backward uses it", 1.3)
+            name = "wrong mask" if {view.name(n) for n in of} <= CHOOSE | {"max", "min"} else "wrong sign of a term"
+            yield Edit(changes, name, f"`{text}` has the wrong sign wherever backward uses it", 1.3)
             if view.values[old].ndim > 1:
                 changes = {n: view.instead(n, o, partial(made, o, transposed, None)) for n, o in of.items()}
                 yield Edit(changes, "operand not transposed", f"{view.called(old)} is to be transposed wherever "
@@ -121,11 +124,13 @@ def relation(view: View, old: int, new: int, n: int, whole: Use | bool) -> tuple
     stands = f"{a} stands where {b} belongs"
     if view.values[old].dtype.kind == "b" or view.tape.calls[n].function in COMPARE:
         return "wrong mask", f"the mask is that of {a}, not of {b}", 0.8
-    if view.name(n) in ("argsort", "argmax", "argmin", "argpartition"):
+    if view.name(n) in CHOOSE:
         return "wrong mask", f"{stands}: others are the largest", 1.0
     for one, other in ((first, new), (second, old)):
         if same_source(view, one, other):
             return arranged(view, one, old, n)
+    if first.function is second.function is operator.getitem:
+        return settings_differ(view, first, second, stands)
     if first.function is second.function and first.function and (
             first.args[:1] == second.args[:1] or same_parts(view, old, new)):
         return settings_differ(view, first, second, stands)
@@ -134,7 +139,7 @@ def relation(view: View, old: int, new: int, n: int, whole: Use | bool) -> tuple
             return "wrong power", stands, 1.0
     c = ratio(view.values[new], view.values[old])
     if c:
-        if view.name(n) in ("exp", "exp2", "power"):
+        if c != -1 and view.name(n) in ("exp", "exp2", "power"):
             return "wrong power", f"{stands}: {1 / c:.6g} times as much", 1.0
         whole = whole if isinstance(whole, bool) else view.whole_use(whole)
         if c == -1:
@@ -143,9 +148,14 @@ def relation(view: View, old: int, new: int, n: int, whole: Use | bool) -> tuple
     direct, name = old in view.used(new), view.name(new)
     if direct and name in BENT:
         return "mask forgotten", f"{stands}: a mask is missing", 1.0
+    if any(view.name(m) in BENT and old in view.used(m) for m in view.before[new]) and not (
+            view.of_gy(old) or view.name(n) in BENT):
+        return "mask forgotten", f"{stands}: a mask is missing", 1.0
+    if direct and name in PRODUCTS and not view.of_gy(old) and new != view.tape.output:
+        return "factor missing", f"{stands}: a factor is missing", 1.0
     if direct and name in ("absolute", "abs"):
         return "one branch", f"{stands}: wrong where `{view.text(old)}` is negative, < 0", 1.0
-    if second.function is not None and np.ptp(view.values[old]) == 0 and view.values[old].flat[0] == 1:
+    if np.ptp(view.values[old]) == 0 and view.values[old].flat[0] == 1:
         return "factor missing", f"{stands}: a factor is missing", 1.0
     if view.of_gy(old) and view.of_gy(new):
         if first.function is put and new in view.before[old]:
@@ -175,10 +185,10 @@ def relation(view: View, old: int, new: int, n: int, whole: Use | bool) -> tuple
         return "another input", stands, 0.8
     if old in view.before[new] or (first.function is None and new == view.tape.output):
         what = "the output" if new == view.tape.output else "what is made of it"
-        far = 0.9 if first.function is None else 1.25
+        far = 0.9 if first.function is None and new < view.tape.gy else 1.25 if new < view.tape.gy else 1.45
         return "input for output", f"{a} stands where {b}, {what}, belongs", far
     if new in view.before[old] or old == view.tape.output:
-        far = 0.9 if old == view.tape.output or first.function is None else 1.6
+        far = 0.9 if second.function is None else 1.0 if old == view.tape.output else 1.6
         return "output for input", f"{a} stands where {b}, which goes into it, belongs", far
     return ("input for output" if first.function is None else "another input"), stands, 1.7
 
@@ -220,7 +230,7 @@ def arranged(view: View, call: Call, old: int, n: int) -> tuple[str, str, float]
         return "wrong direction", f"{view.called(old)} runs the other way round ({turned})", 1.0
     if name == "roll":
         return "shifted", f"{view.called(old)} is rolled, or is not where it should be", 1.0
-    if call.value.ndim == 4 and operand and name == "swapaxes":
+    if call.value.ndim == 4 and operand and name == "swapaxes" and {*call.args[1:]} == {0, 1}:
         return "channels exchanged", f"{view.called(old)} has its first two axes exchanged, kernels and channels", 0.8
     name = "operand not transposed" if operand else "transposed"
     return name, f"{view.called(old)} is to be transposed, or is and should not be", 0.8

@@ -23,6 +23,8 @@ Slope = Callable[[np.ndarray, Edge], np.ndarray]  # from what comes back to a ca
 REDUCE = {"sum", "mean", "var", "std", "max", "min", "amax", "amin", "prod", "norm", "reduce", "average", "median"}
 LARGEST = {"max", "amax", "min", "amin"}
 BENT = {"maximum", "minimum", "where", "abs", "absolute", "clip", "fmax", "fmin", "put", "sign", "sort", "tril", "triu"}
+PRODUCTS = {"matmul", "dot", "einsum", "tensordot"}
+JOINS = {"concatenate", "hstack", "vstack", "stack", "column_stack"}
 MOVED = {"add", "subtract", "getitem", "reshape", "transpose", "broadcast_to", "swapaxes", "concatenate", "put"}
 KIND = {"mean": "the mean ", "average": "the mean ", "var": "the variance ", "std": "the deviation ", "sum": "the sum ",
         "max": "the maximum ", "amax": "the maximum ", "norm": "the norm "}  # fmt: skip
@@ -55,7 +57,8 @@ class Ways:
         """Whether call n takes many elements together to norm them, or is made of such values alone."""
         sources = [edge.of for edge in self.on if edge.by == n]
         size = max(self.chain.values[s].size for s in sources)
-        if self.name(n) in REDUCE and self.chain.values[n].size < size:
+        joined = {self.name(m) for m in self.users(n)} <= JOINS
+        if self.name(n) in REDUCE and self.chain.values[n].size < size and not joined:
             return self.name(n) != "sum" or self.norms(n)
         return self.aim.leaf not in sources and all(self.statistic(s) for s in sources)
 
@@ -123,6 +126,9 @@ def ways(chain: Chain, gy: np.ndarray, aim: Aim) -> Iterator[Found]:
     for edge in w.on:
         sites.setdefault((w.tape.calls[edge.by].site, uses(w.tape.calls[edge.by]).index(edge.of)), []).append(edge)
     for edges in sites.values():
+        if len(edges) > 1:
+            what = f"`{w.words.of(edges[-1].of)}` in `{w.words.of(edges[-1].by)}`, and the like"
+            yield from weighed(w, edges, edges[-1].by, what, "", False)
         for slope, what, name in slopes(w, edges[0]):
             other = w.with_slope(edges, slope)
             for c, how in ((1.0, ""), (-1.0, ", and the sign is wrong")):
@@ -210,6 +216,11 @@ def slopes(w: Ways, edge: Edge) -> Iterator[tuple[Slope, str, str]]:
     def shared(part: np.ndarray, e: Edge) -> np.ndarray:
         return dropped(part, e) * w.tape.calls[e.by].value.size / part.size
 
+    def halved(part: np.ndarray, e: Edge) -> np.ndarray:
+        return 0.5 * dropped(part, e)
+
+    if name in ("maximum", "minimum") and others:
+        yield halved, f"of `{text}` each gets half of the gradient, and not the larger all of it", "window shared out"
     if name in LARGEST:
         yield dropped, f"of `{text}` all get the gradient, and not the largest alone", "window shared out"
         yield shared, f"of `{text}` all get a share of the gradient, and not the largest all of it", "window shared out"
@@ -220,6 +231,8 @@ def slopes(w: Ways, edge: Edge) -> Iterator[tuple[Slope, str, str]]:
         what = f"`{'1 / ' * (name != 'multiply')}{w.words.of(others[0])}`"
         yield (dropped, f"the {'mask' if mask else 'factor'} {what} of `{text}` is missing",
                "mask forgotten" if mask else "factor missing")  # fmt: skip
+    elif name in PRODUCTS and others:
+        yield dropped, f"the factor `{w.words.of(others[0])}` of `{text}` is missing", "factor missing"
     elif not edge.apart and edge.slope.shape[0] == edge.slope.shape[1]:
         yield dropped, f"of `{text}` each element gets what comes from its own place alone", "term missing"
     else:
