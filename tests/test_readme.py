@@ -55,8 +55,8 @@ def test_the_wrong_layer_is_shown_as_it_is_printed(capsys):
 
 
 def test_five_mistakes_are_shown_as_they_are_printed(capsys):
-    shown = next(b for (_, a), (_, b) in pairwise(BLOCKS) if a == "python examples/five_mistakes.py\n")
-    runpy.run_path(str(README.parent / "examples" / "five_mistakes.py"), run_name="__main__")
+    shown = next(b for (_, a), (_, b) in pairwise(BLOCKS) if a == "python examples/walkthrough/five_mistakes.py\n")
+    runpy.run_path(str(README.parent / "examples" / "walkthrough" / "five_mistakes.py"), run_name="__main__")
     assert alike(capsys.readouterr().out, shown)
 
 

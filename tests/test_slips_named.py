@@ -186,10 +186,28 @@ class Layer:
         return gy * (1 - self.x**2)
 
 
+class OfGradient(Layer):
+    def backward(self, gy):
+        return super().backward(gy, None)
+
+
 def test_what_a_layer_keeps_from_forward_is_known_in_backward():
     layer = Layer()
     first = failure(layer.forward, X, backward=layer.backward).verdicts[0]
     assert (first.name, "1 - y ** 2" in first.text) == ("input for output", True)
+
+
+def test_a_layer_is_left_without_anything_watched():
+    layer = Layer()
+    failure(layer.forward, X, backward=layer.backward)
+    assert type(layer.x) is type(layer.y) is np.ndarray
+
+
+def test_layers_of_a_net_are_named_their_slips():
+    with pytest.raises(AssertionError) as raised:
+        gradcheck.layers([OfGradient(), OfGradient()], X)
+    first = raised.value.verdicts[0]
+    assert (first.name, "`gy * (1 - y ** 2)`" in first.text) == ("input for output", True)
 
 
 def test_inputs_and_program_are_left_as_they_were():

@@ -9,6 +9,7 @@ with app.setup:
     import re
     from textwrap import fill
 
+    import five_mistakes
     import marimo as mo
     import numpy as np
     from page import attempt, figure, picture, say, table
@@ -634,6 +635,30 @@ def _(FAULTS, fresh, number, results):
           training. In a fresh network the first windows are the right ones, and the check passes: largest error
           {fresh.error:.0e}. Check a network that has already been used.
     """)
+    return
+
+
+@app.cell
+def _():
+    named = five_mistakes.verdicts()
+    names = [verdict.name for _, _, verdict in named]
+    assert names == ["input for output", "wrong axis", "statistics as constants", "= for +=", "one branch"]
+
+    def written(backward):
+        """The line that matters: the last, or of one that fills an array the one that writes to it."""
+        lines = [line.strip() for line in inspect.getsource(backward).strip().splitlines()]
+        return f"`{next((line for line in lines if line.startswith('g[')), lines[-1])}`"
+
+    say("""
+        ## Five that people make
+
+        These five are from courses and issue trackers (`five_mistakes.py` beside this chapter). Of a backward that you
+        write by hand in NumPy the check also looks for the slip: it runs your function and your backward once more on
+        arrays that write down every operation, changes one thing at a time, and looks whether the gradient is right
+        then.
+
+    """, table(["function", "backward says", "verdict", "what the check says"], [
+        [function.__name__, written(backward), verdict.name, verdict.text] for function, backward, verdict in named]))
     return
 
 

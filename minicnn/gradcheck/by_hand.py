@@ -16,7 +16,7 @@ from ..engine.device import cpu
 from .calls import Call, called, class_changed, items, named_inside
 from .evidence import Floats
 from .parameters import WAYS, Slot, is_array, parameters_of
-from .subject import Gradients, Input, Subject, is_real
+from .subject import Gradients, Input, Source, Subject, is_real, own_names
 
 __all__ = ["Chain", "has_passes", "in_double", "of_loss", "recorded", "subject_of", "takes_gy"]
 
@@ -193,7 +193,11 @@ def subject_of(call: Call, inside: Mapping[str, Any], first: bool) -> Subject:
 
     inputs = [Input(f"input {i}", given[i], given[i], cpu(0)) for i in checked]
     inputs += [Input(name, slot.array, slot.array, cpu(0)) for name, slot in own.values()]
-    return Subject(call.name, inputs, forward, gradients, lambda u, i: [], [x.start.shape for x in inputs])
+    known = own_names(layer.forward)
+    called = [known[i] if i < len(known) else f"input {i}" for i in range(len(given))]
+    alone = takes and not (call.back or call.settings)
+    source = Source(layer.forward, layer.backward, given, called, checked, layer=True) if alone else None
+    return Subject(call.name, inputs, forward, gradients, lambda u, i: [], [x.start.shape for x in inputs], source)
 
 
 def of_loss(loss: Any, y: Any) -> tuple[Subject, Any]:

@@ -141,9 +141,10 @@ class Check:
 
     def explained(self, i: int, x: Input, e: Evidence, g: Floats) -> list[Verdict]:
         """What slip in backward, undone, makes the gradient right; none where that is not known."""
-        if not (self.subject.source and self.search and e.complete and np.isfinite(g).all()) or e.kinks:
+        source = self.subject.source
+        if not (source and i < len(source.real) and self.search and e.complete and np.isfinite(g).all()) or e.kinks:
             return []
-        return explain(self.subject.source, i, e.u, g, e.spread(e.numeric), e.spread(e.scale))
+        return explain(source, i, e.u, g, e.spread(e.numeric), e.spread(e.scale))
 
     def measure_again(self, d: Differences, x: Input, e: Evidence) -> None:
         """What looks wrong at one step is measured at others, until one of them tells."""

@@ -127,7 +127,9 @@ def mistakes(e: Evidence, explained: Sequence[Verdict] = ()) -> list[Verdict]:
     if explained:
         found = {seen.name: seen for where in (verdict.factor, verdict.group, verdict.border)
                  for seen in where(e)}
-        return [*found.values(), *(seen for seen in explained if seen.name not in found)]
+        whole = found.keys() & {"wrong sign", "constant factor"}  # of what is not 0, a branch then
+        return [*found.values(), *(seen for seen in explained
+                                   if seen.name not in found and not (whole and seen.name == "one branch"))]
     for reader in READERS:
         for seen in reader(e):
             found.setdefault(seen.name, seen)

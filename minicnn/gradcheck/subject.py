@@ -54,13 +54,15 @@ class Input:
 
 @dataclass(frozen=True)
 class Source:
-    """People's own function and backward(gy, *given). names: of what is given. real: which of it are checked."""
+    """People's own function and backward(gy, *given), or of a layer backward(gy). names: of what is given. real: which
+    of it are checked, the first inputs of the subject."""
 
     function: Function
     backward: Function
     given: Given
     names: Sequence[str]
     real: Sequence[int]
+    layer: bool = False
 
 
 @dataclass

@@ -3,6 +3,8 @@ the kinds that people make are undone, one at a time, until the gradient is righ
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,11 +26,16 @@ def explain(source: Source, i: int, gy: np.ndarray, gradient: np.ndarray, right:
     scale: of each element the sum of |what is added up|."""
     with np.errstate(all="ignore"):
         try:
-            tape = record(source.function, source.backward, source.given, gy, source.names)
+            tape = record(source.function, source.backward, source.given, gy, source.names, source.layer)
             found = search(tape, source.real[i], gy, gradient, right, scale)
         except Exception:  # their program does what cannot be recorded: other readers go on without
             return []
+        finally:  # a layer keeps what it saw: numbers, and nothing that is watched
+            with contextlib.suppress(Exception):
+                source.function(*source.given)
     found.sort(key=lambda f: f.cost)
     best = [f for f in found if f.cost <= found[0].cost + AS_LIKELY] if found else []
+    if not gradient.any():  # whatever it is, that is what is seen
+        best = [replace(f, name="zero where it should not be") for f in best[:1]]
     unique = {f.name: f for f in reversed(best)}
     return [Verdict(f.name, f.text) for f in list(unique.values())[::-1][:SAID]]

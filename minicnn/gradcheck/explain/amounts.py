@@ -11,10 +11,10 @@ import numpy as np
 
 from ..thresholds import SMALL_FACTOR
 from .edits import Site, View
+from .kinds import REMOVABLE
 from .makers import inside, makers
 from .program import Change, Edit, Get, Make
 from .record import Ref, put
-from .swaps import REDUCE
 
 __all__ = ["amounts", "factors", "moved_factors"]
 
@@ -28,7 +28,7 @@ def amounts(view: View) -> Iterator[Edit]:
         site, _, olds = use
         old, name = olds[0], view.name(site[0])
         several = len(view.program.users.get(old, ())) > 1 or old < view.tape.gy
-        added = name in REDUCE or old < view.tape.gy or name in ("add", "subtract")
+        added = name in REMOVABLE or old < view.tape.gy or name in ("add", "subtract")
         if several and added and not name.startswith("log") and set(olds) == {old} and view.is_real(old):
             yield from around(view, site, old, partial(view.changed_use, use))
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from .edits import Site, Use, View
+from .kinds import JOINS, PRODUCTS
 from .program import Edit, Get, Make
 from .record import Call
-from .swaps import JOINS, PRODUCTS
 
 __all__ = ["axes", "turned"]
 

@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 
 from .edits import Site, View
+from .kinds import COMPARED
 from .program import Edit, Make
 from .record import Call
 
 __all__ = ["numbers"]
-
-COMPARED = {"greater", "less", "greater_equal", "less_equal"}
-
 
 def numbers(view: View) -> Iterator[Edit]:
     """Other numbers, and functions that are taken for others."""
@@ -28,6 +26,7 @@ def numbers(view: View) -> Iterator[Edit]:
                 yield from number(view, site, k, int(old))
     yield from functions(view)
     yield from signs(view)
+    yield from constants(view)
     yield from powers(view)
     yield from exchanged(view)
 
@@ -91,6 +90,19 @@ def functions(view: View) -> Iterator[Edit]:
             other, name = FUNCTIONS[function]
             yield Edit(view.calls(site, partial(replace, function=other)), name, f"`{view.text(n)}`{view.words.at(n)}: "
                        f"{view.name(n)} stands where {other.__name__} belongs", 1.05)  # fmt: skip
+
+
+def constants(view: View) -> Iterator[Edit]:
+    """An array of constants with the wrong sign, wherever backward uses it, as the sine of an angle."""
+    users: dict[bytes, list[tuple[int, int]]] = {}
+    for n in view.program.live:
+        for k, arg in enumerate(view.tape.calls[n].args):
+            if isinstance(arg, np.ndarray) and arg.ndim and arg.dtype.kind == "f":
+                users.setdefault(arg.tobytes(), []).append((n, k))
+    for of in users.values():
+        changes = {n: negative_number(k, view.tape.calls[n]).again for n, k in of}
+        said = " and ".join(f"`{view.text(n)}`" for n in changes)
+        yield Edit(changes, "wrong sign of a term", f"the constants in {said} have the wrong sign", 1.2)
 
 
 def signs(view: View) -> Iterator[Edit]:

@@ -46,7 +46,7 @@ def rebound(function: Any, numpy: Numpy, done: dict[int, Any]) -> Any:
     if isinstance(function, np.vectorize):
         return lambda *args, **settings: watch(numpy.tape, function, args, settings,
                                                function(*plain(args), **plain(settings)))  # fmt: skip
-    if not isinstance(function, types.FunctionType) or function.__module__.split(".")[0] in ("numpy", "minicnn"):
+    if not isinstance(function, types.FunctionType) or (function.__module__ or "").split(".")[0] in ("numpy", "minicnn"):
         return function
     if id(function) not in done:
         seen = done.setdefault(id(function.__globals__), dict(function.__globals__))
@@ -69,8 +69,9 @@ def names_in(code: types.CodeType) -> set[str]:
 
 
 def record(function: Callable[..., Any], backward: Callable[..., Any], inputs: Sequence[Any], gy: np.ndarray,
-           names: Sequence[str]) -> Tape:  # fmt: skip
-    """The tape of function(*inputs) and of backward(gy, *inputs), called one after the other on copies.
+           names: Sequence[str], layer: bool = False) -> Tape:  # fmt: skip
+    """The tape of function(*inputs) and of backward(gy, *inputs), of a layer backward(gy), called one after the other
+    on copies.
 
     Raises Unrecorded where the tape, followed once more, does not give what the two gave.
     """
@@ -81,7 +82,7 @@ def record(function: Callable[..., Any], backward: Callable[..., Any], inputs: S
     tape.leaves = [x.number if isinstance(x, Watched) else -1 for x in leaves]
     y = rebound(function, numpy, done)(*[x.copy() if isinstance(x, Watched) else x for x in leaves])
     tape.gy = len(tape.calls)
-    found = rebound(backward, numpy, done)(watch(tape, None, (), {}, gy, "gy"), *leaves)
+    found = rebound(backward, numpy, done)(watch(tape, None, (), {}, gy, "gy"), *([] if layer else leaves))
     returned = [y, *(found if isinstance(found, (tuple, list)) else [found])]
     tape.output, *tape.gradients = [g.number if isinstance(g, Watched) and g.tape is tape else -1 for g in returned]
     again = tape.follow({}, range(len(tape.calls)))

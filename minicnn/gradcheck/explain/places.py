@@ -13,7 +13,7 @@ import numpy as np
 from .edits import COMPARE, Site, View
 from .program import Edit, Get, Make
 from .record import Call, Ref, at_place, put
-from .swaps import as_tuple
+from .relation import as_tuple
 
 __all__ = ["masks", "places", "written"]
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from .amounts import factors
 from .edits import View
+from .kinds import REMOVABLE
 from .makers import inside
 from .program import Edit, Get
 from .record import Call, Ref, put
-from .swaps import REDUCE
 
 __all__ = ["removed", "removed_pairs"]
 
@@ -28,7 +28,7 @@ def removed(view: View) -> Iterator[Edit]:
             continue
         for k, source in enumerate(view.used(n)):
             lost = view.values[source].shape != view.values[n].shape
-            if lost and (view.name(n) not in REDUCE or len(site) > 1):
+            if lost and (view.name(n) not in REMOVABLE or len(site) > 1):
                 continue
             name, why, cost = too_many(view, n, k, call)
             text = f"`{view.text(n)}`{view.words.at(n)} should be `{view.text(source)}`: {why}"

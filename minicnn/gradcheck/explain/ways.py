@@ -11,24 +11,20 @@ import numpy as np
 
 from ..thresholds import STATISTICS
 from .branches import condition
-from .chain import Chain, Edge, fitted
+from .chain import Chain, Edge
 from .found import Aim, Found
-from .record import Ref, put, uses
+from .kinds import JOINS, TOGETHER
+from .record import Ref, uses
+from .slopes import slope_lost, slopes
 from .words import Words
 
-__all__ = ["ways"]
+__all__ = ["Ways", "ways"]
 
-Slope = Callable[[np.ndarray, Edge], np.ndarray]  # from what comes back to a call, what comes back along an edge
-
-REDUCE = {"sum", "mean", "var", "std", "max", "min", "amax", "amin", "prod", "norm", "reduce", "average", "median"}
-LARGEST = {"max", "amax", "min", "amin"}
-BENT = {"maximum", "minimum", "where", "abs", "absolute", "clip", "fmax", "fmin", "put", "sign", "sort", "tril", "triu"}
-PRODUCTS = {"matmul", "dot", "einsum", "tensordot"}
-JOINS = {"concatenate", "hstack", "vstack", "stack", "column_stack"}
-MOVED = {"add", "subtract", "getitem", "reshape", "transpose", "broadcast_to", "swapaxes", "concatenate", "put"}
 KIND = {"mean": "the mean ", "average": "the mean ", "var": "the variance ", "std": "the deviation ", "sum": "the sum ",
         "max": "the maximum ", "amax": "the maximum ", "norm": "the norm "}  # fmt: skip
 
+
+Slope = Callable[[np.ndarray, Edge], np.ndarray]  # from what comes back to a call, what comes back along an edge
 
 class Ways:
     """The ways from one input to the output of a function. on: the edges along them. statistics: the calls that take
@@ -58,7 +54,7 @@ class Ways:
         sources = [edge.of for edge in self.on if edge.by == n]
         size = max(self.chain.values[s].size for s in sources)
         joined = {self.name(m) for m in self.users(n)} <= JOINS
-        if self.name(n) in REDUCE and self.chain.values[n].size < size and not joined:
+        if self.name(n) in TOGETHER and self.chain.values[n].size < size and not joined:
             return self.name(n) != "sum" or self.norms(n)
         return self.aim.leaf not in sources and all(self.statistic(s) for s in sources)
 
@@ -185,69 +181,3 @@ def alone(w: Ways, part: np.ndarray, way: str, kind: str) -> Iterator[Found]:
     elif c is not None and round(c) > 1 and abs(c - round(c)) < 1e-4:
         yield Found("operand not transposed", f"backward gave {way}, {c:.0f} times, as if a matrix, or gy, were "
                                               "symmetric and the other way gave the same", 1.6)  # fmt: skip
-
-
-def slope_lost(w: Ways, n: int) -> Iterator[Found]:
-    """All that is between the input and call n is taken to have a slope of 1."""
-    back = w.chain.gradients(w.gy).get(n)
-    if back is None or back.shape != w.aim.right.shape or w.name(n) in MOVED:
-        return
-    if any(edge.own_slope(w.chain.values[n].shape) is None for edge in w.into(n)):
-        return
-    rest = w.without(w.into(n))
-    c = w.aim.times(back, w.aim.gradient - rest)
-    if c and not w.aim.nothing(w.aim.right - rest - back):
-        times = f", and there is a factor {c:.6g}" if c != 1 else ""
-        what, name = ("mask", "mask forgotten") if w.name(n) in BENT else ("slope", "factor missing")
-        yield Found(name, f"the {what} of `{w.words.of(n)}` is missing, by the chain rule a factor{times}",
-                    1.5 + 0.3 * (c != 1))  # fmt: skip
-
-
-def slopes(w: Ways, edge: Edge) -> Iterator[tuple[Slope, str, str]]:
-    """(what comes back along an edge with another slope, what is wrong then, the name of it)."""
-    call, name, text = w.tape.calls[edge.by], w.name(edge.by), w.words.of(edge.by)
-    if name in MOVED or call.function is put:
-        return
-    others = [n for n in dict.fromkeys(uses(call)) if n != edge.of]
-
-    def dropped(part: np.ndarray, e: Edge) -> np.ndarray:
-        return spread(w.chain.last[e.by], part.shape, w.tape.calls[e.by])
-
-    def shared(part: np.ndarray, e: Edge) -> np.ndarray:
-        return dropped(part, e) * w.tape.calls[e.by].value.size / part.size
-
-    def halved(part: np.ndarray, e: Edge) -> np.ndarray:
-        return 0.5 * dropped(part, e)
-
-    if name in ("maximum", "minimum") and others:
-        yield halved, f"of `{text}` each gets half of the gradient, and not the larger all of it", "window shared out"
-    if name in LARGEST:
-        yield dropped, f"of `{text}` all get the gradient, and not the largest alone", "window shared out"
-        yield shared, f"of `{text}` all get a share of the gradient, and not the largest all of it", "window shared out"
-    elif name in BENT:
-        yield dropped, f"the mask of `{text}` is missing: the gradient goes back to all alike", "mask forgotten"
-    elif name in ("multiply", "divide", "true_divide") and others:
-        mask = bool(np.isin(w.chain.values[others[0]], (0, 1)).all())
-        what = f"`{'1 / ' * (name != 'multiply')}{w.words.of(others[0])}`"
-        yield (dropped, f"the {'mask' if mask else 'factor'} {what} of `{text}` is missing",
-               "mask forgotten" if mask else "factor missing")  # fmt: skip
-    elif name in PRODUCTS and others:
-        yield dropped, f"the factor `{w.words.of(others[0])}` of `{text}` is missing", "factor missing"
-    elif not edge.apart and edge.slope.shape[0] == edge.slope.shape[1]:
-        yield dropped, f"of `{text}` each element gets what comes from its own place alone", "term missing"
-    else:
-        yield dropped, f"the slope of `{text}` is missing, by the chain rule a factor", "factor missing"
-
-
-def spread(gradient: np.ndarray, shape: tuple[int, ...], call: Any) -> np.ndarray:
-    """A gradient of a call's value as that of what it takes, as if the slope were 1."""
-    nothing = np.full(shape, np.nan)
-    try:
-        if gradient.size >= int(np.prod(shape)) and gradient.ndim >= len(shape):
-            return fitted(gradient, shape).reshape(shape)
-        axes = call.settings.get("axis", call.args[1] if len(call.args) > 1 else None)
-        if axes is not None and gradient.ndim < len(shape):
-            gradient = np.expand_dims(gradient, axes)
-        return np.broadcast_to(gradient, shape)
-    except (ValueError, TypeError):
-        return nothing

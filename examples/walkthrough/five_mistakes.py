@@ -1,6 +1,7 @@
 """Five mistakes in backward passes written by hand, of those that people make most, and what gradcheck says of each.
+Chapter 4 shows them.
 
-python examples/five_mistakes.py
+python examples/walkthrough/five_mistakes.py
 """
 
 import textwrap
@@ -73,13 +74,22 @@ def leaky_relu_backward(gy, x):
     return gy * np.where(x > 0, 1, 0.01)
 
 
-if __name__ == "__main__":
-    for function, backward, given in ((tanh, tanh_backward, x), (softmax, softmax_backward, x),
-                                      (batch_norm, batch_norm_backward, x), (embedding, embedding_backward, x[:3]),
-                                      (leaky_relu, leaky_relu_backward, x)):  # fmt: skip
+MISTAKES = [(tanh, tanh_backward, x), (softmax, softmax_backward, x), (batch_norm, batch_norm_backward, x),
+            (embedding, embedding_backward, x[:3]), (leaky_relu, leaky_relu_backward, x)]  # fmt: skip
+
+
+def verdicts():
+    """(function, backward, what gradcheck says first) of each."""
+    found = []
+    for function, backward, given in MISTAKES:
         try:
             gradcheck(function, given, backward=backward)
         except GradientError as error:
-            for verdict in error.verdicts:
-                said = f"{function.__name__}: {verdict.name}: {verdict.text}"
-                print(textwrap.fill(said, 100, subsequent_indent="    "))
+            found.append((function, backward, error.verdicts[0]))
+    return found
+
+
+if __name__ == "__main__":
+    for function, _, verdict in verdicts():
+        said = f"{function.__name__}: {verdict.name}: {verdict.text}"
+        print(textwrap.fill(said, 100, subsequent_indent="    "))
