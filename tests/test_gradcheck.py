@@ -400,7 +400,7 @@ def test_where_all_lies_at_kinks_it_is_moved_and_counted():
 def test_right_gradients_pass_and_the_error_is_small():
     report = gradcheck(lambda x: ops.softmax(x) * x.max(1, keepdims=True), distinct(3, 4))
     assert report.error < 1e-8
-    assert report.evaluations == 4
+    assert report.evaluations == 30
     assert gradcheck(ops.exp, np.zeros((0, 3))).error == 0
 
 
@@ -614,7 +614,7 @@ def test_what_measures_knows_no_judge_and_what_judges_measures_nothing(file, loo
     assert {path.stem for path in FOLDER.glob("*.py")} & set(re.findall(r"\w+", " ".join(imports))) == looks_at
 
 
-@pytest.mark.parametrize("file", ["check", "evidence", "judge", "measure", "say", "subject", "verdict"])
+@pytest.mark.parametrize("file", ["check", "evidence", "judge", "look", "measure", "said", "say", "subject", "verdict"])
 def test_every_threshold_stands_in_the_table(file):
     """Other files hold whole numbers, as of axes, and these."""
     tree = ast.walk(ast.parse((FOLDER / f"{file}.py").read_text("utf-8")))

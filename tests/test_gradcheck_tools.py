@@ -227,7 +227,7 @@ def test_inputs_of_torch_that_require_no_gradient_are_left_alone_if_others_do():
 
     assert gradcheck.torch(loss, x.requires_grad_(), mask, labels).error < 1e-6
     assert failure(gradcheck.torch, loss, x.detach(), mask, labels).input == "input 1 (mask)"
-    assert gradcheck.torch(lambda x: x.sum() * 2.0, x, picture=None).evaluations == 4
+    assert gradcheck.torch(lambda x: x.sum() * 2.0, x, picture=None).evaluations == 22
     assert x.grad is None
 
 

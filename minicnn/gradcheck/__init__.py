@@ -27,12 +27,20 @@ OURS = (0x67726164, 0x63686563)  # our own stream: inputs drawn by default_rng(0
 
 
 def check_function(function: Callable[..., object], *inputs: object, backward: Callable[..., object] | None = None,
-                   parameters: Parameters = (), seed: int = 0, step: float = 1e-6, tolerance: float = 1e-6,
+                   parameters: Parameters = (), seed: int = 0, step: float = 1e-6, tolerance: float | None = None,
                    elements: int = 500, picture: str | Path | None = None, search: bool = True) -> Report:  # fmt: skip
     """Hold ∂L/∂x by backward against (L(x + h) − L(x − h)) / 2h, in float64, for L = Σ y · u with a random u.
 
-    First along one random line for each input, which takes two evaluations; only where that fails, element by element,
-    to find out what is wrong. (With u all ones, an error that cancels in the sum, as any softmax's, would go unseen.)
+    First along one random line for each input, and one through all of them, which takes a few evaluations, however
+    large they are; only where that fails, element by element, to find out what is wrong. (With u all ones, an error
+    that cancels in the sum, as any softmax's, would go unseen.) Then along a line near by, where the inputs are a
+    little different: what is right at the given ones alone, as where a factor that was forgotten is 1, is not right.
+    Inputs that seem to obey a constraint are not moved for that: labels, masks, whole numbers, few different numbers,
+    rows that add up to 1 or have the norm 1, and those of which a backward by hand says None.
+
+    How much the two may differ is measured: what the function and its backward round by, and by how much differences of
+    different steps differ. So a gradient that cancels to 0 passes with the rounding of its terms, and a small term that
+    is wrong is seen. ``resolution`` of what is returned says what relative error would have been seen.
 
     function: takes tensors like ``inputs`` and returns a tensor y: an op, a layer, a model with its loss. Or takes and
         returns NumPy arrays, if there is a
@@ -43,23 +51,24 @@ def check_function(function: Callable[..., object], *inputs: object, backward: C
     parameters: tensors that function uses besides, or (name, tensor) as from ``model.named_parameters()``; checked too,
         in float64, and put back afterwards. Those of a layer given as the function are found without. Or that layer.
     seed: of u, the lines, and the choice of elements. step: h, in units of the root mean square of the input.
-    tolerance: of the error; along a line relative to the norm of the gradient, of one element to the sum of |what is
-        added up| for it. elements: at most so many of an input are looked at one by one.
+    tolerance: an error that is allowed in any case; along a line relative to the norm of the gradient, of one element
+        to the sum of |what is added up| for it. elements: at most so many of an input are looked at one by one.
     picture: a file for a picture: the relative error of every element, and over the size of the step. With it, all
         inputs are looked at element by element.
     search: where a hand-written backward is wrong, look for the slip in it: up to a few seconds, in which function and
         backward run once more.
 
     Where a step is too large or too small for a function, others are tried. An element at a kink or a tie, as 0 is to
-    ReLU, has no derivative: it is found out, left out and counted, once what backward says there was seen to lie
-    between the slopes on both sides.
+    ReLU, has no derivative: it is found out, left out and counted, once what backward says there was seen to be finite
+    and to lie between the slopes on both sides. (Where kinks of several ops meet, right choices at each may add up to
+    something else, which passes.)
 
     Raises GradientError, which says which input, which elements, and what mistake that looks like.
     """
     elements, seed = (whole("gradcheck", name, n, least=least)
                       for name, n, least in (("elements", elements, 1), ("seed", seed, 0)))
     step = real("gradcheck", "step", step, above=0, below=1)
-    tolerance = real("gradcheck", "tolerance", tolerance, above=0)
+    tolerance = 0.0 if tolerance is None else real("gradcheck", "tolerance", tolerance, above=0)
     for name, what in (("function", function), ("backward", backward)):
         if isinstance(what, type) or not (what is None or callable(what)) or function is None:
             raise TypeError(f"gradcheck: {name} is {what!r:.60}: give a function, or a layer")

@@ -197,7 +197,8 @@ def subject_of(call: Call, inside: Mapping[str, Any], first: bool) -> Subject:
     called = [known[i] if i < len(known) else f"input {i}" for i in range(len(given))]
     alone = takes and not (call.back or call.settings)
     source = Source(layer.forward, layer.backward, given, called, checked, layer=True) if alone else None
-    return Subject(call.name, inputs, forward, gradients, lambda u, i: [], [x.start.shape for x in inputs], source)
+    return Subject(call.name, inputs, forward, gradients, lambda u, i: [], [x.start.shape for x in inputs],
+                   lambda: True, source)
 
 
 def of_loss(loss: Any, y: Any) -> tuple[Subject, Any]:
@@ -214,5 +215,6 @@ def of_loss(loss: Any, y: Any) -> tuple[Subject, Any]:
         return pair
 
     subject = Subject("the loss", [Input("the net's output", x, x, cpu(0))], lambda: both()[0],
-                      lambda u: [float(u) * np.array(both()[1])], lambda u, i: [], [x.shape])
+                      lambda u: [float(u) * np.array(both()[1])], lambda u, i: [], [x.shape],
+                      lambda: True)
     return subject, both()[1]

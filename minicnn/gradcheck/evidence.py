@@ -8,11 +8,39 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .thresholds import CLOSE, KEPT
+from .thresholds import CLOSE, DOUBLE, KEPT, LARGEST
 
-__all__ = ["Evidence", "Floats", "Kink", "Tie"]
+__all__ = ["Evidence", "Floats", "Found", "Kink", "Slope", "Tie"]
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Slope:
+    """What differences with steps down to ``step`` say of ∂L along a line: it may be off by ``curve``, as the value is
+    no straight line, by ``kinks``, and by ``rounding``."""
+
+    step: float
+    value: float
+    curve: float
+    kinks: float
+    rounding: float
+
+    @property
+    def bend(self) -> float:
+        return self.curve + self.kinks
+
+
+@dataclass(frozen=True)
+class Found:
+    """What differences along a line say of a gradient: whether it is right, or wrong (neither, where they cannot tell),
+    its error, and what error would have been seen, both relative to the norm of the gradient. slope: what they are."""
+
+    right: bool
+    wrong: bool
+    error: float
+    seen: float
+    slope: float
 
 
 @dataclass(frozen=True)
@@ -46,22 +74,35 @@ class Evidence:
     flat, places: where they are, as (k,) numbers and as (k, axes of x). analytic, numeric: (k,), ∂L/∂x by backward and
     by differences. sent: (size of y, k), u · ∂y/∂x, what each output sends back to each element; None if that is too
     much to keep. kinks: of the elements that have one within the step. uses: for each use of x by an op, (k,), what
-    came back from it. shapes: of all inputs. wrong, (k,), and tie, the first found, are judged.
+    came back from it. shapes: of all inputs. own, rounding: (k,), what backward and differences round by. terms: (k,),
+    what of the value changes with an element, in units of x. tolerance: what error is allowed anyway, in units of
+    ``scale``. wrong, (k,), and tie, the first found, are judged.
     """
 
-    def __init__(self, x: Floats, y: Floats, u: Floats, flat: NDArray[np.intp], analytic: Floats, floor: float,
-                 shapes: Sequence[tuple[int, ...]]):  # fmt: skip
-        self.x, self.y, self.u, self.flat, self.analytic = x, y, u, flat, analytic
+    def __init__(self, x: Floats, y: Floats, u: Floats, flat: NDArray[np.intp], analytic: Floats, own: Floats,
+                 tolerance: float, floor: float, shapes: Sequence[tuple[int, ...]]):  # fmt: skip
+        self.x, self.y, self.u, self.flat, self.analytic, self.own = x, y, u, flat, analytic, own
+        self.tolerance = tolerance
         self.floor, self.shapes, k = floor, shapes, len(flat)
         self.places = np.stack(np.unravel_index(flat, x.shape), 1) if x.ndim else np.zeros((k, 0), int)
         self.numeric, self.sums, self.wrong = np.zeros(k), np.zeros(k), np.zeros(k, bool)
+        self.rounding, self.terms = np.zeros(k), np.zeros(k)
         self.sent = np.zeros((y.size, k)) if y.size * k <= KEPT else None
+        self.dependent = np.zeros((y.size, k), bool) if y.size * k <= KEPT else None
         self.kinks: dict[int, Kink] = {}
         self.uses: list[Floats] = []
         self.tie: Tie | None = None
 
-    def measured(self, j: int, sent: Floats, kink: Kink | None) -> None:
+    def depends(self, j: int, differ: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The outputs seen to depend on element j: those that differ, or did before. All, if it is too much to keep."""
+        if self.dependent is None:
+            return np.ones_like(differ)
+        self.dependent[:, j] |= differ.ravel()
+        return self.dependent[:, j].reshape(differ.shape)
+
+    def measured(self, j: int, sent: Floats, kink: Kink | None, rounding: float, terms: float) -> None:
         self.numeric[j], self.sums[j] = sent.sum(), np.abs(sent).sum()
+        self.rounding[j], self.terms[j] = rounding, terms
         if self.sent is not None:
             self.sent[:, j] = sent
         self.kinks.pop(j, None)
@@ -76,10 +117,27 @@ class Evidence:
 
     @property
     def error(self) -> Floats:
-        """Of each element, in units of ``scale``."""
+        """Of each element."""
+        return self.off / self.units
+
+    @property
+    def units(self) -> Floats:
+        """``scale``, but 1 where that is 0."""
+        return np.where(self.scale > 0, self.scale, 1)
+
+    @property
+    def off(self) -> Floats:
+        """Of each element: |backward − differences|."""
         with np.errstate(invalid="ignore"):
-            off = np.abs(self.analytic - self.numeric) / np.where(self.scale > 0, self.scale, 1)
+            off = np.abs(self.analytic - self.numeric)
         return np.where(np.isfinite(off), off, np.inf)
+
+    @property
+    def allowed(self) -> Floats:
+        """What rounding may have left between the two; but no more than it leaves in double precision."""
+        most = self.scale + self.terms
+        rounding = np.minimum(self.rounding + np.minimum(self.own, DOUBLE * most), LARGEST * most)
+        return np.maximum(rounding, self.tolerance * self.scale)
 
     def place(self, j: int) -> tuple[int, ...]:
         return tuple(self.places[j].tolist())

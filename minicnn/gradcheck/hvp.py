@@ -17,7 +17,7 @@ from . import judge, say
 from .evidence import Floats
 from .of_arrays import of_arrays
 from .subject import Input, Subject, WrongShape, is_real, named, of_tensors
-from .thresholds import DOUBLE, QUARTERS, ROUNDED, SIGNAL, SINGLE, TAIL
+from .thresholds import EPSILON, EPSILON32, QUARTERS, ROUNDED, SIGNAL, TAIL
 
 __all__ = ["hvp"]
 
@@ -111,7 +111,7 @@ def _along(subject: Subject, inputs: list[Input], line: Floats) -> tuple[Floats,
         single &= judge.single_gradient(above) and judge.single_gradient(below)
         sizes.append(np.linalg.norm(above))
         differences.append((above - below) / (2 * h))
-    found, error = _best(steps, differences, sizes, SINGLE if single else DOUBLE)
+    found, error = _best(steps, differences, sizes, EPSILON32 if single else EPSILON)
     if not error < np.inf:
         raise ValueError(f"gradcheck.hvp: right beside x the gradient of {subject.title} is not finite: choose another "
                          "x")
@@ -148,12 +148,12 @@ def _best(steps: list[float], d: list[Floats], sizes: list[np.floating], eps: fl
         off = [(a - b) * h for a, b, h in zip(d[:-1], d[1:], steps[1:], strict=True)]
         lost = [np.linalg.norm(one[d[-1] == 0]) for one in off]
         rounded = np.max([eps * sizes[0], *(np.linalg.norm(one) for one in off[-TAIL:]),
-                          *(one for one in lost if one <= SINGLE * sizes[0])])  # fmt: skip
+                          *(one for one in lost if one <= EPSILON32 * sizes[0])])  # fmt: skip
         r = [(16 * b - a) / 15 for a, b in pairwise(d)]  # of steps[n] and steps[n + 1]
         best, least, last = r[-1], np.inf, len(r) - 1
         for n in range(last, 0, -1) if rounded < SIGNAL * max(sizes) else [last]:
             error = float(np.linalg.norm(r[n - 1] - r[n]) + ROUNDED * rounded / steps[n + 1]
-                          + DOUBLE * np.linalg.norm(r[n]))  # fmt: skip
+                          + EPSILON * np.linalg.norm(r[n]))  # fmt: skip
             if not np.linalg.norm(r[n] - best) <= least:
                 break
             if error < least:

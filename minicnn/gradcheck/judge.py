@@ -5,14 +5,34 @@ It measures nothing and raises nothing. The numbers by which it judges stand in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
 
 from . import verdict
-from .evidence import Evidence, Floats, Kink, Tie
-from .thresholds import FAR, FITS, GROWS, GROWTH, LADDER, LARGE, SAME, SMALL, SOON, STEPS
+from .evidence import Evidence, Floats, Found, Kink, Slope, Tie
+from .thresholds import (
+    BEND,
+    BENT,
+    CERTAIN,
+    CLOSE,
+    DOUBLE,
+    EPSILON,
+    FAR,
+    FITS,
+    GROWS,
+    GROWTH,
+    LADDER,
+    LARGE,
+    LEFT,
+    ORDERS,
+    RATIO,
+    SAME,
+    SMALL,
+    SOON,
+    STEPS,
+)
 from .verdict import Verdict
 
 # -- the function and its backward -------------------------------------------------------------------------------------
@@ -29,6 +49,16 @@ def doubled(once: np.ndarray, twice: np.ndarray) -> bool:
     return not (comparable and (np.abs(twice - 2 * once) > SAME * np.abs(once).max(initial=0)).any())
 
 
+def own_rounding(g: Floats, thrice_above: np.ndarray | None, below: np.ndarray | None) -> Floats:
+    """What backward rounds each element by: a second difference, of places so near that nothing but rounding bends."""
+    least = EPSILON * np.where(np.isfinite(g), np.abs(g), 0)
+    if thrice_above is None or below is None or not g.shape == thrice_above.shape == below.shape:
+        return least
+    with np.errstate(invalid="ignore"):
+        off = np.abs(thrice_above.astype(np.float64) / 3 + below - 2 * g)
+    return np.maximum(np.where(np.isfinite(off), off, 0), least)
+
+
 def single_gradient(g: Floats) -> bool:
     """Whether a gradient has come through float32, as u has not."""
     return bool(g.any() and np.isfinite(g).all() and (g == g.astype(np.float32)).all())
@@ -43,66 +73,152 @@ def single(curve: Sequence[tuple[float, float]]) -> bool:
     return least < FITS and step > LARGE and sum(grows) >= GROWS and points[best + 2][1] > SOON * least
 
 
-# -- one element, and the next step to try -----------------------------------------------------------------------------
+def cannot_tell(found: Found, size: float, y: Floats, u: Floats, noise: float, terms: float) -> bool:
+    """Whether digits cancel in a function, so that differences tell no more than that backward agrees: its value is
+    what double precision leaves of far larger numbers, near 1, as of 1 + x² where x is small, so that noise is large
+    beside it and still small beside 1; or it stands still, and backward says less than such rounding, too. size: of
+    what backward says, for a change of the input by its own size."""
+    one = EPSILON * float(np.linalg.norm(u))
+    stands = found.slope == 0 and size <= one
+    less = LEFT * EPSILON * terms < noise <= LEFT * one and not (y == y.astype(np.float32)).all()
+    return stands or (less and found.error <= found.seen <= FAR)
 
 
-def other_steps(x: float, size: float, step: float, at_kink: bool) -> Iterator[float]:
-    """The steps to try for an element x that looks wrong at ``step · size``: smaller ones at a kink, and its own."""
-    yield from (step * size * rung for rung in LADDER[1:] if not at_kink or rung < 1)
-    own = step * abs(x)
-    if 0 < own < SMALL * (step * size):
-        yield from (own * rung for rung in LADDER)
+# -- along a line ------------------------------------------------------------------------------------------------------
 
 
-def at_step(e: Evidence, j: int, tolerance: float, at_kink: bool, changes: bool) -> bool | None:
-    """Whether element j is right at the step just measured; None where that step does not tell.
+def rounding_along(own: Sequence[Floats], lines: Sequence[Floats], most: float) -> float:
+    """What backward rounds Σ g · line by, at most a share of ``most`` where it computes in double precision."""
+    parts = np.concatenate([(r * line).ravel() for r, line in zip(own, lines, strict=True)])
+    return min(CERTAIN * float(np.linalg.norm(parts)), DOUBLE * most)
 
-    It was too large or too small, or reached over a kink. at_kink, changes: the first step met a kink, changed y.
-    """
-    lost = changes and not e.sums[j] and not at_kink  # in rounding
-    if lost or j in e.kinks:
+
+def agrees(slope: Slope, said: float, own: float, limit: float) -> bool:
+    """Whether a slope is what backward said but for rounding, and it does not round too much to say so."""
+    return abs(slope.value - said) <= slope.rounding + own <= limit
+
+
+def surest(slopes: Sequence[Slope], noise: float = 0.0) -> Slope:
+    """That which is off by least. noise: by which L is rounded, if that is more than was known."""
+    return min(slopes, key=lambda s: s.bend + max(s.rounding, CERTAIN * noise / s.step))
+
+
+def exhausted(slopes: Sequence[Slope]) -> bool:
+    """Whether all smaller steps round by more than the surest slope is off."""
+    best = surest(slopes)
+    return RATIO * slopes[-1].rounding >= best.bend + best.rounding
+
+
+def noise_of(slopes: Sequence[Slope]) -> float:
+    """The noise that slopes by small steps show: a few values may have been rounded alike when it was measured."""
+    return max(s.curve * s.step for s in slopes[ORDERS:] or slopes[-1:])
+
+
+# -- one element, and the steps to try -----------------------------------------------------------------------------
+
+
+def smaller_steps(x: float, size: float, step: float) -> list[float]:
+    """The steps to try for an element x that met a kink at ``step · size``: smaller ones, and its own."""
+    units = sizes(x, size)
+    return [step * unit * rung for unit in units for rung in LADDER if rung < 1 or unit < size]
+
+
+def sizes(x: float, size: float) -> list[float]:
+    """In units of what an element x is to be moved: of the input's size, and of its own where that is far less."""
+    return [size, abs(x)] if 0 < abs(x) < SMALL * size else [size]
+
+
+def at_step(e: Evidence, j: int) -> bool | None:
+    """Whether element j, which met a kink at the first step, is right at the one just measured; None where that step
+    reaches over a kink, too, or is too small to tell."""
+    if j in e.kinks:
         return None
-    if e.error[j] <= tolerance:
+    if e.off[j] <= e.allowed[j]:
         return True
-    return False if at_kink and e.error[j] > FAR else None
+    return False if e.error[j] > FAR and e.rounding[j] <= e.allowed[j] else None
 
 
 # -- kinks -------------------------------------------------------------------------------------------------------------
 
 
-def at_kinks(e: Evidence) -> None:
-    """At a kink backward is right if what it says lies between the slopes on both sides. What is undecided passes:
-    where several kinks meet, as in a deep network, other slopes may come of right choices at each."""
+def outside(e: Evidence) -> list[int]:
+    """The elements at kinks with two slopes, neither of them 0, which got what does not lie between the two."""
+    return [j for j, kink in e.kinks.items()
+            if e.wrong[j] and not kink.simple and not kink.low <= e.analytic[j] <= kink.high]  # fmt: skip
+
+
+def same_kink(here: Kink, there: Kink | None) -> bool:
+    """Whether two kinks have the same slopes, but for what they change with a small move."""
+    near = BENT * (abs(here.above) + abs(here.below))
+    return there is not None and abs(here.above - there.above) <= near >= abs(here.below - there.below)
+
+
+def at_kinks(e: Evidence, alone: set[int]) -> None:
+    """At a kink backward is right if what it says lies between the slopes on both sides. What is undecided passes if it
+    is finite: where several kinks meet, as in a deep network, other slopes may come of right choices at each. alone:
+    elements at kinks that do not depend on any other element."""
     e.kinks = {j: e.kinks[j] for j in sorted(e.kinks) if e.wrong[j]}
     for j, kink in e.kinks.items():
-        e.wrong[j] = kink.simple and not kink.low <= e.analytic[j] <= kink.high
-        if e.wrong[j]:
+        between = kink.low <= e.analytic[j] <= kink.high
+        e.wrong[j] = not (between or (np.isfinite(e.analytic[j]) and not (kink.simple or j in alone)))
+        if e.wrong[j] and np.isfinite(e.analytic[j]):
             e.tie = e.tie or Tie(j)
 
 
 def contenders(e: Evidence) -> list[list[int]]:
     """The elements whose gradients each lie between the slopes, in groups that contend for the same outputs."""
-    groups: list[tuple[set[int], list[int]]] = []  # outputs, elements
-    for j, kink in e.kinks.items():
-        if not kink.simple or e.wrong[j]:
-            continue
-        outputs, elements = set(kink.outputs), [j]
-        for group in [group for group in groups if group[0] & outputs]:
-            groups.remove(group)
-            outputs, elements = outputs | group[0], group[1] + elements
-        groups.append((outputs, elements))
-    return [elements for _, elements in groups]
+    return groups((j, kink) for j, kink in e.kinks.items() if kink.simple and not e.wrong[j])
+
+
+def groups(kinks: Iterable[tuple[int, Kink]]) -> list[list[int]]:
+    """Numbers of kinks, in groups that bend the same outputs."""
+    found: list[tuple[set[int], list[int]]] = []  # outputs, numbers
+    for j, kink in kinks:
+        outputs, numbers = set(kink.outputs), [j]
+        for group in [group for group in found if group[0] & outputs]:
+            found.remove(group)
+            outputs, numbers = outputs | group[0], group[1] + numbers
+        found.append((outputs, numbers))
+    return [numbers for _, numbers in found]
+
+
+def apart(kinks: Sequence[Kink], weights: Floats, all_of_them: Kink) -> bool:
+    """Whether several kinks in the same outputs have nothing to do with each other: moved together, each adds what it
+    adds alone. Then a right choice at each may add up to what lies outside of the slopes together."""
+    below, above = (float(np.array(side) @ weights) for side in zip(*((k.below, k.above) for k in kinks), strict=True))
+    near = BEND * float(np.array([abs(k.below) + abs(k.above) for k in kinks]) @ weights)
+    return abs(all_of_them.below - below) <= near >= abs(all_of_them.above - above)
+
+
+def contended(kinks: Sequence[Kink], weights: Floats, kink: Kink | None, said: float) -> bool:
+    """Whether what backward says of all that contend, moved together, does not lie between the slopes."""
+    return kink is not None and not kink.low <= said <= kink.high and not apart(kinks, weights, kink)
 
 
 def together(e: Evidence, tied: list[int], weights: Floats, kink: Kink | None) -> None:
-    """What backward says of all that contend, moved together, must lie between the slopes too."""
     said = float((e.analytic[tied] * weights).sum())
-    if kink and not kink.low <= said <= kink.high:
+    if contended([e.kinks[j] for j in tied], weights, kink, said):
         e.wrong[tied] = True
         e.tie = e.tie or Tie(tied[0], kink, said)
 
 
+def only_kinks(verdicts: Sequence[Verdict]) -> bool:
+    return [v.name for v in verdicts] == ["kink or tie"]
+
+
 # -- what mistake it looks like ----------------------------------------------------------------------------------------
+
+
+
+def small(e: Evidence) -> list[Verdict]:
+    """An error too small to be read: below what the readers call the same."""
+    share = float(e.error[e.wrong].max())
+    if not share < CLOSE:
+        return []
+    return [Verdict("term missing", f"it is right to {-np.log10(share):.1f} digits, and differences are surer than "
+                                    "that: a term that is small here is missing or wrong, or a constant such as an ε "
+                                    "is left out or rounded")]  # fmt: skip
+
 
 # Each yields what it sees in the evidence; the most telling first. What else can read it takes its place here.
 READERS: list[Callable[[Evidence], Iterator[Verdict]]] = [
@@ -125,11 +241,9 @@ def mistakes(e: Evidence, explained: Sequence[Verdict] = ()) -> list[Verdict]:
                                           "from an earlier call")]  # fmt: skip
     found: dict[str, Verdict] = {}
     if explained:
-        found = {seen.name: seen for where in (verdict.factor, verdict.group, verdict.border)
-                 for seen in where(e)}
-        whole = found.keys() & {"wrong sign", "constant factor"}  # of what is not 0, a branch then
-        return [*found.values(), *(seen for seen in explained
-                                   if seen.name not in found and not (whole and seen.name == "one branch"))]
+        found = {seen.name: seen for where in (verdict.factor, verdict.group, verdict.border) for seen in where(e)}
+        told = {*found, "one branch"} if found.keys() & {"wrong sign", "constant factor"} else {*found}
+        return [*found.values(), *(seen for seen in explained if seen.name not in told)]
     for reader in READERS:
         for seen in reader(e):
             found.setdefault(seen.name, seen)

@@ -1,49 +1,172 @@
-"""Measuring: differences along a line, by element, and of several elements together; and the kinks between them."""
+"""Measuring: rounding, slopes along a line, differences by element and of several together; the kinks between them."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .evidence import Evidence, Floats, Kink
+from .evidence import Evidence, Floats, Kink, Slope
 from .subject import Input, Subject
-from .thresholds import BEND, FLOOR, LADDER, ROUNDING, SLACK
+from .thresholds import (
+    AWAY,
+    BARE,
+    BEND,
+    CERTAIN,
+    EPSILON,
+    FLOOR,
+    LADDER,
+    NEAR,
+    NOTHING,
+    ORDERS,
+    RATIO,
+    ROUNDING,
+    RUNGS,
+    SLACK,
+    STAIRS,
+    TINY,
+    TOP,
+)
 
-__all__ = ["Differences"]
+__all__ = ["Differences", "Line"]
+
+Line = Sequence[tuple[Input, Floats]]  # inputs, and the way in which each moves
+
+
+def stands(near: Sequence[tuple[Floats, Floats]]) -> NDArray[np.bool_]:
+    """Which outputs did not change from one place to the next, as where they go up by stairs."""
+    first, second, third = (np.array(pair) for pair in near)
+    return np.asarray(((first == second) | (second == third)).any(0))
 
 
 @dataclass
 class Differences:
     """Differences of L = Σ y · u around the inputs of a subject, where its value is y. step: the first to try, in units
-    of the size of an input; largest: the last. floor: changes of L that count as none."""
+    of the size of an input; largest: the last. floor: changes of L that count as none. terms: √Σ (y · u)², what L is
+    added up of. rounding: of each output, the standard deviation of what it is rounded by. noise: that of L."""
 
     subject: Subject
     y: Floats
     u: Floats
     step: float
+    random: np.random.Generator
 
     def __post_init__(self) -> None:
         self.largest = self.step * max(LADDER)
-        self.floor = FLOOR * float(np.abs(self.u * self.y).sum())
+        self.measure_rounding()
 
-    def floor_beside(self, x: Input) -> None:
-        """Measure the floor where the value is not 0, as it is here."""
-        above, _ = self.beside(x, np.full(x.start.shape, x.size))
-        self.floor = FLOOR * float(np.abs(self.u * above).sum())
+    def measure_rounding(self) -> None:
+        """By second differences of the value at places so near to one another that it is straight but for rounding: of
+        each output the largest, and of L. On one side of the inputs at a time, as they may lie at a kink.
 
-    def beside(self, x: Input, change: Floats) -> tuple[Floats, Floats]:
-        """The values at x + change and at x − change."""
+        Where the value is nothing but rounding, as at a minimum, that away from there tells of the terms, too."""
+        found = []
+        for far in NEAR:
+            line = self.near(far)
+            near = [self.beside(line, n) for n in (1, 2, 3)]
+            with np.errstate(invalid="ignore"):
+                found += [above - 2 * between + below for above, between, below in zip(*near, strict=True)]
+        still = (self.y != 0) & stands(near)
+        for far in STAIRS:
+            if not still.any():
+                break
+            line = self.near(far)
+            near = [(self.y, self.y), *(self.beside(line, n) for n in (1, 2, 3))]
+            found += [np.where(still, above - 2 * between + below, 0)
+                      for some in (near[:3], near[1:]) for above, between, below in zip(*some, strict=True)]
+            still &= stands(near[1:])
+        bends = np.array(found)
+        bends[~np.isfinite(bends)] = 0
+        together = float(np.abs((bends * self.u).reshape(len(bends), -1).sum(1)).max()) / sqrt(6)
+        self.rounding = np.abs(bends).max(0) / sqrt(6)
+        self.made_of(self.y, together)
+        beside = next(self.away(TOP), self.y)
+        if self.terms < BARE * max(self.noise, EPSILON * float(np.linalg.norm(self.u * beside))):
+            self.made_of(next(self.away(1.0), beside), together)
+
+    def size_of(self, terms: float, noise: float) -> float:
+        """Of terms, measured by their sum. If that is nothing but noise, and near to 0, which has no scale, so that 1
+        is taken, what such noise is the rounding of."""
+        bare = BARE * noise > terms and noise <= NOTHING * float(np.linalg.norm(self.u))
+        return noise / EPSILON if bare else terms
+
+    def near(self, far: float = NEAR[0]) -> Line:
+        """The way to where a value is the same but for its slope and rounding. What is 0 stays so: it may be a kink."""
+        size = min([1.0, *(x.size for x in self.subject.inputs if x.start.any())])  # 0 beside small numbers
+        return [(x, far * self.random.standard_normal(x.start.shape) * (x.start if x.start.any() else size))
+                for x in self.subject.inputs]  # fmt: skip
+
+    def made_of(self, y: Floats, noise: float) -> None:
+        """The value is made of terms of the size of y."""
+        self.rounding = np.maximum(self.rounding, EPSILON * np.abs(y) + TINY)
+        self.noise = max(float(np.linalg.norm(self.rounding * self.u)), noise)
+        self.floor, self.terms = FLOOR * float(np.abs(self.u * y).sum()), float(np.linalg.norm(self.u * y))
+
+    def away(self, h: float) -> Iterator[Floats]:
+        """Values h away from here, in units of the inputs."""
+        line = [(x, self.random.standard_normal(x.start.shape) * x.size) for x in self.subject.inputs]
+        yield from (y for y in self.beside(line, h) if np.isfinite(y).all())
+
+    # -- along a line ------------------------------------------------------------------------------------------------
+
+    def beside(self, line: Line, h: float) -> tuple[Floats, Floats]:
+        """The values h along a line and h back."""
         try:
-            x.move(x.start + change)
+            for x, way in line:
+                x.move(x.start + h * way)
             above = self.subject.value()
-            x.move(x.start - change)
+            for x, way in line:
+                x.move(x.start - h * way)
             return above, self.subject.value()
         finally:
-            x.move(x.start)
+            for x, _ in line:
+                x.move(x.start)
+
+    def slope(self, line: Line, h: float) -> Slope:
+        """By one difference."""
+        above, below = self.beside(line, h)
+        with np.errstate(invalid="ignore"):
+            return Slope(h, float(((above - below) * self.u).sum()) / (2 * h), 0.0, 0.0, CERTAIN * self.noise / h)
+
+    def rounds(self, differ: NDArray[np.bool_]) -> float:
+        """What rounding adds to a difference of L at most. differ: the outputs that depend on what was moved."""
+        some = differ.any() and not differ.all()
+        return CERTAIN * (float(np.linalg.norm(self.u * self.rounding * differ)) if some else self.noise)
+
+    def slopes(self, line: Line, least: float) -> Iterator[Slope]:
+        """By differences with ever smaller steps, from which Richardson's extrapolation takes the curve away.
+
+        curve: the last two that were found differ by as much. kinks: those between the two ends add as much.
+        """
+        before, bent_before, off_before = list[float](), np.zeros(self.y.shape), np.inf
+        one = sum(np.count_nonzero(way) for _, way in line) == 1  # element may not move all outputs
+        differ = np.full(self.y.shape, not one)
+        for h in (TOP * RATIO**-n for n in range(RUNGS)):
+            if h < least:
+                return
+            above, below = self.beside(line, h)
+            with np.errstate(all="ignore"):
+                row = [float(((above - below) * self.u).sum()) / (2 * h)]
+                for n, coarse in enumerate(before[:ORDERS]):
+                    row.append(row[n] + (row[n] - coarse) / (RATIO ** (2 * n + 2) - 1))
+                differ |= above != below
+                rounding = self.rounds(differ) / h
+                bent = np.abs(above + below - 2 * self.y) / h
+                sharp = np.maximum(bent - bent_before / 2 - CERTAIN * self.rounding / h, 0)  # a curve: a RATIO-th
+                kinks = float((sharp * np.abs(self.u)).sum()) if before else np.inf
+            best, off = row[0], np.inf
+            for n in range(1, len(row)):
+                apart = max(abs(row[n] - row[n - 1]), abs(row[n] - before[n - 1]))
+                if apart < off:
+                    best, off = row[n], apart
+            off, off_before = max(off, off_before / RATIO) if before[1:] else off, off
+            before, bent_before = row if np.isfinite(row[0]) else [], bent if np.isfinite(row[0]) else 0 * bent
+            if np.isfinite(best):
+                yield Slope(h, best, off, kinks, rounding)
 
     def along(self, x: Input, g: Floats, line: Floats, steps: Iterable[float]) -> Iterator[tuple[float, float]]:
         """(step, relative error of g along a line), one after the other.
@@ -52,57 +175,75 @@ class Differences:
         """
         expected, scale = float((g * line).sum()), float(np.linalg.norm(g)) * x.size + self.floor
         for h in steps:
-            above, below = self.beside(x, h * line)
-            off = abs(float(((above - below) * self.u).sum()) / (2 * h) - expected)
-            lost = (above == below).all() and not np.equal(*self.beside(x, self.largest * line)).all()
+            above, below = self.beside([(x, line)], h)
+            with np.errstate(invalid="ignore"):
+                off = abs(float(((above - below) * self.u).sum()) / (2 * h) - expected)
+            lost = (above == below).all() and not np.equal(*self.beside([(x, line)], self.largest)).all()
             yield h, np.inf if lost or not np.isfinite(off) else off / scale if scale else float(off > 0)
+
+    # -- by element --------------------------------------------------------------------------------------------------
 
     def element(self, x: Input, e: Evidence, j: int, h: float) -> None:
         """Take down the differences by element j, with step h, and the kink, if there is one within h."""
-        place = e.place(j)
+        above, below = self.beside_element(x, e.place(j), h)
+        with np.errstate(invalid="ignore"):
+            sent = (self.u * (above - below) / (2 * h)).ravel()
+        differ = e.depends(j, above != below)
+        rounding = self.rounds(differ)
+        terms = self.size_of(float(np.linalg.norm(self.u * self.y * differ)), rounding / CERTAIN) / x.size
+        e.measured(j, sent, self.kink(above, below, h), rounding / h, terms)
+
+    def beside_element(self, x: Input, place: tuple[int, ...], h: float) -> tuple[Floats, Floats]:
+        """The values h above an element and h below."""
         value = float(x.start[place])
         try:
             x.move_element(place, value + h)
             above = self.subject.value()
             x.move_element(place, value - h)
-            below = self.subject.value()
+            return above, self.subject.value()
         finally:
             x.move_element(place, value)
-        sent = (self.u * (above - below) / (2 * h)).ravel()
-        e.measured(j, sent, kink_between(self.y, self.u, above, below, h))
 
-    def together(self, x: Input, flat: NDArray[np.intp], weights: Floats, h: float) -> tuple[bool, Kink | None]:
-        """Move several elements at once, each by its weight times h: whether the value changes, and the kink."""
-        change = np.zeros(x.start.shape)
-        change.flat[flat] = weights
-        above, below = self.beside(x, h * change)
-        return not np.array_equal(above, below), kink_between(self.y, self.u, above, below, h)
+    def alone(self, x: Input, place: tuple[int, ...], h: float) -> Kink | None:
+        """The kink of an element while all others, of all inputs, are a little away. It is still the same, with a
+        smaller step too, if it is of this element alone, as that of |x|, and not where several happen to meet."""
+        line = [(other, AWAY * other.size * self.random.standard_normal(other.start.shape))
+                for other in self.subject.inputs]  # fmt: skip
+        next(way for other, way in line if other is x)[place] = 0
+        with self.moved(line):
+            return self.kink(*self.beside_element(x, place, h), h)
+
+    def together(self, line: Line, h: float) -> Kink | None:
+        """The kink when several elements are moved at once."""
+        return self.kink(*self.beside(line, h), h)
+
+    def kink(self, above: Floats, below: Floats, h: float) -> Kink | None:
+        """The kink between x − h and x + h, if any output has another slope above than below."""
+        y, u = self.y.ravel(), self.u.ravel()
+        plus, minus = (above.ravel() - y) / h, (y - below.ravel()) / h
+        larger, own = np.maximum(np.abs(plus), np.abs(minus)), ROUNDING * self.rounding.ravel() / h
+        changed = (above.ravel() != y) | (below.ravel() != y)
+        noise = own[changed].max(initial=0)  # an op may round all that it changes as the largest, as Fourier does
+        bent = np.abs(plus - minus) > BEND * larger + noise
+        if not bent.any():
+            return None
+        slack = float((np.abs(u) * (SLACK * larger + own)).sum())
+        low, high = (float(choose(u * plus, u * minus).sum()) for choose in (np.minimum, np.maximum))
+        bends = frozenset(np.flatnonzero(bent).tolist())
+        simple = bool((np.minimum(np.abs(plus), np.abs(minus)) <= BEND * larger + noise)[bent].all())
+        return Kink(bends, float(u @ minus), float(u @ plus), low - slack, high + slack, simple)
+
+    # -- elsewhere ---------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def moved(self, x: Input, change: Floats) -> Iterator[None]:
-        """Inside of ``with`` x starts from elsewhere."""
-        home, y = x.start, self.y
-        try:
-            x.start = home + change
-            x.move(x.start)
-            self.y = self.subject.value()
-            yield
-        finally:
-            x.start, self.y = home, y
-            x.move(home)
-
-
-def kink_between(y: Floats, u: Floats, above: Floats, below: Floats, h: float) -> Kink | None:
-    """The kink between x − h and x + h, if any output has another slope above than below."""
-    y, u = y.ravel(), u.ravel()
-    plus, minus = (above.ravel() - y) / h, (y - below.ravel()) / h
-    larger, own = np.maximum(np.abs(plus), np.abs(minus)), ROUNDING * np.abs(y) / h
-    noise = own.max(initial=0)  # an op may round all its outputs as the largest, as Fourier does
-    bent = np.abs(plus - minus) > BEND * larger + noise
-    if not bent.any():
-        return None
-    slack = float((np.abs(u) * (SLACK * larger + own)).sum())
-    low, high = (float(choose(u * plus, u * minus).sum()) for choose in (np.minimum, np.maximum))
-    bends = frozenset(np.flatnonzero(bent).tolist())
-    simple = bool((np.minimum(np.abs(plus), np.abs(minus)) <= BEND * larger + noise)[bent].all())
-    return Kink(bends, float(u @ minus), float(u @ plus), low - slack, high + slack, simple)
+    def moved(self, line: Line) -> Iterator[None]:
+        """Inside of ``with`` the inputs start from elsewhere."""
+        before = self.y, self.rounding, self.noise, self.floor, self.terms
+        with self.subject.moved(line):
+            try:
+                self.y = self.subject.value()
+                if self.y.shape == self.u.shape and np.isfinite(self.y).all():
+                    self.measure_rounding()
+                yield
+            finally:
+                self.y, self.rounding, self.noise, self.floor, self.terms = before

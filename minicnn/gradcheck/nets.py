@@ -22,7 +22,7 @@ from .evidence import Floats
 from .of_modules import of_module, recorded_modules, tensors_of
 from .say import GradientError, Report
 from .subject import Gradients, Input, Subject, WrongShape, is_real, of_tensors
-from .thresholds import AWAY, ROUNDING, SAME
+from .thresholds import ADDS, AWAY, SAME
 
 __all__ = ["layers"]
 
@@ -43,7 +43,7 @@ class Unit:
 
 
 def layers(net: Any, *inputs: Any, loss: Callable[..., Any] | None = None, seed: int = 0, step: float = 1e-6,
-           tolerance: float = 1e-6, elements: int = 500) -> Report:
+           tolerance: float | None = None, elements: int = 500) -> Report:
     """Find the first layer of a net, from the loss backwards, whose own backward is wrong.
 
     The net runs once, forwards and backwards. Then each layer is checked by itself, at the inputs that it met, in
@@ -68,7 +68,7 @@ def layers(net: Any, *inputs: Any, loss: Callable[..., Any] | None = None, seed:
     elements, seed = (whole("gradcheck.layers", name, n, least=least)
                       for name, n, least in (("elements", elements, 1), ("seed", seed, 0)))  # fmt: skip
     step = real("gradcheck.layers", "step", step, above=0, below=1)
-    tolerance = real("gradcheck.layers", "tolerance", tolerance, above=0)
+    tolerance = 0.0 if tolerance is None else real("gradcheck.layers", "tolerance", tolerance, above=0)
     net = as_net(net)
     random = np.random.default_rng((seed, *OURS))
     report, right = Report(), list[str]()
@@ -152,7 +152,7 @@ def a_little_away(inputs: Sequence[Input], random: np.random.Generator) -> Itera
 def additive(one: np.ndarray, other: np.ndarray, both: np.ndarray, gy: float) -> bool:
     """Whether one and other make both, but for rounding: of themselves, or of gy where most of that cancels."""
     largest = max(np.abs(one).max(initial=0), np.abs(other).max(initial=0))
-    return bool((np.abs(both - one - other) <= SAME * largest + ROUNDING * gy).all())
+    return bool((np.abs(both - one - other) <= SAME * largest + ADDS * gy).all())
 
 
 def without_effect_left_out(subject: Subject, random: np.random.Generator) -> Subject:

@@ -35,13 +35,16 @@ def of_arrays(function: Function, given: Given, backward: Function) -> Subject:
             if i not in real and gradient is not None:
                 raise ValueError(f"gradcheck: backward returned a gradient for {called[i]}, which is not of real "
                                  "numbers (write 1.0 for 1) and was not checked: return None for it")
-        return [np.zeros(x.shape) if found[i] is None else np.array(found[i]) for i, x in real.items()]
+        for i, x in inputs.items():
+            x.fixed = found[i] is None
+        return [np.zeros(x.start.shape) if x.fixed else np.array(found[i]) for i, x in inputs.items()]
 
     known = own_names(function)
     short = [known[i] if i < len(known) else f"input {i}" for i in range(len(arrays))]
-    return Subject(title_of(function), [Input(called[i], x, in_main_memory(x), device_of(x)) for i, x in real.items()],
-                   lambda: in_main_memory(function(*arrays)), gradients, lambda u, i: [], [np.shape(x) for x in arrays],
-                   Source(function, backward, arrays, short, list(real)) if device == cpu(0) else None)
+    source = Source(function, backward, arrays, short, list(real)) if device == cpu(0) else None
+    inputs = {i: Input(called[i], x, in_main_memory(x), device_of(x)) for i, x in real.items()}
+    return Subject(title_of(function), list(inputs.values()), lambda: in_main_memory(function(*arrays)), gradients,
+                   lambda u, i: [], [np.shape(x) for x in arrays], lambda: True, source)
 
 
 def doubled(x: Any) -> Array:

@@ -10,9 +10,9 @@ from textwrap import fill
 import numpy as np
 
 from . import display
-from .evidence import Evidence, Floats
+from .evidence import Evidence, Floats, Kink
 from .subject import Input, WrongShape
-from .thresholds import BAR, BAR_FROM, BAR_TO, WORST
+from .thresholds import BAR, BAR_FROM, BAR_TO, CLOSE, WORST
 from .verdict import Verdict
 
 __all__ = ["GradientError", "Report"]
@@ -25,26 +25,34 @@ ROUNDED = ("something computes in float32, or rounds as much: look for astype, a
 class Report:
     """error: the largest relative error. kinks: how many elements of each input were left out, since they lie at a kink
     or a tie. near: how many lie so near to one that they were checked with a smaller step. moved: how many were checked
-    a little away, since all of the input lies at kinks. evaluations: how often the function was called."""
+    a little away, since all of the input lies at kinks. untold: how many of each input agree with differences that a
+    kink near by, or rounding, makes too rough to tell right from wrong. evaluations: how often the function was called.
+    resolution: the error that would have been seen, relative to the norm of the gradient, of that input where it is
+    largest."""
 
     error: float = 0.0
     kinks: dict[str, int] = field(default_factory=dict)
     near: dict[str, int] = field(default_factory=dict)
     moved: dict[str, int] = field(default_factory=dict)
+    untold: dict[str, int] = field(default_factory=dict)
     evaluations: int = 0
+    resolution: float = 0.0
 
     def add(self, layer: str, other: Report) -> None:
         """What was found of a layer of a net."""
         self.error = max(self.error, other.error)
+        self.resolution = max(self.resolution, other.resolution)
         self.evaluations += other.evaluations
-        for mine, its in ((self.kinks, other.kinks), (self.near, other.near), (self.moved, other.moved)):
+        for mine, its in ((self.kinks, other.kinks), (self.near, other.near), (self.moved, other.moved),
+                          (self.untold, other.untold)):
             mine.update({f"{layer}, {input}": count for input, count in its.items()})
 
     def _repr_html_(self) -> str:
         """For notebooks."""
         return display.of_report(self.error, self.evaluations, {
             "at kinks or ties, left out": self.kinks, "near to a kink, checked with a smaller step": self.near,
-            "at kinks all over, checked a little away": self.moved})  # fmt: skip
+            "at kinks all over, checked a little away": self.moved,
+            "too rough to tell, and as right as can be seen": self.untold})  # fmt: skip
 
 
 class GradientError(AssertionError):
@@ -179,6 +187,14 @@ def not_found(title: str, x: Input, e: Evidence, error: float) -> GradientError:
                  "then all may be well: move the input away from there")  # fmt: skip
 
 
+def tie_between(title: str, inputs: Sequence[Input], kink: Kink, said: float) -> GradientError:
+    """Elements of several inputs contend for an output, and it gave its gradient to each, or to none."""
+    names = " and ".join(x.name for x in inputs)
+    return plain(f"{title}: elements of {names} contend for the same outputs. Moved together they change the loss by "
+                 f"{kink.below:.6g} to {kink.above:.6g}, and backward says {said:.6g}", inputs[-1].name, "kink or tie",
+                 "where both are equal the gradient belongs to one of them, or is shared out: not to each, nor to none")
+
+
 # -- what is wrong, element by element ---------------------------------------------------------------------------------
 
 
@@ -192,8 +208,11 @@ def wrong(title: str, x: Input, e: Evidence, mistakes: Sequence[Verdict]) -> Gra
         off = np.where(e.wrong, np.nan_to_num(np.abs(e.analytic - e.numeric), nan=np.inf), -1)
     for j in np.argsort(-off, kind="stable")[: min(WORST, int(e.wrong.sum()))].tolist():
         backward, numeric = float(e.analytic[j]), float(e.numeric[j])
-        ratio = f"{backward / numeric:.4g}" if numeric else "-"
-        lines.append(f"{e.place(j)!s:>20} {backward:>15.7g} {numeric:>15.7g} {ratio:>10}")
+        ratio = backward / numeric if numeric else np.nan
+        near = abs(ratio - 1) < CLOSE  # 7 digits would not show it
+        told = "-" if np.isnan(ratio) else f"1 {ratio - 1:+.1e}" if near else f"{ratio:.4g}"
+        digits = 14 if near else 7
+        lines.append(f"{e.place(j)!s:>20} {backward:>15.{digits}g} {numeric:>15.{digits}g} {told:>10}")
     return GradientError("\n".join([*lines, "", listed(verdicts)]), x.name, verdicts, e.spread(e.analytic),
                          e.spread(e.numeric), e.spread(e.error))  # fmt: skip
 

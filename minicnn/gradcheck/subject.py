@@ -30,8 +30,11 @@ Parameters = Module | Iterable[Tensor | tuple[str, Tensor]]
 class Input:
     """An input that can be moved. array: what the function reads, on ``device``. start: its numbers, in main memory.
 
-    size: the root mean square of the numbers, by which steps are measured; 1 where all are 0.
+    size: the root mean square of the numbers, by which steps are measured; 1 where all are 0. fixed: whether a backward
+    by hand says None of it, as of labels.
     """
+
+    fixed = False
 
     def __init__(self, name: str, array: Array, start: Floats, device: Device):
         self.name, self.array, self.start, self.device = name, array, np.array(start), device
@@ -69,7 +72,8 @@ class Source:
 class Subject:
     """title: what to call it. call: the function, of what its inputs now are. gradients: from u, for each input. uses:
     from u and the number of an input, for each op that uses it, what comes back from there. shapes: of all that the
-    function is given. source: of a function of NumPy arrays. evaluations: how often it was called for its value."""
+    function is given. whole: whether one backward belongs to it, of one op or written by hand. source: of what is
+    written by hand. evaluations: how often it was called for its value."""
 
     title: str
     inputs: list[Input]
@@ -77,8 +81,23 @@ class Subject:
     gradients: Callable[[Floats], Gradients]
     uses: Callable[[Floats, int], list[np.ndarray]]
     shapes: Sequence[tuple[int, ...]]
+    whole: Callable[[], bool]
     source: Source | None = None
     evaluations: int = 0
+
+    @contextlib.contextmanager
+    def moved(self, line: Iterable[tuple[Input, Floats]]) -> Iterator[None]:
+        """Inside of ``with`` the inputs start from elsewhere, each from so far away."""
+        home = [(x, x.start) for x in self.inputs]
+        try:
+            for x, way in line:
+                x.start = x.start + way
+                x.move(x.start)
+            yield
+        finally:
+            for x, start in home:
+                x.start = start
+                x.move(start)
 
     def value(self) -> Floats:
         self.evaluations += 1
@@ -199,7 +218,8 @@ def of_tensors(function: Function, given: Given, parameters: list[tuple[str, Ten
     with in_double([p for _, p in own]):
         shapes = [*map(np.shape, tensors), *(p.shape for _, p in own)]
         moved = [Input(n, t.writable(), t.numpy(), t.device) for n, t in leaves]
-        yield Subject(title_of(function), moved, call, gradients, lambda u, i: uses(forward(), leaves[i][1], u), shapes)
+        yield Subject(title_of(function), moved, call, gradients, lambda u, i: uses(forward(), leaves[i][1], u), shapes,
+                      lambda: not any(isinstance(x, Node) for x in forward().node.inputs or ()))
 
 
 def uses(y: Tensor, x: Tensor, u: Floats) -> list[np.ndarray]:

@@ -1,19 +1,42 @@
 """Every number by which the check measures, judges and shows, and why it is what it is."""
 
-import numpy as np
+EPSILON, EPSILON32 = 2.0**-52, 2.0**-23  # what a number is rounded to, in double and in single precision
 
 # -- steps, in units of the given one or of the root mean square of the input ------------------------------------------
 
 LADDER = (1.0, 10.0, 0.1, 100.0, 0.01, 1e3, 1e-3)  # steps to try, of the given one: what is near to it first
 CURVE = tuple(10.0**-n for n in range(1, 12))  # the error over the step: from where a curve bends to where digits end
 SMALL = 0.1  # an element smaller than this share of the input is also moved by steps in units of its own size
-AWAY = 0.01  # how far an input is moved that lies at kinks all over: beyond every step, and still the same place
+AWAY = 0.01  # how far an input is moved for a look away from it: beyond the kinks it lies at, and still near
+NEARER = (1.0, 0.25, 0.0625)  # of that: what is right at the given inputs alone is less wrong the nearer to them
+HUGE = 1e8  # a number like this stands for infinity, as −1e9 in the mask of attention
+KEEPS = 1e-6  # what adds up to 1 but for this is meant to; float32 leaves 1e-7
 TOGETHER = (0.5, 1.0)  # how far each of several elements is moved together: unlike, so no tie stays; none nearly 0
 KEPT = 1 << 24  # numbers of ∂y/∂x to keep: 128 MB
+
+# -- slopes along a line, and the rounding of what they are taken from -------------------------------------------------
+
+TOP, RATIO, RUNGS = 2.0**-5, 4, 14  # the largest step, of the size of the input, by what each is smaller, and how many
+ORDERS = 3  # of the curve are taken away: the next is below rounding, for steps from TOP on
+NEAR = (2.0**-40, 2.0**-32)  # so far away a value is the same but for its slope and rounding: a curve adds 1e-19
+STAIRS = (2.0**-27, 2.0**-22, 2.0**-17)  # and so far, where nearer by nothing changed: 1 − cos x goes in steps of 1e-16
+LEFT = 1e3  # roundings of a value, or more, show that it is what is left of larger numbers; of 1, that these are near 1
+TINY = 1e-30  # of an output is rounding in any case: of softmax's exp(−80) beside 1
+BARE = 1e6  # a value of fewer roundings, of its own or of those near by, says nothing of what it is made of
+NOTHING = 1e-10  # a value below is 0, if it is no more than noise
+CERTAIN = 8.0  # standard deviations; few samples may have shown a third of the right one
+SAFE = 5.0  # times what extrapolation says that it is off by: it may have been lucky
+LARGEST = 1e-6  # of a gradient, or of the value that it changes: what rounds by more does not compute in double
+DOUBLE = 1e-10  # of the same: backward rounds by no more than this, or has come through single precision
+ROUGH = 1e-3  # of the same: what is seen to round by more is not checked
+SINGLE = 1e-9  # of a value: noise beyond may be that of single precision
+SAME_NOISE = 30.0  # times the noise that was measured: more is no noise, but a curve
+FINE = 1e-7  # of a gradient: one difference that rounds by less is enough for a look at one input alone
 
 # -- the same, and nothing ---------------------------------------------------------------------------------------------
 
 SAME = 1e-9  # two calls may differ by this share, as sums in another order do; chance differs by far more
+ADDS = 16 * EPSILON  # of the largest gy: by so much the gradients of two may differ from that of their sum
 CALLS = 3  # calls to make again before anything is called wrong: chance may have looked the same once
 FLOOR = 1e-6  # changes of the output this small beside it, for a change of x by its own size, count as none
 CLOSE = 1e-4  # how near, in units of what is added up, two gradients must be to be called the same
@@ -25,7 +48,9 @@ TELLS = 10 * CLOSE  # a part of a sum that is to be told from the rest is at lea
 # -- kinks -------------------------------------------------------------------------------------------------------------
 
 BEND = 0.01  # the slopes on both sides differ by this share of the larger: far more than a smooth curve in one step
-ROUNDING = 16 * float(np.finfo(np.float64).eps)  # of the largest value, by the step: what two slopes differ by anyway
+BENT = 0.2  # of the slopes at a kink: by less they change where other elements are moved a little
+ROUNDING = 16.0  # standard deviations, by the step: what two slopes differ by anyway
+INSIDE = 0.01  # of the first step: the slopes at a kink are taken with; what is nearer to it was seen with others
 SLACK = 1e-5  # a slope may leave those on both sides by this share: a curve bends within a step
 FAR = 1e-2  # an error this large at a step without a kink is no kink's
 PATIENCE = 20  # so many wrong elements must be wrong at every step before the others are taken to be
@@ -40,7 +65,6 @@ SOON = 10  # and is more than ten times the least two steps on: two digits of th
 # -- second derivatives ------------------------------------------------------------------------------------------------
 
 QUARTERS = range(1, 14)  # steps of 4⁻ⁿ times the norm of x: from where a curve bends to where digits end, 1.5e-8
-DOUBLE, SINGLE = (float(np.finfo(kind).eps) for kind in (np.float64, np.float32))  # what a number is rounded to
 TAIL = 4  # so many of the smallest steps say what rounding does
 SIGNAL = 0.01  # what is a larger share of a gradient than this is no rounding
 ROUNDED = 4  # a result may be off by four times as much: by chance it was little where it was seen
@@ -65,8 +89,8 @@ CALLS_READ = 3000  # calls of NumPy that a record holds: a longer program is not
 CALLS_FOLLOWED = 150_000  # calls made again in one search: 1 to 4 seconds
 NUDGE = 1e-6  # step of the slope of one call, of the size of what it takes
 JACOBIAN = 2_000_000  # numbers of the slope of one call: a larger one is not measured
-NEAR = 1e-6  # how near two gradients are that are the same, in units of what is added up
-NO_FACTOR_SEEN = 100  # a part of a gradient smaller than this many times NEAR is nothing
+ALIKE = 1e-6  # how near two gradients are that are the same, in units of what is added up
+NO_FACTOR_SEEN = 100  # a part of a gradient smaller than this many times ALIKE is nothing
 AS_LIKELY = 0.05  # explanations whose cost differs by less than this are both said
 SAID = 2  # explanations at most
 FEW = 8  # values of which functions, as exp, are tried, too

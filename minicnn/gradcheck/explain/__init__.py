@@ -15,19 +15,23 @@ from .people import record
 from .search import search
 
 if TYPE_CHECKING:
-    from ..subject import Source
+    from ..evidence import Evidence, Floats
+    from ..subject import Subject
 
 __all__ = ["explain"]
 
 
-def explain(source: Source, i: int, gy: np.ndarray, gradient: np.ndarray, right: np.ndarray, scale: np.ndarray,
-            ) -> list[Verdict]:  # fmt: skip
-    """The slips that explain the gradient of checked input number i, the likeliest first. right: by differences.
-    scale: of each element the sum of |what is added up|."""
+def explain(subject: Subject, i: int, e: Evidence, g: Floats) -> list[Verdict]:
+    """The slips that explain the gradient g of checked input number i, the likeliest first; none where its program is
+    not known or is not searched: where it holds numbers that are not finite, kinks, or more elements than were looked
+    at."""
+    source = subject.source
+    if not (source and i < len(source.real) and e.complete and np.isfinite(g).all()) or e.kinks:
+        return []
     with np.errstate(all="ignore"):
         try:
-            tape = record(source.function, source.backward, source.given, gy, source.names, source.layer)
-            found = search(tape, source.real[i], gy, gradient, right, scale)
+            tape = record(source.function, source.backward, source.given, e.u, source.names, source.layer)
+            found = search(tape, source.real[i], e.u, g, e.spread(e.numeric), e.spread(e.scale))
         except Exception:  # their program does what cannot be recorded: other readers go on without
             return []
         finally:  # a layer keeps what it saw: numbers, and nothing that is watched
@@ -35,7 +39,7 @@ def explain(source: Source, i: int, gy: np.ndarray, gradient: np.ndarray, right:
                 source.function(*source.given)
     found.sort(key=lambda f: f.cost)
     best = [f for f in found if f.cost <= found[0].cost + AS_LIKELY] if found else []
-    if not gradient.any():  # whatever it is, that is what is seen
+    if not g.any():  # whatever it is, that is what is seen
         best = [replace(f, name="zero where it should not be") for f in best[:1]]
     unique = {f.name: f for f in reversed(best)}
     return [Verdict(f.name, f.text) for f in list(unique.values())[::-1][:SAID]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..thresholds import NEAR, NO_FACTOR_SEEN
+from ..thresholds import ALIKE, NO_FACTOR_SEEN
 
 __all__ = ["Aim", "Found"]
 
@@ -32,7 +32,7 @@ class Aim:
 
     def __post_init__(self) -> None:
         size = np.abs(self.right)
-        self.level = NEAR * (self.scale + size + np.abs(self.gradient) + size.max(initial=0))
+        self.level = ALIKE * (self.scale + size + np.abs(self.gradient) + size.max(initial=0))
 
     def same(self, a: np.ndarray, b: np.ndarray) -> bool:
         """But for rounding."""

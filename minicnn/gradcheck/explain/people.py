@@ -46,7 +46,9 @@ def rebound(function: Any, numpy: Numpy, done: dict[int, Any]) -> Any:
     if isinstance(function, np.vectorize):
         return lambda *args, **settings: watch(numpy.tape, function, args, settings,
                                                function(*plain(args), **plain(settings)))  # fmt: skip
-    if not isinstance(function, types.FunctionType) or (function.__module__ or "").split(".")[0] in ("numpy", "minicnn"):
+    if not isinstance(function, types.FunctionType):
+        return function
+    if (function.__module__ or "").split(".")[0] in ("numpy", "minicnn"):
         return function
     if id(function) not in done:
         seen = done.setdefault(id(function.__globals__), dict(function.__globals__))

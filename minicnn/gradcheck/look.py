@@ -1,0 +1,250 @@
+"""A look at each input: along a line, and where that fails by element."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import judge, say
+from .evidence import Evidence, Floats, Found, Kink, Slope
+from .explain import explain
+from .measure import Differences, Line
+from .said import Said, Settings, call_again, said_of
+from .say import Report
+from .subject import Input, Subject
+from .thresholds import (
+    AWAY,
+    CALLS,
+    CERTAIN,
+    CURVE,
+    EPSILON,
+    FINE,
+    INSIDE,
+    LARGEST,
+    PATIENCE,
+    ROUGH,
+    SAFE,
+    SAME_NOISE,
+    SINGLE,
+    TOGETHER,
+)
+
+__all__ = ["Look"]
+
+
+@dataclass
+class Look:
+    """maps: to draw, of each input that was looked at by element: its name, the error of every element, and (step,
+    error) along a line. met: elements at kinks, and what backward says of them. kinked: of an input with kinks, whether
+    all of it was looked at, and where they are."""
+
+    subject: Subject
+    title: str
+    d: Differences
+    random: np.random.Generator
+    settings: Settings
+    report: Report = field(default_factory=Report)
+    maps: list[tuple[str, Floats, list[tuple[float, float]]]] = field(default_factory=list)
+    met: list[tuple[Said, int, Kink]] = field(default_factory=list)
+    kinked: dict[str, tuple[bool, NDArray[np.intp]]] = field(default_factory=dict)
+
+    # -- along a line ------------------------------------------------------------------------------------------------
+
+    def line(self, said: Sequence[Said], close: bool = True, least: float = 0.0) -> Found:
+        """What differences along one random line through some inputs say. close: even where one of them would do.
+        least: the smallest step."""
+        line = [(s.x, self.random.standard_normal(s.x.start.shape) * s.x.size) for s in said]
+        return self.on(line, said, close, least)
+
+    def on(self, line: Line, said: Sequence[Said], close: bool = True, least: float = 0.0) -> Found:
+        d, tolerance = self.d, self.settings.tolerance
+        ways = [way for _, way in line]
+        expected = float(sum((s.g * way).sum() for s, way in zip(said, ways, strict=True)))
+        size = float(np.linalg.norm([np.linalg.norm(s.g) * s.x.size for s in said]))
+        scale = size + d.floor
+        own = judge.rounding_along([s.own for s in said], ways, size + d.size_of(d.terms, d.noise))
+
+        def found(slope: Slope, allowed: float, limit: float) -> Found:
+            off, allowed, sure = abs(slope.value - expected), max(allowed, tolerance * scale), allowed <= limit
+            error, seen = (off / scale, allowed / scale) if scale else (float(off > 0), 0.0)
+            return Found(off <= allowed and (sure or off <= tolerance * scale), sure and off > allowed, error, seen,
+                         slope.value)  # fmt: skip
+
+        if not close:
+            first = d.slope(line, self.settings.step)
+            told = found(first, first.rounding + own, FINE * size)
+            if told.right:
+                return told
+        slopes, tried = d.slopes(line, least), list[Slope]()
+        terms = d.size_of(d.terms, d.noise)
+        limit = (ROUGH if d.noise < SINGLE * terms else LARGEST) * (size + terms)
+        for slope in slopes:
+            told = found(slope, slope.rounding + own, limit)
+            if told.right:
+                return told
+            tried.append(slope)
+            if judge.exhausted(tried):
+                break
+        if not tried:
+            return Found(False, False, np.inf, np.inf, np.nan)
+        best = judge.surest(tried)
+        told = found(best, SAFE * best.bend + best.rounding + own, FINE * (size + terms))
+        if told.right:
+            return told
+        noise = judge.noise_of([*tried, *slopes])
+        terms = d.size_of(d.terms, noise)
+        if noise > SAME_NOISE * max(d.noise, EPSILON * terms):
+            return told
+        best = judge.surest(tried, noise)
+        allowed = SAFE * best.bend + max(best.rounding, CERTAIN * noise / best.step) + own
+        more = found(best, allowed, LARGEST * (size + terms))
+        return more if more.right else told
+
+    def along_a_line(self, s: Said, close: bool = False) -> None:
+        """Check an input along a line; by element only where that fails, or all is to be drawn."""
+        x, d = s.x, self.d
+        found = self.line([s], close)
+        if found.right and s.nothing:
+            raise say.no_gradient(self.title, x)
+        if found.right and not self.settings.thorough:
+            self.seen(found.error, found)
+            return
+        if not found.right and judge.single_gradient(s.g):
+            raise say.single_gradient(self.title, x)
+        if not found.right:
+            call_again(self.subject, self.title, d.y, CALLS)
+        curve = sorted(d.along(x, s.g, self.random.standard_normal(x.start.shape) * x.size, CURVE))
+        size = float(np.linalg.norm(s.g)) * x.size
+        if not found.right and judge.cannot_tell(found, size, d.y, d.u, d.noise, d.terms):
+            self.report.untold[x.name] = x.start.size
+            self.seen(found.error, found)
+            return
+        if not found.right and judge.single(curve):
+            self.maps.append((x.name, np.full(x.start.shape, np.nan), curve))
+            raise say.single(self.title, x, curve)
+        self.by_element(s, found, curve)
+
+    def seen(self, error: float, found: Found) -> None:
+        self.report.error = max(self.report.error, error)
+        self.report.resolution = max(self.report.resolution, found.seen)
+
+    # -- by element --------------------------------------------------------------------------------------------------
+
+    def by_element(self, s: Said, found: Found, curve: list[tuple[float, float]]) -> None:
+        """Check the elements of an input one by one, or some of them. found, curve: what was found along a line."""
+        x, d, size = s.x, self.d, s.x.start.size
+        count = min(size, self.settings.elements)
+        flat = np.arange(size) if count == size else np.sort(self.random.choice(size, count, replace=False))
+        e = Evidence(x.start, d.y, d.u, flat, s.g.ravel()[flat], CERTAIN * s.own.ravel()[flat],
+                     self.settings.tolerance, d.floor / x.size, self.subject.shapes)  # fmt: skip
+        for j in range(count):
+            d.element(x, e, j, self.settings.step * x.size)
+        e.wrong[:] = e.off > e.allowed
+        told = self.measure_again(s, e)
+        self.at_kinks(x, e)
+        if not (found.right or e.wrong.any()):
+            if self.lost_in_rounding(x, e):
+                raise say.lost_in_rounding(self.title, x)
+            if not e.kinks:
+                e.wrong[:] = [j not in told and not self.closely(s, e, j) for j in range(count)]
+        self.maps.append((x.name, e.spread(e.error), curve))
+        if e.wrong.any():
+            i = next(i for i, known in enumerate(self.subject.inputs) if known is x)
+            e.uses = [use.ravel()[flat] for use in self.subject.uses(d.u, i)]
+            slips = explain(self.subject, i, e, s.g) if self.settings.search else []
+            raise say.wrong(self.title, x, e, judge.small(e) or judge.mistakes(e, slips))
+        if x.name not in self.report.moved:
+            self.met += [(s, int(flat[j]), kink) for j, kink in e.kinks.items() if kink.simple]
+        if len(e.kinks) == count:
+            self.elsewhere(x, e)
+            return
+        if not found.right and count < size:
+            raise say.not_found(self.title, x, e, found.error)
+        error, seen = (float(np.delete(of, list(e.kinks)).max(initial=0)) for of in (e.error, e.allowed / e.units))
+        self.seen(error, found if found.right else replace(found, seen=seen))
+        if e.kinks:
+            self.report.kinks[x.name] = len(e.kinks)
+            self.kinked[x.name] = e.complete, flat[list(e.kinks)]
+
+    def measure_again(self, s: Said, e: Evidence) -> set[int]:
+        """What looks wrong at one step is measured at others, until one of them tells. What they told is right near a
+        kink is returned: larger steps would tell of the kink."""
+        x, step, patience, told = s.x, self.settings.step, PATIENCE, set[int]()
+        for j in np.flatnonzero(e.wrong & np.isfinite(e.analytic)).tolist():
+            if j not in e.kinks:
+                e.wrong[j] = not (patience and self.closely(s, e, j))
+                patience -= int(patience and e.wrong[j])
+                continue
+            for h in judge.smaller_steps(float(x.start[e.place(j)]), x.size, step):
+                self.d.element(x, e, j, h)
+                right = judge.at_step(e, j)
+                if right is not None:
+                    e.wrong[j] = not right
+                    break
+            else:  # none of them told
+                self.d.element(x, e, j, INSIDE * step * x.size)
+                if j not in e.kinks and e.off[j] <= e.rounding[j] + e.own[j]:
+                    e.wrong[j] = False
+                    told.add(j)
+                    self.counted(self.report.untold, x)
+                    continue
+            if not e.wrong[j]:
+                told.add(j)
+                self.counted(self.report.near, x)
+        return told
+
+    def counted(self, counts: dict[str, int], x: Input) -> None:
+        counts[x.name] = counts.get(x.name, 0) + 1
+
+    def closely(self, s: Said, e: Evidence, j: int) -> bool:
+        """Whether an element is right, as closely as rounding lets one see, or may be, which is counted. Takes down the
+        nearest difference."""
+        way, untold = np.zeros(s.x.start.shape), False
+        for size in judge.sizes(float(s.x.start[e.place(j)]), s.x.size):
+            way[e.place(j)] = size
+            found = self.on([(s.x, way)], [s])
+            if found.right or (size == s.x.size and np.isfinite(found.slope)):
+                e.numeric[j] = found.slope / size
+            if found.right:
+                return True
+            untold |= found.error <= found.seen < np.inf
+        if untold:
+            self.counted(self.report.untold, s.x)
+        return untold
+
+    def at_kinks(self, x: Input, e: Evidence) -> None:
+        """Judge the elements at kinks: one by one, and all that contend for an output moved together."""
+        h = INSIDE * self.settings.step * x.size
+        odd = judge.outside(e)[:PATIENCE] if self.subject.whole() else []
+        judge.at_kinks(e, {j for j in odd if judge.same_kink(e.kinks[j], self.d.alone(x, e.place(j), h / 2))})
+        for tied in judge.contenders(e):
+            weights = self.random.uniform(*TOGETHER, len(tied))
+            way = np.zeros(x.start.shape)
+            way.flat[e.flat[tied]] = weights
+            kink = self.d.together([(x, way)], h)
+            judge.together(e, tied, weights, kink)
+
+    def lost_in_rounding(self, x: Input, e: Evidence) -> bool:
+        """Whether backward says 0 of elements where only larger steps change the value, and not over a kink."""
+        h = self.d.largest * x.size
+        for j in np.flatnonzero(~(e.sums > 0) & (e.analytic == 0))[:PATIENCE].tolist():
+            way = np.zeros(x.start.shape)
+            way[e.place(j)] = 1  # alone: kinks on both sides of two would look like a slope
+            above, below = self.d.beside([(x, way)], h)
+            changes = not (np.array_equal(above, self.d.y) or np.array_equal(below, self.d.y))  # on both sides
+            if changes and not self.d.kink(above, below, h):
+                return True
+        return False
+
+    def elsewhere(self, x: Input, e: Evidence) -> None:
+        """Check an input all of which lies at kinks a little away from there."""
+        if x.name in self.report.moved:
+            raise say.all_at_kinks(self.title, x, e)
+        with self.d.moved([(x, AWAY * x.size * self.random.standard_normal(x.start.shape))]):
+            self.report.moved[x.name] = x.start.size
+            gradients = self.subject.gradients(self.d.u)
+            said = said_of(self.subject, self.d.u, gradients, self.d.near())
+            self.along_a_line(next(s for s in said if s.x is x))
