@@ -16,7 +16,6 @@ from minicnn.gradcheck.explain.record import Unrecorded
 LOOKED_AT = mistakes_looked_at.MISTAKES
 NOT_NAMED = {
     "group norm: as if all channels were one group",  # sums over groups, and over all: two shapes
-    "LSTM step: the forget gate forgotten",  # as it is made here, it is divided by twice
 }
 X, Y = normal(4, 5), normal(4, 5, seed=1)
 
