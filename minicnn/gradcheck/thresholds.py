@@ -87,8 +87,10 @@ BAR, BAR_FROM, BAR_TO = 3, 1e-9, 1e6  # signs for each power of ten of an error,
 
 CALLS_READ = 3000  # calls of NumPy that a record holds: a longer program is not searched
 CALLS_FOLLOWED = 150_000  # calls made again in one search: 1 to 4 seconds
+WAYS_FOLLOWED = 40_000  # edges along which gradients go back in one search: 1 or 2 seconds
+WEIGHS = 2000  # numbers that a call takes and gives and that count as another call
 NUDGE = 1e-6  # step of the slope of one call, of the size of what it takes
-JACOBIAN = 2_000_000  # numbers of the slope of one call: a larger one is not measured
+JACOBIAN = 4_000_000  # numbers that are computed for the slope of one call: where it takes more, it is not measured
 ALIKE = 1e-6  # how near two gradients are that are the same, in units of what is added up
 NO_FACTOR_SEEN = 100  # a part of a gradient smaller than this many times ALIKE is nothing
 AS_LIKELY = 0.05  # explanations whose cost differs by less than this are both said

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..thresholds import JACOBIAN, NUDGE
-from .record import Ref, Tape, uses, walk
+from .record import Call, Ref, Tape, at_place, put, refs, uses, walk
 
 __all__ = ["Chain", "Edge", "fitted"]
 
@@ -16,16 +17,18 @@ __all__ = ["Chain", "Edge", "fitted"]
 @dataclass(eq=False)
 class Edge:
     """Call ``by`` uses the value of call ``of``. slope: of each element, where element i of the one makes element i of
-    the other; else the Jacobian, (size of the value of ``by``, size of that of ``of``)."""
+    the other; else the Jacobian, (size of the value of ``by``, size of that of ``of``). pull: instead of both, of what
+    only moves elements or is a product of matrices."""
 
     of: int
     by: int
     slope: np.ndarray
-    apart: bool
+    apart: bool = False
+    pull: Callable[[np.ndarray], np.ndarray] | None = None
 
     def own_slope(self, shape: tuple[int, ...]) -> np.ndarray | None:
         """Of each element of the value, of this shape, if it is made of its own element alone."""
-        if self.apart or self.slope.shape[0] != self.slope.shape[1]:
+        if self.apart or self.pull or self.slope.shape[0] != self.slope.shape[1]:
             return self.slope if self.apart else None
         own = np.diagonal(self.slope)
         return own.reshape(shape) if np.allclose(self.slope, np.diag(own), atol=1e-9) else None
@@ -34,6 +37,8 @@ class Edge:
         """What a gradient of the call's value is for what the call uses."""
         if self.apart:
             return fitted(gradient * self.slope, shape)
+        if self.pull:
+            return self.pull(gradient)
         back: np.ndarray = gradient.ravel() @ self.slope
         return back.reshape(shape)
 
@@ -47,9 +52,13 @@ def fitted(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 class Chain:
-    """The ways from the real inputs of a function to its value. edges: in the order of the calls."""
+    """The ways from the real inputs of a function to its value. edges: in the order of the calls; those whose Jacobian
+    is too large are left out, unless they are ways of input ``leaf``.
 
-    def __init__(self, tape: Tape):
+    Raises MemoryError where one of those is too large.
+    """
+
+    def __init__(self, tape: Tape, leaf: int = -1):
         self.tape = tape
         self.values = [call.value for call in tape.calls]
         reach = {tape.output}
@@ -58,6 +67,7 @@ class Chain:
                 reach |= set(uses(tape.calls[n]))
         self.edges: list[Edge] = []
         moves = {n for n in range(tape.gy) if tape.calls[n].function is None and tape.calls[n].name}
+        needed = {leaf}
         for n in range(tape.gy):
             call = tape.calls[n]
             if n not in reach or call.function is None or call.value.dtype.kind != "f":
@@ -65,13 +75,19 @@ class Chain:
             for k, source in enumerate(uses(call)):
                 if source in moves and self.values[source].dtype.kind == "f":
                     edge = self.edge(n, k, source)
-                    if edge.slope.any():
+                    if edge and edge.slope.any():
                         self.edges.append(edge)
                         moves.add(n)
+                        needed |= {n} if source in needed else set()
+                    elif not edge and source in needed:
+                        raise MemoryError
 
-    def edge(self, n: int, k: int, source: int) -> Edge:
-        """By differences in use number k of a value by call n."""
+    def edge(self, n: int, k: int, source: int) -> Edge | None:
+        """By differences in use number k of a value by call n; None where that is too much."""
         call, x = self.tape.calls[n], self.values[source]
+        pull = pulled(call, k, [self.values[s] for s in uses(call)])
+        if pull:
+            return Edge(source, n, np.ones(1), pull=pull)
         size = min(float(np.sqrt(np.mean(x**2))), 1.0) if x.size else 1.0
         h = NUDGE * np.maximum(np.abs(x), size or 1.0)  # of each element
 
@@ -83,9 +99,9 @@ class Chain:
             return np.array(call.function(*args, **settings), np.float64)  # it may be a view of what moves
 
         if isinstance(call.function, np.ufunc) and not call.function.signature:
-            return Edge(source, n, (at(x + h) - at(x - h)) / (2 * h), True)
-        if x.size * call.value.size > JACOBIAN:
-            raise MemoryError
+            return Edge(source, n, (at(x + h) - at(x - h)) / (2 * h), apart=True)
+        if x.size * (call.value.size + sum(self.values[s].size for s in uses(call))) > JACOBIAN:
+            return None
         columns = np.empty((x.size, call.value.size))
         moved = np.array(x)
         for i in range(x.size):
@@ -94,7 +110,7 @@ class Chain:
             moved.flat[i] = x.flat[i] - h.flat[i]
             columns[i] = ((above - at(moved)) / (2 * h.flat[i])).ravel()
             moved.flat[i] = x.flat[i]
-        return Edge(source, n, columns.T, False)
+        return Edge(source, n, columns.T)
 
     def gradients(self, gy: np.ndarray, change: Callable[[Edge, np.ndarray], np.ndarray] | None = None,
                   ) -> dict[int, np.ndarray]:  # fmt: skip
@@ -107,3 +123,23 @@ class Chain:
                     part = change(edge, part)
                 found[edge.of] = found.get(edge.of, np.float64(0)) + part
         return found
+
+
+def pulled(call: Call, k: int, values: Sequence[np.ndarray]) -> Callable[[np.ndarray], np.ndarray] | None:
+    """What goes back to use number k of a call that only moves elements, or is a product of matrices."""
+    function, x = call.function, values[k]
+    if function is np.matmul and len(values) == 2 and values[0].ndim == values[1].ndim == 2:
+        a, b = values
+        return (lambda g: a.T @ g) if k else (lambda g: g @ b.T)
+    if len(values) == 1 and function is np.reshape:
+        return lambda g: g.reshape(x.shape)
+    places = call.args[1] if function in (operator.getitem, put) else None
+    if places is None or refs(places):
+        return None
+    if function is operator.getitem:
+        return lambda g: at_place(np.zeros(x.shape), places, np.add, g)
+    if call.args[0] == Ref(uses(call)[k]) and len(values) == 2 and k == 0:
+        return lambda g: put(g, places, 0)
+    if call.args[2] == Ref(uses(call)[k]) and k == len(values) - 1:
+        return lambda g: fitted(np.asarray(g[places]), x.shape)
+    return None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..thresholds import WEIGHS
 from .found import Aim
 from .record import Call, Ref, Tape, uses, walk
 
@@ -42,6 +43,8 @@ class Program:
             if n in needed:
                 needed |= set(uses(tape.calls[n]))
         self.live = [n for n in range(tape.gy, out + 1) if n in needed]
+        sizes = {n: sum(np.size(self.values[m]) for m in [n, *uses(tape.calls[n])]) for n in self.live}
+        self.weights = {n: 1 + size // WEIGHS for n, size in sizes.items()}
         self.users = {n: [m for m in self.live if n in uses(tape.calls[m])] for n in needed}
 
     def result(self, changes: Mapping[int, Make], values: Mapping[int, Any]) -> Any:
@@ -60,7 +63,7 @@ class Program:
                     new[n] = self.tape.calls[n].again(get)
                 else:
                     continue
-                self.followed += 1
+                self.followed += self.weights[n]
                 waiting.update(self.users[n])
             return np.asarray(get(self.out))
         except Exception:  # whatever NumPy refuses

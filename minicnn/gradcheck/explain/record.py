@@ -36,6 +36,10 @@ class Call:
     name: str = ""
     site: tuple[tuple[str, int, int], ...] = ()
 
+    def __post_init__(self) -> None:
+        self.sources = refs((self.args, self.settings))  # the calls whose values it uses, as often as it does
+        self.flat = sum(type(a) is Ref for a in self.args) == len(self.sources)  # none inside of a list or an index
+
     @property
     def line(self) -> int:
         """In the file, 0 where that is not known."""
@@ -44,6 +48,8 @@ class Call:
     def again(self, values: Callable[[int], Any]) -> Any:
         """What it gives for other values of the calls before it."""
         assert self.function
+        if self.flat:
+            return self.function(*[values(a.to) if type(a) is Ref else a for a in self.args], **self.settings)
         return self.function(*replaced(self.args, values), **replaced(self.settings, values))
 
 
@@ -120,5 +126,4 @@ def refs(x: Any) -> list[int]:
 
 
 def uses(call: Call) -> list[int]:
-    """The calls whose values a call uses, as often as it does."""
-    return refs((call.args, call.settings))
+    return call.sources

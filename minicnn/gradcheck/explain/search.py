@@ -26,7 +26,7 @@ def search(tape: Tape, i: int, gy: np.ndarray, gradient: np.ndarray, right: np.n
            ) -> list[Found]:  # fmt: skip
     """All slips that explain the gradient of input number i, in no order."""
     leaf = tape.leaves[i]
-    chain = Chain(tape)
+    chain = Chain(tape, leaf)
     exact = chain.gradients(gy).get(leaf)
     if exact is None or not Aim(leaf, gradient, right, scale).same(exact, right):
         return []

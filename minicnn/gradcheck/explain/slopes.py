@@ -66,7 +66,7 @@ def slopes(w: Ways, edge: Edge) -> Iterator[tuple[Slope, str, str]]:
                "mask forgotten" if mask else "factor missing")  # fmt: skip
     elif name in PRODUCTS and others:
         yield dropped, f"the factor `{w.words.of(others[0])}` of `{text}` is missing", "factor missing"
-    elif not edge.apart and edge.slope.shape[0] == edge.slope.shape[1]:
+    elif not edge.apart and not edge.pull and edge.slope.shape[0] == edge.slope.shape[1]:
         yield dropped, f"of `{text}` each element gets what comes from its own place alone", "term missing"
     else:
         yield dropped, f"the slope of `{text}` is missing, by the chain rule a factor", "factor missing"

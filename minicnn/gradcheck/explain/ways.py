@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..thresholds import STATISTICS
+from ..thresholds import STATISTICS, WAYS_FOLLOWED
 from .branches import condition
 from .chain import Chain, Edge
 from .found import Aim, Found
@@ -32,7 +32,11 @@ class Ways:
 
     def __init__(self, chain: Chain, gy: np.ndarray, aim: Aim):
         self.chain, self.gy, self.aim, self.tape = chain, gy, aim, chain.tape
-        self.words = Words(chain.tape)
+        self.words, self.followed = Words(chain.tape), 0
+        self.used_by: dict[int, list[int]] = {}
+        for m in range(chain.tape.gy):
+            for n in dict.fromkeys(uses(chain.tape.calls[m])):
+                self.used_by.setdefault(n, []).append(m)
         real = {aim.leaf}
         for edge in chain.edges:
             if edge.of in real:
@@ -40,18 +44,20 @@ class Ways:
         self.on = [edge for edge in chain.edges if edge.of in real]
         self.direct = [edge for edge in self.on if edge.of == aim.leaf]
         self.calls = list(dict.fromkeys(edge.by for edge in self.on))
+        self.edges_into: dict[int, list[Edge]] = {}
+        for edge in self.on:
+            self.edges_into.setdefault(edge.by, []).append(edge)
         self.statistics = [n for n in self.calls if self.statistic(n)]
 
     def name(self, n: int) -> str:
         return getattr(self.tape.calls[n].function, "__name__", "")
 
     def users(self, n: int) -> list[int]:
-        """The calls of the function that use call n."""
-        return [m for m in range(n + 1, self.tape.gy) if n in uses(self.tape.calls[m])]
+        return self.used_by.get(n, [])
 
     def statistic(self, n: int) -> bool:
         """Whether call n takes many elements together to norm them, or is made of such values alone."""
-        sources = [edge.of for edge in self.on if edge.by == n]
+        sources = [edge.of for edge in self.edges_into[n]]
         size = max(self.chain.values[s].size for s in sources)
         joined = {self.name(m) for m in self.users(n)} <= JOINS
         if self.name(n) in TOGETHER and self.chain.values[n].size < size and not joined:
@@ -70,6 +76,7 @@ class Ways:
 
     def gradient(self, change: Callable[[Edge, np.ndarray], np.ndarray]) -> np.ndarray:
         """What backward would give with another part along some edges."""
+        self.followed += len(self.chain.edges)
         return np.asarray(self.chain.gradients(self.gy, change).get(self.aim.leaf, np.zeros_like(self.aim.right)))
 
     def without(self, edges: Sequence[Edge]) -> np.ndarray:
@@ -81,8 +88,7 @@ class Ways:
         return self.gradient(lambda edge, part: slope(part, edge) if id(edge) in changed else part)
 
     def into(self, *calls: int) -> list[Edge]:
-        """The edges to what these calls use."""
-        return [edge for edge in self.on if edge.by in calls]
+        return [edge for n in calls for edge in self.edges_into.get(n, [])]
 
     def what_is(self, n: int) -> str:
         call, kind = self.tape.calls[n], KIND.get(self.name(n), "")
@@ -106,18 +112,18 @@ class Ways:
 
 
 def ways(chain: Chain, gy: np.ndarray, aim: Aim) -> Iterator[Found]:
-    """Slips along the function that give what backward gave."""
+    """Slips along the function that give what backward gave, until too many have been followed."""
     w = Ways(chain, gy, aim)
-    for n in w.calls:
-        if n != w.tape.output:
-            yield from weighed(w, w.into(n), n, w.what_is(n), "", n in w.statistics)
-            yield from slope_lost(w, n)
-    for edge in w.on:
-        loop = [e for e in w.direct if w.tape.calls[e.by].site == w.tape.calls[edge.by].site]
-        kind = "" if edge not in w.direct or len(w.direct) < 2 else "loop" if len(loop) > 1 else "use"
-        first = edge.by in w.statistics and edge.of not in w.statistics
-        what = f"`{w.words.of(edge.of)}` in `{w.words.of(edge.by)}`"
-        yield from weighed(w, [edge], edge.by, what, kind, first)
+    for kind in (of_sites, of_pairs, of_calls, of_edges):
+        yield from kind(w)
+    for i, leaf in enumerate(w.tape.leaves):
+        right = chain.gradients(gy).get(leaf)
+        if leaf >= 0 and leaf != aim.leaf and right is not None and aim.gave(np.asarray(right)):
+            yield Found("another input", f"that is the gradient of input {i} (`{w.words.of(leaf)}`)", 1.25)
+
+
+def of_sites(w: Ways) -> Iterator[Found]:
+    """What one place of the program does, however often: all of its edges together, and their slopes."""
     sites: dict[Any, list[Edge]] = {}
     for edge in w.on:
         sites.setdefault((w.tape.calls[edge.by].site, uses(w.tape.calls[edge.by]).index(edge.of)), []).append(edge)
@@ -128,17 +134,37 @@ def ways(chain: Chain, gy: np.ndarray, aim: Aim) -> Iterator[Found]:
         for slope, what, name in slopes(w, edges[0]):
             other = w.with_slope(edges, slope)
             for c, how in ((1.0, ""), (-1.0, ", and the sign is wrong")):
-                if aim.gave(c * other):
+                if w.aim.gave(c * other):
                     yield Found(name, f"{what}{how}", 2.0)
+
+
+def of_pairs(w: Ways) -> Iterator[Found]:
+    """Two statistics."""
     for pair in combinations(w.statistics[:STATISTICS], 2):
-        if aim.gave(w.without(w.into(*pair))):
+        if w.aim.gave(w.without(w.into(*pair))):
             said = " and ".join(w.what_is(n) for n in pair)
             yield Found("statistics as constants", f"{said} depend on the input, but backward held them to be constant",
                         1.0)  # fmt: skip
-    for i, leaf in enumerate(w.tape.leaves):
-        right = chain.gradients(gy).get(leaf)
-        if leaf >= 0 and leaf != aim.leaf and right is not None and aim.gave(np.asarray(right)):
-            yield Found("another input", f"that is the gradient of input {i} (`{w.words.of(leaf)}`)", 1.25)
+
+
+def of_calls(w: Ways) -> Iterator[Found]:
+    """All that comes back through one call."""
+    for n in w.calls:
+        if n != w.tape.output and w.followed < WAYS_FOLLOWED:
+            yield from weighed(w, w.into(n), n, w.what_is(n), "", n in w.statistics)
+            yield from slope_lost(w, n)
+
+
+def of_edges(w: Ways) -> Iterator[Found]:
+    """What comes back to one use of a value."""
+    for edge in w.on:
+        if w.followed > WAYS_FOLLOWED:
+            return
+        loop = [e for e in w.direct if w.tape.calls[e.by].site == w.tape.calls[edge.by].site]
+        kind = "" if edge not in w.direct or len(w.direct) < 2 else "loop" if len(loop) > 1 else "use"
+        first = edge.by in w.statistics and edge.of not in w.statistics
+        what = f"`{w.words.of(edge.of)}` in `{w.words.of(edge.by)}`"
+        yield from weighed(w, [edge], edge.by, what, kind, first)
 
 
 def weighed(w: Ways, edges: Sequence[Edge], n: int, what: str, kind: str, constant: bool) -> Iterator[Found]:
