@@ -5,18 +5,16 @@ It measures nothing and raises nothing. The numbers by which it judges stand in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
 
-from . import verdict
 from .evidence import Evidence, Floats, Found, Kink, Slope, Tie
 from .thresholds import (
     BEND,
     BENT,
     CERTAIN,
-    CLOSE,
     DOUBLE,
     EPSILON,
     FAR,
@@ -204,47 +202,3 @@ def together(e: Evidence, tied: list[int], weights: Floats, kink: Kink | None) -
 
 def only_kinks(verdicts: Sequence[Verdict]) -> bool:
     return [v.name for v in verdicts] == ["kink or tie"]
-
-
-# -- what mistake it looks like ----------------------------------------------------------------------------------------
-
-
-
-def small(e: Evidence) -> list[Verdict]:
-    """An error too small to be read: below what the readers call the same."""
-    share = float(e.error[e.wrong].max())
-    if not share < CLOSE:
-        return []
-    return [Verdict("term missing", f"it is right to {-np.log10(share):.1f} digits, and differences are surer than "
-                                    "that: a term that is small here is missing or wrong, or a constant such as an ε "
-                                    "is left out or rounded")]  # fmt: skip
-
-
-# Each yields what it sees in the evidence; the most telling first. What else can read it takes its place here.
-READERS: list[Callable[[Evidence], Iterator[Verdict]]] = [
-    verdict.factor, verdict.transposed, verdict.broadcast, verdict.accumulation, verdict.group, verdict.border,
-    verdict.overlap, verdict.zero, verdict.misplaced, verdict.term,
-]  # fmt: skip
-
-
-def mistakes(e: Evidence, explained: Sequence[Verdict] = ()) -> list[Verdict]:
-    """All verdicts that fit, none twice: what ``explained`` the gradient alone where there is that. None is looked for
-    where a tie explains what is wrong."""
-    if e.tie and not e.wrong.all():
-        return []
-    bad = ~np.isfinite(e.analytic)
-    if bad.any():
-        return [Verdict("not finite", f"{bad.sum()} of {bad.size} elements are not finite numbers: look for a division "
-                                      "by 0, a logarithm or a power of 0, an overflow")]
-    if not e.numeric.any():
-        return [Verdict("input not used", "the function does not change with it: it reads another array, or one kept "
-                                          "from an earlier call")]  # fmt: skip
-    found: dict[str, Verdict] = {}
-    if explained:
-        found = {seen.name: seen for where in (verdict.factor, verdict.group, verdict.border) for seen in where(e)}
-        told = {*found, "one branch"} if found.keys() & {"wrong sign", "constant factor"} else {*found}
-        return [*found.values(), *(seen for seen in explained if seen.name not in told)]
-    for reader in READERS:
-        for seen in reader(e):
-            found.setdefault(seen.name, seen)
-    return list(found.values())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from . import judge, say
+from . import judge, reading, say
 from .evidence import Evidence, Floats, Found, Kink, Slope
 from .explain import explain
 from .measure import Differences, Line
@@ -155,7 +155,7 @@ class Look:
             i = next(i for i, known in enumerate(self.subject.inputs) if known is x)
             e.uses = [use.ravel()[flat] for use in self.subject.uses(d.u, i)]
             slips = explain(self.subject, i, e, s.g) if self.settings.search else []
-            raise say.wrong(self.title, x, e, judge.small(e) or judge.mistakes(e, slips))
+            raise say.wrong(self.title, x, e, reading.small(e) or reading.mistakes(e, slips))
         if x.name not in self.report.moved:
             self.met += [(s, int(flat[j]), kink) for j, kink in e.kinks.items() if kink.simple]
         if len(e.kinks) == count:

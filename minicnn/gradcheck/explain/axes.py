@@ -33,7 +33,7 @@ def axes(view: View) -> Iterator[Edit]:
             yield Edit(view.calls(site, partial(replace, function=swapped)),
                        "constant factor" if view.whole(n) else "wrong factor of a term",
                        f"`{view.text(n)}`{view.words.at(n)}: a {view.name(n)} stands where a {swapped.__name__} "
-                       f"belongs, over {together(view, n)}", 1.05)  # fmt: skip
+                       f"belongs, over {together(view, n)}", 0.95)  # fmt: skip
         if axis is None and view.name(n) not in ("sum", "mean"):
             continue
         kept = bool(call.settings.get("keepdims", False))
