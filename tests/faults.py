@@ -114,8 +114,8 @@ FAULTS = [
                "    return g\n    g = total(g, tuple(range(", verdict=BROADCAST, case="add"),
     arithmetic("axes of size 1 not summed", "total(g, tuple(i for i, size in enumerate(shape) if size == 1), "
                "keepdims=True)", "g", verdict=BROADCAST, case="multiply"),
-    arithmetic("a^b: ln 0 at a = 0", "np.log(where(np.equal(a, 0), 1, a))", "np.log(a)", verdict="not finite",
-               case="power"),
+    arithmetic("a^b: ln 0 at a = 0", "np.log(where(np.equal(a, 0), 1, a), dtype=", "np.log(a, dtype=",
+               verdict="not finite", case="power"),
     arithmetic("log: gradient in single precision", "gy / x", "(gy / x).astype(np.float32)", verdict="single precision",
                case="log"),
     # -- reductions ----------------------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ def power(a: Operand, b: Operand) -> Computed:
         return summed_to(gy * where(np.equal(b, 0), 0, b * a ** where(np.equal(b, 0), 1, b - 1)), shape_of(a))
 
     def gb(gy: Array) -> Array:
-        return summed_to(gy * y * np.log(where(np.equal(a, 0), 1, a)), shape_of(b))
+        return summed_to(gy * y * np.log(where(np.equal(a, 0), 1, a), dtype=y.dtype), shape_of(b))
 
     return y, ga, gb
 
