@@ -1,6 +1,7 @@
 """Right functions, drawn by chance: whatever gradcheck says against one of them is a false alarm.
 
-``python tests/right_functions.py 2000`` draws so many, and prints each that is refused.
+``python tests/right_functions.py 2000`` draws so many, and prints each that is refused; ``1000 70000`` those from
+number 70,000 on.
 
 Each is a chain of pieces, every one with its own right backward, at inputs that make a check hard: near kinks and at
 them, badly scaled, large, saturated, beside large constants, where a gradient cancels (a bias before a norm, cosines of
@@ -13,10 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from mistakes_functions import sigmoid, softmax
 
 from minicnn import GradientError, gradcheck, ops
 
-__all__ = ["Right", "drawn", "refused"]
+__all__ = ["Right", "drawn", "refused", "softmax_back"]
 
 LOST = 1e-9  # of a value may change where its inputs change by 1e-13
 
@@ -30,15 +32,6 @@ class Right:
 
 
 # -- pieces: of x (N, M), their value and their pullback ---------------------------------------------------------------
-
-
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
-def softmax(x):
-    y = np.exp(x - x.max(1, keepdims=True))
-    return y / y.sum(1, keepdims=True)
 
 
 def softmax_back(gy, x):
@@ -332,9 +325,9 @@ def refused(numbers):
 
 
 if __name__ == "__main__":
-    count, start = int(sys.argv[1]) if len(sys.argv) > 1 else 2000, time.perf_counter()
-    alarms = 0
-    for right, error in refused(range(count)):
+    count, first = (int(text) for text in (*sys.argv[1:], *("2000", "0")[len(sys.argv) - 1 :]))
+    start, alarms = time.perf_counter(), 0
+    for right, error in refused(range(first, first + count)):
         alarms += 1
         print(f"{right}\n{error}\n")
     print(f"{alarms} false alarms in {count} right functions, {time.perf_counter() - start:.0f} s")

@@ -5,6 +5,8 @@ import re
 import numpy as np
 import pytest
 from helpers import normal
+from mistakes_functions import softmax
+from right_functions import softmax_back
 
 from minicnn import GradientError, gradcheck
 from minicnn.gradcheck.second import constrained
@@ -20,16 +22,6 @@ def told(function, *inputs, **options):
     with pytest.raises(GradientError) as caught:
         gradcheck(function, *inputs, **options)
     return caught.value
-
-
-def softmax(x):
-    y = np.exp(x - x.max(1, keepdims=True))
-    return y / y.sum(1, keepdims=True)
-
-
-def softmax_back(gy, x):
-    y = softmax(x)
-    return y * (gy - (gy * y).sum(1, keepdims=True))
 
 
 def cross_entropy(x, t):

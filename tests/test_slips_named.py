@@ -105,6 +105,15 @@ def test_what_follows_no_formula_gets_no_formula(mistake, noise):
     assert found == without
 
 
+def test_what_mends_it_for_one_gy_alone_is_no_explanation():
+    def backward(gy, x):
+        return gy * np.exp(gy[0, 0] / gy[0, 1])  # as large for twice gy, not for another
+
+    found, without = (failure(lambda x: 3 * x, X, backward=backward, search=search).verdicts
+                      for search in (True, False))  # fmt: skip
+    assert found == without
+
+
 def test_the_search_can_be_switched_off():
     calls = []
 
@@ -269,6 +278,12 @@ def test_the_chain_rule_along_the_record_gives_the_gradient_at_every_call():
                 sums.append((tape.follow({n: moved}, range(tape.gy))[tape.output] * gy).sum())
             assert found[n].flat[j] == pytest.approx((sums[0] - sums[1]) / 2e-6, rel=1e-6, abs=1e-7)
     assert len(found) > 40
+
+
+def test_what_is_right_is_no_looser_where_backward_gave_far_too_much():
+    right = normal(6)
+    assert Aim(0, 1e12 * right, right, np.abs(right)).times(right, 1e12 * right) == pytest.approx(1e12)
+    assert not Aim(0, 1e12 * right, right, np.abs(right)).is_right(right + 1)
 
 
 def test_what_is_nearly_the_same_is_not():

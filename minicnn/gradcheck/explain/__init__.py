@@ -31,7 +31,7 @@ def explain(subject: Subject, i: int, e: Evidence, g: Floats) -> list[Verdict]:
     with np.errstate(all="ignore"):
         try:
             tape = record(source.function, source.backward, source.given, e.u, source.names, source.layer)
-            found = search(tape, source.real[i], e.u, g, e.spread(e.numeric), e.spread(e.scale))
+            found = search(tape, source.real[i], e.u, g, e.spread(e.numeric), e.spread(e.sums))
         except Exception:  # their program does what cannot be recorded: other readers go on without
             return []
         finally:  # a layer keeps what it saw: numbers, and nothing that is watched

@@ -32,10 +32,7 @@ def condition(words: Words, call: Call, second: bool) -> str:
 def branches(chain: Chain, aim: Aim) -> Iterator[Found]:
     """Right on one side of a np.where of the function, both sides of which depend on the input, wrong on the other."""
     words, tape = Words(chain.tape), chain.tape
-    real = {aim.leaf}
-    for edge in chain.edges:
-        if edge.of in real:
-            real.add(edge.by)
+    real = chain.made_of(aim.leaf)
     off = np.abs(aim.gradient - aim.right) > aim.level
     for n in range(tape.gy):
         call = tape.calls[n]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..thresholds import JACOBIAN, NUDGE
-from .record import Call, Ref, Tape, at_place, put, refs, uses, walk
+from .record import Call, Ref, Tape, at_place, put, refs, walk
 
 __all__ = ["Chain", "Edge", "fitted"]
 
@@ -64,7 +64,7 @@ class Chain:
         reach = {tape.output}
         for n in range(tape.gy - 1, -1, -1):
             if n in reach:
-                reach |= set(uses(tape.calls[n]))
+                reach |= set(tape.calls[n].sources)
         self.edges: list[Edge] = []
         moves = {n for n in range(tape.gy) if tape.calls[n].function is None and tape.calls[n].name}
         needed = {leaf}
@@ -72,7 +72,7 @@ class Chain:
             call = tape.calls[n]
             if n not in reach or call.function is None or call.value.dtype.kind != "f":
                 continue
-            for k, source in enumerate(uses(call)):
+            for k, source in enumerate(call.sources):
                 if source in moves and self.values[source].dtype.kind == "f":
                     edge = self.edge(n, k, source)
                     if edge and edge.slope.any():
@@ -82,10 +82,18 @@ class Chain:
                     elif not edge and source in needed:
                         raise MemoryError
 
+    def made_of(self, leaf: int) -> set[int]:
+        """An input, and the calls whose values depend on it."""
+        found = {leaf}
+        for edge in self.edges:
+            if edge.of in found:
+                found.add(edge.by)
+        return found
+
     def edge(self, n: int, k: int, source: int) -> Edge | None:
         """By differences in use number k of a value by call n; None where that is too much."""
         call, x = self.tape.calls[n], self.values[source]
-        pull = pulled(call, k, [self.values[s] for s in uses(call)])
+        pull = pulled(call, k, [self.values[s] for s in call.sources])
         if pull:
             return Edge(source, n, np.ones(1), pull=pull)
         size = min(float(np.sqrt(np.mean(x**2))), 1.0) if x.size else 1.0
@@ -100,7 +108,7 @@ class Chain:
 
         if isinstance(call.function, np.ufunc) and not call.function.signature:
             return Edge(source, n, (at(x + h) - at(x - h)) / (2 * h), apart=True)
-        if x.size * (call.value.size + sum(self.values[s].size for s in uses(call))) > JACOBIAN:
+        if x.size * (call.value.size + sum(self.values[s].size for s in call.sources)) > JACOBIAN:
             return None
         columns = np.empty((x.size, call.value.size))
         moved = np.array(x)
@@ -138,8 +146,8 @@ def pulled(call: Call, k: int, values: Sequence[np.ndarray]) -> Callable[[np.nda
         return None
     if function is operator.getitem:
         return lambda g: at_place(np.zeros(x.shape), places, np.add, g)
-    if call.args[0] == Ref(uses(call)[k]) and len(values) == 2 and k == 0:
+    if call.args[0] == Ref(call.sources[k]) and len(values) == 2 and k == 0:
         return lambda g: put(g, places, 0)
-    if call.args[2] == Ref(uses(call)[k]) and k == len(values) - 1:
+    if call.args[2] == Ref(call.sources[k]) and k == len(values) - 1:
         return lambda g: fitted(np.asarray(g[places]), x.shape)
     return None

@@ -13,7 +13,7 @@ from .branches import condition
 from .chain import Chain
 from .found import Aim
 from .program import Change, Get, Make, Program
-from .record import Call, Ref, Tape, uses
+from .record import Call, Ref, Tape
 from .words import Words
 
 __all__ = ["COMPARE", "Site", "Use", "View", "varies"]
@@ -35,7 +35,7 @@ class View:
         self.words, self.values = Words(program.tape), program.values
         self.before: list[set[int]] = []
         for call in self.tape.calls:
-            sources = uses(call)
+            sources = call.sources
             self.before.append(set(sources).union(*(self.before[s] for s in sources)))
         sites: dict[Any, list[int]] = {}
         for n in program.live:
@@ -130,7 +130,7 @@ class View:
     # -- what a value is ---------------------------------------------------------------------------------------------
 
     def used(self, n: int) -> list[int]:
-        return uses(self.tape.calls[n])
+        return self.tape.calls[n].sources
 
     def leaf(self, n: int) -> int:
         """The input that a value is made of, if it is one alone; else the value itself."""
@@ -152,12 +152,15 @@ class View:
 
     def whole(self, n: int) -> bool:
         """Whether all of the gradient goes through call n, and in proportion."""
-        nothing = self.program.result(self.changed([n], lambda x, get: 0 * x), self.values)
-        return nothing is not None and self.aim.nothing(nothing)
+        return self.all_through(self.changed([n], lambda x, get: 0 * x))
 
     def whole_use(self, use: Use) -> bool:
         """Whether all of the gradient goes through one use."""
-        nothing = self.program.result(self.arguments(use, lambda x: 0 * x), self.values)
+        return self.all_through(self.arguments(use, lambda x: 0 * x))
+
+    def all_through(self, zeros: Mapping[int, Make]) -> bool:
+        """Whether nothing is left of the gradient where some values are 0."""
+        nothing = self.program.result(zeros, self.values)
         return nothing is not None and self.aim.nothing(nothing)
 
     def branch(self, n: int) -> str:

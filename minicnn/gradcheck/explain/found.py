@@ -32,18 +32,23 @@ class Aim:
 
     def __post_init__(self) -> None:
         size = np.abs(self.right)
-        self.level = ALIKE * (self.scale + size + np.abs(self.gradient) + size.max(initial=0))
+        self.level = ALIKE * (self.scale + size + size.max(initial=0))  # of what is right: that may be far less
+        self.level_given = self.level + ALIKE * np.abs(self.gradient)  # than what backward gave
 
     def same(self, a: np.ndarray, b: np.ndarray) -> bool:
-        """But for rounding."""
-        return np.shape(a) == np.shape(b) and bool((np.abs(a - b) <= self.level).all())
+        """Whether two gradients made of what backward gave are the same, but for rounding."""
+        return np.shape(a) == np.shape(b) and bool((np.abs(a - b) <= self.level_given).all())
 
     def gave(self, guess: np.ndarray) -> bool:
         """Whether it is what backward gave."""
         return self.same(guess, self.gradient)
 
     def is_right(self, guess: np.ndarray) -> bool:
-        return self.same(guess, self.right)
+        return self.is_near(guess, self.right)
+
+    def is_near(self, a: np.ndarray, b: np.ndarray, c: float = 1.0) -> bool:
+        """Whether two are the same to the rounding of what is right, or of c times that."""
+        return np.shape(a) == np.shape(b) and bool((np.abs(a - b) <= self.level * max(1.0, abs(c))).all())
 
     def nothing(self, part: np.ndarray) -> bool:
         """Whether it is 0, but for rounding."""
@@ -54,6 +59,7 @@ class Aim:
         square = float((part * part).sum())
         c = float((part * whole).sum()) / square if square else 0.0
         for easy in (0.0, 1.0, -1.0):
-            if abs(c - easy) < 1e-4 and self.same(easy * part, whole):
+            if abs(c - easy) < 1e-4 and self.is_near(easy * part, whole):
                 return easy
-        return c if self.same(c * part, whole) and (np.abs(part) > NO_FACTOR_SEEN * self.level).sum() > 1 else None
+        tells = (np.abs(part) > NO_FACTOR_SEEN * self.level).sum() > 1
+        return c if tells and self.is_near(c * part, whole, c) else None

@@ -16,6 +16,7 @@ from .record import Call
 
 __all__ = ["numbers"]
 
+
 def numbers(view: View) -> Iterator[Edit]:
     """Other numbers, and functions that are taken for others."""
     for site in view.sites:

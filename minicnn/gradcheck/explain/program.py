@@ -10,7 +10,7 @@ import numpy as np
 
 from ..thresholds import WEIGHS
 from .found import Aim
-from .record import Call, Ref, Tape, uses, walk
+from .record import Call, Ref, Tape, walk
 
 __all__ = ["Change", "Edit", "Get", "Make", "Program"]
 
@@ -41,11 +41,11 @@ class Program:
         needed = {out}
         for n in range(out, tape.gy, -1):
             if n in needed:
-                needed |= set(uses(tape.calls[n]))
+                needed |= set(tape.calls[n].sources)
         self.live = [n for n in range(tape.gy, out + 1) if n in needed]
-        sizes = {n: sum(np.size(self.values[m]) for m in [n, *uses(tape.calls[n])]) for n in self.live}
+        sizes = {n: sum(np.size(self.values[m]) for m in [n, *tape.calls[n].sources]) for n in self.live}
         self.weights = {n: 1 + size // WEIGHS for n, size in sizes.items()}
-        self.users = {n: [m for m in self.live if n in uses(tape.calls[m])] for n in needed}
+        self.users = {n: [m for m in self.live if n in tape.calls[m].sources] for n in needed}
 
     def result(self, changes: Mapping[int, Make], values: Mapping[int, Any]) -> Any:
         """The gradient, where some calls have other values; None where that does not work."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..thresholds import CALLS_READ
 
-__all__ = ["Call", "Ref", "Tape", "Unrecorded", "at_place", "pick", "put", "refs", "replaced", "uses", "walk"]
+__all__ = ["Call", "Ref", "Tape", "Unrecorded", "at_place", "pick", "put", "refs", "replaced", "walk"]
 
 
 class Unrecorded(Exception):
@@ -123,7 +123,3 @@ def refs(x: Any) -> list[int]:
     found: list[int] = []
     walk(x, lambda ref: found.append(ref.to), Ref)
     return found
-
-
-def uses(call: Call) -> list[int]:
-    return call.sources

@@ -12,6 +12,7 @@ from .record import Call, put, refs
 
 __all__ = ["as_tuple", "relation"]
 
+
 def relation(view: View, old: int, new: int, n: int, whole: Use | bool) -> tuple[str, str, float]:
     """The name of the slip of writing ``old`` for ``new`` in call n; why; how far it is. whole: whether all of the
     gradient goes through it, or the use to find it out from."""

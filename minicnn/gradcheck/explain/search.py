@@ -28,7 +28,7 @@ def search(tape: Tape, i: int, gy: np.ndarray, gradient: np.ndarray, right: np.n
     leaf = tape.leaves[i]
     chain = Chain(tape, leaf)
     exact = chain.gradients(gy).get(leaf)
-    if exact is None or not Aim(leaf, gradient, right, scale).same(exact, right):
+    if exact is None or not Aim(leaf, gradient, right, scale).is_right(exact):
         return []
     aim = Aim(leaf, gradient, exact, scale)
     found = [*ways(chain, gy, aim), *branches(chain, aim), *sides(chain, aim), *parts(chain, gy, aim)]

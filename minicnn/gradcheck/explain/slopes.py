@@ -10,19 +10,19 @@ import numpy as np
 from .chain import Edge, fitted
 from .found import Found
 from .kinds import BENT, LARGEST, MOVED, PRODUCTS
-from .record import put, uses
+from .record import put
 
 if TYPE_CHECKING:
     from .ways import Ways
 
-__all__ = ["slope_lost", "slopes"]
+__all__ = ["Slope", "slope_lost", "slopes"]
 
-Slope = Callable[[np.ndarray, Edge], np.ndarray]
+Slope = Callable[[np.ndarray, Edge], np.ndarray]  # from what comes back to a call, what comes back along an edge
 
 
 def slope_lost(w: Ways, n: int) -> Iterator[Found]:
     """All that is between the input and call n is taken to have a slope of 1."""
-    back = w.chain.gradients(w.gy).get(n)
+    back = w.right.get(n)
     if back is None or back.shape != w.aim.right.shape or w.name(n) in MOVED:
         return
     if any(edge.own_slope(w.chain.values[n].shape) is None for edge in w.into(n)):
@@ -41,7 +41,7 @@ def slopes(w: Ways, edge: Edge) -> Iterator[tuple[Slope, str, str]]:
     call, name, text = w.tape.calls[edge.by], w.name(edge.by), w.words.of(edge.by)
     if name in MOVED or call.function is put:
         return
-    others = [n for n in dict.fromkeys(uses(call)) if n != edge.of]
+    others = [n for n in dict.fromkeys(call.sources) if n != edge.of]
 
     def dropped(part: np.ndarray, e: Edge) -> np.ndarray:
         return spread(w.chain.last[e.by], part.shape, w.tape.calls[e.by])

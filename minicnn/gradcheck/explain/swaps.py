@@ -20,7 +20,6 @@ FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "sigmoid": lambda x: 1 / (1 + np.exp(-x))}  # fmt: skip
 
 
-
 def swaps(view: View) -> Iterator[Edit]:
     for use in view.uses():
         yield from operands(view, use)

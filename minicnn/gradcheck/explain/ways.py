@@ -14,8 +14,8 @@ from .branches import condition
 from .chain import Chain, Edge
 from .found import Aim, Found
 from .kinds import JOINS, TOGETHER
-from .record import Ref, uses
-from .slopes import slope_lost, slopes
+from .record import Ref
+from .slopes import Slope, slope_lost, slopes
 from .words import Words
 
 __all__ = ["Ways", "ways"]
@@ -24,10 +24,9 @@ KIND = {"mean": "the mean ", "average": "the mean ", "var": "the variance ", "st
         "max": "the maximum ", "amax": "the maximum ", "norm": "the norm "}  # fmt: skip
 
 
-Slope = Callable[[np.ndarray, Edge], np.ndarray]  # from what comes back to a call, what comes back along an edge
-
 class Ways:
-    """The ways from one input to the output of a function. on: the edges along them. statistics: the calls that take
+    """The ways from one input to the output of a function. on: the edges along them. right: the
+    gradient of every call. statistics: the calls that take
     many elements of the input together to norm them, or are made of such values alone."""
 
     def __init__(self, chain: Chain, gy: np.ndarray, aim: Aim):
@@ -35,13 +34,11 @@ class Ways:
         self.words, self.followed = Words(chain.tape), 0
         self.used_by: dict[int, list[int]] = {}
         for m in range(chain.tape.gy):
-            for n in dict.fromkeys(uses(chain.tape.calls[m])):
+            for n in dict.fromkeys(chain.tape.calls[m].sources):
                 self.used_by.setdefault(n, []).append(m)
-        real = {aim.leaf}
-        for edge in chain.edges:
-            if edge.of in real:
-                real.add(edge.by)
+        real = chain.made_of(aim.leaf)
         self.on = [edge for edge in chain.edges if edge.of in real]
+        self.right = chain.gradients(gy)
         self.direct = [edge for edge in self.on if edge.of == aim.leaf]
         self.calls = list(dict.fromkeys(edge.by for edge in self.on))
         self.edges_into: dict[int, list[Edge]] = {}
@@ -92,7 +89,7 @@ class Ways:
 
     def what_is(self, n: int) -> str:
         call, kind = self.tape.calls[n], KIND.get(self.name(n), "")
-        inner = [self.tape.calls[s] for s in uses(call)]
+        inner = [self.tape.calls[s] for s in call.sources]
         squares = (c.function is np.power or (c.function is np.multiply and c.args[0] == c.args[1]) for c in inner)
         if kind and any(squares):
             kind += "of squares "
@@ -117,7 +114,7 @@ def ways(chain: Chain, gy: np.ndarray, aim: Aim) -> Iterator[Found]:
     for kind in (of_sites, of_pairs, of_calls, of_edges):
         yield from kind(w)
     for i, leaf in enumerate(w.tape.leaves):
-        right = chain.gradients(gy).get(leaf)
+        right = w.right.get(leaf)
         if leaf >= 0 and leaf != aim.leaf and right is not None and aim.gave(np.asarray(right)):
             yield Found("another input", f"that is the gradient of input {i} (`{w.words.of(leaf)}`)", 1.25)
 
@@ -126,7 +123,7 @@ def of_sites(w: Ways) -> Iterator[Found]:
     """What one place of the program does, however often: all of its edges together, and their slopes."""
     sites: dict[Any, list[Edge]] = {}
     for edge in w.on:
-        sites.setdefault((w.tape.calls[edge.by].site, uses(w.tape.calls[edge.by]).index(edge.of)), []).append(edge)
+        sites.setdefault((w.tape.calls[edge.by].site, w.tape.calls[edge.by].sources.index(edge.of)), []).append(edge)
     for edges in sites.values():
         if len(edges) > 1:
             what = f"`{w.words.of(edges[-1].of)}` in `{w.words.of(edges[-1].by)}`, and the like"
@@ -182,7 +179,7 @@ def weighed(w: Ways, edges: Sequence[Edge], n: int, what: str, kind: str, consta
     elif c == 0 and constant:
         why = f"{w.what_is(n)} depends on the input, but backward held it to be constant"
         yield Found("statistics as constants", why, 0.7)
-    elif c == 0 and len(edges) == 1 and uses(w.tape.calls[n]).count(edges[0].of) > 1:
+    elif c == 0 and len(edges) == 1 and w.tape.calls[n].sources.count(edges[0].of) > 1:
         yield Found("wrong factor of a term", f"{way} is half of what it should be: it is used twice there, as in a "
                                               "square, whose slope has a 2", 1.0)  # fmt: skip
     elif c != 1 and w.branch(n):
@@ -190,7 +187,7 @@ def weighed(w: Ways, edges: Sequence[Edge], n: int, what: str, kind: str, consta
     elif c == 0:
         why = f"{way} is missing in the sum{', one use of the input' * bool(kind)}; all the rest is right"
         yield Found("term missing", why, 0.75 if kind else 1.2 if len(edges) == 1 else 1.3)
-    elif c == -1 and not (len(edges) == 1 and uses(w.tape.calls[n]).count(edges[0].of) > 1):
+    elif c == -1 and not (len(edges) == 1 and w.tape.calls[n].sources.count(edges[0].of) > 1):
         yield Found("wrong sign of a term", f"{way} has the wrong sign; all the rest is right", 1.1)
     elif c not in (1, -1):
         yield Found("wrong factor of a term", f"{way} has {c:.6g} times its weight; all the rest is right", 3.0)
