@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -33,6 +34,8 @@ MOVED = {
 }
 REACHED = """e => { e.focus(); const tab = e.tabIndex >= 0 || e.isContentEditable;
                   return tab && e.getRootNode().activeElement === e; }"""
+SEEN = """language => [...document.querySelectorAll(`div[lang=${language}], span[lang=${language}]`)].filter(
+    e => e.checkVisibility()).length"""
 NAMED = "e => e.outerHTML.slice(0, 300)"
 # of these, text in pictures is to be read on a narrow page: 10 points of at most 5.6 inches are 9 of its 364 pixels
 READABLE, WIDEST = {11, 13, 14}, 5.6 * 130
@@ -99,6 +102,20 @@ def rests(page):
     page.get_by_test_id("loading-indicator").wait_for(state="detached", timeout=60_000)
 
 
+def speaks_both(page):
+    """By the keyboard a page in two languages is turned into Vietnamese, with all of its numbers, and back."""
+    if page.get_by_role("radio", name="Tiếng Việt").count():
+        english = Counter(numbers(page.locator("body").inner_text()))
+        page.get_by_role("radio", name="English").focus()
+        page.keyboard.press("ArrowRight")
+        text = page.locator("body").inner_text()
+        assert "Tiếng Việt" in text and not english - Counter(numbers(text))
+        assert page.evaluate(SEEN, "en") == 0 < page.evaluate(SEEN, "vi")
+        nothing_overlaps(page)
+        page.keyboard.press("ArrowLeft")
+        assert page.evaluate(SEEN, "vi") == 0 < page.evaluate(SEEN, "en")
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 def test_a_chapter_is_a_page(chapter, address, context, tmp_path):
     number = int(chapter.stem[:2])
@@ -130,6 +147,7 @@ def test_a_chapter_is_a_page(chapter, address, context, tmp_path):
         for widget in page.locator("input, select, [role=slider], [role=switch], .cm-content, [aria-expanded]").all():
             assert widget.is_disabled() or widget.is_hidden() or widget.evaluate(REACHED), widget.evaluate(NAMED)
         rests(page)
+        speaks_both(page)
         for width in (400, 1400):
             page.set_viewport_size({"width": width, "height": 900})
             page.wait_for_timeout(300)

@@ -4,15 +4,17 @@ they show, and exercises."""
 from __future__ import annotations
 
 import base64
+import html
 import inspect
 import io
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import marimo as mo
 import numpy as np
+from language import SWITCH, agree, beside, in_english, part
 from matplotlib import style
 from matplotlib.figure import Figure
 
@@ -20,7 +22,7 @@ from minicnn.data import BadPicture
 from minicnn.models import AlexNet, load
 from minicnn.models.classifier import Classifier
 
-__all__ = ["alexnet_in", "attempt", "figure", "given", "picture", "say", "table"]
+__all__ = ["alexnet_in", "attempt", "both", "figure", "given", "picture", "say", "table"]
 
 style.use("tableau-colorblind10")
 MOST = 4000  # characters of an answer's error
@@ -31,14 +33,34 @@ def aloud(text: str) -> None:
     if mo.app_meta().mode == "script":
         if hasattr(signal, "SIGPIPE"):
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `python 05_convolution.py | head` ends without a word
-        print(text, end="\n\n")
+        print(in_english(text), end="\n\n")
 
 
-def say(*parts: str) -> Any:
-    """Markdown for the page, a blank line between the parts; printed where there is no page."""
-    text = "\n\n".join(inspect.cleandoc(part) for part in parts)
-    aloud(text)
-    return mo.md(text)
+def say(*parts: str, vi: Sequence[Any] = ()) -> Any:
+    """Markdown for the page, a blank line between the parts; printed where there is no page.
+
+    vi: the same in Vietnamese, part by part; ``...`` stands for a part that is in no language, as a table. Raises
+    ValueError where the two differ in a number. A title in both brings the switch between them.
+    """
+    english = [inspect.cleandoc(text) for text in parts]
+    aloud("\n\n".join(english))
+    if not vi:
+        return mo.md("\n\n".join(english))
+    shown = []
+    for text, other in zip(english, vi, strict=True):
+        if other is ...:
+            shown.append(f"<div>{mo.md(text).text}</div>")
+        else:
+            agree(text, other)
+            shown += [part(mo.md(text).text, "en"), part(mo.md(inspect.cleandoc(other)).text, "vi")]
+    switch = SWITCH if english[0].startswith("# ") else ""
+    return mo.Html(f'{switch}<div class="parts">{"".join(shown)}</div>')
+
+
+def both(english: str, vietnamese: str) -> str:
+    """A few words in both languages, of which a page shows one: for the label of a widget, or the head of a table."""
+    agree(english, vietnamese)
+    return beside(english, vietnamese)
 
 
 def given(path: str, read: Callable[[Path], Any], default: Callable[[], Any], name: str) -> tuple[Any, Any]:
@@ -64,14 +86,18 @@ def figure(width: float = 7, height: float = 3) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def picture(of: Figure, words: str) -> Any:
-    """A figure on the page, with words for whoever cannot see it."""
+def picture(of: Figure, words: str, *, vi: str = "") -> Any:
+    """A figure on the page, with words for whoever cannot see it; in Vietnamese they stand below it."""
     aloud(f"[picture: {words}]")
     png = io.BytesIO()
     of.savefig(png, format="png", dpi=130)
     # inside the page: a file of its own may be gone before it is read, where a slider is moved fast
     source = "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
-    return mo.image(source, alt=words, style={"max-width": "100%", "height": "auto"})
+    image = mo.image(source, alt=words, style={"max-width": "100%", "height": "auto"})
+    if not vi:
+        return image
+    agree(words, vi)
+    return mo.Html(image.text + part(f'<div class="words">{html.escape(vi)}</div>', "vi"))
 
 
 def table(head: list[str], rows: list[list[Any]]) -> str:
