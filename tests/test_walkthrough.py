@@ -1,5 +1,5 @@
 """The chapters of the walkthrough: each runs from top to bottom as a script, with its own asserts, and its exercise is
-told wrong as it stands and right when solved."""
+told wrong as it stands, and as people get it wrong, and right when solved."""
 
 import argparse
 import ast
@@ -17,6 +17,7 @@ from test_saved import FACTS, STATISTICS
 from test_weights import as_caffe, as_torchvision, layers_of
 from weights_of_others import caffe_net, torch_archive
 
+import minicnn
 from minicnn import checkpoint
 from minicnn.__main__ import main
 from minicnn.data.shapes import PATTERNS
@@ -37,6 +38,10 @@ assert not right, "the exercise is solved before anybody has touched it"
 assert "Not yet" in told, told
 right, told = attempt(names["answer"], names["asked"], names["check"])
 assert right, told
+for words, code in names.get("tries", {}).items():
+    right, told = attempt(code, names["asked"], names["check"])
+    assert not right and told.startswith("Not yet"), f"{words}: {told}"
+    assert "Traceback" not in told and ("Python stops" not in told or "Python" in words), f"{words}: {told}"
 """
 
 
@@ -203,3 +208,43 @@ def test_a_graph_of_onnx_is_no_alexnet_to_look_into(trained, tmp_path, monkeypat
     main(["export", str(trained / "torchvision.pth"), str(tmp_path / "net.onnx")])
     with pytest.raises(ValueError, match=r"net\.onnx is a graph of ONNX, which has no towers"):
         alexnet_in(tmp_path / "net.onnx")
+
+
+SQUARE = "def backward(gy, x):\n    return {}\n"
+
+
+@pytest.mark.parametrize("code, right, said", [
+    (SQUARE.format("2 * gy * x"), True, "Right: backward agrees with the differences."),
+    (SQUARE.format("-2 * gy * x"), False, r"Not yet. The gradient of input 0 \(x\) is wrong\. .*\*\*wrong sign\*\*: "
+     r"(?s:[^\n]+\.\n\n/// details \| The numbers\n\n```text\nthe gradient of input 0 .* ratio\n.*\n```\n\n///$)"),
+    (SQUARE.format("gy * np.exp(x)"), False, r"Not yet\. [^\n]+none of the mistakes that `gradcheck` knows"),
+    (SQUARE.format("(gy * x)[:2]"), False, r"(?s)Not yet.*What was seen: .* \(x\) has the shape \(2,\)"),
+    (SQUARE.format("2 * x"), False, r"Verdict: \*\*gy not used\*\*"),
+    (SQUARE.format("gy * z"), False, r"^Not yet. Python stops at line 2 .* `NameError`: `name 'z' is not "),
+    (SQUARE.format("gy *"), False, r"^Not yet. Python stops at line 2 .* `SyntaxError`: `invalid syntax`$"),
+    (SQUARE.format("{}['`*']"), False, r"with `KeyError`: `''\*'`$"),
+    ("x = 1", False, "^Not yet. There is no `backward` in it: call your function `backward`.$"),
+    ("backward = 3", False, "^Not yet: `3 is no function`$"),
+])  # fmt: skip
+def test_what_is_told_of_an_answer(code, right, said, monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    from page import attempt
+
+    def check(backward):
+        if backward == 3:
+            raise ValueError("3 is no\n function")
+        minicnn.gradcheck(lambda x: x**2, np.array([0.5, -1.0, 2.0]), backward=backward)
+
+    is_right, told = attempt(code, "backward", check)
+    assert is_right == right
+    assert re.search(said, told), told
+
+
+def test_a_script_prints_what_a_page_folds(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(FOLDER)
+    import page
+
+    monkeypatch.setattr(page.mo, "app_meta", lambda: argparse.Namespace(mode="script"))
+    shown = page.say("Not yet.", page.fold("The numbers", "a\n b"))
+    assert capsys.readouterr().out == "Not yet.\n\nThe numbers:\n\n```text\na\n b\n```\n\n"
+    assert re.search("(?s)<details>.*<summary>The numbers</summary>.*a\n b", shown.text)

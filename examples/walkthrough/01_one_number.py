@@ -7,7 +7,7 @@ app = marimo.App(app_title="1 · One number")
 with app.setup:
     import marimo as mo
     import numpy as np
-    from page import attempt, figure, picture, say, table
+    from page import answer_box, attempt, figure, one_answer, picture, say, table
 
     from minicnn import Tensor, gradcheck
 
@@ -153,18 +153,23 @@ def _():
     return gx
 '''
     answer = start.replace("gx = gy * 2", "gx += gy * 2")
+    tries = {
+        "keep only the first road": start.replace("    gx = gy * 2\n", ""),
+        "forget gy on the second road": start.replace("gx = gy * 2", "gx += 2"),
+        "forget the exponent": answer.replace("3 * x**2", "x**2"),
+    }
 
     def check(backward):
         gradcheck(lambda x: x**3 + 2 * x, np.array([0.5, -1.0, 2.0]), backward=backward)
 
     asked = "backward"
     say("## Exercise\n\nMend this backward of $y = x^3 + 2x$. What `gradcheck` says of it stands below.")
-    return answer, asked, check, start
+    return answer, asked, check, start, tries
 
 
 @app.cell
 def _(start):
-    editor = mo.ui.code_editor(value=start, language="python", label="your backward")
+    editor = answer_box(start, "your backward")
     editor
     return (editor,)
 
@@ -177,7 +182,7 @@ def _(asked, check, editor):
 
 @app.cell
 def _(answer):
-    mo.accordion({"One answer": mo.md(f"```python\n{answer}```")})
+    one_answer(answer)
     return
 
 

@@ -14,7 +14,7 @@ with app.setup:
 
     import marimo as mo
     import numpy as np
-    from page import attempt, figure, picture, say, table
+    from page import answer_box, attempt, figure, one_answer, picture, say, table
 
     from minicnn import Tensor, gradcheck, no_grad, ops, trace
     from minicnn.engine.op import op
@@ -406,6 +406,11 @@ def _():
     return x * t, lambda gy: gy * t
 '''
     answer = start.replace("gy * t\n", "gy * (t + x * (1 - t * t))\n")
+    tries = {
+        "the slope of tanh alone": start.replace("gy * t\n", "gy * (1 - t * t)\n"),
+        "the slopes multiplied, not added": start.replace("gy * t\n", "gy * t * x * (1 - t * t)\n"),
+        "x forgotten in the second road": start.replace("gy * t\n", "gy * (t + 1 - t * t)\n"),
+    }
 
     def check(x_tanh):
         x = np.array([[-1.5, -0.5, 0.25], [0.75, 1.0, 2.0]])
@@ -421,12 +426,12 @@ def _():
         gradient back. Mend the gradient of $y = x \\tanh(x)$. $x$ comes in along two roads. What `gradcheck` says of
         yours stands below.
     """)
-    return answer, asked, check, start
+    return answer, asked, check, start, tries
 
 
 @app.cell
 def _(start):
-    editor = mo.ui.code_editor(value=start, language="python", label="your op")
+    editor = answer_box(start, "your op")
     editor
     return (editor,)
 
@@ -439,7 +444,7 @@ def _(asked, check, editor):
 
 @app.cell
 def _(answer):
-    mo.accordion({"One answer": mo.md(f"```python\n{answer}```")})
+    one_answer(answer)
     return
 
 

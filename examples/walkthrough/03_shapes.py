@@ -11,7 +11,7 @@ with app.setup:
     import marimo as mo
     import numpy as np
     from matplotlib.patches import Rectangle
-    from page import attempt, figure, picture, say, table
+    from page import answer_box, attempt, figure, one_answer, picture, say, table
 
     from minicnn import GradientError, Tensor, gradcheck, ops
     from minicnn.ops.arithmetic import summed_to
@@ -410,6 +410,12 @@ def _():
     return gx, gw, gb
 '''
     answer = start.replace("gy * x", "(gy * x).sum(axis=0)").replace("gy.mean()", "gy.sum()")
+    tries = {
+        "sum w, and leave the mean": start.replace("gy * x", "(gy * x).sum(axis=0)"),
+        "means for both": start.replace("gy * x", "(gy * x).mean(axis=0)"),
+        "sum over the wrong axis": answer.replace("axis=0", "axis=1"),
+        "sum gy before it is multiplied": answer.replace("(gy * x).sum(axis=0)", "gy.sum(axis=0) * x.sum(axis=0)"),
+    }
 
     def check(backward):
         random = np.random.default_rng(6)
@@ -424,12 +430,12 @@ def _():
         (C,) and $b$ (1,). Two of its three gradients are wrong. Which indexes do $w$ and $b$ not have? What `gradcheck`
         says of yours stands below.
     """)
-    return answer, asked, check, start
+    return answer, asked, check, start, tries
 
 
 @app.cell
 def _(start):
-    editor = mo.ui.code_editor(value=start, language="python", label="your backward")
+    editor = answer_box(start, "your backward")
     editor
     return (editor,)
 
@@ -442,7 +448,7 @@ def _(asked, check, editor):
 
 @app.cell
 def _(answer):
-    mo.accordion({"One answer": mo.md(f"```python\n{answer}```")})
+    one_answer(answer)
     return
 
 

@@ -12,7 +12,7 @@ with app.setup:
     import five_mistakes
     import marimo as mo
     import numpy as np
-    from page import attempt, figure, picture, say, table
+    from page import answer_box, attempt, figure, one_answer, picture, say, table
 
     from minicnn import GradientError, Tensor, gradcheck, ops, optim
 
@@ -676,6 +676,12 @@ def _():
 '''
     answer = start.replace("gz = np.zeros(z.shape)", "gz = p.copy()  # the more of a class, the less of the right one")
     answer = answer.replace("gz[images, labels] = p[images, labels] - 1", "gz[images, labels] -= 1")
+    tries = {
+        "turn the sign": start.replace("p[images, labels] - 1", "1 - p[images, labels]"),
+        "the others without the 1": answer.replace("    gz[images, labels] -= 1\n", ""),
+        "p as a whole, but not divided by N": answer.replace(" / len(z)", ""),
+        "keep gy out of it": answer.replace("gy * gz", "gz"),
+    }
 
     def check(backward):
         def softmax_loss(z, labels):
@@ -691,12 +697,12 @@ def _():
         Softmax and the loss in one: $z$ (N, classes) are the inputs of softmax. This backward pulls the right class up
         and leaves the others alone. Mend it.
     """)
-    return answer, asked, check, start
+    return answer, asked, check, start, tries
 
 
 @app.cell
 def _(start):
-    editor = mo.ui.code_editor(value=start, language="python", label="your backward")
+    editor = answer_box(start, "your backward")
     editor
     return (editor,)
 
@@ -709,7 +715,7 @@ def _(asked, check, editor):
 
 @app.cell
 def _(answer):
-    mo.accordion({"One answer": mo.md(f"```python\n{answer}```")})
+    one_answer(answer)
     return
 
 

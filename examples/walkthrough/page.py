@@ -1,5 +1,5 @@
 """What the chapters share: text that is printed too where a chapter runs as a script, pictures that say in words what
-they show, and exercises."""
+they show, and what exercise.py has."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import base64
 import html
 import inspect
 import io
+import re
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import marimo as mo
 import numpy as np
+from exercise import answer_box, attempt, fold, one_answer
 from language import SWITCH, agree, beside, in_english, part
 from matplotlib import style
 from matplotlib.figure import Figure
@@ -22,10 +24,10 @@ from minicnn.data import BadPicture
 from minicnn.models import AlexNet, load
 from minicnn.models.classifier import Classifier
 
-__all__ = ["alexnet_in", "attempt", "both", "figure", "given", "picture", "say", "table"]
+__all__ = ["alexnet_in", "answer_box", "attempt", "both", "figure", "fold", "given", "one_answer", "picture", "say",
+           "table"]
 
 style.use("tableau-colorblind10")
-MOST = 4000  # characters of an answer's error
 
 
 def aloud(text: str) -> None:
@@ -33,6 +35,7 @@ def aloud(text: str) -> None:
     if mo.app_meta().mode == "script":
         if hasattr(signal, "SIGPIPE"):
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `python 05_convolution.py | head` ends without a word
+        text = re.sub(r"(?m)^/// details \| (.*)\n", r"\1:\n", text).replace("\n\n///", "")  # what a page folds
         print(in_english(text), end="\n\n")
 
 
@@ -108,17 +111,3 @@ def table(head: list[str], rows: list[list[Any]]) -> str:
     sides = ["---:" if isinstance(x, (int, float, np.number)) else ":---" for x in (rows or [head])[0]]
     lines = [head, sides, *rows]
     return "\n".join("| " + " | ".join(map(cell, line)) + " |" for line in lines)
-
-
-def attempt(code: str, name: str, check: Callable[[Any], Any]) -> tuple[bool, str]:
-    """(is it right, what to tell): runs the code of an answer, and check(what it calls ``name``), which raises where
-    that is wrong, as gradcheck does."""
-    names: dict[str, Any] = {"np": np}
-    try:
-        exec(compile(code, "<answer>", "exec"), names)
-        if name not in names:
-            return False, f"There is no `{name}` in it: call your function `{name}`."
-        check(names[name])
-    except Exception as error:
-        return False, f"Not yet. `{type(error).__name__}`:\n\n```\n{str(error)[:MOST]}\n```"
-    return True, "Right: backward agrees with the differences."

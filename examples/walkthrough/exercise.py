@@ -1,0 +1,88 @@
+"""Exercises: the editor in which an answer is written, what is said of the answer, and the answer that is folded."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from html import escape
+from textwrap import fill
+from typing import Any
+
+import marimo as mo
+import numpy as np
+
+from minicnn import GradientError
+
+__all__ = ["answer_box", "attempt", "fold", "one_answer"]
+
+MOST = 4000  # characters of an answer's error
+HERE = "<answer>"  # the name under which Python knows the reader's code
+ABOUT_ITSELF = ("Verdict: ", "Several mistakes ", "No known mistake ")  # how the end of a message of gradcheck begins
+
+
+def answer_box(start: str, what: str) -> Any:
+    """An editor with the code of an exercise. An editor keeps the Tab key to itself, so it says how to leave."""
+    return mo.ui.code_editor(value=start, language="python",
+                             label=f"{what} (Tab indents; to leave by the keyboard: Escape, then Tab)")  # fmt: skip
+
+
+def one_answer(answer: str) -> Any:
+    """An answer, folded until it is asked for."""
+    return mo.accordion({"One answer": mo.md(f"```python\n{answer}```")})
+
+
+def fold(title: str, text: str) -> str:
+    """Markdown: the text in a box that opens at a click."""
+    return f"/// details | {title}\n\n```text\n{text}\n```\n\n///"
+
+
+def attempt(code: str, name: str, check: Callable[[Any], Any]) -> tuple[bool, str]:
+    """(is it right, what to tell): runs the code of an answer, and check(what it calls ``name``), which raises where
+    that is wrong, as gradcheck does. What is told is Markdown: the verdict first, in lines that wrap, and gradcheck's
+    numbers folded."""
+    names: dict[str, Any] = {"np": np}
+    try:
+        exec(compile(code, HERE, "exec"), names)
+        if name not in names:
+            return False, f"Not yet. There is no `{name}` in it: call your function `{name}`."
+        check(names[name])
+    except GradientError as error:
+        return False, _of_gradient(error)
+    except Exception as error:
+        line = _line_of(error)
+        why = _quoted(str(error).replace(f"({HERE}, line {line})", "")[:MOST])
+        if line:
+            return False, f"Not yet. Python stops at line {line} of your code, with `{type(error).__name__}`: {why}"
+        return False, f"Not yet: {why}"
+    return True, "Right: backward agrees with the differences."
+
+
+def _of_gradient(error: GradientError) -> str:
+    """The mistakes that it looks like; then what was measured, and its table folded."""
+    lines = str(error)[:MOST].removeprefix("gradcheck: ").removeprefix("<lambda>: ").splitlines()
+    end = next((i for i, line in enumerate(lines) if line.startswith(ABOUT_ITSELF)), len(lines))
+    measured = [line for line in lines[:end] if line.strip()]
+    place = "" if error.input in ("", "output") else f" The gradient of {error.input} is wrong."
+    known = [f"**{v.name}**: {v.text}." for v in error.verdicts]
+    if len(known) == 1:
+        said = [f"Not yet.{place} Verdict: {known[0]}"]
+    elif known:
+        said = [f"Not yet.{place} Several mistakes look like this:", *(f"- {one}" for one in known)]
+    else:
+        said = [f"Not yet.{place} It looks like none of the mistakes that `gradcheck` knows: compare the numbers with "
+                "the formula."]
+    if len(measured) > 1:
+        return "\n\n".join([*said, fold("The numbers", "\n".join([fill(measured[0], 64), "", *measured[1:]]))])
+    return "\n\n".join([*said, f"What was seen: {escape(measured[0], quote=False)}."])
+
+
+def _line_of(error: Exception) -> int | None:
+    """The line of the answer at which Python stopped, if it was there."""
+    if isinstance(error, SyntaxError):
+        return error.lineno
+    return next((at.lineno for at in reversed(traceback.extract_tb(error.__traceback__)) if at.filename == HERE), None)
+
+
+def _quoted(text: str) -> str:
+    """As code, so that nothing in it is taken for Markdown, in one line that wraps."""
+    return f"`{' '.join(text.replace('`', chr(39)).split())}`"
