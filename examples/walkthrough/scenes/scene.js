@@ -57,7 +57,7 @@ function grid({ name, rows, columns, cell, width, pick, size = 11, hint = "" }) 
     picture.setAttribute("viewBox", `0 0 ${c * CELL} ${r * CELL}`);
     cells.replaceChildren(...range(r * c).map(i => {
       const [x, y] = [(i % c) * CELL, Math.floor(i / c) * CELL];
-      return draw("g", {}, draw("rect", { x, y, width: CELL + 0.5, height: CELL + 0.5 }), draw("text", { x: x + CELL / 2, y: y + CELL / 2 }));
+      return draw("g", {}, draw("rect", { x, y, width: CELL, height: CELL }), draw("text", { x: x + CELL / 2, y: y + CELL / 2 }));
     }));
     marks.replaceChildren();
     here.label(caption.textContent);
@@ -78,10 +78,10 @@ function grid({ name, rows, columns, cell, width, pick, size = 11, hint = "" }) 
     here.at = [Math.min(Math.max(r, 0), here.rows - 1), Math.min(Math.max(c, 0), here.columns - 1)];
     pick(...here.at);
   };
-  // where the middle of a cell is, in pixels of the stage
-  here.middle = (r, c) => {
+  // where a cell is, in pixels of the stage: 0 is its left edge, 1 its right one
+  here.place = (r, c, side) => {
     const box = picture.getBoundingClientRect(), from = stage.getBoundingClientRect();
-    return [box.left - from.left + (c + 0.5) * box.width / here.columns, box.top - from.top + (r + 0.5) * box.height / here.rows];
+    return [box.left - from.left + (c + side) * box.width / here.columns, box.top - from.top + (r + 0.5) * box.height / here.rows];
   };
 
   const scale = () => picture.style.setProperty("--unit", CELL * here.columns / Math.max(1, picture.getBoundingClientRect().width));
@@ -121,13 +121,53 @@ function choice(text, options, change) {
   return { element: make("label", {}, text, select), select };
 }
 
-// -- lines from grid to grid, over everything --
+// -- a nudge: a number is made larger and smaller by a step, and the loss is looked up --
+// nudge(h).show({name, value, loss, below, above, gradient}), or .show() where nothing can be nudged. The drawing is the
+// loss above the number: a curve through the three losses, and the line whose slope is the gradient.
+function nudge(h, digits) {
+  const WIDE = 150, HIGH = 80, words = make("p", { class: "detail", "aria-live": "polite" });
+  const picture = draw("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, class: "curve", role: "img" });
+  const less = button(`− ${h}`, () => press(-1)), more = button(`+ ${h}`, () => press(1));
+  const element = make("div", { class: "nudge" },
+    make("div", { class: "row controls" }, make("span", {}, "Nudge it:"), less, more), picture, words);
+  let now, moved = 0;
+  const press = way => { moved = moved === way ? 0 : way; redraw(); };
+  function redraw() {
+    const { name, value, loss, below, above, gradient } = now, after = { "-1": below, 0: loss, 1: above }[moved];
+    switched(less, moved === -1);
+    switched(more, moved === 1);
+    words.replaceChildren(...(moved ? [
+      `${name}: ${show(value, 2)} → ${show(value + moved * h, 2)}, loss: ${show(loss, digits)} → ${show(after, digits)}`, make("br"),
+      `change of the loss / step = ${show((after - loss) / (moved * h), digits)}`, make("br"),
+      `the same, of both sides = ${show((above - below) / (2 * h), digits)}`, make("br"), `gradient = ${show(gradient, digits)}`,
+    ] : [`${name} = ${show(value, 2)}, loss = ${show(loss, digits)}`]));
+    const most = Math.max(Math.abs(above - loss), Math.abs(below - loss), Math.abs(gradient * h), 1e-9);
+    const x = share => WIDE / 2 + share * (WIDE / 2 - 14), y = change => HIGH / 2 - change / most * (HIGH / 2 - 16);
+    const bend = (above + below - 2 * loss) / 2, tilt = (above - below) / 2;
+    const curve = range(21).map(i => i / 10 - 1).map(t => `${x(t)},${y(below === above && !bend ? 0 : tilt * t + bend * t * t)}`);
+    picture.setAttribute("aria-label", `The loss above ${name}, and a line with the slope of the gradient.`);
+    picture.replaceChildren(
+      draw("text", { x: 4, y: 10 }, "loss"), draw("text", { x: WIDE - 2, y: HIGH - 2, "text-anchor": "end" }, name),
+      draw("line", { x1: x(-1), y1: y(-gradient * h), x2: x(1), y2: y(gradient * h), class: "tangent" }),
+      draw("polyline", { points: curve.join(" "), class: "loss" }),
+      draw("circle", { cx: x(moved), cy: y(after - loss), r: 5, class: "dot" }));
+  }
+  return { element, show: picked => {
+    element.hidden = !picked;
+    if (!picked) return;
+    [now, moved] = [picked, 0];
+    redraw();
+  } };
+}
+
+// -- lines from the edge of a cell to that of another, over everything --
 // links.draw([{from: [grid, r, c], to: [grid, r, c], kind}]); drawn anew when the stage changes its size
 function links() {
   const over = draw("svg", { class: "over", "aria-hidden": true });
   let last = [];
   const redraw = () => over.replaceChildren(...last.map(({ from: [a, ...there], to: [b, ...here], kind }) => {
-    const [x1, y1] = a.middle(...there), [x2, y2] = b.middle(...here), bend = (x2 - x1) / 2;
+    const right = b.place(...here, 0)[0] > a.place(...there, 0)[0];
+    const [x1, y1] = a.place(...there, right ? 1 : 0), [x2, y2] = b.place(...here, right ? 0 : 1), bend = (x2 - x1) / 2;
     return draw("path", { d: `M ${x1} ${y1} C ${x1 + bend} ${y1}, ${x2 - bend} ${y2}, ${x2} ${y2}`, class: kind });
   }));
   stage.append(over);
