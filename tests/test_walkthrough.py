@@ -1,6 +1,5 @@
 """The chapters of the walkthrough: each runs from top to bottom as a script, with its own asserts, and its exercise is
-told wrong as it stands, and as people get it wrong, and right when solved; the glossary has none, but chapters that show
-its terms."""
+told wrong as it stands, and as people get it wrong, and right when solved. The glossary has none."""
 
 import argparse
 import ast

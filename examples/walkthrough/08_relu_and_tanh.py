@@ -12,7 +12,7 @@ with app.setup:
     import marimo as mo
     import numpy as np
     from figure_1 import reached
-    from page import attempt, figure, picture, say, table
+    from page import answer_box, attempt, figure, one_answer, picture, say, table
 
     from minicnn import Tensor, gradcheck, ops, optim
 
@@ -29,16 +29,18 @@ def _():
     say(f"""
         # 8 · ReLU against tanh
 
-        Between two layers stands a function of one number, without which all layers together would be one matrix. For
-        a long time it was mostly tanh. Krizhevsky, Sutskever and Hinton (2012, §3.1) took ReLU, $\\max(x, 0)$, and gave
-        one reason: the same training error is reached in less time. They do not say that it reaches a smaller error on
-        new pictures, and the trouble with tanh is not that it could overflow: tanh(1000) is
-        {ops.tanh(1000.0).item():g}, while relu(1000) is {ops.relu(1000.0).item():g}.
+        Between two layers of a network stands an **activation function**, which is applied to every number by itself.
+        Without it, all layers together could do no more than a single matrix. For a long time most people used tanh.
+        Krizhevsky, Sutskever and Hinton (2012, §3.1) used ReLU instead, $\\max(x, 0)$, and gave one reason: training
+        reaches the same error in less time. They did not claim that it makes fewer mistakes on new pictures. Nor is
+        the trouble with tanh that it could overflow: tanh(1000) is {ops.tanh(1000.0).item():g}, while relu(1000) is
+        {ops.relu(1000.0).item():g}.
 
-        Their Figure 1 shows it for a network of four layers on CIFAR-10, small photographs of ten classes: the error on
-        the training set after every epoch, without any regularisation, each activation at its own learning rate, the
-        fastest that was found. To 25 % tanh took {PAPER} times as many epochs as ReLU. Which network that was has never
-        been published.
+        Their Figure 1 makes the case with a network of four layers on CIFAR-10, a set of small photographs in ten
+        classes. It plots the error on the training set after every **epoch**, that is, after every pass over all
+        pictures. There was no regularisation, and each activation function had its own learning rate, the fastest that
+        they found. To get down to 25 % error, tanh needed {PAPER} times as many epochs as ReLU. Which network it was,
+        they never published.
     """)
     return
 
@@ -74,75 +76,38 @@ def _():
 
 
 @app.cell
+def _():
+    say("""
+        ## Figure 1, run again
+
+        Here is that experiment with minicnn. Choose the error that training has to reach: the dotted lines show after
+        how many epochs each curve gets there.
+    """)
+    return
+
+
+@app.cell
 def _(record):
     which_seed = mo.ui.dropdown({str(seed): seed for seed in record.seeds}, value=str(record.seeds[0]), label="seed")
-    level_slider = mo.ui.slider(25, 70, step=5, value=25, label="training error to reach, in %", show_value=True)
+    level_slider = mo.ui.slider(25, 65, step=10, value=25, label="training error to reach, in %", show_value=True)
     mo.vstack([which_seed, level_slider])
     return level_slider, which_seed
 
 
 @app.cell
-def _(level_slider, reached, record, which_seed):
+def _(level_slider, record, which_seed):
     level, seed = level_slider.value / 100, which_seed.value
 
     def fastest(kind, seed):
         """The run (epochs, errors, seconds) at the best rate."""
         return record.tried[kind][seed][record.rates[kind][seed]]
-
-    def times(seed):
-        """How many times the epochs of ReLU tanh takes to the level, and whether it is more; None: cannot be said."""
-        relu, tanh = (reached(fastest(kind, seed)[1], level) for kind in ("relu", "tanh"))
-        if np.isinf(relu):
-            return None
-        return (fastest("tanh", seed)[0][-1] / relu, True) if np.isinf(tanh) else (tanh / relu, False)
-
-    def shown(epochs):
-        return "not reached" if np.isinf(epochs) else f"{epochs:.2f}"
-
-    def factor(seed):
-        found = times(seed)
-        return "–" if found is None else f"{'more than ' * found[1]}{found[0]:.2f}"
-
-    def verdict():
-        found = [times(seed) for seed in record.seeds]
-        if None in found:
-            return "So there is no ratio at this level."
-        ratios, more = zip(*found, strict=True)
-        span = " to ".join(f"**{ratio:.2f}**" for ratio in sorted({min(ratios), max(ratios)}))
-        if min(ratios) <= PAPER <= max(ratios):
-            beside = f"the {PAPER} of the paper lies between these"
-        elif min(ratios) > 1.1:
-            beside = f"the same direction as in the paper, which has {PAPER}"
-        else:
-            beside = f"no difference worth the name, where the paper has {PAPER}"
-        return f"tanh takes {'more than ' * any(more)}{span} times the epochs of ReLU: {beside}."
-
-    rows = []
-    for _seed in record.seeds:
-        rows.append([_seed, *(record.rates[kind][_seed] for kind in NAMES),
-                     *(shown(reached(fastest(kind, _seed)[1], level)) for kind in NAMES), factor(_seed)])
-    facts = record.facts
-    say(f"""
-        ## Figure 1, run again
-
-        minicnn trained a network that the authors published with their program: conv32 – max – conv32 – average –
-        conv64 – average – linear, kernels of 5 × 5, weights from $N(0, σ^2)$ with σ = 0.0001 in the first layer and
-        0.01 in the others, pixels of 0–255 less their mean, momentum 0.9 and no weight decay (`layers-19pct.cfg` of
-        cuda-convnet). Where the epochs are counted at which the training error came down to {percent(level)}:
-    """, table(["seed", *(f"rate, {name}" for name in NAMES.values()), *(f"epochs, {name}" for name in NAMES.values()),
-                "times"], rows), f"""
-        {verdict()} (Between two epochs a straight line is drawn through the errors.)
-
-        Where: {facts["machine"]}; {facts["versions"]}; {facts["date"]}. On what: {facts["data"]}, 32 × 32 pixels, in
-        batches of {facts["batch"]}.
-    """)
     return fastest, level, seed
 
 
 @app.cell
 def _(fastest, level, record, seed):
     def draw_curves():
-        drawing = figure(7, 3.4)
+        drawing = figure(5.6, 3.4)
         axes = drawing.subplots()
         for kind, line in zip(NAMES, ("-o", "--s"), strict=True):
             epochs, errors, _ = fastest(kind, seed)
@@ -167,6 +132,58 @@ def _(fastest, level, record, seed):
 
 
 @app.cell
+def _(fastest, level, record):
+    def times(seed):
+        """How many times the epochs of ReLU tanh takes to the level, and whether it is more; None: cannot be said."""
+        relu, tanh = (reached(fastest(kind, seed)[1], level) for kind in ("relu", "tanh"))
+        if np.isinf(relu):
+            return None
+        return (fastest("tanh", seed)[0][-1] / relu, True) if np.isinf(tanh) else (tanh / relu, False)
+
+    def shown(epochs):
+        return "not reached" if np.isinf(epochs) else f"{epochs:.2f}"
+
+    def factor(seed):
+        found = times(seed)
+        return "–" if found is None else f"{'more than ' * found[1]}{found[0]:.2f}"
+
+    def verdict():
+        found = [times(seed) for seed in record.seeds]
+        if None in found:
+            return "ReLU never got down to this error, so there is no ratio."
+        ratios, more = zip(*found, strict=True)
+        span = " to ".join(f"**{ratio:.2f}**" for ratio in sorted({min(ratios), max(ratios)}))
+        if min(ratios) <= PAPER <= max(ratios):
+            beside = f"the paper's {PAPER} lies between these"
+        elif min(ratios) > 1.1:
+            beside = f"in the paper it is {PAPER} times"
+        else:
+            beside = f"that is hardly a difference, where the paper found {PAPER} times"
+        return f"Here tanh needs {'more than ' * any(more)}{span} times as many epochs as ReLU; {beside}."
+
+    rows = []
+    for _seed in record.seeds:
+        rows.append([_seed, *(record.rates[kind][_seed] for kind in NAMES),
+                     *(shown(reached(fastest(kind, _seed)[1], level)) for kind in NAMES), factor(_seed)])
+    facts = record.facts
+    say(f"""
+        {verdict()} Counted in epochs until the training error came down to {percent(level)} (between two epochs
+        the error is taken to fall along a straight line):
+    """, table(["seed", *(f"rate, {name}" for name in NAMES.values()), *(f"epochs, {name}" for name in NAMES.values()),
+                "times"], rows), f"""
+        Since the paper's network is unknown, this is one that the same authors published with their program
+        (`layers-19pct.cfg` of cuda-convnet): a convolution with 32 kernels and max-pooling, another with 32 and average
+        pooling, one with 64 and average pooling, and a linear layer. All kernels are 5 × 5. The weights start from
+        $N(0, σ^2)$, with σ = 0.0001 in the first layer and 0.01 in the others. Pixels are 0–255 less their mean, the
+        momentum is 0.9, and there is no weight decay. It learned from {facts["data"]}, 32 × 32 pixels, in batches of
+        {facts["batch"]}.
+
+        It ran on {facts["machine"]}; {facts["versions"]}; {facts["date"]}.
+    """)
+    return
+
+
+@app.cell
 def _(fastest, record, seed):
     tried = {kind: record.tried[kind][seed] for kind in NAMES}
     rates = {kind: record.rates[kind][seed] for kind in NAMES}
@@ -181,7 +198,7 @@ def _(fastest, record, seed):
     def at_the_edge():
         edges = [NAMES[kind] for kind, lr in rates.items() if lr in (min(tried[kind]), max(tried[kind]))]
         return (f"For {' and '.join(edges)} that is the first or the last of those tried, so one beyond it may be "
-                "faster still." if edges else "Half and twice of it were tried, and were slower.")
+                "faster still." if edges else "In both cases half that rate and twice that rate were slower.")
 
     def same_rate():
         lr = rates["relu"]
@@ -189,20 +206,22 @@ def _(fastest, record, seed):
         there = len(fastest("relu", seed)[0]) - 1  # epochs
         if len(errors) <= there:
             return ""
-        return (f"At {lr:g}, the best for ReLU, tanh stood at {percent(errors[there])} after {there} epochs, when ReLU "
-                "was at 25 %: who gives both the same rate measures the rate.")
+        return (f"At {lr:g}, the best rate for ReLU, tanh still had {percent(errors[there])} error after {there} "
+                "epochs, when ReLU had come down to 25 %. If you give both the same rate, you compare how well the "
+                "rate suits them, and not the functions.")
 
     say(f"""
         ## The learning rates
 
-        The comparison is fair only if each gets its own best rate. They were searched on a grid, each twice the one
-        before, until the best had both neighbours beside it; the table has the epochs to 25 % with seed {seed}, or else
-        the smallest error and in how many epochs. A run ended where another rate had been there already, and after 5
-        epochs where the error was still above 80 %:
+        The comparison is fair only if each function gets the rate that suits it best. So rates were tried, each twice
+        the one before, until the rates on both sides of the best one had been tried too. The table says after how many
+        epochs the error reached 25 % with seed {seed}, or, where it did not, the smallest error and the number of
+        epochs. A run was stopped as soon as it took longer than the best one so far, and after 5 epochs if the error
+        was still above 80 %.
     """, table(["learning rate", *NAMES.values()], [
         [lr, *(told(lr, kind) for kind in NAMES)] for lr in sorted({lr for runs in tried.values() for lr in runs})
     ]), f"""
-        Taken were {", ".join(f"{rates[kind]:g} for {NAMES[kind]}" for kind in rates)}. {at_the_edge()}
+        The best rates are {" and ".join(f"{rates[kind]:g} for {NAMES[kind]}" for kind in rates)}. {at_the_edge()}
 
         {same_rate()}
     """)
@@ -212,9 +231,9 @@ def _(fastest, record, seed):
 @app.cell
 def _(record):
     say("""
-        To repeat it, on CIFAR-10 or on your own pictures, with this seed or another:
+        You can repeat this on CIFAR-10 or on your own pictures, with this seed or another one:
     """, f"```\n{record.facts['command']}\n```", """
-        and put the table beside this chapter. Without pictures it takes the built-in set.
+        This chapter then reads the table that it writes. If you name no pictures, it uses the built-in set.
     """)
     return
 
@@ -229,7 +248,7 @@ def _():
 
     def slopes_drawn():
         z = np.linspace(-4, 4, 401)
-        drawing = figure(7, 2.8)
+        drawing = figure(5.6, 2.7)
         for axes, of, title in zip(drawing.subplots(1, 2), (lambda f: f(z).numpy(), lambda f: slope(f, z)),
                                    ("y", "slope ∂y/∂z"), strict=True):
             for line, (kind, activation) in zip(("-", "--"), ACTIVATIONS.items(), strict=True):
@@ -246,10 +265,10 @@ def _():
     _text = say(f"""
         ## Saturation
 
-        The slope of tanh is $1 - y^2$. Where $y$ is near 1 or −1 it is nearly 0: tanh is **saturated** there. At
-        z = {at[1]:g} the slope is {flat[1]:.3f}, at z = {at[3]:g} it is {flat[3]:.4f}, so of a gradient that comes back
-        to such a unit only {percent(flat[3])} passes, and its weights hardly move. The slope of ReLU is 1 for all
-        z > 0, however large, and 0 below.
+        Why does tanh take longer? Look at its slope, which is $1 - y^2$. Where $y$ is near 1 or −1 the slope is nearly
+        0, and tanh is **saturated**. At z = {at[1]:g} the slope is {flat[1]:.3f}; at z = {at[3]:g} it is
+        {flat[3]:.4f}, so only {percent(flat[3])} of the gradient that reaches such a unit gets through, and its weights
+        hardly move. ReLU has slope 1 for every z > 0, however large, and slope 0 below.
     """)
     mo.vstack([_text, picture(slopes_drawn(), "Left: ReLU is 0 up to z = 0, then rises without end; tanh runs from −1 "
                                               "to 1. Right: the slope of ReLU jumps from 0 to 1 at z = 0; that of tanh "
@@ -259,9 +278,16 @@ def _():
 
 @app.cell
 def _():
-    scale_slider = mo.ui.slider(0.25, 4.0, step=0.25, value=1.5, label="g, the scale of the weights", show_value=True)
-    depth_slider = mo.ui.slider(2, 20, step=1, value=10, label="L, the number of layers", show_value=True)
-    mo.vstack([scale_slider, depth_slider])
+    scale_slider = mo.ui.slider(steps=[0.25, 0.5, 1.0, 1.5, 2.0, 4.0], value=1.5, label="g, the scale of the weights",
+                                show_value=True)
+    depth_slider = mo.ui.slider(steps=[2, 5, 10, 15, 20], value=10, label="L, the number of layers", show_value=True)
+    mo.vstack([say("""
+        ## What is left of a gradient after L layers
+
+        One saturated unit does little harm. But a gradient has to come back through every layer. Here random inputs go
+        through L layers with the same random weights, once with ReLU and once with tanh. A random gradient is put in at
+        the end, and we watch how large it is on its way back to the input.
+    """), scale_slider, depth_slider])
     return depth_slider, scale_slider
 
 
@@ -288,6 +314,34 @@ def _(depth_slider, scale_slider, slope):
 
     deepened = {kind: deep(activation, g, L) for kind, activation in ACTIVATIONS.items()}
 
+    return L, UNITS, deep, deepened, g, rms
+
+
+@app.cell
+def _(L, deepened, g):
+    def draw_depth():
+        drawing = figure(5.6, 2.9)
+        left, right = drawing.subplots(1, 2)
+        for (kind, (sizes, slopes)), line, hatch in zip(deepened.items(), ("-o", "--s"), ("", "//"), strict=True):
+            left.semilogy(range(L + 1), np.array(sizes) / sizes[-1], line, markersize=4, label=NAMES[kind])
+            share = np.histogram(slopes[-1], bins=10, range=(0, 1))[0] / slopes[-1].size
+            right.bar(np.linspace(0.05, 0.95, 10), 100 * share, 0.1, label=NAMES[kind], alpha=0.6, hatch=hatch)
+        low, high = left.get_ylim()
+        left.set(xlabel="layer, 0 is the input", title="size of the gradient", ylim=(low / 3, high * 3))
+        right.set(xlabel="slope", title=f"units of layer {L}, %", ylim=(0, 100))
+        for axes in (left, right):
+            axes.grid(alpha=0.3)
+            axes.legend()
+        return drawing
+
+    picture(draw_depth(), f"Left: the gradient at every layer, g = {g:g}; at the input it is " + " and ".join(
+        f"{sizes[0] / sizes[-1]:.2g} times that of the end with {NAMES[kind]}" for kind, (sizes, _) in deepened.items())
+        + ". Right: how the slopes of the last layer are spread: ReLU's are 0 or 1, those of tanh lie between.")
+    return
+
+
+@app.cell
+def _(L, UNITS, deep, deepened, g, rms):
     def explained():
         left = {kind: sizes[0] / sizes[-1] for kind, (sizes, _) in deepened.items()}
         mean_slope = {kind: rms(np.array(slopes)) for kind, (_, slopes) in deepened.items()}
@@ -301,50 +355,26 @@ def _(depth_slider, scale_slider, slope):
         assert asleep > 0.5 and grown > 1
         change = f"from {by_scale['tanh'][0]:.2f} (g = {scales[0]:g}) to {by_scale['tanh'][2]:.2f} (g = {scales[2]:g})"
         return table(["", *NAMES.values()], [
-            [f"gradient left after {L} layers", *left.values()],
-            ["slope, root mean square", *mean_slope.values()],
+            [f"gradient that is left after {L} layers", *left.values()],
+            ["slope of the activation, root mean square", *mean_slope.values()],
             ["units with a slope below 0.05", *(percent(share) for share in off.values())],
         ]), f"""
-            A layer multiplies the gradient by its weights, about $g$, and by the slopes. ReLU loses something too:
-            about half of its units are off, so its slopes have a root mean square of {by_scale["relu"][0]:.2f}, near
-            √½. But that number is the **same for every g**, so weights of $g = \\sqrt 2$ make up for it once and for
-            all; that is He's start, and that of minicnn's layers. That of tanh falls {change} as the weights grow.
+            Each layer multiplies the gradient by its weights, which makes it about $g$ times as large, and by the
+            slopes of its activation function. ReLU loses something too: about half of its units are off, so its slopes
+            have a root mean square of {by_scale["relu"][0]:.2f}, near √½. But that number is the **same for every g**,
+            so weights with $g = \\sqrt 2$ make up for it in every layer. This is He's initialisation, which minicnn's
+            layers use. For tanh the number falls {change}: the larger the weights, the less of the gradient passes.
 
-            Saturation is not the same as a vanishing gradient. At g = 4, {percent(asleep)} of the slopes of tanh are
-            below 0.05, and yet {grown:.3g} times the gradient arrives at the input: the few units that still have a
-            slope send it on, multiplied by large weights. The others get next to nothing, and their weights hardly
-            move.
+            Saturation and a vanishing gradient are not the same thing. At g = 4, {percent(asleep)} of the slopes of
+            tanh are below 0.05, and yet the gradient that arrives at the input is {grown:.3g} times as large as at the
+            end: the few units that still have a slope pass it on, multiplied by large weights. All the other units get
+            next to nothing, and their weights hardly move.
         """
 
     say(f"""
-        ## What is left after L layers
-
-        Random inputs, {L} layers of {UNITS} units, the same weights for both, from $N(0, g^2 / {UNITS})$ with
-        g = {g:g}. A random gradient is put in at the end; of its size there arrives at the input:
+        There are {L} layers of {UNITS} units, with weights from $N(0, g^2 / {UNITS})$ and g = {g:g}. What arrives at
+        the input, in units of what was put in at the end, and why:
     """, *explained())
-    return L, deepened, g
-
-
-@app.cell
-def _(L, deepened, g):
-    def draw_depth():
-        drawing = figure(7, 3)
-        left, right = drawing.subplots(1, 2)
-        for (kind, (sizes, slopes)), line, hatch in zip(deepened.items(), ("-o", "--s"), ("", "//"), strict=True):
-            left.semilogy(range(L + 1), np.array(sizes) / sizes[-1], line, markersize=4, label=NAMES[kind])
-            share = np.histogram(slopes[-1], bins=10, range=(0, 1))[0] / slopes[-1].size
-            right.bar(np.linspace(0.05, 0.95, 10), 100 * share, 0.1, label=NAMES[kind], alpha=0.6, hatch=hatch)
-        low, high = left.get_ylim()
-        left.set(xlabel="layer, 0 is the input", title="gradient, relative to the end", ylim=(low / 3, high * 3))
-        right.set(xlabel="slope", title=f"units of layer {L}, %", ylim=(0, 100))
-        for axes in (left, right):
-            axes.grid(alpha=0.3)
-            axes.legend()
-        return drawing
-
-    picture(draw_depth(), f"Left: the gradient at every layer, g = {g:g}; at the input it is " + " and ".join(
-        f"{sizes[0] / sizes[-1]:.2g} times that of the end with {NAMES[kind]}" for kind, (sizes, _) in deepened.items())
-        + ". Right: how the slopes of the last layer are spread: ReLU's are 0 or 1, those of tanh lie between.")
     return
 
 
@@ -381,16 +411,20 @@ def _():
     say("""
         ## The dead ReLU
 
-        A slope of exactly 0 has its price. One unit $y = \\mathrm{relu}(w x + b)$ is to learn $0.2 + 0.1 x$ from 50
-        inputs between 0 and 1, in 1,000 steps. The learning rate is 0.1, but in two of the three runs the first step,
-        and it alone, is taken at 2:
-    """, table(["run", "z > 0 after step 1", "loss at the end", "gb at the end"], [
-        ["ReLU", *good], ["ReLU, first step at 2", *dead], ["leaky ReLU, first step at 2", *woken]
+        A slope of exactly 0 has its price. Let a single unit $y = \\mathrm{relu}(w x + b)$ learn the line $0.2 + 0.1 x$
+        from 50 inputs between 0 and 1, in 1,000 steps. The learning rate is 0.1. In the second and the third run, the
+        first step alone is taken with a rate of 2:
+    """, table(["run", "inputs with z > 0 after step 1", "loss at the end", "gb at the end"], [
+        ["ReLU", *good], ["ReLU, first step with 2", *dead], ["leaky ReLU, first step with 2", *woken]
     ]), f"""
-        The step that was too long made $b$ so negative that $z < 0$ for every input. From there ReLU gives 0, its slope
-        is 0, both gradients are exactly 0, and no step will ever move it: it is **dead**. **Leaky ReLU** leaves a slope
-        α, here 0.1, where ReLU has 0, and finds its way back. tanh is no way out: in single precision tanh(10) is
-        rounded to {y.item():g}, and its slope to {far.grad.item():g}.
+        That first step was too long: it made $b$ so negative that $z < 0$ for every input. Now ReLU gives 0 and has
+        slope 0, so both gradients are exactly 0 and no further step can change anything. The unit is **dead**.
+        **Leaky ReLU** keeps a small slope α, here 0.1, where ReLU has 0, and so it finds its way back. Tanh would not
+        help: in single precision tanh(10) is rounded to {y.item():g}, and its slope to {far.grad.item():g}.
+
+        Many networks of today use smooth relatives of ReLU, which do not switch off all at once: SiLU is
+        $z / (1 + e^{{-z}})$, and GELU, which most transformers have, is $z$ times the probability that a normal random
+        number lies below $z$.
     """)
     return
 
@@ -402,6 +436,12 @@ def _():
     return gy * (x > 0)
 '''
     answer = start.replace("gy * (x > 0)", "gy * np.where(x > 0, 1, 0.1)")
+    tries = {
+        "the value in the place of the slope": start.replace("gy * (x > 0)", "gy * np.where(x > 0, x, 0.1 * x)"),
+        "0.1 everywhere, and 1 on top": start.replace("gy * (x > 0)", "gy * ((x > 0) + 0.1)"),
+        "the wrong sign below 0": start.replace("gy * (x > 0)", "gy * np.where(x > 0, 1, -0.1)"),
+        "look at gy, not at x": start.replace("gy * (x > 0)", "gy * np.where(gy > 0, 1, 0.1)"),
+    }
 
     def check(backward):
         def leaky_relu(x):
@@ -413,14 +453,15 @@ def _():
     say("""
         ## Exercise
 
-        This is ReLU's backward. Make it that of leaky ReLU, with α = 0.1, so that a unit can wake up again.
+        Here is the backward of ReLU. Turn it into the backward of leaky ReLU with α = 0.1, so that a dead unit can wake
+        up again.
     """)
-    return answer, asked, check, start
+    return answer, asked, check, start, tries
 
 
 @app.cell
 def _(start):
-    editor = mo.ui.code_editor(value=start, language="python", label="your backward")
+    editor = answer_box(start, "your backward")
     editor
     return (editor,)
 
@@ -433,7 +474,7 @@ def _(asked, check, editor):
 
 @app.cell
 def _(answer):
-    mo.accordion({"One answer": mo.md(f"```python\n{answer}```")})
+    one_answer(answer)
     return
 
 

@@ -9,7 +9,7 @@ with app.setup:
 
     import marimo as mo
     import numpy as np
-    from page import attempt, figure, picture, say, table
+    from page import answer_box, attempt, figure, one_answer, picture, say, table
 
     from minicnn import GradientError, Tensor, cpu, gradcheck, nn, ops
     from minicnn.kernels import get_num_threads, set_num_threads
@@ -30,34 +30,35 @@ def _():
     say(f"""
         # 9 · Dropout
 
-        In every training step, and for every picture anew, AlexNet switches off about half of the units of fc6 and of
-        fc7 (§4.2 of the paper). A unit that is off gives 0. What is left is a **thinned network**. A unit is on or off,
-        so n units make 2ⁿ thinned networks; {UNITS:,} units make a number of {digits:,} digits. Each picture
-        trains one of them, and hardly any is ever met twice. They can be trained at all because they **share their
-        weights**: no unit can rely on another one being there.
+        Each time AlexNet is shown a picture in training, it switches off about half of the units of fc6 and of fc7,
+        chosen at random (§4.2 of the paper). A unit that is off gives 0. What is left is called a **thinned network**.
+        Every unit is either on or off, so n units make 2ⁿ thinned networks; with {UNITS:,} units that is a number of
+        {digits:,} digits. Each picture trains one of these networks, and hardly any of them is ever met twice. Training
+        them works only because they all **share their weights**. It helps because no unit can rely on another one
+        being there.
     """)
     return
 
 
 @app.cell
 def _():
-    p_slider = mo.ui.slider(0.0, 0.9, step=0.1, value=0.5, label="p, the probability of dropping a unit",
+    p_slider = mo.ui.slider(steps=[0.0, 0.2, 0.5, 0.8], value=0.5, label="p, the probability of dropping a unit",
                             show_value=True)
-    step_slider = mo.ui.slider(0, 50, value=0, label="training step", show_value=True)
+    step_slider = mo.ui.slider(0, 7, value=0, label="training step", show_value=True)
     mo.vstack([p_slider, step_slider])
     return p_slider, step_slider
 
 
 @app.cell
 def _(p_slider, step_slider):
-    p, step = round(float(p_slider.value), 1), int(step_slider.value)
+    p, step = float(p_slider.value), int(step_slider.value)
     return p, step
 
 
 @app.cell
 def _(p, step):
     def draw_networks():
-        drawing = figure(6, 3.4)
+        drawing = figure(5.6, 2.6)
         rows = {0: 4, 1: 8, 2: 2}  # height in the picture: units
 
         def places(layer):
@@ -74,23 +75,23 @@ def _(p, step):
             for layer in rows:
                 colours = np.where(kept, "C1", "white") if layer == 1 else "C1"
                 axes.scatter(places(layer), [layer] * rows[layer], s=46, c=colours, edgecolors="black", zorder=2)
-            axes.set(title=f"step {step + i}: {alive[-1]} of {rows[1]}", xlim=(-0.1, 1.1), ylim=(-0.3, 2.3),
+            axes.set(title=f"step {step + i}:\n{alive[-1]} of {rows[1]} on", xlim=(-0.1, 1.1), ylim=(-0.3, 2.3),
                      xticks=[], yticks=[])
         return drawing, alive
 
     networks, alive = draw_networks()
-    picture(networks, f"Three thinned networks of steps {step} to {step + 2}, 4 inputs, 8 hidden units, 2 outputs, at "
-                      f"p = {p:g}: {', '.join(map(str, alive))} of the 8 hidden units are kept; the others are hollow "
-                      "and have no lines.")
+    picture(networks, f"Three thinned networks, those of steps {step} to {step + 2}, with 4 inputs, 8 hidden units and "
+                      f"2 outputs. At p = {p:g}, {', '.join(map(str, alive))} of the 8 hidden units are kept; the "
+                      "others are hollow and have no lines.")
     return
 
 
 @app.cell
 def _(p, step):
     def draw_masks(images=8, units=40):
-        drawing = figure(6, 4.6)
+        drawing = figure(5.6, 2.9)
         shares = []
-        for i, axes in enumerate(drawing.subplots(4, 1, sharex=True)):
+        for i, axes in enumerate(drawing.subplots(2, 1, sharex=True)):
             kept = keeps(images, units, step + i, p)
             shares.append(kept.mean())
             axes.imshow(kept, cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
@@ -99,27 +100,40 @@ def _(p, step):
         return drawing, shares
 
     masks_drawn, shares = draw_masks()
-    picture(masks_drawn, f"The masks of steps {step} to {step + 3}, 8 pictures by 40 units, white where kept: "
-                         f"{', '.join(f'{share:.0%}' for share in shares)} are kept. Every row differs.")
+    picture(masks_drawn, f"The masks of steps {step} and {step + 1}, 8 pictures by 40 units, white where a unit is "
+                         f"kept: {' and '.join(f'{share:.0%}' for share in shares)} are kept. All rows differ.")
     return
 
 
 @app.cell
-def _(p, step):
-    def count_kept(units=64, times=400):
+def _():
+    kept_slider = mo.ui.slider(steps=[0.0, 0.2, 0.5, 0.8], value=0.5, label="p", show_value=True)
+    mo.vstack([say("""
+        ## How many units are kept?
+
+        "Half of the units" is true only on average, because the dice are thrown for each unit by itself. How many are
+        kept follows the binomial distribution.
+    """), kept_slider])
+    return (kept_slider,)
+
+
+@app.cell
+def _(kept_slider):
+    def count_kept(p, step=0, units=64, times=400):
         """How many of 64 units were kept, in each of 400 masks; the binomial says how often which number is met."""
         counts = keeps(times, units, step, p).sum(1).astype(int)
         expected = [comb(units, k) * (1 - p) ** k * p ** (units - k) for k in range(units + 1)]
         return units, times, counts, np.array(expected)
 
-    units, times, counts, expected = count_kept()
-    found_mean, true_mean, spread = counts.mean(), units * (1 - p), (units * p * (1 - p)) ** 0.5
+    kept_p = float(kept_slider.value)
+    units, times, counts, expected = count_kept(kept_p)
+    found_mean, true_mean, spread = counts.mean(), units * (1 - kept_p), (units * kept_p * (1 - kept_p)) ** 0.5
     assert abs(expected.sum() - 1) < 1e-12
     assert abs(expected @ np.arange(units + 1) - true_mean) < 1e-9
     assert abs(found_mean - true_mean) <= 4.5 * spread / times**0.5
 
     def draw_counts():
-        drawing = figure(6, 3)
+        drawing = figure(5.6, 2.9)
         axes = drawing.subplots()
         axes.bar(np.arange(units + 1), np.bincount(counts, minlength=units + 1), label=f"{times} pictures")
         axes.plot(np.arange(units + 1), expected * times, "o", ms=3.5, color="black", label="binomial")
@@ -129,13 +143,13 @@ def _(p, step):
         return drawing
 
     mo.vstack([
+        picture(draw_counts(), f"How many of {units} units were kept for {times} pictures: {found_mean:.4g} on "
+                               f"average, from {counts.min()} to {counts.max()}, beside the binomial with mean "
+                               f"{true_mean:g}."),
         say(f"""
-            "Half" is meant on average only: each unit is asked by itself. Of {units} units, p = {p:g} keeps
-            {true_mean:g} on average, give or take {spread:.2g}, the binomial distribution. Over {times} pictures of
-            step {step} the engine kept {found_mean:.4g}.
+            Of {units} units, p = {kept_p:g} keeps {true_mean:g} on average, give or take {spread:.2g}. For {times}
+            pictures of the first step the engine kept {found_mean:.4g} on average.
         """),
-        picture(draw_counts(), f"How many of {units} units were kept in {times} pictures: mean {found_mean:.4g}, from "
-                               f"{counts.min()} to {counts.max()}, beside the binomial with mean {true_mean:g}."),
     ])
     return
 
@@ -157,17 +171,18 @@ def _():
     assert (np.abs(plain.mean(0) - paper_at_test) < error / 2).all()
     assert (np.abs(inverted.mean(0) - modern_at_test) < error).all()
     say("""
-        ## × ½ at test, or × 2 in training
+        ## Times ½ at test, or times 2 in training
 
-        At test all units are on: twice as many as the next layer has learned with. The paper multiplies by ½ **at
-        test**. Most programs multiply what is kept by 2 **in training** and do nothing at test (*inverted* dropout;
-        in general 1 / (1 − p)). Either way a unit gives on average in training what it gives at test:
+        When the trained network is used, all units are on: twice as many as the next layer was trained with. So the
+        paper multiplies their outputs by ½ **at test**. Most programs do it the other way round: they multiply what is
+        kept by 2 **in training**, or in general by 1 / (1 − p), and do nothing at test. This is called *inverted*
+        dropout. In both cases a unit gives, on average over training, what it gives at test:
 
-    """, table(["x", "paper: train", "test", "inverted: train", "test"],
+    """, table(["x", "paper: training", "test", "inverted: training", "test"],
                [[x_in[i], plain.mean(0)[i], paper_at_test[i], inverted.mean(0)[i], modern_at_test[i]]
                 for i in range(3)]), f"""
-        ("train" is the mean over {len(plain):,} masks.) Who forgets to switch to test with `net.eval()` gets another
-        answer at every call.
+        ("Training" is the mean over {len(plain):,} masks.) If you forget to switch to testing with `net.eval()`, you
+        get a different answer every time you ask.
     """)
     return
 
@@ -201,18 +216,19 @@ def _():
     say("""
         ## Where the two differ
 
-        They are equal on average, yet not one thing under another name. Start both from the paper's weights, σ = 0.01,
-        and look at what fc7 makes of it in training:
+        On average they agree, and yet they do not train alike. Start both with the paper's weights, σ = 0.01, and look
+        at what fc7 computes in training:
 
     """, table(["", "paper", "inverted", "ratio"], [
-        ["deviation of w·x", y_paper.std(), y_inverted.std(), y_inverted.std() / y_paper.std()],
-        ["deviation of gw", gw_paper.std(), gw_inverted.std(), gw_inverted.std() / gw_paper.std()],
+        ["standard deviation of w·x", y_paper.std(), y_inverted.std(), y_inverted.std() / y_paper.std()],
+        ["standard deviation of gw", gw_paper.std(), gw_inverted.std(), gw_inverted.std() / gw_paper.std()],
     ]), """
-        The next layer sees **twice** the scale, beside the same biases of 1, and its weights get twice the gradient:
-        with the same start and the same rate another training begins. To get the paper's training back, halve the
-        weights at the start. The gradient stays doubled, so to move half the weights by half as much their rate has to
-        be a **quarter**; this cell checks it for one plain step of y = w·x, without biases and weight decay. Hence
-        minicnn's "paper" recipe says `inverted_dropout=False`.
+        With inverted dropout, the next layer's inputs are **twice** as large, while its biases of 1 stay the same, and
+        its weights get twice the gradient. So the same initial weights and the same learning rate lead to a different
+        training. To get the paper's training back, start with half the weights. The gradient is still doubled, and half
+        the weights should move half as far, so their learning rate has to be a **quarter**. (Checked here for one step
+        of y = w·x, without biases and weight decay.) That is why minicnn's recipe "paper" says
+        `inverted_dropout=False`.
     """)
     return
 
@@ -234,13 +250,14 @@ def _():
     say("""
         ## Backward: the same mask, the same factor
 
-        y = x · mask · 2 is a product, and the mask a constant. So gx = gy · mask · 2. Here gy is 11 for each unit: the
-        next layer reads all of them with weights of 1, from two units where the gradient is 1 and 10.
+        y = x · mask · 2 is a product in which the mask is a constant. So gx = gy · mask · 2. In this example gy is 11
+        for every unit: two units of the next layer read it with weights of 1, and their gradients are 1 and 10.
 
-    """, table(["unit", "x", "y", "gx", "gw (2nd)"],
+    """, table(["unit", "x", "y", "gx", "gw of the 2nd"],
                [[i, unit_x[i], unit_y[i], unit_gx[i], unit_gw[1, i]] for i in range(6)]), f"""
-        Of 6 units {kept_units.sum()} were kept. Where a unit was dropped nothing flows: not to it, not to the weights
-        before it, and since its y is 0, not to the weights that read it either. For this picture it does not exist.
+        Of the 6 units, {kept_units.sum()} were kept. No gradient reaches a unit that was dropped, nor the weights
+        before it. And since its y is 0, the weights that read it get no gradient either. For this picture, the unit
+        does not exist.
     """)
     return
 
@@ -258,8 +275,8 @@ def _():
             return ops.dropout(a, [KEY, step]).numpy()
 
         for mistake, forward, backward in (
-            ("drawn anew at every call", fresh, lambda gy, x: fresh(gy)),
-            ("drawn anew in backward only", counted, lambda gy, x: fresh(gy)),
+            ("drawn again at every call", fresh, lambda gy, x: fresh(gy)),
+            ("drawn again in backward only", counted, lambda gy, x: fresh(gy)),
             ("the next step's mask in backward", counted, lambda gy, x: counted(gy, 8)),
         ):
             try:
@@ -274,12 +291,13 @@ def _():
     say("""
         ## The mistake: another mask in backward
 
-        Whoever draws random numbers forwards and draws again backwards sends gradients through units that were off.
-        All shapes fit, and so does the size on average, so nothing complains. `gradcheck` does:
+        If backward draws its random numbers anew, gradients flow through units that were off. All shapes fit, and on
+        average so does the size of the gradient, so nothing complains. But `gradcheck` does:
 
     """, table(["mask", "verdict"], [[mistake, found.verdicts[0].name] for mistake, found in found_mistakes]),
         "Of the third it says:", f"```\n{found_mistakes[2][1]}\n```", """
-        With the same mask both ways it is content. The usual cure is to keep the mask until backward. There is another.
+        With the same mask in both directions it finds no fault. The usual way is to keep the mask in memory until
+        backward. There is another way.
     """)
     return
 
@@ -316,16 +334,17 @@ def _():
     say(f"""
         ## Counted, not drawn
 
-        A generator hands out numbers one after the other, and has to remember where it stands. minicnn **counts**
-        instead: Philox 4×32 is a function that scrambles a counter, here (unit, picture, step), under a key, which is
-        {KEY} here. Its output looks like chance, but the number of unit 2 in picture 3 at step 7 can be asked for at
-        any time and in any order. It is a word of 32 bits, from 0 to 2³² − 1; a unit stays where the word is at least
-        p · 2³². Ten rounds of two multiplications, in plain Python; step 7, p = 0.5, word / 2³²:
+        A usual generator of random numbers hands them out one after the other, and has to remember where it is.
+        minicnn **counts** instead. Philox 4×32 is a function that scrambles a counter, here (unit, picture, step),
+        with a key, here {KEY}. What it gives looks random, but you can ask for the number of unit 2 in picture 3 at
+        step 7 whenever you like and in any order. Each number is a word of 32 bits, from 0 to 2³² − 1, and a unit is
+        kept if its word is at least p · 2³². The function takes ten rounds of two multiplications each. Here it is
+        computed in plain Python, for step 7 and p = 0.5, and shown as word / 2³²:
 
     """, table(["picture", "unit 0", "unit 1", "unit 2", "kept"],
                [[n, *(f"{word / 2**32:.4f}" for word in words[n]), " ".join(f"{k:.0f}" for k in by_engine[n])]
                 for n in range(4)]), """
-        The engine's kernel and its plain loop keep the same units as these lines: integers do not round.
+        The engine's kernel, and the same loop in plain Python, keep exactly these units: whole numbers are not rounded.
     """)
     return
 
@@ -341,10 +360,10 @@ def _():
         for index, first_unit in enumerate((0, 3)):  # two towers of three units, each on its own device
             with cpu(index):
                 halves.append(keeps(8, 3, 7, 0.5, first_unit))
-        yield "two towers, `first_unit` 0 and 3", (np.concatenate(halves, 1) == whole).all()
-        yield "3 pictures of the 8", (keeps(3, 6, 7, 0.5) == whole[:3]).all()
+        yield "two towers of 3 units each (`first_unit` 0 and 3)", (np.concatenate(halves, 1) == whole).all()
+        yield "only 3 of the 8 pictures", (keeps(3, 6, 7, 0.5) == whole[:3]).all()
         keeps(8, 6, 8, 0.5)
-        yield "asked again, after another step", (keeps(8, 6, 7, 0.5) == whole).all()
+        yield "asked for again, after another step", (keeps(8, 6, 7, 0.5) == whole).all()
         before, large = get_num_threads(), []
         try:
             for cores in (1, 3):
@@ -352,7 +371,7 @@ def _():
                 large.append(keeps(128, 4096, 7, 0.5))
         finally:
             set_num_threads(before)
-        yield "1 core, 3 cores", (large[0] == large[1]).all()
+        yield "1 core or 3 cores", (large[0] == large[1]).all()
         layer, x = nn.Dropout(key=KEY), Tensor(np.ones((8, 6)))
         layer(x)
         saved = layer.state_dict()
@@ -368,69 +387,68 @@ def _():
     assert agree < 1
     mask_bytes = 2 * 128 * 4096 * 4
     say("""
-        So backward does not keep a mask: it counts once more, with the same key and step. And the mask stays the same
-        whatever else changes:
+        So backward need not keep a mask: it computes it once more, from the same key and step. And the mask stays the
+        same whatever else changes:
 
     """, table(["", "same mask"], [[what, "yes" if same else "NO"] for what, same in stays]), f"""
-        Drawn numbers belong to whoever asks first: two towers of three units, each with a generator of the same seed,
-        agree with one network of six in {agree:.0%} of the places, not in all.
+        With an ordinary generator the numbers depend on who asks first. Two towers of three units, each with a
+        generator of the same seed, agree with one network of six units in only {agree:.0%} of the places.
 
-        The state of a layer is two whole numbers, key and step; the masks of fc6 and fc7, kept as floats, would be
-        {mask_bytes / 1e6:.1f} MB at batch 128. The CUDA text beside the kernel computes with the same integers.
+        All that a layer has to remember is two whole numbers, key and step. The masks of fc6 and fc7, kept as floats,
+        would take {mask_bytes / 1e6:.1f} MB at batch 128. The CUDA version of the kernel computes with the same whole
+        numbers.
     """)
     return
 
 
 @app.cell
-def _(p):
+def _():
+    mean_slider = mo.ui.slider(steps=[0.0, 0.2, 0.5, 0.8], value=0.5, label="p", show_value=True)
+    mo.vstack([say("""
+        ## Many networks, one answer
+
+        At test one network stands for all the thinned ones: it has all its units on, and scaled outputs. Does it give
+        what they give on average? Ten units have only 2¹⁰ masks, few enough to try every one of them, each weighted by
+        how probable it is. And with the masks of training steps 0, 1, 2, … one can watch the average settle.
+    """), mean_slider])
+    return (mean_slider,)
+
+
+@app.cell
+def _(mean_slider):
+    mean_p = float(mean_slider.value)
+
     def all_networks(p, n=10):
         """Every mask of ten units, and how probable it is."""
         bits = (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(float)
         kept = bits.sum(1)
         return bits, (1 - p) ** kept * p ** (n - kept)
 
-    bits, chance = all_networks(p)
+    bits, chance = all_networks(mean_p)
+    assert len(bits) == 2**10
     weights = np.random.default_rng(5)
     x_small, w_small, b_small = weights.normal(size=10), weights.normal(size=(3, 10)), weights.normal(size=3)
 
     def outputs(masks):
         """(linear, after ReLU, log of softmax) of the thinned networks, a row each"""
-        z = ops.linear(x_small * masks / (1 - p), w_small, b_small)
+        z = ops.linear(x_small * masks / (1 - mean_p), w_small, b_small)
         return z.numpy(), z.relu().numpy(), z.log_softmax().numpy()
 
     means = [chance @ each for each in outputs(bits)]
-    linear, after_relu, log_softmax = (each[0] for each in outputs(np.full((1, 10), 1 - p)))  # scaled, all units on
+    linear, after_relu, log_softmax = (each[0] for each in outputs(np.full((1, 10), 1 - mean_p)))  # all on, scaled
     geometric = np.exp(means[2]) / np.exp(means[2]).sum()
     assert abs(chance.sum() - 1) < 1e-12
     assert np.abs(means[0] - linear).max() < 1e-12
     assert np.abs(geometric - np.exp(log_softmax)).max() < 1e-12
     assert (means[1] >= after_relu - 1e-12).all()
-    rows = [[f"{name}, output {i}", mean[i], whole[i], f"{abs(mean[i] - whole[i]):.1e}"]
-            for name, mean, whole in (("linear", means[0], linear), ("ReLU", means[1], after_relu),
-                                      ("softmax *", geometric, np.exp(log_softmax))) for i in range(3)]
-    say(f"""
-        ## Many networks, one answer
-
-        Why should one network with all its units on stand for all the thinned ones? Ten units have 2¹⁰ =
-        {len(bits):,} masks, few enough to try every one, weighted by how probable it is at p = {p:g}:
-
-    """, table(["", "mean of all", "scaled net", "apart"], rows), f"""
-        \\* the geometric mean of the probabilities, brought back to a sum of 1.
-
-        Through a **linear** layer the mean is exact: the mean of a sum is the sum of the means. Through a **softmax**
-        the geometric mean is exact too, as its logarithm is linear but for a constant. Through a **ReLU** it is only
-        near: the mean of bent values is not the bent mean. It is never below it, and here above by up to
-        {np.max(means[1] - after_relu):.2g}. With more layers on top, the scaled network is a good guess that has proven
-        itself in practice, and no more than that.
-    """)
-    return after_relu, linear, means, outputs
+    return after_relu, geometric, linear, log_softmax, mean_p, means, outputs
 
 
 @app.cell
-def _(after_relu, linear, means, outputs, p):
+def _(after_relu, linear, mean_p, means, outputs):
     def averaging(steps=4096):
         """The error of the mean over the masks of steps 0 … M − 1."""
-        masks = np.concatenate([keeps(1, 10, step, p) for step in range(steps)])
+        masks = np.concatenate([keeps(1, 10, step, mean_p) for step in range(steps)])
         z, bent, _ = outputs(masks)
         M = 2 ** np.arange(int(np.log2(steps)) + 1)
 
@@ -441,13 +459,13 @@ def _(after_relu, linear, means, outputs, p):
 
     M, off_linear, off_relu = averaging()
     stays_off = np.sqrt(((means[1] - after_relu) ** 2).mean())
-    if p:
+    if mean_p:
         assert off_linear[-1] < off_linear[0] / 8
 
     def draw_errors():
-        drawing = figure(6, 3.2)
+        drawing = figure(5.6, 3)
         axes = drawing.subplots()
-        if p:
+        if mean_p:
             axes.loglog(M, off_linear, "o-", label="linear")
             axes.loglog(M, off_relu, "s--", label="after ReLU")
             axes.axhline(stays_off, color="black", ls=":", label="ReLU, all masks")
@@ -459,15 +477,35 @@ def _(after_relu, linear, means, outputs, p):
         return drawing
 
     mo.vstack([
-        say("At p = 0 nothing is dropped, and one network is all of them. Move p to see more." if not p else f"""
-            With masks from the counter, steps 0, 1, 2, …, the mean of {M[-1]:,} thinned networks comes within
-            {off_linear[-1]:.2g} of the scaled one where the layer is linear, {off_linear[0]:.2g} with one mask alone,
-            and goes on falling as 1 / √M. After ReLU it stops near {stays_off:.2g}, the difference above.
-        """),
-        picture(draw_errors(), f"Distance from the scaled network over the number of masks averaged: linear from "
+        picture(draw_errors(), f"Distance from the scaled network against the number of masks averaged: linear from "
                                f"{off_linear[0]:.2g} to {off_linear[-1]:.2g}; after ReLU from {off_relu[0]:.2g} to "
                                f"{off_relu[-1]:.2g}, beside a level of {stays_off:.2g}."),
+        say("At p = 0 nothing is dropped, and one network is all of them. Move p to see more." if not mean_p else f"""
+            Where the layer is linear, a single thinned network is {off_linear[0]:.2g} away from the scaled one, and the
+            mean of {M[-1]:,} of them only {off_linear[-1]:.2g}; the distance goes on falling as 1 / √M. After ReLU it
+            stops near {stays_off:.2g}. The table shows why.
+        """),
     ])
+    return
+
+
+@app.cell
+def _(after_relu, geometric, linear, log_softmax, mean_p, means):
+    rows = [[f"{name}, output {i}", mean[i], whole[i], f"{abs(mean[i] - whole[i]):.1e}"]
+            for name, mean, whole in (("linear", means[0], linear), ("ReLU", means[1], after_relu),
+                                      ("softmax *", geometric, np.exp(log_softmax))) for i in range(3)]
+    say(f"""
+        The mean of all {2**10:,} thinned networks, beside the scaled network, at p = {mean_p:g}:
+
+    """, table(["", "mean of all", "scaled network", "difference"], rows), f"""
+        \\* the geometric mean of the probabilities, divided by their sum so that they add up to 1.
+
+        Through a **linear** layer the mean is exact, because the mean of a sum is the sum of the means. Through
+        **softmax** the geometric mean is exact too, because the logarithm of softmax is linear but for a constant.
+        Through a **ReLU** it is only approximate: ReLU of the mean is not the mean of the ReLUs. It is never larger
+        than that, and here it is smaller by up to {np.max(means[1] - after_relu):.2g}. With more layers on top, the
+        scaled network is an approximation that works well in practice, and no more than that is known.
+    """)
     return
 
 
@@ -479,6 +517,12 @@ def _():
     return gx
 '''
     answer = start.replace("gy * mask", "gy * mask / (1 - p)")
+    tries = {
+        "times 2, as at p = 0.5": start.replace("gy * mask", "gy * mask * 2"),
+        "divide by p": start.replace("gy * mask", "gy * mask / p"),
+        "scale, but forget the mask": start.replace("gy * mask", "gy / (1 - p)"),
+        "scale the other way": start.replace("gy * mask", "gy * mask * (1 - p)"),
+    }
 
     def check(backward):
         p = 0.2
@@ -491,14 +535,15 @@ def _():
     say("""
         ## Exercise
 
-        Mend this backward of inverted dropout. It is checked at p = 0.2. What `gradcheck` says of it stands below.
+        This backward of inverted dropout is wrong. Mend it. It is checked at p = 0.2, and you can read below what
+        `gradcheck` says of it.
     """)
-    return answer, asked, check, start
+    return answer, asked, check, start, tries
 
 
 @app.cell
 def _(start):
-    editor = mo.ui.code_editor(value=start, language="python", label="your backward")
+    editor = answer_box(start, "your backward")
     editor
     return (editor,)
 
@@ -511,7 +556,7 @@ def _(asked, check, editor):
 
 @app.cell
 def _(answer):
-    mo.accordion({"One answer": mo.md(f"```python\n{answer}```")})
+    one_answer(answer)
     return
 
 

@@ -15,7 +15,7 @@ with app.setup:
 
     import marimo as mo
     import numpy as np
-    from page import attempt, figure, picture, say, table
+    from page import answer_box, attempt, figure, one_answer, picture, say, table
 
     from minicnn import Tensor, cpu, gradcheck, manual_seed, ops
     from minicnn.engine.observers import Observer, observe
@@ -50,15 +50,16 @@ def _():
     say(f"""
         # 10 · Two devices
 
-        In 2012 a GPU had 3 GB of memory, and AlexNet's authors wanted more than that allows. So they cut the network in
-        two **towers**: half of the kernels and units of each layer on each of two GPUs (GTX 580). A layer reads the
-        maps of its own tower; only conv3, fc6, fc7 and the last layer read those of both, and only there do numbers
-        cross.
+        In 2012 a GPU had 3 GB of memory, too little for the network that AlexNet's authors wanted to train. So they cut
+        it into two **towers**: each of two GPUs (GTX 580) holds half of the kernels and units of every layer. Most
+        layers read only the maps of their own tower. Only conv3, fc6, fc7 and the last layer read those of both, and
+        only there do numbers have to cross from one GPU to the other.
 
-        Against a network on one GPU with half as many kernels in each convolution, that lowered the errors by
-        {gains[0]:.1f} % (top-1) and {gains[1]:.1f} % (top-5), and took slightly less time (§3.2). The one-GPU network
-        kept the full last convolution and the full fc layers, so it was hardly smaller, {on_one / 1e6:.1f} million
-        parameters against {weights / 1e6:.1f}: the comparison favours it.
+        The authors compared this with a network that fits on one GPU and has half as many kernels in its convolutions.
+        The two towers made fewer errors, by {gains[0]:.1f} % (top-1) and {gains[1]:.1f} % (top-5), and took slightly
+        less time (§3.2). The comparison is even a little unfair to them: the network on one GPU kept the whole last
+        convolution and the whole fully connected layers, so it was hardly smaller, with {on_one / 1e6:.1f} million
+        parameters against {weights / 1e6:.1f}.
     """)
     return (weights,)
 
@@ -89,19 +90,22 @@ def _():
     say("""
         ## A tensor lives somewhere
 
-        `cpu(0)` and `cpu(1)` are two devices, though the memory is one. Mixing them is an error all the same:
+        To try this on any computer, minicnn has two devices, `cpu(0)` and `cpu(1)`. They share one memory, and yet it
+        is an error to mix them:
 
     """, f"```\nValueError: {message}\n```", f"""
-        That is what makes them useful: a line that forgets to bring an array along, which would stop on two GPUs, stops
-        on a laptop, and what crosses can be counted there.
+        That is what makes them useful. If a program forgets to copy an array to the other device, it would fail on two
+        GPUs, and so it fails on your laptop too. And you can count what crosses.
 
-        Crossing is an op, `x.to(cpu(1))`: forwards it copies, and its backward copies the gradient back to where x
-        lives. Let x = (1, 2, 3) on cpu(0) be used there, times 5, and on cpu(1), times w = (10, 20, 30). Both
-        uses come home and are **added**: gx = {gx.numpy().tolist()}, on {gx.device!r}; gw stays on {gw.device!r}.
+        To cross is an op, `x.to(cpu(1))`. Forwards it copies x; backwards it copies the gradient back to the device on
+        which x lives. For example, let x = (1, 2, 3) live on cpu(0). It is multiplied by 5 there, and on cpu(1) by
+        w = (10, 20, 30). The gradients of both uses meet on cpu(0) and are **added**: gx = {gx.numpy().tolist()}, on
+        {gx.device!r}. The gradient of w stays on {gw.device!r}.
 
-        `ops.ledger` has written down each copy: {there[cpu(0), cpu(1)]} bytes there (three numbers of 4 bytes),
-        {there[cpu(1), cpu(0)]} back (a sum); and once more the other way round in backward:
-        {both_ways[cpu(0), cpu(1)]} and {both_ways[cpu(1), cpu(0)]} in all.
+        `ops.ledger` counts every copy. Forwards, {there[cpu(0), cpu(1)]} bytes go to cpu(1), which are three numbers of
+        4 bytes, and {there[cpu(1), cpu(0)]} bytes come back, the sum. Backwards the same numbers of bytes travel the
+        other way, which makes {both_ways[cpu(0), cpu(1)]} bytes in one direction and {both_ways[cpu(1), cpu(0)]} in the
+        other.
     """)
     return
 
@@ -110,8 +114,13 @@ def _():
 def _():
     widths = {"1/16": 1 / 16, "1/8": 1 / 8, "1/4": 1 / 4}
     width_choice = mo.ui.dropdown(list(widths), value="1/16", label="width, the share of the paper's kernels and units")
-    batch_slider = mo.ui.slider(1, 8, value=2, label="pictures in the batch", show_value=True)
-    mo.vstack([width_choice, batch_slider])
+    batch_slider = mo.ui.slider(steps=[1, 2, 4, 8], value=2, label="pictures in the batch", show_value=True)
+    mo.vstack([say("""
+        ## What crosses in one step
+
+        Now AlexNet itself, narrowed so that it runs quickly: one step forward and backward on cpu(0) and cpu(1). The
+        yellow boxes say how many bytes cross before a layer, on the way forward.
+    """), width_choice, batch_slider])
     return batch_slider, width_choice, widths
 
 
@@ -182,38 +191,24 @@ def _(batch, one_step, width):
         assert bytes_of(row, "forward", b, a) == bytes_of(row, "backward", a, b)
     assert crossing_rows == ["conv3", "fc6", "fc7", "fc8"]
     total = sum(step.ledger.values())
-    say(f"""
-        ## What crosses in one step
-
-        AlexNet at 1/{1 / width:.0f} of its width, {batch} picture{'s' * (batch > 1)}, one step forward and backward on
-        cpu(0) and cpu(1). Backward carries the gradient of each copy, an array of the same size, the other way:
-
-    """, table(["before", "0 → 1", "1 → 0", "back 1 → 0", "back 0 → 1"],
-               [[row, *(size(bytes_of(row, phase, *ends)) for phase in ("forward", "backward")
-                        for ends in (((a, b), (b, a)) if phase == "forward" else ((b, a), (a, b))))]
-                for row in crossing_rows]), f"""
-        Together {size(total)}. fc8, the last layer, lives on cpu(0) alone, so there only tower b has something to
-        send. The pictures are not counted: they come from outside, and each device gets its own copy. Weights never
-        cross.
-    """)
     return bytes_of, crossing_rows, step, total
 
 
 @app.cell
 def _(batch, bytes_of, crossing_rows, step):
     def draw_towers():
-        drawing = figure(4.6, 8.4)
+        drawing = figure(5.2, 6)
         axes = drawing.subplots()
         rows = ["pictures", *step.shapes]
         height = {}
         y = 0.0
         for name in rows:
-            y -= 2.0 if name in crossing_rows else 1.15
+            y -= 1.9 if name in crossing_rows else 1.15
             height[name] = y
         most = max(n for *_, n in step.crossed)
 
         def box(x, name, text):
-            axes.text(x, height[name], text, ha="center", va="center", fontsize=9, zorder=3, linespacing=1.25,
+            axes.text(x, height[name], text, ha="center", va="center", fontsize=10, zorder=3,
                       bbox={"boxstyle": "round,pad=0.3", "facecolor": "white", "edgecolor": "black"})
 
         def arrow(x, above, to, name, colour, width):
@@ -231,23 +226,40 @@ def _(batch, bytes_of, crossing_rows, step):
             if name in crossing_rows:
                 each = bytes_of(name, "forward", *TOWERS[::-1])
                 words = "each way" if bytes_of(name, "forward", *TOWERS) else "one way"
-                axes.text(0.5, (height[above] + height[name]) / 2, f"{size(each)}\n{words}", ha="center", va="center",
-                          fontsize=9, zorder=4, bbox={"boxstyle": "round,pad=0.25", "facecolor": "#fff6dd",
+                axes.text(0.5, (height[above] + height[name]) / 2, f"{size(each)} {words}", ha="center", va="center",
+                          fontsize=10, zorder=4, bbox={"boxstyle": "round,pad=0.25", "facecolor": "#fff6dd",
                                                       "edgecolor": "none"})
         for x in (0, 1):
             axes.text(x, -0.45, f"tower {'ab'[x]}, cpu({x})", ha="center", fontsize=10, weight="bold")
             for name in rows:
                 shape = step.shapes.get(name, (batch, 3, 224, 224))[1:]
                 if not (name == "fc8" and x):
-                    box(x, name, f"{name}\n{' × '.join(map(str, shape))}")
+                    box(x, name, f"{name}: {' × '.join(map(str, shape))}")
         axes.set(xlim=(-0.45, 1.45), ylim=(min(height.values()) - 0.5, -0.1))
         axes.axis("off")
         return drawing
 
     told = "; ".join(f"{row} {size(bytes_of(row, 'forward', *TOWERS[::-1]))}" for row in crossing_rows)
     picture(draw_towers(), "Two towers of boxes, from the pictures down to fc7, with fc8 under tower a. Gray arrows "
-                           "stay in a tower; coloured ones cross, wider for more bytes. Bytes forwards, each way, for "
-                           f"fc8 only from b to a: {told}.")
+                           "stay in a tower; coloured ones cross, and are wider for more bytes. Forwards there cross, "
+                           f"each way, and before fc8 only from b to a: {told}.")
+    return
+
+
+@app.cell
+def _(batch, bytes_of, crossing_rows, total, width):
+    say(f"""
+        The same in numbers, at 1/{1 / width:.0f} of the width and with {batch} picture{'s' * (batch > 1)}. In backward
+        the gradient of every copy, which has the same size, travels the other way:
+
+    """, table(["before", "0 → 1", "1 → 0", "back 1 → 0", "back 0 → 1"],
+               [[row, *(size(bytes_of(row, phase, *ends)) for phase in ("forward", "backward")
+                        for ends in ((TOWERS, TOWERS[::-1]) if phase == "forward" else (TOWERS[::-1], TOWERS)))]
+                for row in crossing_rows]), f"""
+        Together that is {size(total)}. The last layer, fc8, lives on cpu(0) alone, so before it only tower b has
+        something to send. The pictures themselves are not counted: they come from outside, and each device gets its own
+        copy. Weights never cross.
+    """)
     return
 
 
@@ -274,17 +286,19 @@ def _(batch, step, total, weights, width):
     say(f"""
         ## The whole AlexNet
 
-        The shapes alone give the same: before conv3 each tower sends its maps, 128·13·13 numbers, before fc6 128·6·6,
-        before fc7 and fc8 2048 units, all times the width. Times 4 bytes, times the pictures, and twice for
-        backward. At width 1/{1 / width:.0f} and batch {batch} that is {bytes_of_a_step(width, batch):,} bytes,
-        just what the ledger says. At full width and the paper's 128 pictures:
+        You can also work this out from the shapes. Before conv3 each tower sends its maps, 128·13·13 numbers; before
+        fc6 it sends 128·6·6, and before fc7 and fc8 its 2048 units, all times the width. Multiply by 4 bytes, by the
+        number of pictures, and by 2 for backward. At width 1/{1 / width:.0f} and batch {batch} this gives
+        {bytes_of_a_step(width, batch):,} bytes, exactly what the ledger says. At full width, with the paper's 128
+        pictures:
 
-    """, table(["before", "MB a way", "ways", "MB a step"],
+    """, table(["before", "MB each way", "ways", "MB in a step"],
                [[row, f"{each:.2f}", ways, f"{2 * ways * each:.2f}"] for row, (each, ways) in full.items()]), f"""
-        **{full_total / 1e6:.1f} MB a step.** Were every convolution behind the first to see both towers, it would be
-        {everywhere / 1e6:.0f} MB, {everywhere / full_total:.1f} times as much. And had the *pictures* been divided and
-        not the network, each device would hold all {weights:,} weights and send the gradients of all: twice
-        {weights * 4 / 1e6:.0f} MB, for any number of pictures, where the towers' bytes grow with the batch.
+        That makes **{full_total / 1e6:.1f} MB in a step.** If every convolution after the first one read both towers,
+        it would be {everywhere / 1e6:.0f} MB, {everywhere / full_total:.1f} times as much. And if the *pictures* were
+        divided instead of the network, each device would hold all {weights:,} weights and send the gradients of all of
+        them: twice {weights * 4 / 1e6:.0f} MB. That number is the same for every batch, while what the towers send
+        grows with the batch.
     """)
     return
 
@@ -354,25 +368,67 @@ def _():
     say("""
         ## Two towers are one network with two groups
 
-        A convolution with `groups=2` is two towers that do not see each other: half of the kernels read half of the
-        maps. So the towers' weights, those of b behind those of a, are the weights of one network on one device, with
-        groups in conv2, conv4 and conv5. The cell builds it from ops, with the same weights at 1/16 of the width and
-        the same dropout: in tower b units are counted on from where a ends (chapter 9). Largest difference of each
-        gradient, as a share of its largest element:
+        In a convolution with `groups=2`, half of the kernels read half of the maps, and the other half read the rest.
+        That is just what two towers do that do not see each other. So if we put the weights of tower b behind those of
+        tower a, we get one network on one device, with groups in conv2, conv4 and conv5. Here it is built from ops, at
+        1/16 of the width, with the same weights and the same dropout: the units of tower b are counted on from where
+        those of a end (chapter 9). The table shows the largest difference in each gradient, as a share of its largest
+        element:
 
-    """, table(["", "double", "single"],
+    """, table(["", "double precision", "single precision"],
                [[name, *(f"{off[name]:.0e}" if off[name] else "0" for off in (off_double, off_single))]
                 for name in off_double if "bias" not in name]), f"""
-        In double precision all {len(off_double)} arrays, with the biases, agree within 10⁻¹²
-        ({max(off_double.values()):.0e}), in single within 10⁻⁵ ({max(off_single.values()):.0e}). Bit by bit agree
-        {len(bitwise) or 'none'} of them in single. That is no mistake: a product of larger matrices adds the same terms
-        up in another order, and sums that round depend on the order: (0.1 + 0.2) + 0.3 = {forth!r}, and 0.1 + (0.2 +
-        0.3) = {back!r}. A wrong formula would differ in the first digits, and in double no less than in single.
+        In double precision all {len(off_double)} arrays, including the biases, agree within 10⁻¹²
+        ({max(off_double.values()):.0e}); in single precision, within 10⁻⁵ ({max(off_single.values()):.0e}). In single
+        precision, {len(bitwise) or 'none'} of them {'is' if len(bitwise) == 1 else 'are'} equal bit by bit. That is no
+        mistake. A product of larger matrices adds the same terms up in another order, and with rounding the order
+        matters: (0.1 + 0.2) + 0.3 = {forth!r}, but 0.1 + (0.2 + 0.3) = {back!r}. A wrong formula would already show in
+        the first digits, and in double precision as much as in single.
 
-        What *must* agree to the last bit does: the two towers on cpu(0) and cpu(1), and both on cpu(0). A copy rounds
-        nothing.
+        What *must* be equal to the last bit is equal: the two towers on cpu(0) and cpu(1), and both of them on cpu(0).
+        Copying does not round.
     """)
     return
+
+
+@app.cell
+def _():
+    SMALL, PICTURES = 1 / 16, 6
+
+    def numbers(classes, width):
+        """Of AlexNet: weights and biases of the convolutions, of the fc layers, and what is seen of an image in these:
+        what comes to fc6, fc7 and fc8, and the logits."""
+        shapes = VARIANTS["blueprint"].shapes(classes, width)
+        sizes = {name: math.prod(shape) + shape[0] for name, shape in shapes.items()}
+        fc = ("fc6", "fc7", "fc8")
+        seen = shapes["fc6"][1] + sum(shapes[name][0] for name in fc)
+        return sum(sizes.values()) - sum(sizes[name] for name in fc), sum(sizes[name] for name in fc), seen
+
+    conv, fc, seen = numbers(1000, 1.0)
+    say(f"""
+        ## More devices: divide the pictures, or the network?
+
+        Two towers are for two GPUs and no more. To train on many GPUs, in one machine or in several, most programs
+        divide the *pictures*. Each of the processes, which are called **ranks**, has the whole network and gets a part
+        of every batch. The gradient of a sum is the sum of the gradients, so the ranks add up theirs, and then all take
+        the same step. But this means that in every step the gradients of all weights have to travel.
+
+        Now look at where AlexNet's weights are. The convolutions have {conv:,} of them, {conv / (conv + fc):.1%}, and
+        do nine tenths of the work; fc6, fc7 and fc8 have the other {fc:,}. A kernel slides over many places, so its
+        weights do much work for every byte that is sent. A weight of fc6 is used only once for each picture, and yet
+        its gradient costs just as many bytes. That is why Krizhevsky (2014, *One weird trick for parallelizing
+        convolutional neural networks*) divides the pictures in the convolutions, but the *units* from fc6 on. A rank
+        then holds the weights of its own units. No other rank has them, so their gradients need not travel.
+
+        What has to travel instead is the input of these layers: before fc6, fc7 and fc8 every rank gets the maps or
+        units of all pictures, {seen:,} numbers a picture, including the logits. This is one op, `gather_over_ranks`.
+        Forwards it puts the parts of all ranks side by side. Backwards it adds up the gradients of all ranks, and each
+        rank takes its own slice. It is how the two towers are joined, and it is what your exercise below is about.
+
+        Try it: the ranks here are threads of this program. They take one step with {PICTURES} pictures, at
+        1/{1 / SMALL:.0f} of the width.
+    """)
+    return PICTURES, SMALL, conv, fc, numbers, seen
 
 
 @app.cell
@@ -383,7 +439,7 @@ def _():
 
 
 @app.cell
-def _(rank_slider):
+def _(PICTURES, SMALL, numbers, rank_slider):
     class Rank(Ranks):
         """One of several, each a thread here: they wait for each other, and then see what all of them gave."""
 
@@ -408,8 +464,6 @@ def _(rank_slider):
         with ThreadPoolExecutor(count) as pool:
             return list(pool.map(lambda number: work(Rank(number, meeting, table)), range(count)))
 
-    SMALL, PICTURES = 1 / 16, 6
-
     def a_step(ranks, split):
         """A step of AlexNet, each rank with its pictures: all that is learned, and what this rank has sent for it."""
         net = alexnet(classes=CLASSES, width=SMALL, generator=np.random.default_rng(0))
@@ -421,15 +475,6 @@ def _(rank_slider):
         labels = random.integers(0, CLASSES, PICTURES)
         step.of([(images[cut], labels[cut]) for cut in step.share.cuts(PICTURES)])
         return step.learned(), ranks.sent
-
-    def numbers(classes, width):
-        """Of AlexNet: weights and biases of the convolutions, of the fc layers, and what is seen of an image in these:
-        what comes to fc6, fc7 and fc8, and the logits."""
-        shapes = VARIANTS["blueprint"].shapes(classes, width)
-        sizes = {name: math.prod(shape) + shape[0] for name, shape in shapes.items()}
-        fc = ("fc6", "fc7", "fc8")
-        seen = shapes["fc6"][1] + sum(shapes[name][0] for name in fc)
-        return sum(sizes.values()) - sum(sizes[name] for name in fc), sum(sizes[name] for name in fc), seen
 
     def bytes_sent(pictures, count, split, classes=1000, width=1.0):
         """What a rank sends in a step: gradients, and twice, forward and back, what the fc layers see."""
@@ -448,41 +493,21 @@ def _(rank_slider):
         assert abs(sent["gradients"] - sums) <= 2 * count  # whole bytes are counted
         assert sent["forward"] == sent["backward"] == round(both_ways_of_all / 2)
 
-    conv, fc, seen = numbers(1000, 1.0)
     say(f"""
-        ## More devices: divide the pictures, or the network?
-
-        Two towers are for two GPUs, and no more. To train on many, in one machine or in several, programs mostly divide
-        the *pictures*: every **rank**, as each of the processes is called, has the whole network and takes its part of
-        a batch. The gradient of a sum is the sum of gradients, so they add theirs up, and all move alike. But that
-        means the gradients of all weights, in each step.
-
-        Now look at where AlexNet's weights are. The convolutions have {conv:,} of them, {conv / (conv + fc):.1%}, and
-        do nine tenths of the work; fc6, fc7 and fc8 have the other {fc:,}. A kernel slides over many places, so it is
-        used often and seldom sent. A weight of fc6 is used once an image, and sent as often as the kernel's. Krizhevsky
-        (2014, *One weird trick for parallelizing convolutional neural networks*) therefore divides the pictures in the
-        convolutions, and from fc6 on the *units*. A rank has the weights of its own units, and nobody else has them,
-        so their gradients need not travel. What travels is what they see: before fc6, fc7 and fc8 each rank gets the
-        maps or units of all pictures: {seen:,} numbers a picture, with the logits. That is one op, `gather_over_ranks`:
-        forwards it lays them side by side, backwards it adds up the gradients of all ranks, and each takes its own
-        slice. It is the joining of two towers again, and of your exercise below.
-
-        Here are {count} ranks, threads of this program, and one step with {PICTURES} pictures at 1/{1 / SMALL:.0f} of
-        the width. `ranks.sent` is their ledger; it has, of all ranks together:
-
+        Each rank keeps a ledger, `ranks.sent`. This is what the {count} ranks have sent together:
     """, table(["what is divided", "gradients", "forward", "backward"],
                [[words, *(size(sent[kind]) for kind in ("gradients", "forward", "backward"))]
                 for words, sent in zip(("pictures", "pictures, then units"), of_all, strict=True)]), f"""
-        Both ways learn the same: after the step weights and velocities differ by {apart_by:.0e} of the largest at most,
-        by rounding.
+        Both ways learn the same: after the step, the weights and velocities differ by rounding only, at most by
+        {apart_by:.0e} of the largest.
     """)
-    return bytes_sent, conv, fc, seen
+    return (bytes_sent,)
 
 
 @app.cell
 def _(bytes_sent, conv, fc, seen):
     def draw_bytes():
-        drawing = figure(6.4, 4.2)
+        drawing = figure(5.6, 4.2)
         axes = drawing.subplots()
         many = 2.0 ** np.arange(4, 14.1, 0.25)
         for colour, count in enumerate((2, 4, 16)):
@@ -491,14 +516,14 @@ def _(bytes_sent, conv, fc, seen):
                 axes.plot(many, sent, color=f"C{colour}", linestyle="-" if split else "--",
                           label=f"{count} ranks" if split else None)
         axes.axvline(even, color="black", linewidth=0.8, linestyle=":")
-        axes.annotate(f"{even:,.0f} pictures", (even, 11), (-4, 0), textcoords="offset points", fontsize=9, ha="right")
-        axes.text(many[0], 480, "pictures divided", fontsize=9, va="bottom")
-        axes.text(many[0], 9.4, "pictures, then units", fontsize=9, va="top")
+        axes.annotate(f"{even:,.0f} pictures", (even, 11), (-4, 0), textcoords="offset points", fontsize=10, ha="right")
+        axes.text(many[0], 480, "pictures divided", fontsize=10, va="bottom")
+        axes.text(many[0], 9.4, "pictures, then units", fontsize=10, va="top")
         axes.set_xscale("log", base=2)
         axes.set(xlabel="pictures in a batch", ylabel="MB that a rank sends in a step", yscale="log", ylim=(5, 2500))
         axes.set_xticks([16, 128, 1024, 8192], ["16", "128", "1,024", "8,192"])
         axes.set_yticks([10, 100, 1000], ["10", "100", "1,000"])
-        axes.legend(loc="upper left", fontsize=9)
+        axes.legend(loc="upper left", fontsize=10)
         return drawing
 
     even = fc / seen  # where 2 · 4 · fc bytes of gradients are as many as 2 · 4 · seen for each picture
@@ -507,26 +532,27 @@ def _(bytes_sent, conv, fc, seen):
     assert [round(x, 1) for x in (plain, added_up, activations)] == [243.9, 9.3, 9.4]
     assert abs(4 * (conv + fc) / 1e6 - plain) < 0.1
     assert all(np.isclose(sum(bytes_sent(even, n, True)), sum(bytes_sent(even, n, False))) for n in (2, 4, 16))
-    picture(draw_bytes(), f"Megabytes that a rank sends in a step, over the pictures in a batch, for 2, 4 and 16 "
-                          f"ranks. With pictures divided it is a flat line, {plain:.0f} MB for two ranks. With units "
-                          f"divided from fc6 on it rises with the batch, from {added_up:.1f} MB, and meets the flat "
-                          f"line at {even:,.0f} pictures, for any number of ranks.")
+    picture(draw_bytes(), f"Megabytes that a rank sends in a step, against the number of pictures in a batch, for 2, "
+                          f"4 and 16 ranks. If pictures are divided it is a flat line, {plain:.0f} MB for two ranks. "
+                          f"If units are divided from fc6 on it rises with the batch, from {added_up:.1f} MB, and meets "
+                          f"the flat line at {even:,.0f} pictures, for any number of ranks.")
     return activations, added_up, even, plain
 
 
 @app.cell
 def _(activations, added_up, even, plain):
     say(f"""
-        Those formulas at full width: with two ranks and 128 pictures, {plain:.0f} MB a step become {added_up:.1f} MB of
-        gradients and {activations:.1f} MB of what the layers see. Over 1 Gbit/s that is
-        {(added_up + activations) / 125:.2f} s in place of {plain / 125:.1f} s.
+        At full width, with two ranks and 128 pictures, {plain:.0f} MB in a step become {added_up:.1f} MB of gradients
+        and {activations:.1f} MB of inputs. Over a network of 1 Gbit/s this takes
+        {(added_up + activations) / 125:.2f} s instead of {plain / 125:.1f} s.
 
-        The gradients' bytes are the same for any batch, the others grow with it, and from {even:,.0f} pictures on
-        dividing the units is the dearer way: as many pictures as the fully connected layers have weights for each
-        number that they see. It is an AlexNet's trick. A network whose last layer is small has nothing to gain from it.
-        And a rank alone no longer has the whole network: to save it takes them all.
+        The gradients are the same number of bytes for every batch, but the inputs grow with it. From {even:,.0f}
+        pictures on, dividing the units costs more than it saves; {even:,.0f} is the number of weights in the fully
+        connected layers, divided by the number of their inputs for one picture. The trick suits AlexNet. A network
+        whose last layers are small gains nothing from it. It also has a price: no rank has the whole network any more,
+        so all of them are needed to save it.
 
-        `mpiexec -n 4 python examples/train_alexnet.py DATA --split-fc` does it.
+        To train like this: `mpiexec -n 4 python examples/train_alexnet.py DATA --split-fc`.
     """)
     return
 
@@ -542,6 +568,11 @@ def _():
 '''
     answer = start.replace("ga = gy_a[:, :C]", "ga = gy_a[:, :C] + gy_b[:, :C]")
     answer = answer.replace("gb = gy_b[:, C:]", "gb = gy_a[:, C:] + gy_b[:, C:]")
+    tries = {
+        "mend tower a alone": start.replace("ga = gy_a[:, :C]", "ga = gy_a[:, :C] + gy_b[:, :C]"),
+        "take only what crosses": start.replace("gy_a[:, :C]", "gy_b[:, :C]").replace("gy_b[:, C:]", "gy_a[:, C:]"),
+        "the mean of both": answer.replace("gy_a[:, :C] + gy_b[:, :C]", "(gy_a[:, :C] + gy_b[:, :C]) / 2"),
+    }
 
     def check(backward):
         random = np.random.default_rng(0)
@@ -562,16 +593,16 @@ def _():
     say("""
         ## Exercise
 
-        This is what happens before conv3: the maps a of one tower and b of the other are joined, once on each device.
-        Joining moves numbers and changes none, so its backward cuts the gradient where the maps were joined. In the
-        backward below each tower keeps what is its own, and nothing crosses back. Mend it.
+        Before conv3 the maps a of one tower and the maps b of the other are joined, once on each device. Joining moves
+        numbers but does not change them, so its backward cuts the gradient at the place where the maps were joined. In
+        the backward below, each tower keeps only the gradient from its own device, and nothing crosses back. Mend it.
     """)
-    return answer, asked, check, start
+    return answer, asked, check, start, tries
 
 
 @app.cell
 def _(start):
-    editor = mo.ui.code_editor(value=start, language="python", label="your backward")
+    editor = answer_box(start, "your backward")
     editor
     return (editor,)
 
@@ -584,7 +615,7 @@ def _(asked, check, editor):
 
 @app.cell
 def _(answer):
-    mo.accordion({"One answer": mo.md(f"```python\n{answer}```")})
+    one_answer(answer)
     return
 
 
