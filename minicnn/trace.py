@@ -3,6 +3,7 @@
     with minicnn.trace(net) as t:
         loss = ops.cross_entropy(net(images), labels)
         loss.backward()
+
     print(t)
     t.to_html("backprop.html")
 """
@@ -34,7 +35,7 @@ from .nn.module import Module
 
 __all__ = ["Step", "trace"]
 
-HOUSE = str(Path(__file__).parent)
+LIBRARIES = str(Path(__file__).parent), str(Path(np.__file__).parent)  # np.errstate stands around backward
 SHOWN, TILE = 16, 48  # channels of a picture of an array, and pixels along the longer side of each
 
 
@@ -184,9 +185,9 @@ class trace(Observer):
 
 
 def _where() -> str:
-    """file.py:line of the innermost frame that is not minicnn's."""
+    """file.py:line of the innermost frame that is neither minicnn's nor NumPy's."""
     frame = sys._getframe(1)
-    while frame.f_back and frame.f_code.co_filename.startswith(HOUSE):
+    while frame.f_back and frame.f_code.co_filename.startswith(LIBRARIES):
         frame = frame.f_back
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
 

@@ -59,6 +59,7 @@ def test_steps_are_told_in_order_with_their_numbers():
     assert relu.zeros == np.mean(y.numpy() <= 0)
     assert sorted(s.norm for s in t.steps[-2:]) == pytest.approx(sorted(np.linalg.norm(v.grad.numpy()) for v in (x, w)))
     assert all(s.seconds > 0 for s in t.steps)
+    assert all(s.where.startswith("test_trace.py:") for s in t.steps)
 
 
 def test_of_alexnet_every_layer_parameter_and_byte_is_told(traced, alexnet):

@@ -33,8 +33,7 @@ def test_every_step_is_played_with_the_engines_numbers(page, traced, tmp_path): 
         nothing_sticks_out(page)
 
     shows(0)
-    page.locator("#slider").focus()
-    for at in range(1, len(steps)):  # by the keyboard alone
+    for at in range(1, len(steps)):  # by the keyboard alone, and nothing has the focus
         page.keyboard.press("ArrowRight")
         if at % 9 == 0 or at == len(steps) - 1:
             shows(at)
@@ -55,3 +54,58 @@ def test_every_step_is_played_with_the_engines_numbers(page, traced, tmp_path): 
     page.keyboard.press("Enter")  # a node shows its last step
     shows(max(i for i, s in enumerate(steps) if s.node == steps[0].node))
     assert page.locator("#details pre").inner_text().startswith("Every kernel at every place of the image")
+
+
+def test_buttons_and_keys_go_a_step_wherever_the_focus_is(page, traced, tmp_path):  # noqa: F811
+    end = len(traced[0].steps) - 1
+    traced[0].to_html(tmp_path / "backprop.html")
+    page.goto((tmp_path / "backprop.html").as_uri())
+
+    def is_at(step):
+        assert page.locator("#count").inner_text() == f"{step + 1} of {end + 1}"
+
+    def click(name):
+        page.get_by_role("button", name=name, exact=True).click()
+
+    for name, step in [("Forward", 1), ("Forward", 2), ("Back", 1), ("Last", end), ("Forward", end), ("Back", end - 1),
+                       ("First", 0), ("Back", 0)]:  # fmt: skip
+        click(name)
+        is_at(step)
+    for focus in ("#play", "g.node >> nth=3", "#slider", "#graph svg"):
+        page.locator(focus).evaluate("e => e.focus()")
+        for key, step in (("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("End", end), ("ArrowRight", end),
+                          ("Home", 0), ("ArrowLeft", 0)):  # fmt: skip
+            page.keyboard.press(key)
+            is_at(step)
+    page.locator("#play").focus()
+    page.keyboard.press("Control+ArrowRight")  # the browser's own
+    is_at(0)
+    page.evaluate("document.body.append(document.createElement('textarea'))")
+    page.locator("textarea").fill("of the host")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("End")
+    is_at(0)
+    page.get_by_role("button", name="Play").click()
+    click("Last")  # whoever goes by hand does not want it to go on
+    assert page.locator("#play").inner_text() == "Play"
+    page.wait_for_timeout(700)
+    is_at(end)
+    for button in page.locator(".bar button").all():
+        box = button.bounding_box()
+        assert box["height"] >= 24
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= page.viewport_size["width"]
+
+
+def test_it_is_light_or_dark(page, traced, tmp_path):  # noqa: F811
+    traced[0].to_html(tmp_path / "backprop.html")
+    page.goto((tmp_path / "backprop.html").as_uri())
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(paper)
+    page.emulate_media(color_scheme="dark")
+    dark = page.evaluate(paper)
+    page.evaluate("document.documentElement.dataset.theme = 'light'")
+    assert page.evaluate(paper) == light != dark
+    page.emulate_media(color_scheme="light")
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    assert page.evaluate(paper) == dark
