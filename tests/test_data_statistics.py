@@ -273,3 +273,17 @@ def test_every_picture_bad(tmp_path):
         path.write_bytes(b"nonsense")
     with pytest.raises(DataError, match=r"none of its 4 pictures .*cat/0.png: not a picture"):
         Statistics.of(folder)
+
+
+def test_a_mean_picture_of_squares():
+    """Kept small, it is what it was, in squares of one colour."""
+    arrays = Statistics(np.zeros((3, 256, 256), np.float32), np.ones(3, np.float32), np.eye(3, dtype=np.float32),
+                        {}).arrays()  # fmt: skip
+    small = np.arange(3 * 8 * 4, dtype=np.float16).reshape(3, 8, 4)
+    mean = Statistics.from_arrays(arrays | {"statistics.mean": small}).mean
+    assert mean.dtype == np.float32
+    for c, i, j in np.ndindex(3, 256, 256):
+        assert mean[c, i, j] == small[c, i // 32, j // 64]
+    for shape in ((3, 256), (3, 7, 8), (3, 8, 7), (4, 8, 8), (3, 0, 8), (3, 512, 8)):
+        with pytest.raises(ValueError, match=r"a mean picture of \(\d"):
+            Statistics.from_arrays(arrays | {"statistics.mean": np.zeros(shape)})

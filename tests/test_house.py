@@ -1,6 +1,7 @@
 """The plan of the house: who may import whom, and which test belongs to which file."""
 
 import ast
+import configparser
 import graphlib
 import re
 import subprocess
@@ -40,6 +41,17 @@ def test_every_room_is_installed():
     listed = set((HOUSE / "setup.cfg").read_text(encoding="utf-8").split())
     rooms = {path.parent.relative_to(HOUSE).as_posix() for path in (HOUSE / "minicnn").rglob("__init__.py")}
     assert {room.replace("/", ".") for room in rooms} <= listed
+
+
+def test_every_file_of_a_room_is_installed():
+    told = configparser.ConfigParser()
+    told.read(HOUSE / "setup.cfg", encoding="utf-8")
+    for room, folder in [(room, HOUSE / room.replace("minicnn.kernels", "kernels").replace(".", "/"))
+                         for room in told["options"]["packages"].split()]:
+        patterns = told["options.package_data"].get(room, "").replace(",", " ").split()
+        for path in folder.iterdir():
+            if path.is_file() and path.suffix not in (".py", ".pyc"):
+                assert any(path.match(pattern) for pattern in patterns), f"setup.cfg leaves {path} at home"
 
 
 def files():

@@ -1,5 +1,6 @@
 """The README shows what the program prints."""
 
+import code
 import re
 import runpy
 from itertools import pairwise
@@ -39,6 +40,15 @@ def test_every_program_runs_as_it_is_printed(program, capsys, tmp_path, monkeypa
     if "ArrayLoader" in program:
         shown = next(b for (_, a), (_, b) in pairwise(BLOCKS) if a == program)
         assert said.splitlines(keepends=True)[-1] == shown
+
+
+def test_the_trace_can_be_pasted_into_python_line_by_line():
+    """Where a block ends there an empty line must stand."""
+    (program,) = (text for text in PROGRAMS if "to_html" in text)
+    lines, complaints = code.InteractiveConsole(), []
+    lines.runcode, lines.write = (lambda _: None), complaints.append
+    assert not any([lines.push(line) for line in program.splitlines()][-2:])
+    assert not complaints
 
 
 def alike(said, shown):

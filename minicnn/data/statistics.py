@@ -57,9 +57,13 @@ class Statistics:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.float32]]) -> Statistics:
-        """The statistics that ``arrays`` gave; others may be among them. Raises KeyError where one is missing."""
-        mean, sigma, axes = (arrays[f"statistics.{name}"] for name in ("mean", "sigma", "axes"))
-        return cls(mean, sigma, axes, bad={})
+        """The statistics that ``arrays`` gave; others may be among them. A mean picture of (3, h, w), h and w dividing
+        256, is of squares of one colour: a net that is kept small keeps so much of it. Raises KeyError where one is
+        missing, ValueError where the mean has another shape."""
+        mean, sigma, axes = (np.asarray(arrays[f"statistics.{name}"], np.float32) for name in ("mean", "sigma", "axes"))
+        if mean.ndim != 3 or len(mean) != 3 or not all(n and SIDE % n == 0 for n in mean.shape[1:]):
+            raise ValueError(f"Statistics: a mean picture of {mean.shape}: it is (3, h, w), and h and w divide {SIDE}")
+        return cls(mean.repeat(SIDE // mean.shape[1], axis=1).repeat(SIDE // mean.shape[2], axis=2), sigma, axes, {})
 
     @classmethod
     def of(cls, folder: Images, *, workers: int = 0, sample: int | None = None,

@@ -10,15 +10,15 @@ from .recipes import RECIPES, Recipe, recipe_for
 from .variants import VARIANTS, Variant
 
 __all__ = ["CUDA_CONVNETS", "RECIPES", "VARIANTS", "AlexNet", "Recipe", "Variant", "alexnet", "cuda_convnet", "load",
-           "recipe_for"]
+           "pretrained", "recipe_for"]
 
 if TYPE_CHECKING:
-    from .classifier import load
+    from .classifier import load, pretrained
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load":  # which needs Pillow and safetensors, and is not always wanted
-        from .classifier import load
+    if name in ("load", "pretrained"):  # which need Pillow and safetensors, and are not always wanted
+        from . import classifier
 
-        return load
+        return getattr(classifier, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -32,9 +32,10 @@ from .others import read_others
 from .variants import VARIANTS, Preprocessing
 from .weights import WeightsError
 
-__all__ = ["Answer", "Classifier", "load", "middle"]
+__all__ = ["Answer", "Classifier", "load", "middle", "pretrained"]
 
 AT_ONCE = 64  # pictures, of which many go through the network sooner than one by one
+OWN_WEIGHTS = Path(__file__).with_name("alexnet-cifar10.safetensors")  # written by benchmarks/ship_net.py
 OTHERS = (".pth", ".pt", ".bin", ".caffemodel", ".onnx")  # besides .safetensors, which is ours as well
 # Of the training set of ILSVRC 2012, blue, green and red: the mean of Caffe's mean picture over all its pixels.
 MEAN = np.array([104.00698793, 116.66876762, 122.67891434])
@@ -182,6 +183,15 @@ def load(path: str | os.PathLike[str], *, variant: str | None = None, classes: S
     return Classifier(run.model, run.classes, lambda pictures: central_crops(pictures, statistics, scale, pixels),
                       run.path, Preprocessing(scale=scale), statistics.mean[:, inside, inside] * np.float32(scale),
                       statistics, run.facts)
+
+
+def pretrained() -> Classifier:
+    """The trained network that comes with minicnn: an AlexNet of 1/16 of the width, which tells CIFAR-10's ten classes
+    apart. ``facts`` of it says how it was taught, how often it is right, and its licence.
+
+    Raises CheckpointError where its file is missing or damaged.
+    """
+    return load(OWN_WEIGHTS)
 
 
 def _list(picture: Any) -> Sequence[Picture]:
