@@ -8,7 +8,7 @@
 ``python -m minicnn variants``: what tells one AlexNet from another, and where it stands.
 ``python -m minicnn compare RUN RUN``: what differs between runs, how well each did, and their curves in one picture.
 ``python -m minicnn diagnose``: why does a run learn nothing? Measured, with the cause that the numbers show.
-``python -m minicnn walkthrough``: the chapters; with a number, one of them as a page."""
+``python -m minicnn walkthrough``: the chapters; with a number, one of them as a page; with --book, all as a book."""
 
 from __future__ import annotations
 
@@ -118,6 +118,8 @@ def compare(parser: Parser, options: argparse.Namespace) -> int:
 
 def of_walkthrough(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("chapter", nargs="?", type=number(int, 1), metavar="N", help="the number of a chapter")
+    parser.add_argument("--book", type=Path, metavar="DIR",
+                        help="write all chapters, or N, as pages that need no server and no network")
 
 
 def walkthrough(parser: Parser, options: argparse.Namespace) -> int:
@@ -126,21 +128,33 @@ def walkthrough(parser: Parser, options: argparse.Namespace) -> int:
     chapters = {int(path.stem[:2]): path for path in sorted(folder.glob("[0-9][0-9]_*.py"))}
     if not chapters:
         parser.error(f"there are no chapters in {folder}: they come with the source of minicnn, not with its package")
-    if number is None:
+    if number is None and not options.book:
         for path in chapters.values():
             words = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or path.stem
             print(" ".join(words.partition("\n\n")[0].split()))
         print("\nOpen one by its number, as python -m minicnn walkthrough 1, or run it: python examples/walkthrough/"
               f"{chapters[1].name}")
         return 0
-    if number not in chapters:
+    if number is not None and number not in chapters:
         parser.error(f"there is no chapter {number}: choose from 1 to {max(chapters)}")
-    if not importlib.util.find_spec("marimo"):
-        parser.error('pages need marimo: pip install -e ".[walkthrough]"')
+    if not all(map(importlib.util.find_spec, ("marimo", "latex2mathml"))):
+        parser.error('pages need marimo and latex2mathml: pip install -e ".[walkthrough]"')
+    if options.book:
+        return book(parser, folder, options.book, [chapters[number]] if number is not None else [*chapters.values()])
     try:
         return subprocess.run([sys.executable, "-m", "marimo", "run", str(chapters[number])], check=False).returncode
     except KeyboardInterrupt:  # how one leaves a page
         return 0
+
+
+def book(parser: Parser, folder: Path, into: Path, chapters: list[Path]) -> int:
+    sys.path.insert(0, str(folder))  # chapters import what stands beside them
+    try:
+        sizes = importlib.import_module("book").build(into, chapters)
+    except ValueError as error:
+        parser.error(str(error))
+    print(f"{len(sizes)} pages, {sum(sizes.values()) / 1e6:.1f} MB: open {into / 'index.html'}")
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,41 @@
+"""Builds the book."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .index import index_page
+from .pages import chapter_page, framed
+
+__all__ = ["build"]
+
+MOST = 15_000_000  # bytes, of all pages
+MARK = ".minicnn-book"  # a list of the files that are the book's
+
+
+def build(folder: Path, chapters: list[Path]) -> dict[str, int]:
+    """Writes the pages of these chapters and the index into a folder; the size of each file in bytes. Raises ValueError
+    where the folder holds anything that is not a book of ours, and where the book becomes too large."""
+    mark = folder / MARK
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"book: {folder} is a file: name a folder")
+    if folder.exists() and any(folder.iterdir()) and not mark.exists():
+        raise ValueError(f"book: {folder} is not empty, and no book: name a new folder")
+    pages = []
+    for path in chapters:
+        pages.append(chapter_page(path))
+        print(f"{pages[-1].file}", flush=True)
+    order = [(page.file, page.title) for page in pages]
+    files = {page.file: framed(page, order) for page in pages}
+    files["index.html"] = framed(index_page(pages), [])
+    sizes = {file: len(text.encode()) for file, text in files.items()}
+    if sum(sizes.values()) > MOST:
+        raise ValueError(f"book: its pages have {sum(sizes.values()):,} bytes, more than {MOST:,}: {sizes}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in mark.read_text(encoding="utf-8").splitlines() if mark.exists() else ():
+        if old not in files and Path(old).name == old:
+            (folder / old).unlink(missing_ok=True)
+    mark.write_text("\n".join(files) + "\n", encoding="utf-8")
+    for file, text in files.items():
+        (folder / file).write_text(text, encoding="utf-8")
+    return sizes

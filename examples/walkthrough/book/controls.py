@@ -1,0 +1,51 @@
+"""Widgets as plain HTML: by mouse, touch and keyboard, and read aloud, as the browser has them."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from typing import Any
+
+from marimo import ui
+
+from .marks import python
+from .widgets import Choices
+
+__all__ = ["control"]
+
+
+def control(name: str, label: str, widget: Any, choices: Choices, all_of_them: int, number: int) -> str:
+    """``data-first`` is the choice that it begins with; what ``book.js`` needs stands in the element itself."""
+    one = f"w-{name}"
+    first, shown = choices.first, choices.shown
+    head = f'data-widget="{escape(name)}" data-first="{first}"'
+    if isinstance(widget, ui.slider) and len(shown) > 1:
+        fewer = (f' <small>{len(shown)} of its {all_of_them} stops; all are in '
+                 f"<code>python -m minicnn walkthrough {number}</code></small>" if len(shown) < all_of_them else "")
+        return (f'<div class="widget" {head} data-shown="{escape(json.dumps(shown, ensure_ascii=False))}">'
+                f'<label for="{one}">{label}</label>'
+                f'<input type="range" id="{one}" min="0" max="{len(shown) - 1}" step="1" value="{first}" '
+                f'aria-valuetext="{shown[first]}"> <output for="{one}">{shown[first]}</output>{fewer}</div>')
+    if isinstance(widget, ui.dropdown):
+        options = "".join(f'<option value="{i}"{" selected" * (i == first)}>{escape(words)}</option>'
+                          for i, words in enumerate(shown))
+        return (f'<div class="widget" {head}><label for="{one}">{label}</label>'
+                f'<select id="{one}">{options}</select></div>')
+    if isinstance(widget, ui.switch | ui.checkbox):
+        return (f'<div class="widget" {head}><label><input type="checkbox" role="switch" id="{one}"'
+                f'{" checked" * first}> {label}</label></div>')
+    if isinstance(widget, ui.radio) or (isinstance(widget, ui.code_editor) and len(shown) > 1):
+        buttons = "".join(f'<label><input type="radio" name="{one}" value="{i}"{" checked" * (i == first)}> '
+                          f"{escape(words)}</label>" for i, words in enumerate(shown))
+        codes = "" if isinstance(widget, ui.radio) else "".join(
+            f'<div class="code" data-choice="{i}"{" hidden" * (i != first)}>{python(code)}</div>'
+            for i, code in enumerate(choices.values))
+        legend = label if isinstance(widget, ui.radio) else "What people answer, and what is said of it"
+        return (f'<fieldset class="widget" {head}><legend>{legend}</legend><div class="row">{buttons}</div>{codes}'
+                f"</fieldset>")
+    value = f' value="{escape(str(choices.values[0]))}"' if choices.values[0] not in (None, "") else ""
+    words = widget._component_args.get("placeholder") or ""
+    idle = "" if isinstance(widget, ui.slider) else (
+        f" <small>works in the page that <code>python -m minicnn walkthrough {number}</code> opens</small>")
+    return (f'<div class="widget" {head}><label for="{one}">{label}</label><input id="{one}" disabled{value} '
+            f'placeholder="{escape(words)}">{idle}</div>')
