@@ -60,7 +60,7 @@ def nothing_sticks_out(page):
 # formula or an editor is one thing: what lies on top of each other inside of it does so on purpose, as does what is
 # fixed to the window, a menu.
 OVERLAPS = """() => {
-    const found = [], whole = ".katex, math, .cm-editor, img, svg, canvas, input, select, [role=slider]";
+    const found = [], whole = ".katex, math, .cm-editor, img, iframe, svg, canvas, input, select, [role=slider]";
     function seen(element) {
         return element.checkVisibility({checkOpacity: true, checkVisibilityCSS: true});
     }

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.processor
 
 def test_it_is_what_its_file_holds():
     ask, arrays = models.pretrained(), load_file(classifier.OWN_WEIGHTS)
-    assert ask.classes == "airplane automobile bird cat deer dog frog horse ship truck".split()
+    assert ask.classes == ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
     assert (ask.net.variant, ask.net.width, ask.net.training) == ("blueprint", 1 / 16, False)
     state = ask.net.state_dict()
     assert {f"model.{name}" for name in state} == {name for name in arrays if name.startswith("model.")}

@@ -28,7 +28,6 @@ chapter.app.run(defs={name: types.SimpleNamespace(value=value) for name, value i
 # told when run as a script
 MOVED = {
     4: ([("slider", "ArrowRight"), ("combobox", "ArrowDown")], {"exponent": 4, "fault": "loss: wrong sign"}),
-    5: ([("slider", "ArrowRight"), ("slider", "ArrowRight", "f, turns down")], {"p_slider": 2, "f_slider": 3}),
     11: ([("slider", "ArrowRight")], {"step": 2}),
     12: ([("slider", "ArrowRight")], {"share_slider": 1.5}),
 }
@@ -38,7 +37,7 @@ SEEN = """language => [...document.querySelectorAll(`div[lang=${language}], span
     e => e.checkVisibility()).length"""
 NAMED = "e => e.outerHTML.slice(0, 300)"
 # of these, text in pictures is to be read on a narrow page: 10 points of at most 5.6 inches are 9 of its 364 pixels
-READABLE, WIDEST = {11, 13, 14}, 5.6 * 130
+READABLE, WIDEST = {5, 6, 7, 11, 13, 14}, 5.6 * 130
 BAD = {11: ["picture", "weights"], 13: ["weights"]}  # the files that a chapter asks for
 
 

@@ -1,15 +1,18 @@
-"""Chapter 6: overlapping pooling. Who wins each window, and where the gradient goes."""
+"""Chapter 6: pooling that overlaps. Pick a pixel: which windows it wins, and so what gradient it gets."""
 
 import marimo
 
 app = marimo.App(app_title="6 · Pooling that overlaps")
 
 with app.setup:
-    import marimo as mo
+    import inspect
+    from textwrap import dedent
+
     import numpy as np
     from matplotlib.cbook import get_sample_data
-    from matplotlib.patches import ConnectionPatch, Rectangle
-    from page import attempt, figure, picture, say, table
+    from page import answer_box, attempt, figure, one_answer, picture, say, table
+    from scene import scene
+    from scene_numbers import pooling as numbers_of_the_scene
 
     from minicnn import Tensor, gradcheck, ops
     from minicnn.data import read_picture
@@ -21,23 +24,61 @@ def _():
     say("""
         # 6 · Pooling that overlaps
 
-        Max-pooling keeps the largest number of every window and drops the others. It has no weights, so it seems that
-        going backward it has nothing to do. It has: in every window one pixel made the output, the **winner**, and the
-        gradient goes to it alone. The losers get 0: a little more of them would have changed nothing.
+        Max-pooling keeps the largest number of every window and drops the others. It has no weights, so one might think
+        that it has nothing to do on the way back. But it has: in every window one pixel made the output, the
+        **winner**. The gradient goes to it alone. The losers get 0, since a little more of them would have changed
+        nothing.
 
-        AlexNet's windows are 3 wide and 2 apart (Krizhevsky et al. 2012, §3.4). So neighbours overlap, and one pixel
-        may win several windows. Choose how wide they are (size) and how far apart (stride), below.
+        AlexNet's windows are 3 wide and 2 apart (Krizhevsky et al. 2012, §3.4). So neighbouring windows overlap, and
+        one pixel may win several of them.
+
+        Below are 9 × 9 pixels around an eye, with grey levels from 0 to 99. The loss is Σ gy · y, where gy simply
+        numbers the windows: 1, 2, 3 and so on. So you can tell by the numbers in gx which windows they came from. Click
+        on any square, or move there with the arrow keys:
+
+        - a pixel of **x** or **gx**: solid frames are the windows that it wins, dashed ones those that it loses;
+        - a number of **y** or **gy**: its window, and the winner in it.
     """)
     return
 
 
 @app.cell
 def _():
-    size_slider = mo.ui.slider(2, 4, value=3, label="size", show_value=True)
-    stride_slider = mo.ui.slider(1, 3, value=2, label="stride", show_value=True)
-    overwrite = mo.ui.switch(label="the mistake: write = where += belongs")
-    mo.vstack([size_slider, stride_slider, overwrite])
-    return overwrite, size_slider, stride_slider
+    scene("pooling", numbers_of_the_scene(), "9 × 9 grey levels around an eye, x, and the largest of each window of 3 "
+          "× 3, y, 4 × 4 numbers; below them the gradients gx, which is 0 but for the winners, and gy. A pixel is "
+          "picked that wins two windows: frames show them, and its gradient is the sum of both numbers in gy.", 830)
+    return
+
+
+@app.cell
+def _():
+    def sent_and_arrived(size, stride):
+        (of_scene,) = (each for each in numbers_of_the_scene()["settings"]
+                       if (each["size"], each["stride"]) == (size, stride))  # fmt: skip
+        return of_scene["gy"].sum(), of_scene["overwritten"].sum()
+
+    sent, arrived = sent_and_arrived(3, 2)
+    assert arrived < sent  # windows overlap
+    assert np.equal(*sent_and_arrived(2, 2))  # they do not, and nobody can see the mistake
+    say(f"""
+        ## What to look for
+
+        **Several wins add up.** Where a pixel wins several windows, its gradient is the sum of what they send. Pooling
+        hands on everything that it is given, so gx as a whole must add up to what gy adds up to: a check that one can
+        make by eye.
+
+        **The mistake: = for +=.** Press its button. With `=` the window that comes last wipes out what the others had
+        sent: at size 3 and stride 2 only {arrived:g} of {sent:g} arrive. Now choose size 2 and stride 2: no windows
+        overlap, and **the mistake does not show**. So test pooling where windows overlap.
+
+        **Nudge a winner, and a loser.** The loss follows the winner in a straight line. It does not follow the loser at
+        all, until the loser rises above the winner and takes its place. There the loss has a kink, and no gradient
+        tells of it in advance.
+
+        On the way forward the kernel writes down where it found the largest number: `winner` holds the place
+        r · size + s inside of the window. That is all that the way back needs. The picture itself may be forgotten.
+    """)
+    return
 
 
 @app.cell
@@ -56,14 +97,14 @@ def _():
     def pixel_of(p, q, place, size, stride):
         return p * stride + place // size, q * stride + place % size
 
-    def pool_backward(gy, winner, shape, size, stride, add=True):
+    def pool_backward(gy, winner, shape, size, stride):
         gx = np.zeros(shape)
         for p, q in np.ndindex(gy.shape):
             pixel = pixel_of(p, q, winner[p, q], size, stride)
-            gx[pixel] = gx[pixel] + gy[p, q] if add else gy[p, q]
+            gx[pixel] += gy[p, q]
         return gx
 
-    return pixel_of, pool, pool_backward
+    return pool, pool_backward
 
 
 @app.cell
@@ -79,170 +120,35 @@ def _():
 
 
 @app.cell
-def _(overwrite, pool, pool_backward, size_slider, stride_slider):
-    size, stride, adds = size_slider.value, stride_slider.value, not overwrite.value
-    x = 1.0 + np.random.default_rng(108).permutation(49).reshape(7, 7)  # 1 … 49, each once
-    y, winner = pool(x, size, stride)
-    P, Q = y.shape
-    gy = 1.0 + np.arange(P * Q).reshape(P, Q)  # 1, 2, 3 …, so that a sum shows who sent its parts
-    gx = pool_backward(gy, winner, x.shape, size, stride)
-    shown = gx if adds else pool_backward(gy, winner, x.shape, size, stride, add=False)
-    wins = pool_backward(np.ones((P, Q)), winner, x.shape, size, stride)
-    assert gx.sum() == gy.sum()
-    return P, Q, adds, gx, gy, shown, size, stride, wins, winner, x, y
+def _(engine, pool, pool_backward):
+    def winners_of(run, x, size, stride):
+        P = (len(x) - size) // stride + 1
+        y, winner = np.empty((1, P, P, 1)), np.empty((1, P, P, 1), np.uint8)  # (C, P, Q, N)
+        run(P, y, winner, x[None, :, :, None], size, size, stride, stride, 0, 0)
+        return y[0, :, :, 0], winner[0, :, :, 0]
 
-
-@app.cell
-def _(P, Q, engine, gx, gy, size, stride, winner, x, y):
-    def winners_of(run):
-        y_kernel = np.empty((1, P, Q, 1))  # (C, P, Q, N)
-        winner_kernel = np.empty((1, P, Q, 1), np.uint8)
-        run(y_kernel, winner_kernel, x[None, :, :, None], size, size, stride, stride, 0, 0)
-        return y_kernel[0, :, :, 0], winner_kernel[0, :, :, 0]
-
-    def agree():
-        compiled = winners_of(kernels.max_pool2d)
-        loop = winners_of(lambda *a: kernels.max_pool2d.plain(0, P, *a))
-        for y_found, winner_found in (compiled, loop):
+    def agree(size, stride):
+        x = 1.0 + np.random.default_rng(108).permutation(49).reshape(7, 7)
+        y, winner = pool(x, size, stride)
+        for run in (lambda P, *a: kernels.max_pool2d(*a), lambda P, *a: kernels.max_pool2d.plain(0, P, *a)):
+            y_found, winner_found = winners_of(run, x, size, stride)
             assert np.array_equal(y_found, y)
             assert np.array_equal(winner_found, winner)
+        gy = 1.0 + np.arange(y.size).reshape(y.shape)
         y_op, gx_op = engine(x, gy, size, stride)
         assert np.array_equal(y_op, y)
-        assert np.array_equal(gx_op, gx)
+        assert np.array_equal(gx_op, pool_backward(gy, winner, x.shape, size, stride))
 
-    agree()
-    say(f"""
-        ## A grid small enough to follow
+    for size, stride in np.ndindex(3, 3):
+        agree(size + 2, stride + 1)
+    say("""
+        ## As loops
 
-        x holds the numbers 1 to {x.size}, each once. Windows {size} wide and {stride} apart make {P} × {Q} outputs.
-        While it looks for the largest number, the kernel also writes down where it was: `winner` holds the place
-        r·size + s inside the window, from 0 to {size * size - 1}. Of x, nothing else is needed to go backward.
-
-        Three ways give the same y, winners and gradient, number for number: the loop written out in this chapter,
-        `kernels.max_pool2d` (plain and compiled), and the op `ops.max_pool2d` with its `backward`.
+        This is all of it, for one picture:
+    """, f"```python\n{dedent(inspect.getsource(pool))}\n{dedent(inspect.getsource(pool_backward))}```", """
+        The engine has the same loops, compiled: `kernels/max_pool2d.py`. At sizes 2, 3 and 4 and strides 1, 2 and 3
+        both give the same outputs, winners and gradients, number for number.
     """)
-    return
-
-
-@app.cell
-def _(P, Q):
-    p_slider = mo.ui.slider(0, P - 1, value=1, label="p, the row of the output", show_value=True)
-    q_slider = mo.ui.slider(0, Q - 1, value=1, label="q, its column", show_value=True)
-    mo.vstack([p_slider, q_slider])
-    return p_slider, q_slider
-
-
-@app.cell
-def _(p_slider, pixel_of, q_slider, size, stride, winner, x, y):
-    p, q = p_slider.value, q_slider.value
-    place = winner[p, q]
-    row, column = pixel_of(p, q, place, size, stride)
-    window = x[p * stride : p * stride + size, q * stride : q * stride + size]
-    assert y[p, q] == x[row, column] == window.max()
-    others = [f"y[{i}, {j}]" for i, j in np.ndindex(y.shape)
-              if (i, j) != (p, q) and pixel_of(i, j, winner[i, j], size, stride) == (row, column)]
-    say(f"""
-        y[{p}, {q}] looks at rows {p * stride} to {p * stride + size - 1} and columns {q * stride} to
-        {q * stride + size - 1} of x: {" / ".join(" ".join(f"{v:g}" for v in line) for line in window)}. The largest is
-        **{y[p, q]:g}**, at place {place} = {place // size}·{size} + {place % size}, so r = {place // size} and
-        s = {place % size}. In x that is row p·stride + r = {row}, column q·stride + s = {column}.
-        This pixel also wins {" and ".join(others) if others else "no other window"}.
-    """)
-    return column, p, q, row
-
-
-@app.cell
-def _():
-    def grid(axes, numbers, shade, title, cmap="Blues"):
-        """Numbers in cells; the darker, the larger ``shade``."""
-        axes.imshow(shade, cmap=cmap, vmin=0, vmax=max(1.6 * shade.max(), 1))
-        for i, j in np.ndindex(numbers.shape):
-            axes.text(j, i, f"{numbers[i, j]:g}", ha="center", va="center", fontsize=11)
-        axes.set_title(title, fontsize=11)
-        axes.set(xticks=range(numbers.shape[1]), yticks=range(numbers.shape[0]))
-        axes.tick_params(length=0, labelsize=9, colors="dimgray")
-
-    def frame(axes, row, column, height, width, **how):
-        axes.add_patch(Rectangle((column - 0.5, row - 0.5), width, height, fill=False, **how))
-
-    def behind_numbers(axes, left):
-        """Arrows that the axes ``left`` draws pass behind the numbers of ``axes``."""
-        axes.set_zorder(left.get_zorder() + 1)
-        axes.patch.set_visible(False)
-        axes.images[0].remove()
-        axes.yaxis.tick_right()
-        axes.tick_params(length=0)
-        for text in axes.texts:
-            text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1.5})
-
-    return behind_numbers, frame, grid
-
-
-@app.cell
-def _(P, Q, behind_numbers, column, frame, grid, p, pixel_of, q, row, size, stride, wins, winner, x, y):
-    def draw_winners():
-        drawing = figure(7, 3.8)
-        left, right = drawing.subplots(1, 2, width_ratios=[7, max(3, min(P, 6))])
-        grid(left, x, wins, "x; blue: the winners")
-        grid(right, y, np.zeros((P, Q)), "y")
-        behind_numbers(right, left)
-        frame(left, p * stride, q * stride, size, size, color="black", lw=2.5)
-        frame(right, p, q, 1, 1, color="black", lw=2.5)
-        for i, j in np.ndindex(P, Q):
-            there = pixel_of(i, j, winner[i, j], size, stride)
-            chosen = (i, j) == (p, q)
-            arrow = left.add_artist(ConnectionPatch(
-                (j, i), (there[1] + 0.35, there[0]), "data", "data", axesA=right, axesB=left, arrowstyle="->",
-                color="black" if chosen else "C1", lw=2 if chosen else 1, clip_on=False, zorder=2))
-            arrow.set_in_layout(False)  # it leaves its axes
-        return drawing
-
-    picture(draw_winners(), f"Left x, 7 by 7 numbers, right y, {P} by {Q}. From every output an arrow goes to the "
-                            f"pixel that it was taken from; from y[{p}, {q}] to x[{row}, {column}] = "
-                            f"{x[row, column]:g}, in its window of {size} by {size}. A winner is the darker blue, the "
-                            f"more windows it wins: {wins.max():g} at most.")
-    return
-
-
-@app.cell
-def _(P, Q, adds, frame, grid, gx, gy, p, pool, pool_backward, q, shown, size, stride, wins, x):
-    def lost_by_overwriting(size, stride):
-        y, winner = pool(x, size, stride)
-        gy = 1.0 + np.arange(y.size).reshape(y.shape)
-        return gy.sum(), pool_backward(gy, winner, x.shape, size, stride, add=False).sum()
-
-    arrived, arrived_overwritten = lost_by_overwriting(3, 2)
-    assert arrived_overwritten < arrived  # windows overlap
-    assert np.equal(*lost_by_overwriting(2, 2))  # they do not, and nobody can see the mistake
-
-    def draw_gradient():
-        drawing = figure(7, 3.8)
-        left, right = drawing.subplots(1, 2, width_ratios=[7, max(3, min(P, 6))])
-        grid(left, shown, (shown > 0) + 0.5 * (wins > 1), "gx" if adds else "gx with = for +=", cmap="Oranges")
-        grid(right, gy, np.zeros((P, Q)), "gy")
-        frame(left, p * stride, q * stride, size, size, color="black", lw=2.5)
-        frame(right, p, q, 1, 1, color="black", lw=2.5)
-        return drawing
-
-    several = [(i, j) for i, j in np.argwhere(wins > 1)]
-    largest = np.unravel_index(np.argmax(wins), wins.shape)
-    mo.vstack([
-        say(f"""
-            ## Back along the same arrows
-
-            Let gy number the windows: 1, 2, 3 and so on. Each number goes where its window's arrow ends, and where
-            several end it is their **sum**. Of the {np.count_nonzero(wins)} winners here {len(several)} won more than
-            one window; pixel [{largest[0]}, {largest[1]}] wins {wins[largest]:g} and gets {gx[largest]:g}.
-
-            A check by eye: pooling hands on everything it is given, so gx must add up to what gy does. Here
-            {shown.sum():g} of {gy.sum():g} arrive. At size 3 and stride 2, `=` for `+=` would deliver
-            {arrived_overwritten:g} of {arrived:g}: the window that comes last wipes out the others. At 2 and 2 no
-            windows overlap and **the mistake does not show**. Test pooling where windows overlap.
-        """),
-        picture(draw_gradient(), f"Left gx, right gy. {np.count_nonzero(shown)} of {shown.size} pixels get something, "
-                                 f"{len(several)} of them from several windows, in a darker orange. gx adds up to "
-                                 f"{shown.sum():g}, gy to {gy.sum():g}."),
-    ])
     return
 
 
@@ -280,15 +186,15 @@ def _(engine):
     say(f"""
         ## Equal numbers, and NaN
 
-        Who wins a window of nine equal numbers? In minicnn the first, row by row, takes all: gx[0, 0] =
-        {gx_tie[0, 0]:g}, the others get {gx_tie[1:].sum():g}. There is no right answer: raise the middle pixel and y
-        rises with slope {slope_above:g}, lower it and the slope is {slope_below:g}. `gradcheck` knows such ties and
-        tests a little away from them ({sum(checked.moved.values())} of 25 equal pixels, all found right). What does
-        matter is that the rule is one rule: the plain loop, the compiled kernel and the CUDA twin must choose alike.
+        Who wins a window of nine equal numbers? In minicnn the first one takes all, row by row: gx[0, 0] =
+        {gx_tie[0, 0]:g}, and the others get {gx_tie[1:].sum():g}. No answer is right here: raise the middle pixel, and
+        y rises with slope {slope_above:g}; lower it, and the slope is {slope_below:g}. `gradcheck` recognises such ties
+        and tests a little away from them ({sum(checked.moved.values())} of 25 equal pixels, all found right). What
+        matters is that everybody follows the same rule: the loop, the compiled kernel and its CUDA twin.
 
-        **NaN wins.** Put NaN into the middle of 0, 1 … 8: minicnn gives {y_nan.item()} and sends the gradient there. A
-        loop that only asks `value > largest` gives {hidden:g}, since NaN is not larger than anything, and what went
-        wrong upstream stays hidden.
+        **NaN wins.** Put NaN (not a number) into the middle of 0, 1 … 8: minicnn gives {y_nan.item()} and sends the
+        gradient there. A loop that only asks `value > largest` gives {hidden:g}, because NaN is not larger than
+        anything. Then whatever went wrong earlier in the network stays hidden.
     """)
     return
 
@@ -310,20 +216,17 @@ def _(engine, pool, pool_backward):
     assert from_nowhere == y_right.size - 1
     assert gx_wrong.sum() == 1
     assert np.array_equal(y_positive, y_positive_zeros)
-    say("""
+    say(f"""
         ## Padding is −∞, not 0
 
         AlexNet pools without padding; other networks add a border. A border of zeros is right for a convolution, where
-        0 adds nothing. Here it is a number that may win. Take a 5 × 5 picture of the numbers −1 to −25, size 3,
-        stride 2 and a border of 1:
-    """, table(["border", "y[0, 0]", "y[0, 1]", "y[1, 1]", "Σ gx"], [
-        ["−∞ (minicnn)", *y_right[[0, 0, 1], [0, 1, 1]], gx_right.sum()],
-        ["0 (the mistake)", *y_wrong[[0, 0, 1], [0, 1, 1]], gx_wrong.sum()],
-    ]), f"""
-        With zeros {from_nowhere} of {y_wrong.size} outputs are 0, a number that the picture does not hold, and their
-        gradient falls into the border and is lost: of {gx_right.sum():g} that were sent, {gx_wrong.sum():g} arrives.
-        After a ReLU no number is negative and both give the same y, so the mistake waits until somebody pools before
-        the ReLU, as the program of 2012 did in blocks 1 and 5.
+        a 0 adds nothing. In pooling it is a number that may win. Take a 5 × 5 picture of the numbers −1 to −25, size 3,
+        stride 2 and a border of 1. With a border of zeros {from_nowhere} of the {y_wrong.size} outputs are 0, a number
+        that is nowhere in the picture, and their gradient falls into the border and is lost: of {gx_right.sum():g} that
+        were sent, {gx_wrong.sum():g} arrives. minicnn's border is −∞, which never wins.
+
+        After a ReLU no number is negative, and both borders give the same y. So this mistake waits until somebody pools
+        before the ReLU, as the program of 2012 did in blocks 1 and 5.
     """)
     return
 
@@ -336,27 +239,27 @@ def _():
 
 
 @app.cell
-def _(engine, grey, size, stride):
+def _(engine, grey):
     def draw_photograph():
-        y, gx = engine(grey, 1.0, size, stride)
+        y, gx = engine(grey, 1.0, 3, 2)
         eye = slice(22, 47), slice(10, 35)
-        drawing = figure(7, 7.2)
+        drawing = figure(5.5, 6)
         axes = drawing.subplots(2, 2).ravel()
         maps = ((grey, "gray", "x"), (y, "gray", "y"), (gx, "cividis", "windows won"), (grey[eye], "gray", "an eye"))
         for ax, (image, colours, title) in zip(axes, maps, strict=True):
             shown = ax.imshow(image, cmap=colours, interpolation="nearest")
-            ax.set_title(f"{title}, {image.shape[0]} × {image.shape[1]}", fontsize=12)
+            ax.set_title(f"{title}, {image.shape[0]} × {image.shape[1]}", fontsize=11)
             ax.set(xticks=[], yticks=[])
             if image is gx:
                 drawing.colorbar(shown, ax=ax, location="bottom", ticks=range(int(gx.max()) + 1))
         rows, columns = np.nonzero(gx[eye])
-        axes[3].scatter(columns, rows, s=12 * gx[eye][rows, columns], color="C1", edgecolor="white", lw=0.5)
-        axes[3].set_xlabel("dots: winners, the larger\nthe more windows they win", fontsize=11)
+        axes[3].scatter(columns, rows, s=9 * gx[eye][rows, columns], color="C1", edgecolor="white", lw=0.5)
+        axes[3].set_xlabel("dots: winners, the larger\nthe more windows they win", fontsize=10)
         return drawing, gx
 
     drawn, won = draw_photograph()
     picture(drawn, f"Grace Hopper's face, {grey.shape[0]} by {grey.shape[1]} grey pixels; the same pooled with windows "
-                   f"{size} wide and {stride} apart; how many windows each pixel wins: {won.max():g} at most, none for "
+                   f"3 wide and 2 apart; how many windows each pixel wins: {won.max():g} at most, none for "
                    f"{100 * (won == 0).mean():.1f} % of the pixels; and one eye, its winners marked by dots.")
     return
 
@@ -391,25 +294,25 @@ def _(engine, grey):
     say("""
         ## How much of the picture learns?
 
-        One would think that wider windows spread the gradient over more pixels. It is the other way round:
+        One would think that wider windows spread the gradient over more pixels. It is the other way round. Each window
+        sends its gradient to one pixel; these are the pixels that get any:
     """, table(["picture", "windows", "outputs", "pixels that win", "% of all"], [
         [name, f"{size}/2", left, got, round(100 * got / grey.size, 1)]
         for (name, size), (left, got, _) in counted.items()
     ]), f"""
-        At 2/2 every window has a winner of its own, so exactly a quarter of what the windows cover gets something (they
-        leave out the last row and column of these {grey.shape[0]}). At 3/2 there are as many outputs, {left3}, but one
-        bright pixel may win up to {most3:g} of them: the gradient reaches **fewer** pixels, and each gets more. That is
-        strongest in noise, which is all peaks, and does not happen on a slope, where each window has a brightest corner
-        of its own. A photograph is something of both.
+        With windows 2 wide and 2 apart (2/2) every window has a winner of its own, so exactly a quarter of the pixels
+        that they cover get something. At 3/2 there are as many outputs, {left3}, but one bright pixel may win up to
+        {most3:g} of them: the gradient reaches **fewer** pixels, and each gets more. This is strongest in noise, which
+        is all peaks, and does not happen on a slope, where each window has a brightest corner of its own. A photograph
+        is something of both.
 
-        Overlap costs no outputs either. Per side, AlexNet's three poolings leave the same number both ways:
-    """, table(["pixels", "3/2 leaves", "2/2 leaves", "% of the numbers"], [
-        [i, three, two, round(100 * three**2 / i**2, 1)] for i, three, two in overlapped
-    ]), f"""
-        The authors measured 0.4 % (top-1) and 0.3 % (top-5) less error with 3/2 than with 2/2, and found the network
-        slightly harder to overfit (§3.4). Ties do happen: behind an edge filter (right pixel less left) and a ReLU,
-        {100 * zeros:.0f} % of the 3/2 windows of this photograph hold nothing but zeros. Their first pixel gets the
-        gradient, and the ReLU stops it there.
+        Overlap costs no outputs either. AlexNet pools maps of {", ".join(str(i) for i, *_ in overlapped)} pixels along
+        a side, and is left with {", ".join(str(three) for _, three, _ in overlapped)}, both ways. The authors measured
+        0.4 % (top-1) and 0.3 % (top-5) less error with 3/2 than with 2/2, and found the network slightly harder to
+        overfit (§3.4).
+
+        Ties do happen: behind an edge filter (right pixel less left) and a ReLU, {100 * zeros:.0f} % of the 3/2 windows
+        of this photograph hold nothing but zeros. Their first pixel gets the gradient, and the ReLU stops it there.
     """)
     return
 
@@ -432,14 +335,25 @@ def _():
 
         gradcheck(pool_1d, np.array([1.0, 4, 6, 0, 3, 9, 5, 2, 8, 2, 7]), backward=backward)
 
+    tries = {
+        "the gradient to all three": start.replace("gx[winner] = gy[p]", "gx[2 * p : 2 * p + 3] += gy[p]"),
+        "added at the place in the window": start.replace("winner = 2 * p + ", "winner = ").replace(
+            "gx[winner] = gy[p]", "gx[winner] += gy[p]"),
+        "shared by the three": start.replace("gx[winner] = gy[p]", "gx[2 * p : 2 * p + 3] += gy[p] / 3"),
+    }  # fmt: skip
     asked = "backward"
-    say("## Exercise\n\nMend this backward of pooling in one dimension. What `gradcheck` says of it stands below.")
-    return answer, asked, check, start
+    say("""
+        ## Exercise
+
+        This is the backward of pooling in one dimension, windows 3 wide and 2 apart, with a mistake in it. Mend it.
+        What `gradcheck` says of it stands below.
+    """)
+    return answer, asked, check, start, tries
 
 
 @app.cell
 def _(start):
-    editor = mo.ui.code_editor(value=start, language="python", label="your backward")
+    editor = answer_box(start, "your backward")
     editor
     return (editor,)
 
@@ -452,7 +366,7 @@ def _(asked, check, editor):
 
 @app.cell
 def _(answer):
-    mo.accordion({"One answer": mo.md(f"```python\n{answer}```")})
+    one_answer(answer)
     return
 
 

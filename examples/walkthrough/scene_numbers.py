@@ -11,7 +11,7 @@ from PIL import Image
 
 from minicnn import Tensor, ops
 
-__all__ = ["convolution", "hopper", "pooling", "response_norm"]
+__all__ = ["convolution", "fourier", "hopper", "pooling", "response_norm", "spectrum"]
 
 Array = NDArray[Any]
 W = np.array([[-0.2, 0.1, 0.1], [0.1, -0.3, 0.3], [-0.1, 0.1, -0.1]])  # a kernel that has still to learn
@@ -35,7 +35,7 @@ def nudged(loss: Any, a: Array, h: float) -> list[Array]:
 
 def convolution(side: int = 24, h: float = 0.1) -> dict[str, Any]:
     """y = conv(x, w), loss = ½ Σ (y − target)², target = conv(x, EDGES), at stride 1 and 2 and padding 0 and 1. Pixels
-    have two digits behind the point and weights one, so y and gy have three and gx four: sums can be checked by hand."""
+    have two digits behind the point and weights one, so y and gy have three and gx four: sums are checked by hand."""
     x = np.round(hopper(side, 96, 196, 7), 2)
 
     def setting(stride: int, padding: int) -> dict[str, Any]:
@@ -151,3 +151,35 @@ def response_norm() -> dict[str, Any]:
         setting(n, alpha, beta, k)
         for n in (5, 1, 3, 9) for alpha in (1.0, 0.1, 0.0001) for beta in (0.75, 0.5, 1.0) for k in (2.0, 1.0)
     ]}
+
+
+def spectrum(w: Array, T: int) -> Array:
+    """W[f, g] = Σ w[r, s] exp(−2πi (f r + g s) / T), f and g from −T/2 to T/2 − 1, r and s from the kernel's middle."""
+    waves = [np.outer(np.arange(-T // 2, T // 2), np.arange(size) - size // 2) for size in w.shape]
+    down, across = (np.exp(-2j * np.pi / T * wave) for wave in waves)
+    return down @ w @ across.T
+
+
+def fourier(T: int = 18) -> dict[str, Any]:
+    """Kernels, and what each does to the T × T waves of a tile: conv2d of a wave is the wave times conj(W)."""
+    r, s = np.mgrid[-5:6, -5:6]
+    kernels = {
+        "Gabor, 11 × 11": np.exp(-(r**2 + s**2) / 10) * np.cos(2 * np.pi / T * (2 * r + 3 * s) - 1) / 16,
+        "blur": np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16,
+        "vertical edges": np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8,
+        "random, 5 × 5": np.random.default_rng(6).normal(size=(5, 5)) / 5,
+    }
+
+    def seen(name: str, w: Array) -> dict[str, Any]:
+        W, more = spectrum(w, T), len(w) // 2
+        turns, places = np.arange(-T // 2, T // 2), np.arange(-more, T + more)
+        down = (turns[:, None] * places)[:, None, :, None]  # (f, 1, p, 1)
+        across = (turns[:, None] * places)[None, :, None, :]
+        waves = np.exp(2j * np.pi / T * (down + across)).reshape(T * T, 1, len(places), len(places))
+        after = ops.conv2d(waves.real.copy(), w[None, None]).numpy()
+        expected = (W.conj().reshape(-1, 1, 1, 1) * waves[:, :, more : more + T, more : more + T]).real
+        assert np.abs(after - expected).max() < 1e-12
+        parts = {"re": W.real, "im": W.imag, "sizes": np.abs(W)}
+        return {"name": name, "w": np.round(w, 6), **{part: np.round(a, 6) for part, a in parts.items()}}
+
+    return {"T": T, "kernels": [seen(*each) for each in kernels.items()]}
