@@ -19,7 +19,7 @@ LIKE = "Of 1,024 pictures, `gy` has −0.5 · 10⁻³ where $x^2$ is ½."
 
 
 @pytest.mark.parametrize("other, wrong", [
-    ("Trong 1,024 ảnh, $x^2$ bằng ½, và `gy` bằng −0.5 · 10⁻³; `gy` đó...", None),
+    ("Trong 1,024 ảnh, $x^2$ bằng ½, và `gy` bằng −0.5 · 10⁻³; `gy` đó, $x^2$ đó...", None),
     (LIKE.replace("1,024", "1,023"), "numbers"), (LIKE.replace("−0.5", "0.5"), "numbers"),
     (LIKE.replace("10⁻³", "10⁻²"), "numbers"), (LIKE.replace("½", "¼"), "numbers"), (LIKE + " 7", "numbers"),
     (LIKE.replace("1,024 ", ""), "numbers"), (LIKE.replace("x^2", "x^3"), "formulas"),

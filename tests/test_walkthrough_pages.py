@@ -37,7 +37,7 @@ SEEN = """language => [...document.querySelectorAll(`div[lang=${language}], span
     e => e.checkVisibility()).length"""
 NAMED = "e => e.outerHTML.slice(0, 300)"
 # of these, text in pictures is to be read on a narrow page: 10 points of at most 5.6 inches are 9 of its 364 pixels
-READABLE, WIDEST = {5, 6, 7, 11, 13, 14}, 5.6 * 130
+READABLE, WIDEST = {*range(5, 15)}, 5.6 * 130
 BAD = {11: ["picture", "weights"], 13: ["weights"]}  # the files that a chapter asks for
 
 

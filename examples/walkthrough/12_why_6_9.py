@@ -14,7 +14,7 @@ with app.setup:
     import marimo as mo
     import numpy as np
     from matplotlib.cbook import get_sample_data
-    from page import attempt, figure, picture, say, table
+    from page import answer_box, attempt, figure, one_answer, picture, say, table
     from PIL import Image
 
     from minicnn import Tensor, gradcheck, manual_seed, nn, no_grad, ops, optim
@@ -42,15 +42,15 @@ def _():
     say(f"""
         # 12 · Why is my loss 6.9?
 
-        Whoever trains AlexNet from scratch meets this number: the loss is **{ln:.3f}**, and there it stays. It is
-        ln 1000. A network that gives each of 1000 classes the probability 1/1000 pays −ln(1/1000) for every picture,
-        whatever the label. Of C classes, ln C.
+        If you train AlexNet from scratch, you are likely to meet this number: the loss is **{ln:.3f}**, and there it
+        stays. It is ln 1000. A network that gives each of 1000 classes the probability 1/1000 has the loss −ln(1/1000)
+        for every picture, whatever its label. With C classes it is ln C.
 
-        It can be worse than that. Let the logits, the outputs before softmax, be random and say nothing of the
-        picture, with standard deviation s:
+        It can be worse than that. Suppose that the logits, which are the outputs before softmax, are random numbers
+        with standard deviation s and have nothing to do with the picture:
     """, table(["s", "loss", "ln 1000 + s² / 2"], list(losses())), """
-        So at the start the loss should be ln C or a little more. Far more says that the network is sure of itself
-        without reason. *Starting* at ln C is no fault: *staying* there is.
+        So at the start the loss should be ln C or a little more. If it is far more, the network is sure of itself
+        without any reason. It is no fault to *start* at ln C. The fault is to *stay* there.
     """)
     return (ln,)
 
@@ -151,18 +151,19 @@ def _(STARTS, fan_in):
     say(f"""
         ## What one layer does to the signal
 
-        A unit adds up n products w · x, with n the *fan-in*. If the weights are drawn from N(0, σ²), the variance of
-        the sum is n σ² times the mean of x². If x = max(z, 0), with z as often below as above 0, half of the
-        squares are gone. So the size of a layer's outputs is that of the layer before, times the **gain σ √(n / 2)**.
-        Tried with n = {n} and σ = {sigma:g}: {found:.4f}, by the formula {expected:.4f}.
+        A unit adds up n products w · x; n is called its *fan-in*. If the weights are drawn from N(0, σ²), the variance
+        of the sum is n σ² times the mean of x². If x = max(z, 0) comes from a ReLU, and z is below 0 as often as above
+        it, half of the squares are gone. So each layer multiplies the size of the signal by its **gain σ √(n / 2)**. An
+        experiment with n = {n} and σ = {sigma:g} gives {found:.4f}, and the formula {expected:.4f}.
 
-        In AlexNet, from the outputs of conv1 to the logits, the gains multiply:
+        From the outputs of conv1 to the logits of AlexNet, the gains of all layers are multiplied:
     """, table(["row", "n", *STARTS], [[row, fan_in[row], *(f"{theory[s][row]:.3f}" for s in STARTS)]
                                        for row in theory["He"]]
                + [["product", "", *(f"**{products[s]:.3g}**" for s in STARTS)]]), f"""
-        σ = 0.01 everywhere is what the paper says. The authors' program had 0.03 in conv3, conv4 and conv5: only three
-        layers, but {products["original program"] / products["paper text"]:.0f} times the signal. He's σ = √(2 / n) is
-        the one with gain 1. The formula knows nothing of normalisation, pooling and biases: now for the real network.
+        The paper says σ = 0.01 everywhere. The authors' program had 0.03 in conv3, conv4 and conv5. That is only three
+        layers, but it makes the signal {products["original program"] / products["paper text"]:.0f} times as large. He's
+        σ = √(2 / n) is the one with gain 1. This formula leaves out normalisation, pooling and biases, so let us look
+        at the real network.
     """)
     return (theory,)
 
@@ -172,7 +173,13 @@ def _(PICTURES, STARTS):
     which_start = mo.ui.dropdown(list(STARTS), value="paper text", label="start")
     which_bias = mo.ui.dropdown(["0", "0.1 (Caffe)", "1 (paper)"], value="1 (paper)", label="bias")
     which_input = mo.ui.dropdown(list(PICTURES), value="0–255 less the mean", label="input")
-    mo.vstack([which_start, which_bias, which_input])
+    mo.vstack([say("""
+        ## What tells one picture from another
+
+        Four parts of a photograph go through the network, without dropout. Every output, taken before ReLU, is split in
+        two. Its mean over the four pictures is what they have **in common**. Its standard deviation over them is what
+        **tells them apart**. A network can learn nothing about labels from what all pictures have in common.
+    """), which_start, which_bias, which_input])
     return which_bias, which_input, which_start
 
 
@@ -202,36 +209,31 @@ def _(PICTURES, STARTS, become, measure, net, which_bias, which_input, which_sta
 @app.cell
 def _(bias, chosen, signal, small, which_input):
     def draw():
-        drawing = figure(7, 3.8)
+        drawing = figure(5.6, 4)
         axes = drawing.subplots()
         rows = list(signal[chosen])
-        for marker, data, name in (("o", signal[chosen], chosen), ("s", small, "recipe small")):
+        for marker, data, name in (("o", signal[chosen], chosen), ("s", small, "recipe \"small\"")):
             kept = data is small
             axes.plot(rows, [data[row][0] for row in rows], "-" + marker, color="C0" if not kept else "C1",
-                      label=f"{name}: tells apart")
+                      label=f"{name}:\ntells apart")
             axes.plot(rows, [data[row][1] for row in rows], ":" + marker, color="C0" if not kept else "C1",
-                      label=f"{name}: in common", fillstyle="none")
+                      label=f"{name}:\nin common", fillstyle="none")
         axes.set(yscale="log", ylabel="size of the outputs")
         axes.grid(alpha=0.3)
-        axes.legend(loc="upper center", ncols=2, bbox_to_anchor=(0.5, 1.28), fontsize=9)
+        drawing.legend(loc="outside upper center", ncols=2)
         return drawing
 
-    biases = f"biases of {bias:g} in {', '.join(RECIPES['paper'].biased)}, others 0" if bias else "all biases 0"
+    biases = (f"biases of {bias:g} in {', '.join(RECIPES['paper'].biased)} and of 0 elsewhere," if bias else
+              "biases of 0")
     apart, common, _ = zip(*signal[chosen].values(), strict=True)
-    mo.vstack([say(f"""
-        ## What tells one picture from another
-
-        Four parts of a photograph go through the network, without dropout; start: {chosen}; {biases};
-        pixels {which_input.value}. Every output, taken before
-        ReLU, is split in two: its mean over the pictures, which is what they have **in common**, and its standard
-        deviation over the pictures, which **tells them apart**. No label can be learned from what is in common.
-
-        From conv1 to fc8, what tells apart goes from {apart[0]:.3g} to **{apart[-1]:.3g}**, and what is in common from
-        {common[0]:.3g} to **{common[-1]:.3g}**.
-    """), picture(draw(), "On a log scale over the rows conv1 to fc8: what tells pictures apart goes from "
-                  f"{apart[0]:.2g} to {apart[-1]:.2g}, what they have in common from {common[0]:.2g} to "
-                  f"{common[-1]:.2g}. With the recipe small they end at {small['fc8'][0]:.2g} and "
-                  f"{small['fc8'][1]:.2g}.")])
+    mo.vstack([picture(draw(), "On a log scale, for the rows from conv1 to fc8: what tells pictures apart goes from "
+                       f"{apart[0]:.2g} to {apart[-1]:.2g}, what they have in common from {common[0]:.2g} to "
+                       f"{common[-1]:.2g}. With the recipe small they end at {small['fc8'][0]:.2g} and "
+                       f"{small['fc8'][1]:.2g}."), say(f"""
+        With the start "{chosen}", {biases} and pixels {which_input.value}, what tells the pictures apart goes from
+        {apart[0]:.3g} in conv1 to **{apart[-1]:.3g}** in fc8, and what they have in common goes from {common[0]:.3g} to
+        **{common[-1]:.3g}**.
+    """)])
     return
 
 
@@ -249,20 +251,30 @@ def _(STARTS, bias, signal, theory):
         for _row in ("conv4", "conv5", "fc7", "fc8"):  # those with nothing but ReLU before them
             assert gains(_name, 0)[_row] < 1.1 * math.sqrt(2) * theory[_name][_row]
             assert bias or abs(gains(_name, 2)[_row] / theory[_name][_row] - 1) < 0.1
-    told = ("With biases of 0 the two parts taken together do follow the formula, within a tenth, wherever nothing "
-            "but ReLU stands between two rows (asserted). What tells apart falls faster: ReLU cuts some of it off, and "
-            "what is left is above 0 for every picture: that adds to what is in common.") if not bias else (
-            f"A bias of {bias:g} holds ReLUs open: where one is open for all pictures nothing of their difference is "
-            "lost, and the gain can go up to σ √n (asserted), √2 times the formula. So it is not the signal that "
-            "biases weaken. They add a constant beside it.")
+    told = ("With biases of 0 the two parts together follow the formula, within a tenth, wherever there is nothing but "
+            "ReLU between two rows. What tells the pictures apart falls faster: ReLU cuts some of it off, and what is "
+            "left is above 0 for every picture, so it adds to what they have in common.") if not bias else (
+            f"A bias of {bias:g} holds ReLUs open. Where a ReLU is open for all pictures, nothing of their difference "
+            "is lost, and the gain can be as large as σ √n, which is √2 times the formula. So biases do not weaken the "
+            "signal. They add a constant to it.")
     say("""
         ## The gain of every layer
 
-        Measured, what tells the pictures apart; in brackets the formula:
+        By how much each layer multiplies what tells the pictures apart, as measured; in brackets what the formula says:
     """, table(["row", *STARTS], rows), f"""
-        {told} Normalisation, before conv2 and conv3, divides by at least 2^0.75 = {2**0.75:.2f}, and by more where the
-        outputs are large; pooling, before conv2, conv3 and fc6, picks the largest.
+        {told} Normalisation, which comes before conv2 and conv3, divides by at least 2^0.75 = {2**0.75:.2f}, and by
+        more where the outputs are large. Pooling, which comes before conv2, conv3 and fc6, picks the largest output.
     """)
+    return
+
+
+@app.cell
+def _(which_bias, which_input, which_start):
+    mo.vstack([say("""
+        ## Why it stays
+
+        Your choice once more, to change it here:
+    """), which_start, which_bias, which_input])
     return
 
 
@@ -288,29 +300,27 @@ def _(bias, chosen, empty, ln, logits, small_logits):
     small_share = parts(small_logits)[1] / small_logits.astype(np.float64).var()
     differ = math.sqrt(of_picture)
     verdict = (
-        f"To go below that the logits must differ from picture to picture, and they differ by {differ:.2g}: so the "
-        "loss stays there for long" + (". This is the fall to 6.9, and the standstill, that users of Caffe reported "
-                                       "(BVLC/caffe#401)." if at_once > ln + 0.1 else ", from its first step on.")
+        "To go below that, the logits must differ from picture to picture, and they differ only by "
+        f"{differ:.2g}. So the loss stays there for a long time" + (
+            ". This is the fall to 6.9 and the standstill that users of Caffe reported (BVLC/caffe#401)."
+            if at_once > ln + 0.1 else ", from the first step on.")
     ) if unlearned < ln + 0.01 else (
-        f"Here the logits do differ from picture to picture, by {differ:.2g}. That costs something as long as it is "
-        "random, but it is what training can turn into right answers."
+        f"Here the logits do differ from picture to picture, by {differ:.2g}. While the differences are random they "
+        "make the loss a little larger, but they are what training can turn into right answers."
     )
-    say("""
-        ## Why it stays
-
-    """, table(["variance of the logits", "chosen", "recipe small"], [
-        ["over the pictures", of_picture, parts(small_logits)[1]],
-        ["in common to them", shared, parts(small_logits)[2]],
-        ["of an empty picture: the biases alone", float(empty.var()), "–"],
-        ["share of the picture", f"{share:.3%}", f"{small_share:.1%}"],
-    ]), table(["loss", "chosen", "recipe small"], [
+    say(table(["variance of the logits", "your choice", "recipe small"], [
+        ["between the pictures", of_picture, parts(small_logits)[1]],
+        ["common to all pictures", shared, parts(small_logits)[2]],
+        ["for an empty picture, from the biases alone", float(empty.var()), "–"],
+        ["share that comes from the picture", f"{share:.3%}", f"{small_share:.1%}"],
+    ]), table(["loss", "your choice", "recipe small"], [
         ["at the start", at_once, loss_of(small_logits)],
-        ["once the common part is unlearned", unlearned, loss_of(small_logits - small_logits.mean(0))],
+        ["without the common part", unlearned, loss_of(small_logits - small_logits.mean(0))],
         ["ln 1000", ln, ln],
     ]), f"""
-        **{share:.3%}** of the variance of the logits comes from the picture. The common part is the same wrong opinion
-        of every picture, and the first thing that training does is to take it back: the biases of fc8 can do that
-        alone. Then the loss is {unlearned:.4f}, and ln 1000 is {ln:.4f}. {verdict}
+        **{share:.3%}** of the variance of the logits comes from the picture. The rest is the same for every
+        picture, a wrong opinion about all of them, and training gets rid of it first: the biases of fc8 are enough for
+        that. Then the loss is {unlearned:.4f}, where ln 1000 is {ln:.4f}. {verdict}
     """)
     return (loss_of,)
 
@@ -326,15 +336,16 @@ def _(PICTURES, gradients, signal, chosen, which_input):
     say("""
         ## The way back
 
-        What reaches a row backwards, its gy, has come through the weights of all rows above, and those that made the
-        signal small on the way up make gy small on the way down. With random labels, in tower a:
+        The gradient that reaches a row, its gy, has come back through the weights of all later rows. The weights that
+        made the signal small on the way forward also make gy small on the way back. With random labels, in tower a:
     """, table(["row", "size of gw", "one step / w", "picture's share of y"], _rows), f"""
-        A typical gradient of conv1 is **{ratio:.3g} times** one of fc8. Compare with care: gw = Σ gy · x, where the x
-        of conv1 are pixels, of deviation {_pixels:.2g}, and those of fc8 outputs of fc7, of size {_fc7:.2g} before
-        ReLU. Large pixels make up for a small gy: choose the input 0–1. The third column is how far one step at the
-        paper's rate, {_lr:g}, moves a weight, beside its size. The last is why a large gradient is of no use by
-        itself: where the picture has a small share of a row's outputs, every picture brings nearly the same x to the
-        gw of the next row, and the sum says only what suits all of them.
+        A typical gradient of conv1 is **{ratio:.3g} times** as large as one of fc8. But compare them with care:
+        gw = Σ gy · x. For conv1, x are pixels, with a standard deviation of {_pixels:.2g}; for fc8 they are the outputs
+        of fc7, of size {_fc7:.2g} before ReLU. Large pixels make up for a small gy, as you see when you choose the
+        input 0–1. The third column says how far one step at the paper's rate, {_lr:g}, moves a weight, compared with
+        the size of the weight. The last column shows why a large gradient alone is no help. Where little of a row's
+        output comes from the picture, every picture brings nearly the same x to the gw of the next row, and their sum
+        tells only what suits all pictures alike.
     """)
     return
 
@@ -381,14 +392,15 @@ def _():
     say(f"""
         ## What the trainer tells you
 
-        The same measure, and some more, is in minicnn: `minicnn.diagnose`. Its trainer asks once, when the loss has
-        stayed within 2 % of ln C for {PLATEAU} steps, on the latest batches, and says what the numbers show; nothing of
-        the run is changed by that. Three networks of ten classes that learn nothing. The first has weights of σ = 0.01
-        and biases of 1; the second a rate of 10⁻⁷; the third sees its labels shuffled:
+        minicnn can measure this for you, and more: `minicnn.diagnose`. When the loss has stayed within 2 % of ln C for
+        {PLATEAU} steps, the trainer measures once, on the latest batches, and says what the numbers show. That does not
+        change the run. Here is what it says of three networks of ten classes that learn nothing. The first has weights
+        with σ = 0.01 and biases of 1, the second has a learning rate of 10⁻⁷, and the labels of the third are shuffled:
     """, "\n\n".join(f"> {text}" for text in stuck.values()), """
-        `python -m minicnn diagnose RUN` asks at any time, of a run's folder, and shows all numbers.
+        With `python -m minicnn diagnose RUN` you can ask about the folder of a run at any time, and see all numbers.
 
-        A loss that is no number ends the run, with the layer where that began. The same network at a rate of 10³⁰:
+        If the loss is no longer a finite number, the run ends and says in which layer that began. The same network with
+        a rate of 10³⁰:
     """, f"> {burst}")
     return
 
@@ -442,23 +454,24 @@ def _():
     say(f"""
         ## How large may the rate be?
 
-        Let a loss have one weight, and let its lowest point be at w = 0. Near there it is a parabola, L = λ w² / 2. Its
-        second derivative λ is its **curvature**: how fast the slope, λ w, grows. A step of gradient descent at the
-        rate r goes from w to w − r λ w = (1 − r λ) w. With r = 1/λ that is 0, at once. With more it jumps across to the
-        other side, with **2/λ** just as far away as it was, and with more than that farther away, step by step.
+        A rate can also be too high. Suppose that the loss depends on a single weight and is lowest at w = 0. Near there
+        it looks like a parabola, L = λ w² / 2. The second derivative λ is called its **curvature**: it says how fast
+        the slope, λ w, grows. One step of gradient descent with rate r leads from w to w − r λ w = (1 − r λ) w. With
+        r = 1/λ that is 0 at once. With a larger r, the step jumps across to the other side. With **2/λ** it lands as
+        far away as it was before, and with an even larger r it moves farther away in every step.
 
-        Of many weights every direction has a curvature, and the greatest sets the limit. The second derivatives are a
-        table H, the Hessian: 49 weights have {49 * 49:,} of them, AlexNet 3.7 · 10¹⁵. Nobody writes it down. What it
-        does to a vector v is a difference of two gradients, one a little ahead along v and one a little behind:
-        (∇L(w + h v) − ∇L(w − h v)) / 2h ≈ H v. `gradcheck.hvp(loss, w, v)` gives that, at the best h
-        that it finds, and how far off it may be.
+        With many weights there is a curvature in every direction, and the greatest of them sets the limit. All second
+        derivatives together make a table H, the Hessian. For 49 weights it has {49 * 49:,} entries, for AlexNet
+        3.7 · 10¹⁵, far too many to write down. But its product with a vector v is easy to get, from two gradients, one
+        a little ahead along v and one a little behind: (∇L(w + h v) − ∇L(w − h v)) / 2h ≈ H v.
+        `gradcheck.hvp(loss, w, v)` computes this with the best h that it finds, and says how far off the result may be.
 
-        Which direction is the steepest? Take any v of length 1, put H v in its place, bring it to length 1, and again.
-        What is steep in it grows the most. A network of 16 hidden units has been learning sin x for 300 steps, and
-        there:
+        To find the steepest direction, take any v of length 1, replace it by H v, scale it back to length 1, and
+        repeat: in every round the steepest part of v grows the most. Here a network of 16 hidden units has been
+        learning sin x for 300 steps:
     """, table(["round", "curvature along v"], [[i + 1, f"{rounds[i]:.6f}"] for i in (0, 1, 2, 4, 9)]), f"""
-        H v is right to {off:.0e}. So λ = {curvature:.3f}, and the limit is 2/λ = **{2 / curvature:.4f}**. Before the
-        first step of learning λ was {at_start:.3f}: the limit changes on the way.
+        H v is accurate to {off:.0e}. So λ = {curvature:.3f}, and the limit is 2/λ = **{2 / curvature:.4f}**. Before the
+        first step of training λ was {at_start:.3f}, so the limit changes on the way.
     """)
     return bottom, curvature, descend, low, steep, steepest
 
@@ -466,7 +479,11 @@ def _():
 @app.cell
 def _():
     share_slider = mo.ui.slider(0.1, 3.0, 0.1, value=1.4, label="rate, as a share of 2/λ", show_value=True)
-    share_slider
+    mo.vstack([say("""
+        Now put this to the test. From the place where λ was measured, the weights are pushed along the steepest
+        direction until the loss is five times as high. From there gradient descent goes on, with rates below and above
+        2/λ, and with yours.
+    """), share_slider])
     return (share_slider,)
 
 
@@ -496,7 +513,7 @@ def _(RUNS, curvature, low, run_at, share_slider, steepest):
         axes.plot(losses_now, color="black", linewidth=2.5, label=f"yours: {share_now:g} · 2/λ")
         axes.set(yscale="log", ylim=(low / 2, 1e2), xlim=(0, 60), xlabel="step", ylabel="loss")
         axes.grid(alpha=0.3)
-        axes.legend(loc="upper center", ncols=3, bbox_to_anchor=(0.5, 1.23), fontsize=9)
+        drawing.legend(loc="outside upper center", ncols=2)
         return drawing
 
     def row_of(share, losses, factor, whose=""):
@@ -509,20 +526,19 @@ def _(RUNS, curvature, low, run_at, share_slider, steepest):
     calm = steepest(RUNS[1.1][0])[0][-1]
     assert RUNS[1.1][1][-1] < 2 * low and 1.1 * calm < curvature
     assert RUNS[2.0][1][-1] > 1e6
-    mo.vstack([say("""
-        From the place where λ was measured the weights are pushed along the steepest direction, until the loss is five
-        times as high. From there gradient descent goes on, at rates below and above 2/λ, and at yours. A step takes w
-        to (1 − r λ) w, so what the push has added to the loss should become (1 − r λ)² times as much.
+    mo.vstack([picture(draw_runs(), "The loss over 60 steps, on a log scale. At 0.25 and 0.9 of 2/λ it falls and stays "
+                       f"low; at 1.1 it rises to {max(RUNS[1.1][1]):.2g} and comes down again; at 2 it leaves the "
+                       f"picture. At {share_now:g}, which is yours, it is {losses_now[-1]:.2g} in the end."), say("""
+        A step leads from w to (1 − r λ) w, so what the push has added to the loss should be multiplied by (1 − r λ)²:
     """, table(["r, in units of 2/λ", "(1 − r λ)²", "first step, measured", "highest loss", "loss after 60 steps"],
                [*(row_of(share, losses, factor) for share, (_, losses, factor) in RUNS.items()),
                 row_of(share_now, losses_now, factor_now, "yours: ")]), f"""
-        Below 2/λ the loss falls, above it the loss rises. How that ends the formula cannot say: λ is that of one place.
-        At 1.1 · 2/λ the weights are thrown out, and find another place, where the curvature is {calm:.3f} instead of
-        {curvature:.3f}: there this rate is small enough, and the loss falls again. At 2 · 2/λ they find none, and it
-        grows without end. That is how a run ends whose rate is too high; the remedy is a smaller one.
-    """), picture(draw_runs(), "The loss over 60 steps, on a log scale. At 0.25 and 0.9 of 2/λ it falls and stays low; "
-                  f"at 1.1 it rises to {max(RUNS[1.1][1]):.2g} and comes down again; at 2 it leaves the picture. At "
-                  f"{share_now:g}, which is yours, it is {losses_now[-1]:.2g} in the end.")])
+        Below 2/λ the loss falls, and above it the loss rises. How it goes on from there the formula cannot say, because
+        λ belongs to one place only. At 1.1 · 2/λ the weights are thrown out and find another place, where the curvature
+        is {calm:.3f} instead of {curvature:.3f}. There this rate is small enough, and the loss falls again. At 2 · 2/λ
+        they find no such place, and the loss grows without end. That is how a run ends whose rate is too high. The
+        remedy is a smaller rate.
+    """)])
     return
 
 
@@ -535,19 +551,20 @@ def _(he_logits, ln, loss_of, small):
     say(f"""
         ## What helps
 
-        Draw with He's σ, and biases of 0: then the signal lives, but what is in common grows beside it, as the plot
-        shows when you choose "He"; and with pixels of 0–255 the logits are so large that the loss starts at
-        {loss_of(he_logits):.0f}.
-        The recipe "small" (`minicnn/models/recipes.py`) goes on from there: pixels over their deviation, and then, on a
-        first batch and layer by layer, every output is shifted and scaled to mean 0 and deviation 1, in fc8 to 0.1.
-        That is its orange line above: between {_least:.2g} and {_most:.2g} in all rows. It was started on these
-        pictures mirrored and upside down: on others than those it saw nothing is exact, and something in common is
-        left.
+        Draw the weights with He's σ, and let the biases be 0. Then the signal stays alive. But what the pictures have
+        in common grows too, as the plot shows when you choose "He", and with pixels of 0–255 the logits are so large
+        that the loss starts at {loss_of(he_logits):.0f}.
 
-        The recipe "paper" is the paper to the letter, σ = {_paper.deviation:g} and biases of 1. The authors trained
-        with 1.2 million pictures for {_paper.epochs} epochs of batches of {_paper.batch_size}: beside their
-        {_paper.epochs * 1_200_000 / _paper.batch_size:,.0f} steps a standstill of some thousand is short, and their
-        program, with its 0.03, had more signal than their text.
+        The recipe "small" (`minicnn/models/recipes.py`) goes further. It divides the pixels by their standard
+        deviation. Then, layer by layer, it shifts and scales every output on a first batch so that its mean is 0 and
+        its deviation 1, or 0.1 in fc8. This is the orange line above, between {_least:.2g} and {_most:.2g} in all rows.
+        It was started on mirrored and upside-down copies of these pictures. On pictures that it has not seen, nothing
+        is exact, and something in common is left.
+
+        The recipe "paper" follows the paper to the letter, with σ = {_paper.deviation:g} and biases of 1. The authors
+        trained on 1.2 million pictures for {_paper.epochs} epochs, in batches of {_paper.batch_size}. Compared with
+        their {_paper.epochs * 1_200_000 / _paper.batch_size:,.0f} steps, a standstill of a few thousand is short. And
+        their program, with its 0.03, had more signal than their text.
     """)
     return
 
@@ -561,6 +578,12 @@ def _():
     return gx
 '''
     answer = start.replace("p * gy", "p * gy.sum(axis=1, keepdims=True)")
+    tries = {
+        "leave the sum out": start.replace("gy - p * gy", "gy"),
+        "sum over the whole batch": start.replace("p * gy", "p * gy.sum()"),
+        "sum over the wrong axis": answer.replace("gy.sum(axis=1, keepdims=True)", "gy.sum(axis=0)"),
+        "sum the product": start.replace("p * gy", "(p * gy).sum(axis=1, keepdims=True)"),
+    }
 
     def check(backward):
         gradcheck(lambda x: x - np.log(np.exp(x).sum(axis=1, keepdims=True)),
@@ -570,15 +593,16 @@ def _():
     say("""
         ## Exercise
 
-        Mend this backward of $y = \\ln \\mathrm{softmax}(x)$, the last step before the loss. A little more of one x
-        raises the sum that is taken off *every* y of its row. What `gradcheck` says stands below.
+        This backward of $y = \\ln \\mathrm{softmax}(x)$, the last step before the loss, is wrong. Mend it. Remember
+        that if one x grows, so does the sum that is subtracted from *every* y in its row. You can read below what
+        `gradcheck` says.
     """)
-    return answer, asked, check, start
+    return answer, asked, check, start, tries
 
 
 @app.cell
 def _(start):
-    editor = mo.ui.code_editor(value=start, language="python", label="your backward")
+    editor = answer_box(start, "your backward")
     editor
     return (editor,)
 
@@ -591,7 +615,7 @@ def _(asked, check, editor):
 
 @app.cell
 def _(answer):
-    mo.accordion({"One answer": mo.md(f"```python\n{answer}```")})
+    one_answer(answer)
     return
 
 

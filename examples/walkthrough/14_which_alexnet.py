@@ -11,7 +11,7 @@ with app.setup:
     import numpy as np
     from matplotlib.cbook import get_sample_data
     from matplotlib.patches import Rectangle
-    from page import attempt, figure, picture, say, table
+    from page import answer_box, attempt, figure, one_answer, picture, say, table
     from PIL import Image, ImageDraw
 
     from minicnn import Tensor, gradcheck, nn, no_grad, ops
@@ -83,30 +83,31 @@ def _():
     mo.vstack([say(f"""
         # 14 · Which AlexNet?
 
-        Networks called AlexNet differ, and so do their figures. The paper's is right about {ten:.1f} % of the pictures
-        for validation of ILSVRC 2012. Others report {min(once):.0f} to {max(once):.1f} %, some 54 %, and ask what they
-        did wrong (BVLC/caffe#843, #3837). Most of it is no difference between the networks at all.
+        There are many networks called AlexNet. They differ, and so do their results. The paper's network is right about
+        {ten:.1f} % of the validation pictures of ILSVRC 2012. Others report {min(once):.0f} to {max(once):.1f} %, and
+        some 54 %, and ask what they did wrong (BVLC/caffe#843, #3837). Most of the gap has nothing to do with the
+        networks.
     """), picture(draw_results(), "Shares of right first guesses on ILSVRC 2012, in %: " + "; ".join(
         f"{r.name}, {r.views} view{'s' * (r.views > 1)}, {r.right:.1f}" for r in RESULTS if r.images == "2012") + "."),
         say(f"""
         ## One view or ten?
 
-        The paper looks at each picture ten times: its four corners and its middle, and all of that mirrored, and
-        averages the probabilities (§4.1). Nearly all others look once, at the middle. What that is worth is known
-        twice: {gains[0]:.2f} points for the paper's network on ILSVRC 2010, and {gains[1]:.2f} for a network of one
-        tower by the same author on ILSVRC 2012.
+        The paper looks at each picture ten times, at its four corners and its middle, each also mirrored, and averages
+        the probabilities (§4.1). Nearly everybody else looks once, at the middle. How much that matters has been
+        measured twice: {gains[0]:.2f} points for the paper's network on ILSVRC 2010, and {gains[1]:.2f} points for a
+        network with one tower by the same author on ILSVRC 2012.
 
-        From Caffe's {right("Caffe's AlexNet", 1):.1f} % with one view to the paper's {ten:.1f} % with ten it is
-        {gap:.2f} points. So, by one figure or the other, **{shares[0]:.0%} to {shares[1]:.0%} of the gap is the way of
-        testing**. With one view the paper's network would be right about {ten - gains[1]:.1f} to
-        {ten - gains[0]:.1f} %; that figure was never published. And its {older:.1f} % is of another set of pictures,
-        that of ILSVRC 2010.
+        Caffe's {right("Caffe's AlexNet", 1):.1f} % with one view and the paper's {ten:.1f} % with ten are {gap:.2f}
+        points apart. So, depending on which measurement you take, **{shares[0]:.0%} to {shares[1]:.0%} of the gap comes
+        from the way of testing**. With one view the paper's network would be right about {ten - gains[1]:.1f} to
+        {ten - gains[0]:.1f} %, but that result was never published. Its {older:.1f} % belongs to another set of
+        pictures, that of ILSVRC 2010.
 
     """, table(["network", "views", "right, %", "source"], [
             [r.name + ", ILSVRC 2010" * (r.images == "2010"), r.views, f"{r.right:.2f}", r.source]
             for r in RESULTS]), """
-        AlexNet-Source-Code is computerhistory's on GitHub, the authors' program, which came to light in 2025;
-        cuda-convnet2 is akrizhevsky's.
+        AlexNet-Source-Code is the authors' own program, published in 2025 by the Computer History Museum
+        (computerhistory on GitHub). cuda-convnet2 is by akrizhevsky.
     """)])
     return gains, gap, right
 
@@ -115,7 +116,12 @@ def _():
 def _():
     first = mo.ui.dropdown(list(VARIANTS), value="paper", label="this one")
     second = mo.ui.dropdown(list(VARIANTS), value="caffe", label="beside")
-    mo.hstack([first, second], justify="start", wrap=True)
+    mo.vstack([say(f"""
+        ## Two of them, side by side
+
+        minicnn has {len(VARIANTS)} variants as data (`minicnn/models/variants.py`). `python -m minicnn variants` prints
+        what distinguishes them, with the source of every fact. Choose two:
+    """), mo.hstack([first, second], justify="start", wrap=True)])
     return first, second
 
 
@@ -147,15 +153,12 @@ def _(OUTPUTS, first, second):
     differ = [fact for fact in FACTS if FACTS[fact](one) != FACTS[fact](other)]
     same = ", ".join(fact for fact in FACTS if fact not in differ)
     say(f"""
-        ## Two of them, side by side
-
-        minicnn has {len(VARIANTS)} variants as data, `minicnn/models/variants.py`, and `python -m minicnn variants`
-        prints what tells them apart, with the source of every fact. {first.value} and {second.value} differ in
-        **{len(differ)} of {len(FACTS)}** facts{":" if differ else "."}
+        {first.value} and {second.value} differ in **{len(differ)} of {len(FACTS)}** facts{":" if differ else "."}
 
     """, table(["", first.value, second.value], [[fact, FACTS[fact](one), FACTS[fact](other)] for fact in differ])
         if differ else "", f"The same in both: {same}." if same else "", """
-        What comes out, maps × rows × columns; a block is a convolution and what follows up to the next one:
+        The sizes of their outputs, as maps × rows × columns. A block is a convolution with everything up to the next
+        one:
 
     """, table(["", first.value, second.value, ""], [
         [stage, of, OUTPUTS[second.value][stage], "" if of == OUTPUTS[second.value][stage] else "differ"]
@@ -165,11 +168,16 @@ def _(OUTPUTS, first, second):
 
 @app.cell
 def _():
-    pixels = mo.ui.slider(220, 232, value=224, label="pixels of the crop", show_value=True)
-    before = mo.ui.slider(0, 5, value=0, label="zeros before", show_value=True)
-    behind = mo.ui.slider(0, 5, value=0, label="zeros behind", show_value=True)
-    rounded = mo.ui.dropdown(["down", "up"], value="down", label="a part of a place is rounded")
-    mo.vstack([pixels, before, behind, rounded])
+    pixels = mo.ui.slider(steps=[224, 227], value=224, label="pixels of the crop", show_value=True)
+    before = mo.ui.slider(0, 4, value=0, label="zeros before", show_value=True)
+    behind = mo.ui.slider(0, 4, value=0, label="zeros behind", show_value=True)
+    rounded = mo.ui.dropdown(["down", "up"], value="down", label="the number of places is rounded")
+    mo.vstack([say("""
+        ## 224 pixels, and 54, 55, 56 or 57 places
+
+        The first convolution slides a window over the picture. How many places the window has depends on the zeros that
+        are added at both ends, and on what is done with a place that is only partly there.
+    """), pixels, before, behind, rounded])
     return before, behind, pixels, rounded
 
 
@@ -207,19 +215,18 @@ def _(before, behind, pixels, rounded):
 
     places = count(pixels.value, before.value, behind.value, rounded.value == "up")
     end = (places - 1) * STRIDE - before.value + SIZE
-    reach = (f"ends {end - pixels.value} beyond the last pixel, in zeros" if end > pixels.value else
-             "ends with the last pixel" if end == pixels.value else
+    reach = (f"ends {end - pixels.value} pixels beyond the picture, in zeros" if end > pixels.value else
+             "ends at the last pixel" if end == pixels.value else
              f"leaves {pixels.value - end} pixel{'s' * (pixels.value - end > 1)} at the end unused")
-    mo.vstack([say(f"""
-        ## 224 pixels, and 54, 55, 56 or 57 places
-
-        The first convolution has windows of {SIZE} × {SIZE} pixels, {STRIDE} apart. On {pixels.value} pixels, with
-        {before.value} zeros before and {behind.value} behind, they have ({pixels.value} +
-        {before.value + behind.value} − {SIZE}) / {STRIDE} + 1 =
+    mo.vstack([picture(draw_ends(places), f"The first four and the last four of {places} windows over {pixels.value} "
+                       f"pixels, which are grey. The last one {reach}; windows that reach into zeros are orange."),
+               say(f"""
+        The windows are {SIZE} × {SIZE} pixels and {STRIDE} apart. On {pixels.value} pixels, with {before.value} zeros
+        before and {behind.value} behind, there are ({pixels.value} + {before.value + behind.value} − {SIZE}) /
+        {STRIDE} + 1 =
         {(pixels.value + before.value + behind.value - SIZE) / STRIDE + 1:g} places, rounded {rounded.value}
         **{places}**. The last window {reach}.
-    """), picture(draw_ends(places), f"The first four and the last four of {places} windows over {pixels.value} "
-                  f"pixels, which are grey. The last {reach}; windows that reach into zeros are orange.")])
+    """)])
     return (count,)
 
 
@@ -252,16 +259,16 @@ def _(count):
         (_a, _b), _ = sides("conv1", VARIANTS[_name].rows[0].padding)
         assert by_name[_who][1:3] == [VARIANTS[_name].pixels, f"{_a}, {_b}"]
     say("""
-        The paper says 224 pixels and no word of padding, and draws 55 × 55. 224 − 11 is no multiple of 4: something has
-        to give. In the authors' program the number of places is rounded **up**, and what lies outside of the picture
-        counts as 0. Others found ways of their own:
+        The paper says 224 pixels, says nothing about padding, and draws 55 × 55 places. But 224 − 11 is not a multiple
+        of 4, so these numbers do not fit together. The authors' program rounds the number of places **up**, and what
+        lies outside the picture counts as 0. Others have solved it in their own ways:
 
     """, table(["who", "pixels", "zeros", "places", "after the poolings"], lines), f"""
-        It matters twice. fc6 has weights for 256 × 6 × 6 = {256 * 6 * 6:,} inputs, and 54 places leave
-        256 × 5 × 5 = {256 * 5 * 5:,}: who reads the text to the letter has to mend it elsewhere, as the file of
-        Caffe's AlexNet in ONNX's collection does, with a zero behind the last pooling. And weights that were taught
-        with three zeros, or with three rows of real pixels, see something else in the other network. What a place more
-        or less is worth in points is not known.
+        This matters for two reasons. First, fc6 has weights for 256 × 6 × 6 = {256 * 6 * 6:,} inputs, and 54 places
+        leave only 256 × 5 × 5 = {256 * 5 * 5:,}. If you follow the text to the letter, you have to make up for it
+        somewhere else. Caffe's AlexNet in ONNX's collection does so with a zero behind the last pooling. Second,
+        weights that were trained with three zeros, or with three rows of real pixels, see something else in the other
+        network. How many points one place more or less is worth is not known.
     """)
     return
 
@@ -270,7 +277,12 @@ def _(count):
 def _():
     loudness = mo.ui.slider(steps=[0.0, 0.25, 0.5, 1.0, 2.0], value=0.5, show_value=True,
                             label="the four neighbours, in units of x")
-    loudness
+    mo.vstack([say("""
+        ## One formula, three normalisations
+
+        All use y = x / (k + α Σ x²)^β over five neighbouring channels, but not with the same constants. What does each
+        of them make of the same x? It depends on how large the neighbours are:
+    """), loudness])
     return (loudness,)
 
 
@@ -319,21 +331,18 @@ def _(loudness):
         return int((np.abs(layer(Tensor(x)).numpy() - np.concatenate(each, axis=1)) > 1e-12).sum())
 
     cut = {channels: crossing(channels, caffe) for channels in (96, 256)}
-    mo.vstack([say(f"""
-        ## One formula, three normalisations
-
-        y = x / (k + α Σ x²)^β over five neighbouring channels. The paper says α = {paper.alpha:g} and k = {paper.k:g}.
-        The program that made its figures divides α by {program.size}, the size of the window; so does Caffe, with k
-        left at {caffe.k:g}. torchvision has none. What each makes of the same x, whose neighbours are
-        {loudness.value:g} times as loud:
-    """), picture(draw_norms(), "Curves of y over x from 0 to 400. Of x = 400 is left: " + "; ".join(
+    mo.vstack([picture(draw_norms(), "Curves of y against x from 0 to 400. What is left of x = 400: " + "; ".join(
         f"{title(norm)} ({', '.join(NORMS[norm])}) {400 * shares_left[norm][-1]:.0f}" for norm in NORMS) + "."),
-        say("What is left of x:", table(["x", *map(title, NORMS)], [
+        say(f"""
+        The paper says α = {paper.alpha:g} and k = {paper.k:g}. The program with which the authors got their results
+        divides α by {program.size}, the size of the window. So does Caffe, but there k is {caffe.k:g}. torchvision does
+        not normalise at all. When each neighbour is {loudness.value:g} times as large as x, this is left of x:
+    """, table(["x", *map(title, NORMS)], [
             [x, *(f"{shares_left[norm][i]:.1%}" for norm in NORMS)] for i, x in enumerate(at)]), f"""
-        For a small x only k counts: with k = 2 it is divided by 2^0.75 = {weakest:.2f}, with k = 1 not at all. That is
-        one factor for all, and the next weights can make up for it. α decides where the competition begins. And where
-        the windows end: in Caffe they reach over the cut between the towers. That changes {cut[96]} of 96 channels, and
-        {cut[256]} of 256.
+        For a small x only k matters: with k = 2 it is divided by 2^0.75 = {weakest:.2f}, with k = 1 it is not changed.
+        That is the same factor for all, so the next weights can make up for it. α decides at which size the competition
+        begins. The networks also differ in where a window ends: in Caffe it reaches across the border between the
+        towers. That changes {cut[96]} of 96 channels, and {cut[256]} of 256.
     """)])
     return
 
@@ -387,18 +396,20 @@ def _():
     say("""
         ## The same weights in another network
 
-        All variants of two towers have weights of the same shapes, so weights of one can be put into another, and
-        nobody complains: they only guess worse. In kratzert/finetune_alexnet_with_tensorflow#50 somebody gets 50 % with
-        Caffe's weights; #15 names normalisation and pooling exchanged. Here all have the same random weights, an eighth
-        of the kernels, and see the same pixels of a photograph, with the paper's zeros around them where 227 are asked
-        for. How far is what they give from what the paper's network gives, and how far at best, if all of it may be
-        multiplied by one number?
+        All variants with two towers have weights of the same shapes. So the weights of one fit into another, and no
+        program complains; the network only guesses worse. In kratzert/finetune_alexnet_with_tensorflow#50 somebody gets
+        50 % with Caffe's weights, and #15 reports that normalisation and pooling had changed places. Here all variants
+        get the same random weights, with an eighth of the kernels, and see the same pixels of a photograph, with the
+        paper's zeros around them where 227 pixels are needed. The table says how far their outputs are from those of
+        the paper's network, and, as "at best", how far they are if all of them may be multiplied by the best common
+        factor:
 
     """, table(["network", "block 1", "at best", "logits", "at best"], compared), """
-        The order counts as well as the constants: caffe and caffenet have the same ones. In caffe each place is
-        normalised before the largest of nine is taken, in caffenet after. In source2012 the first normalisation comes
-        before ReLU: negative outputs are loud neighbours, too. So weights need their own network: `models.load` takes
-        it from the file, and asks where the file does not say.
+        The order of the layers matters as well as the constants: caffe and caffenet have the same constants. But caffe
+        normalises every place before pooling takes the largest of nine, and caffenet does it afterwards. In source2012
+        the first normalisation comes before ReLU, so large negative outputs also count as loud neighbours. In short,
+        weights need the network that they were trained in. `models.load` reads from the file which one it is, and asks
+        if the file does not say.
     """)
     return
 
@@ -406,7 +417,13 @@ def _():
 @app.cell
 def _():
     shape = mo.ui.slider(steps=[0.5, 0.75, 1.0, 1.5, 2.0, 3.0], value=1.5, label="width : height", show_value=True)
-    shape
+    mo.vstack([say(f"""
+        ## How much of a picture is seen
+
+        Photographs are rarely square, but the input of a network is. The paper scales the short side to {SIDE} pixels
+        and cuts out the middle. Caffe's own script squashes the whole picture into {SIDE} × {SIDE}. Then the network
+        sees the middle of that.
+    """), shape])
     return (shape,)
 
 
@@ -473,22 +490,18 @@ def _(shape):
         return drawing
 
     rounder = max(ratio, 1 / ratio)
-    mo.vstack([say(f"""
-        ## What is seen of a picture
+    mo.vstack([picture(draw_crops(), f"A picture of discs, {ratio:g} times as wide as high, with what is seen of it "
+                       f"outlined, and what two networks see: the paper's {areas['paper']:.0%}, with round discs; "
+                       f"Caffe's {areas['caffe']:.0%}, with discs {rounder:.3g} times as long as wide."), say(f"""
+        The paper's way shows the network {VARIANTS["paper"].pixels} pixels, which are **{areas["paper"]:.0%}** of this
+        picture (orange). Caffe's shows {VARIANTS["caffe"].pixels} pixels, **{areas["caffe"]:.0%}** of it (dashed), but
+        its discs are {rounder:.3g} times as long as wide.
 
-        Photographs are not square, networks are. The paper scales the short side to {SIDE} pixels and cuts out the
-        middle; Caffe's own script squashes all of the picture into {SIDE} × {SIDE}. Of that the network sees the middle
-        {VARIANTS["paper"].pixels} or {VARIANTS["caffe"].pixels} pixels: in the paper's way **{areas["paper"]:.0%}** of
-        this picture (orange), in Caffe's **{areas["caffe"]:.0%}** (dashed), with discs that are {rounder:.3g} times as
-        long as wide.
-    """), picture(draw_crops(), f"A picture of discs, {ratio:g} times as wide as high, with what is seen of it "
-                  f"outlined, and what two networks see: the paper's {areas['paper']:.0%}, with round discs; Caffe's "
-                  f"{areas['caffe']:.0%}, with discs {rounder:.3g} times as long as wide."), say(f"""
-        Ten views see the corners, too: together all of the square (dotted), here {whole_square:.0%} of the picture
-        instead of {areas["paper"]:.0%}. Somebody who taught Caffe's network twice, with pictures squashed and with
-        pictures cut, got 54 point something percent either way (BVLC/caffe#843). To show a network the other kind than
-        it was taught with is another matter. What that costs is not known, and need not be paid: `models.load` knows
-        what weights were shown.
+        Ten views see the corners too. Together they see the whole square (dotted), here {whole_square:.0%} of the
+        picture instead of {areas["paper"]:.0%}. Somebody trained Caffe's network twice, with squashed pictures and with
+        cut ones, and both times got 54 point something percent (BVLC/caffe#843). It is another matter to show a network
+        a different kind of picture than it was trained with. What that costs is not known, but you can avoid it:
+        `models.load` knows what kind of pictures the weights were trained with.
     """)])
     return
 
@@ -546,24 +559,25 @@ def _(gains, gap, right):
     say("""
         ## What each difference costs
 
-        In points of first guesses, each measured by somebody in one test; + is worse.
+        How many more first guesses are wrong, in percentage points; a plus sign means that it gets worse. Each was
+        measured by somebody in one test.
 
     """, table(["difference", "points", "test", "source"], [
         [e.what, f"{costs[e.what]:+.2f}".replace("-", "−") if e.what in costs else e.said, e.test or "–",
          e.source or "–"] for e in EFFECTS]), f"""
-        Beware of adding these up: they were measured on different networks, in one run each, and how much luck is in a
-        run nobody wrote down. torchvision's network, taught by two people, came out {again:.2f} points apart. The
-        paper's normalisation is worth {costs["no normalisation at all"]:.1f} points in one table and nothing in
-        another. And {len(unknown)} of {len(EFFECTS)} differences have no figure at all: they are those that are argued
-        about most.
+        Do not add these numbers up. They were measured on different networks, in one run each, and nobody wrote down
+        how much one run differs from the next. torchvision's network, trained by two people, gave results
+        {again:.2f} points apart. The paper's normalisation is worth {costs["no normalisation at all"]:.1f} points in
+        one table and nothing in another. And {len(unknown)} of {len(EFFECTS)} differences have no number at all. They
+        are the ones that people argue about most.
 
-        So, why 57? **One view for ten: {gains[0]:.1f} to {gains[1]:.1f} points of {gap:.1f}.** For the rest,
-        {rest[1]:.1f} to {rest[0]:.1f}, the colour noise, which Caffe's AlexNet does without, would be enough; but
-        torchvision's, taught again, had it, and {right("torchvision's, again", 1):.1f} %. Who has 57 % with one view
-        has AlexNet. Who has 54 should look at the schedule: after 20 epochs at one rate 43.9 % are normal
-        (apache/mxnet#269), and the authors' rate fell at epochs {", ".join(map(str, recipe.drops))}, before they
-        stopped after {recipe.epochs} epochs. What biases and the size of the first weights do to the first thousands of
-        steps stands in chapter 12.
+        So why 57 %? **One view instead of ten explains {gains[0]:.1f} to {gains[1]:.1f} of the {gap:.1f} points.** The
+        colour noise, which Caffe's AlexNet leaves out, would be enough to explain the rest, {rest[1]:.1f} to
+        {rest[0]:.1f} points. But the second training of torchvision's network had the noise, and reached only
+        {right("torchvision's, again", 1):.1f} %. If you get 57 % with one view, you have AlexNet. If you get 54 %, look
+        at the schedule. After 20 epochs at a single rate, 43.9 % is normal (apache/mxnet#269). The authors lowered the
+        rate at epochs {", ".join(map(str, recipe.drops))} and stopped after {recipe.epochs} epochs. Chapter 12 says
+        what the biases and the size of the first weights do in the first thousands of steps.
     """)
     return
 
@@ -583,6 +597,12 @@ def backward(gy, x):
     return gx
 '''
     answer = start.replace("1.5 * alpha * x", "1.5 * alpha / n * x")
+    tries = {
+        "divide the first term": start.replace("gx = gy / d**0.75", "gx = gy / n / d**0.75"),
+        "take the n out of d": start.replace("d = 1 + alpha / n", "d = 1 + alpha"),
+        "drop the second term": start.replace(" - 1.5 * alpha * x * neighbours(gy * y / d)", ""),
+        "divide by n twice": start.replace("1.5 * alpha * x", "1.5 * alpha / n**2 * x"),
+    }
 
     def check(backward):
         def caffes(x):
@@ -595,15 +615,16 @@ def backward(gy, x):
     say("""
         ## Exercise
 
-        Somebody has made the paper's normalisation into Caffe's, where α is divided by n. They did it forwards, and
-        backwards not everywhere. Mend it. What `gradcheck` says stands below.
+        Somebody has changed the paper's normalisation into Caffe's, where α is divided by n. In the forward formula
+        they did it everywhere, but in backward they forgot one place. Mend it. You can read below what `gradcheck`
+        says.
     """)
-    return answer, asked, check, start
+    return answer, asked, check, start, tries
 
 
 @app.cell
 def _(start):
-    editor = mo.ui.code_editor(value=start, language="python", label="your backward")
+    editor = answer_box(start, "your backward")
     editor
     return (editor,)
 
@@ -616,7 +637,7 @@ def _(asked, check, editor):
 
 @app.cell
 def _(answer):
-    mo.accordion({"One answer": mo.md(f"```python\n{answer}```")})
+    one_answer(answer)
     return
 
 
