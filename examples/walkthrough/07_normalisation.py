@@ -251,6 +251,7 @@ def _(engine, norm, window, x):
     assert np.allclose(of_x_i(alike)[2:-2], norm(alike, alpha=1.0)[0][2:-2], rtol=1e-12)
     channels = np.random.default_rng(1).normal(size=(96, 4))  # 96 channels of conv1, 4 pixels
     towers = np.concatenate([engine(half, alpha=1.0) for half in np.split(channels, 2)])
+    assert abs(1e-4 / 5 - 2e-5) < 1e-12
     touched = np.flatnonzero((np.abs(engine(channels, alpha=1.0) - towers) > 1e-12).any(axis=1))
     assert touched.tolist() == [46, 47, 48, 49]
     say(f"""
@@ -258,7 +259,7 @@ def _(engine, norm, window, x):
 
         - **α, or α / n?** The paper's text multiplies the sum by α, and so does minicnn. PyTorch, Caffe and the
           authors' own program multiply it by α / n. So what minicnn gives at α, PyTorch gives at α · n: the 10⁻⁴ in the
-          files of the program was really {1e-4 / 5:.0e}. The paper has k = 2, PyTorch and Caffe take 1 unless told.
+          files of the program was really 2 · 10⁻⁵. The paper has k = 2, PyTorch and Caffe take 1 unless told.
         - **j, or i?** Some notes print the sum with x(i)² in place of x(j)². Then nobody competes. On twelve channels
           that are all alike both give the same, so test with channels that are not.
         - **Where a tower ends.** The 96 channels of AlexNet's first layer live in two towers of 48, and its

@@ -27,9 +27,9 @@ function pixel(r, c) {
   X.frames([...inside.map(w => ({ ...windowOf(w), kind: "reached", dashed: !won.includes(w) })), { at: [r, c], kind: "picked" }]);
   GX.frames([{ at: [r, c], kind: "picked" }]);
   for (const each of [Y, GY]) each.frames(inside.map(w => ({ at: w, kind: "reached", dashed: !won.includes(w) })));
-  lines.draw(won.map(w => ({ from: [GY, ...w], to: [GX, r, c], kind: "reached" })));
+  lines.draw(won.map(([p]) => ({ from: [GY, p], to: [GX, r], kind: "reached" })));
   const count = (n, of) => `${n || "no"} ${of}${n === 1 ? "" : "s"}`;
-  said.say(`x[${r}, ${c}] = ${x[r][c]} lies in ${count(inside.length, "window")} and wins ${won.length || "none"}`);
+  said.say(`x[${r}, ${c}] = ${x[r][c]} lies in ${count(inside.length, "window")}` + (inside.length ? ` and wins ${won.length || "none"}` : ""));
   const shares = won.map(([p, q]) => now.gy[p][q]), sum = `gx[${r}, ${c}] = ${shares.join(" + ")}`;
   said.detail(line(!won.length ? `Each of its windows has a larger pixel, or it has no window: gx[${r}, ${c}] = 0.`
     : `It won ${won.map(w => named("y", w)).join(", ")}. ` + (adds || won.length === 1 ? `${sum}${won.length > 1 ? ` = ${total(shares)}` : ""}.`
@@ -45,7 +45,7 @@ function output(p, q) {
   for (const each of [Y, GY]) each.frames([{ at: [p, q], kind: "picked" }]);
   X.frames([{ ...windowOf([p, q]), kind: "reached" }, { at: winner, kind: "picked" }]);
   GX.frames([{ at: winner, kind: "reached" }]);
-  lines.draw([{ from: [X, ...winner], to: [Y, p, q], kind: "picked" }, { from: [GY, p, q], to: [GX, ...winner], kind: "reached" }]);
+  lines.draw([{ from: [X, winner[0]], to: [Y, p], kind: "picked" }, { from: [GY, p], to: [GX, winner[0]], kind: "reached" }]);
   said.say(`y[${p}, ${q}] = ${now.y[p][q]}: the winner is ${named("x", winner)}`);
   const rows = range(size).map(i => x[top + i].slice(left, left + size).join(" "));
   said.detail(line(`The window holds ${rows.join(" / ")}. The largest is ${now.y[p][q]}. All of gy[${p}, ${q}] = ${now.gy[p][q]} goes to it; `

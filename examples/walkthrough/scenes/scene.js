@@ -78,10 +78,10 @@ function grid({ name, rows, columns, cell, width, pick, size = 11, hint = "" }) 
     here.at = [Math.min(Math.max(r, 0), here.rows - 1), Math.min(Math.max(c, 0), here.columns - 1)];
     pick(...here.at);
   };
-  // where a cell is, in pixels of the stage: 0 is its left edge, 1 its right one
-  here.place = (r, c, side) => {
+  // where the left or right edge of the grid is at a row, in pixels of the stage
+  here.edge = (r, right) => {
     const box = picture.getBoundingClientRect(), from = stage.getBoundingClientRect();
-    return [box.left - from.left + (c + side) * box.width / here.columns, box.top - from.top + (r + 0.5) * box.height / here.rows];
+    return [(right ? box.right : box.left) - from.left, box.top - from.top + (r + 0.5) * box.height / here.rows];
   };
 
   const scale = () => picture.style.setProperty("--unit", CELL * here.columns / Math.max(1, picture.getBoundingClientRect().width));
@@ -117,7 +117,7 @@ const button = (text, press, attributes) => make("button", { type: "button", onc
 const switched = (element, on) => element.setAttribute("aria-pressed", on);
 // options: [[value, text]]; the first is chosen
 function choice(text, options, change) {
-  const select = make("select", { onchange: () => change(select.value) }, ...options.map(([value, words]) => make("option", { value }, words)));
+  const select = make("select", { "aria-label": text, onchange: () => change(select.value) }, ...options.map(([value, words]) => make("option", { value }, words)));
   return { element: make("label", {}, text, select), select };
 }
 
@@ -160,15 +160,15 @@ function nudge(h, digits) {
   } };
 }
 
-// -- lines from the edge of a cell to that of another, over everything --
-// links.draw([{from: [grid, r, c], to: [grid, r, c], kind}]); drawn anew when the stage changes its size
+// -- lines from grid to grid, in the space between them --
+// links().draw([{from: [grid, row], to: [grid, row], kind}]); drawn anew when the stage changes its size
 function links() {
   const over = draw("svg", { class: "over", "aria-hidden": true });
   let last = [];
-  const redraw = () => over.replaceChildren(...last.map(({ from: [a, ...there], to: [b, ...here], kind }) => {
-    const right = b.place(...here, 0)[0] > a.place(...there, 0)[0];
-    const [x1, y1] = a.place(...there, right ? 1 : 0), [x2, y2] = b.place(...here, right ? 0 : 1), bend = (x2 - x1) / 2;
-    return draw("path", { d: `M ${x1} ${y1} C ${x1 + bend} ${y1}, ${x2 - bend} ${y2}, ${x2} ${y2}`, class: kind });
+  const redraw = () => over.replaceChildren(...last.map(({ from: [a, r], to: [b, s], kind }) => {
+    const right = b.edge(s, false)[0] > a.edge(r, false)[0];
+    const [x1, y1] = a.edge(r, right), [x2, y2] = b.edge(s, !right);
+    return draw("line", { x1, y1, x2, y2, class: kind });
   }));
   stage.append(over);
   new ResizeObserver(redraw).observe(stage);
