@@ -534,8 +534,8 @@ def _(bytes_sent, conv, fc, seen):
     assert all(np.isclose(sum(bytes_sent(even, n, True)), sum(bytes_sent(even, n, False))) for n in (2, 4, 16))
     picture(draw_bytes(), f"Megabytes that a rank sends in a step, against the number of pictures in a batch, for 2, "
                           f"4 and 16 ranks. If pictures are divided it is a flat line, {plain:.0f} MB for two ranks. "
-                          f"If units are divided from fc6 on it rises with the batch, from {added_up:.1f} MB, and meets "
-                          f"the flat line at {even:,.0f} pictures, for any number of ranks.")
+                          f"If units are divided from fc6 on it rises with the batch, from {added_up:.1f} MB, and "
+                          f"meets the flat line at {even:,.0f} pictures, for any number of ranks.")
     return activations, added_up, even, plain
 
 
