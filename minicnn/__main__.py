@@ -117,7 +117,7 @@ def compare(parser: Parser, options: argparse.Namespace) -> int:
 
 
 def of_walkthrough(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("chapter", nargs="?", type=number(int, 1), metavar="N", help="the number of a chapter")
+    parser.add_argument("chapter", nargs="?", type=number(int, 0), metavar="N", help="the number of a chapter")
     parser.add_argument("--book", type=Path, metavar="DIR",
                         help="write all chapters, or N, as pages that need no server and no network")
 
@@ -136,7 +136,7 @@ def walkthrough(parser: Parser, options: argparse.Namespace) -> int:
               f"{chapters[1].name}")
         return 0
     if number is not None and number not in chapters:
-        parser.error(f"there is no chapter {number}: choose from 1 to {max(chapters)}")
+        parser.error(f"there is no chapter {number}: choose from 0 to {max(chapters)}")
     if not all(map(importlib.util.find_spec, ("marimo", "latex2mathml"))):
         parser.error('pages need marimo and latex2mathml: pip install -e ".[walkthrough]"')
     if options.book:

@@ -75,12 +75,12 @@ def test_variants_are_told_apart_fact_by_fact(capsys):
 def test_the_walkthrough_lists_its_chapters(capsys):
     assert main(["walkthrough"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("Chapter 1: one number.")
+    assert lines[0].startswith("Chapter 0: a net that learns.")
     assert lines[-1].endswith("python examples/walkthrough/01_one_number.py")
 
 
-@pytest.mark.parametrize("number, match", [("99", "there is no chapter 99: choose from 1 to"),
-                                           ("x", "'x' is not a whole number"), ("0", "0 is out of range")])
+@pytest.mark.parametrize("number, match", [("99", "there is no chapter 99: choose from 0 to"),
+                                           ("x", "'x' is not a whole number"), ("-1", "-1 is out of range")])
 def test_a_chapter_that_is_none_is_one_line(number, match, capsys):
     with pytest.raises(SystemExit) as exit:
         main(["walkthrough", number])

@@ -118,7 +118,7 @@ def trained(tmp_path_factory):
 @pytest.mark.processor
 def test_what_chapters_say_of_other_weights_and_widgets(trained):
     """A run's folder, of any variant, and others' weights, of one tower or two: the chapters assert what they say."""
-    asked = [(str(CHAPTERS[chapter - 1]), widgets) for chapter, widgets in WIDGETS]
+    asked = [(str(CHAPTERS[chapter]), widgets) for chapter, widgets in WIDGETS]
     command = [sys.executable, "-W", "ignore", "-c", ASK, FOLDER, repr(asked)]
     run = subprocess.run(command, cwd=trained, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]

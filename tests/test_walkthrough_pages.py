@@ -27,6 +27,9 @@ chapter.app.run(defs={name: types.SimpleNamespace(value=value) for name, value i
 # the key that moves each widget, found by its role, the first of them or the one of this name, and what the chapter is
 # told when run as a script
 MOVED = {
+    0: ([("slider", "ArrowRight")], {"stage": 2}),
+    1: ([("slider", "ArrowRight")], {"slider": 1.75}),
+    2: ([("slider", "ArrowRight")], {"x_slider": 0.75}),
     4: ([("slider", "ArrowRight"), ("combobox", "ArrowDown")], {"exponent": 4, "fault": "loss: wrong sign"}),
     11: ([("slider", "ArrowRight")], {"step": 2}),
     12: ([("slider", "ArrowRight")], {"share_slider": 1.5}),
@@ -35,9 +38,15 @@ REACHED = """e => { e.focus(); const tab = e.tabIndex >= 0 || e.isContentEditabl
                   return tab && e.getRootNode().activeElement === e; }"""
 SEEN = """language => [...document.querySelectorAll(`div[lang=${language}], span[lang=${language}]`)].filter(
     e => e.checkVisibility()).length"""
+UNSEEN = r"(?m)^\[picture: .*\]$|^The numbers:\n\n```(?s:.*?)```$"  # of what is printed, text that a page does not show
 NAMED = "e => e.outerHTML.slice(0, 300)"
 # of these, text in pictures is to be read on a narrow page: 10 points of at most 5.6 inches are 9 of its 364 pixels
-READABLE, WIDEST = {*range(5, 15)}, 5.6 * 130
+READABLE, WIDEST = {0, 1, *range(5, 15)}, 5.6 * 130
+# of these, each widget stands within one screen of the whole picture or table that it moves, the next one below it
+BESIDE = {0, 1, 2}
+BELOW = """() => [...document.querySelectorAll("marimo-slider, marimo-dropdown")].map(widget => {
+    const moved = [...document.querySelectorAll("img, table")].find(e => widget.compareDocumentPosition(e) & 4);
+    return moved.getBoundingClientRect().bottom - widget.getBoundingClientRect().top; })"""
 BAD = {11: ["picture", "weights"], 13: ["weights"]}  # the files that a chapter asks for
 
 
@@ -51,7 +60,7 @@ def telling(chapter, values):
         def told():
             said, _ = run.communicate()
             assert run.returncode == 0
-            return {*numbers(re.sub(r"(?m)^\[picture: .*\]$", "", said))}
+            return {*numbers(re.sub(UNSEEN, "", said))}
 
         yield told
 
@@ -152,6 +161,7 @@ def test_a_chapter_is_a_page(chapter, address, context, tmp_path):
             page.set_viewport_size({"width": width, "height": 900})
             page.wait_for_timeout(300)
             nothing_overlaps(page)
+            assert number not in BESIDE or max(page.evaluate(BELOW)) <= 900
         assert all(page.evaluate("[...document.querySelectorAll('img')].map(i => i.alt)")), "a picture without words"
         widths = page.evaluate("[...document.querySelectorAll('img')].map(i => i.naturalWidth)")
         assert number not in READABLE or max(widths) <= WIDEST, widths
@@ -159,7 +169,7 @@ def test_a_chapter_is_a_page(chapter, address, context, tmp_path):
 
 def test_an_exercise_is_solved_by_the_keyboard(address, context):
     with opened(context, 400) as page:
-        page.goto(f"{address}/?file={CHAPTERS[0].name}")
+        page.goto(f"{address}/?file={CHAPTERS[1].name}")
         page.get_by_role("button", name="One answer").focus()
         page.keyboard.press("Enter")
         answer = page.get_by_role("region", name="One answer").locator("code").inner_text()
@@ -167,3 +177,10 @@ def test_an_exercise_is_solved_by_the_keyboard(address, context):
         page.keyboard.press("ControlOrMeta+a")
         page.keyboard.insert_text(answer)
         comes(page, lambda text: "Right: backward agrees with the differences." in text)
+        editor, inside = page.locator(".cm-content"), "e => e.getRootNode().activeElement === e"
+        page.keyboard.press("Tab")  # belongs to the editor, which says how it is left
+        assert editor.evaluate(inside)
+        assert page.get_by_text("to leave by the keyboard: Escape, then Tab").is_visible()
+        page.keyboard.press("Escape")
+        page.keyboard.press("Tab")
+        assert not editor.evaluate(inside)

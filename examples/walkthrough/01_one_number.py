@@ -7,7 +7,9 @@ app = marimo.App(app_title="1 · One number")
 with app.setup:
     import marimo as mo
     import numpy as np
+    from graph import walked
     from page import answer_box, attempt, figure, one_answer, picture, say, table
+    from scene import scene
 
     from minicnn import Tensor, gradcheck
 
@@ -17,9 +19,9 @@ def _():
     say("""
         # 1 · One number
 
-        A network is a long formula, and training it means asking of every number in it: *if you were a little larger,
-        how much larger would the loss be?* The answer is a derivative. This chapter finds one by hand, and then sees
-        how `backward()` finds the same.
+        A network is one long formula. To train it, we ask the same question of every number in it: *if you were a
+        little larger, how much larger would the loss be?* The answer is a derivative. In this chapter we find one by
+        hand, and then look at how `backward()` finds the same one.
     """)
     return
 
@@ -27,7 +29,12 @@ def _():
 @app.cell
 def _():
     slider = mo.ui.slider(-3.0, 3.0, step=0.25, value=1.5, label="x", show_value=True)
-    slider
+    say("""
+        ## Three ways to one slope
+
+        Our formula is $y = (3x + 1)\\,x$. Multiplied out it is $3x^2 + x$, so its slope is $6x + 1$. Move $x$ and look
+        at the tangent:
+    """)
     return (slider,)
 
 
@@ -47,26 +54,12 @@ def _(slider):
     slope_by_minicnn = t.grad.item()
     assert abs(slope_by_minicnn - slope_by_hand) < 1e-12
     assert abs(slope_by_difference - slope_by_hand) < 1e-6
-    say(f"""
-        ## Three ways to one slope
 
-        Take $y = (3x + 1)\\,x$. Multiplied out it is $3x^2 + x$, and its slope is $6x + 1$. At $x = {x:g}$:
+    def off(slope):
+        return f"{abs(slope - slope_by_hand):.1g}".replace("-", "−")
 
-    """, table(["way", "∂y/∂x"], [
-        ["by hand, 6x + 1", slope_by_hand],
-        ["by a small step, (f(x + h) − f(x − h)) / 2h with h = 10⁻⁶", slope_by_difference],
-        ["by `y.backward()`", slope_by_minicnn],
-    ]), """
-        The second way needs no thought, but two evaluations for every number that may change. AlexNet has 61 million of
-        them. `backward()` finds all slopes in about the time of two evaluations *in all*.
-    """)
-    return f, slope_by_minicnn, x
-
-
-@app.cell
-def _(f, slope_by_minicnn, x):
     def draw():
-        drawing = figure(7, 3)
+        drawing = figure(5.6, 2.8)
         axes = drawing.subplots()
         xs = np.linspace(-3, 3, 121)
         axes.plot(xs, f(xs), label="y = (3x + 1) x")
@@ -77,43 +70,61 @@ def _(f, slope_by_minicnn, x):
         axes.legend()
         return drawing
 
-    picture(draw(), f"The parabola y = (3x + 1) x and its tangent at x = {x:g}, which rises by {slope_by_minicnn:g} "
-                    "for one step to the right.")
+    mo.vstack([
+        slider,
+        picture(draw(), f"The parabola y = (3x + 1) x and its tangent at x = {x:g}, which rises by "
+                        f"{slope_by_minicnn:g} for one step to the right."),
+        say(f"There are three ways to find the slope at $x = {x:g}$:", table(["way", "∂y/∂x", "error"], [
+            ["by hand, 6x + 1", f"{slope_by_hand:.12g}", "0"],
+            ["by a small step, (f(x + h) − f(x − h)) / 2h with h = 10⁻⁶", f"{slope_by_difference:.12g}",
+             off(slope_by_difference)],
+            ["by `y.backward()`", f"{slope_by_minicnn:.12g}", off(slope_by_minicnn)],
+        ]), """
+            The small step needs no thought, but it is hardly ever exact, because a computer rounds. And it costs two
+            evaluations of the whole formula for *every* number that may change. AlexNet has 61 million of them.
+            `backward()` finds all the slopes in about the time of two evaluations *in all*.
+        """),
+    ])
     return
 
 
 @app.cell
-def _(x):
-    def walk():
-        a = x * 3
-        b = a + 1
-        y = b * x
-        gy = 1.0  # ∂y/∂y
-        gb = gy * x  # y = b · x: per unit of b, y grows by x
-        gx_from_product = gy * b  # and per unit of x, by b
-        ga = gb * 1  # b = a + 1
-        gx_from_a = ga * 3  # a = 3x
-        return a, b, y, gb, ga, gx_from_product, gx_from_a
+def _():
+    def drawn():
+        """The graph of y = (3x + 1) x as minicnn has it, for a few x."""
+        cases = {x: walked(lambda x: (x * 3 + 1) * x, x) for x in (-2.0, -1.0, 0.0, 0.5, 1.5, 3.0)}
+        for x, case in cases.items():
+            a, b = 3 * x, 3 * x + 1
+            assert case["values"] == [x, a, b, b * x]
+            assert case["edges"] == [[2, 3, x], [0, 3, b], [1, 2, 1], [0, 1, 3]]
+            assert case["added"][-1] == [3 * x, 6 * x + 1]
+        places = {"x": (280, 30), "a = 3 · x": (65, 110), "b = a + 1": (65, 190), "y = b · x": (280, 270)}
+        return cases, {"nodes": [{"name": name, "at": at} for name, at in places.items()], "choose": "x =",
+                       "cases": [[f"{x:g}", case] for x, case in cases.items()], "chosen": 4, "wide": 345,
+                       "height": 300}
 
-    a, b, value, gb, ga, direct, through_a = walk()
-    assert abs(direct + through_a - (6 * x + 1)) < 1e-12
-    say("""
-        ## The graph
+    cases, data = drawn()
+    (direct, _), (through_a, both_roads) = cases[1.5]["added"][1], cases[1.5]["added"][3]
+    assert cases[1.5]["replaced"][3][1] == through_a and direct + through_a == both_roads
+    mo.vstack([
+        say("""
+            ## The graph
 
-        The computer does one small thing at a time: $a = 3x$, then $b = a + 1$, then $y = b \\cdot x$. Each knows its
-        own slope at sight. Going backward, each multiplies what has reached it by that slope and hands it on:
-
-    """, table(["step", "value", "∂y/∂(it)", "because"], [
-        ["y = b · x", value, 1.0, "y by itself"],
-        ["b = a + 1", b, gb, "y = b · x grows by x per unit of b"],
-        ["a = 3 x", a, ga, "b = a + 1 grows by 1 per unit of a"],
-        ["x, through a", x, through_a, "a = 3x grows by 3 per unit of x"],
-        ["x, straight into y", x, direct, "y = b · x grows by b per unit of x"],
-    ]), f"""
-        $x$ is used **twice**: a little more of it changes $y$ along both roads, so what comes back along them is
-        **added**: {through_a:g} + {direct:g} = **{through_a + direct:g}**. This is why every engine writes `+=` and not
-        `=`. With `=` the road walked last would be all that counts: {direct:g} or {through_a:g}, and both are wrong.
-    """)
+            A computer does one small thing at a time: first $a = 3x$, then $b = a + 1$, then $y = b \\cdot x$. The
+            slope of each small step is easy. The product $y = b \\cdot x$, for example, grows by $x$ when $b$ grows by
+            1, and by $b$ when $x$ grows by 1. Going backward, each number multiplies its own gradient by the slope and
+            hands the result on to the numbers that it was made of. Step through it:
+        """),
+        scene("graph", data, "The graph of y = (3x + 1) x, to be stepped: x leads to a = 3x, a to b = a + 1, and b and "
+              f"x lead to y. Backward at x = 1.5, {direct:g} comes straight from y to x and {through_a:g} through a, "
+              f"together {both_roads:g}.", 430),
+        say(f"""
+            $x$ is used **twice**. A little more of it changes $y$ along both roads, so what comes back along the two
+            roads is **added**: {direct:g} + {through_a:g} = **{both_roads:g}** at $x = 1.5$. This is why every engine
+            writes `+=` here and not `=`. Press *= for +=* to see what happens otherwise: only the road that was walked
+            last counts, {through_a:g}. The road that was walked first, {direct:g}, is overwritten.
+        """),
+    ])
     return
 
 
@@ -131,15 +142,18 @@ def _():
     found, expected, ages = order_matters()
     assert found == expected
     oldest = ages[0][1]
-    numbered = ", ".join(f"{name} {age - oldest}" for name, age in ages)
+    numbered = ", ".join(f"{name} is {age - oldest}" for name, age in ages)
     say(f"""
-        ## Why the youngest first
+        ## Why the youngest comes first
 
-        Let $a = x^2$, $b = 3a$, $y = a \\cdot b$. Whoever hands on what reached $a$ before $b$ has sent its share,
-        hands on too little. $b$ was made after $a$, so all that was ever made *from* $a$ is **younger** than $a$. Walk
-        from the youngest to the oldest, and each number is met only when its sum is complete. minicnn numbers tensors
-        as they are born ({numbered}) and needs no other order: no recursion and no sorting of a graph. At $x = 2$ it
-        finds {found:g}, and $12x^3$ is {expected:g}.
+        There is one more trap. Take $a = x^2$, $b = 3a$ and $y = a \\cdot b$. Here $a$ is used twice, by $b$ and by
+        $y$. If $a$ handed on its gradient before $b$ had sent its share, it would hand on too little.
+
+        But $b$ was made after $a$. Everything that is ever made *from* $a$ is **younger** than $a$. So if we walk from
+        the youngest number to the oldest, we come to each number only when its sum is complete. minicnn numbers its
+        tensors as they are made ({numbered}), and a heap hands out the youngest of those that are waiting. That is the
+        whole order: no recursion, and no pass that sorts the graph beforehand. At $x = 2$ it finds {found:g}, and the
+        formula $12x^3$ gives {expected:g}.
     """)
     return
 
@@ -163,7 +177,12 @@ def _():
         gradcheck(lambda x: x**3 + 2 * x, np.array([0.5, -1.0, 2.0]), backward=backward)
 
     asked = "backward"
-    say("## Exercise\n\nMend this backward of $y = x^3 + 2x$. What `gradcheck` says of it stands below.")
+    say("""
+        ## Exercise
+
+        This backward of $y = x^3 + 2x$ is wrong. Mend it. Below the editor stands what `gradcheck` says: it runs your
+        function and compares it with small steps.
+    """)
     return answer, asked, check, start, tries
 
 

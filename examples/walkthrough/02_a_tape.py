@@ -14,7 +14,9 @@ with app.setup:
 
     import marimo as mo
     import numpy as np
-    from page import answer_box, attempt, figure, one_answer, picture, say, table
+    from graph import walked
+    from page import answer_box, attempt, one_answer, say, table
+    from scene import scene
 
     from minicnn import Tensor, gradcheck, no_grad, ops, trace
     from minicnn.engine.op import op
@@ -35,10 +37,10 @@ def _():
     say("""
         # 2 · A tape in forty lines
 
-        A formula is computed one small step at a time, and a gradient goes back over the same steps. So an engine needs
-        a record of what was computed, from what, and how a gradient gets back over each step. This record is called a
-        **tape**. Here one is written before your eyes, for plain numbers. Then it computes the same formula as minicnn,
-        and both have to agree to the last bit.
+        A formula is computed one small step at a time, and its gradient goes back over the same steps in the opposite
+        order. So an engine has to write down what it computed, from which numbers, and how a gradient gets back over
+        each step. This record is called a **tape**. In this chapter we write a whole engine of this kind for plain
+        numbers. At the end it computes the same formula as minicnn, and the two agree to the last bit.
     """)
     return code, code_of
 
@@ -58,12 +60,13 @@ def _(code):
     say("""
         ## A number that remembers
 
-        It has a value, and it knows its inputs. For each input it has a function that **carries** the gradient back. A
-        number that somebody wrote down has no inputs: it is a leaf.
+        Each number has a value and knows the numbers that it was computed from, its inputs. For each input it keeps a
+        function that **carries** the gradient back. A number that was given, and not computed, has no inputs. It is
+        called a **leaf**.
 
     """, code(Remembered), """
-        Nothing here is a list of steps. The numbers hold on to their inputs, those to theirs, and the age says in which
-        order they came: this is all the tape there is.
+        There is no list of steps anywhere. Each number holds on to its inputs, and these hold on to theirs; the age
+        says in which order they were made. That is the whole tape.
     """)
     return (Remembered,)
 
@@ -85,8 +88,9 @@ def _(Remembered, code):
     say("""
         ## Operators
 
-        Each computes its value and, in the same place, notes its own slopes. Of a sum both are 1. Of $a \\cdot b$ they
-        are $b$ and $a$. Of $y = \\tanh(x)$, a smooth step from −1 to 1, the slope is $1 - y^2$.
+        An operator computes its value and, in the same place, writes down its slopes. A sum grows by 1 when either of
+        its terms grows by 1, so both slopes are 1. The product $a \\cdot b$ grows by $b$ when $a$ grows by 1, and by
+        $a$ when $b$ does. And $y = \\tanh(x)$, a smooth step from −1 to 1, has the slope $1 - y^2$.
 
     """, code(Number))
     return (Number,)
@@ -118,13 +122,14 @@ def _(Number, Remembered, code, code_of):
     say("""
         ## Backward
 
-        `flow` holds what has reached each number so far. A **heap** is a list that hands out its smallest entry first;
-        with the age negated that is the youngest. All that was computed from a number is younger than the number
-        itself. So when its turn comes, every share of its gradient has arrived.
+        The dictionary `flow` holds the gradient that has reached each number so far. A **heap** is a list that always
+        hands out its smallest entry; since the ages are negated, that is the youngest number. Everything that was
+        computed from a number is younger than the number itself. So when its turn comes, every share of its gradient
+        has arrived.
 
     """, code(backward), f"""
-        No recursion, no sorting. Put into a file of its own, imports and empty lines included, the engine has
-        {len(alone.splitlines())} lines.
+        There is no recursion, and nobody sorts the graph beforehand: the heap puts in order only the few numbers that
+        are waiting. In a file of its own, with imports and empty lines, the engine has {len(alone.splitlines())} lines.
     """)
     return (backward,)
 
@@ -132,13 +137,11 @@ def _(Number, Remembered, code, code_of):
 @app.cell
 def _():
     x_slider = mo.ui.slider(-2.0, 2.0, step=0.25, value=0.5, label="the input x", show_value=True)
-    w_slider = mo.ui.slider(-2.0, 2.0, step=0.25, value=0.75, label="the weight w", show_value=True)
-    mo.vstack([x_slider, w_slider])
-    return w_slider, x_slider
+    return (x_slider,)
 
 
 @app.cell
-def _(Number, backward, w_slider, x_slider):
+def _(Number, backward, x_slider):
     def network(x, w, b, v, c):
         h = (x * w + b).tanh()
         return (h * v + c).tanh() + h
@@ -155,7 +158,8 @@ def _(Number, backward, w_slider, x_slider):
         y.backward()
         return y.item(), [leaf.grad.item() for leaf in leaves]
 
-    values = [float(x_slider.value), float(w_slider.value), -0.3, -1.5, 0.2]
+    others = [0.75, -0.3, -1.5, 0.2]  # w, b, v, c
+    values = [float(x_slider.value), *others]
     y, leaves = by_tape(values)
     y_minicnn, gradients = by_minicnn(values)
     assert y.value == y_minicnn
@@ -166,95 +170,81 @@ def _(Number, backward, w_slider, x_slider):
 
     report = gradcheck(of_array, np.array(values), backward=lambda gy, p: gy * [leaf.grad for leaf in by_tape(p)[1]])
     assert report.error < 1e-6
-    say("""
-        ## Two engines, one formula
+    mo.vstack([
+        say("""
+            ## Two engines, one formula
 
-        Two layers of one unit each, where the second also passes on what it was given, as residual networks do:
+            Here are two layers of one unit each. The second also passes on what it was given, as residual networks do:
 
-        $$h = \\tanh(x w + b), \\qquad y = \\tanh(h v + c) + h$$
+            $$h = \\tanh(x w + b), \\qquad y = \\tanh(h v + c) + h$$
 
-        It is written once, with `+`, `*` and `.tanh()`. It does not know which engine computes it.
-
-    """, table(["", "value", "∂y/∂(it), tape", "∂y/∂(it), minicnn"],
-               [[name, value, leaf.grad, gradient]
-                for name, value, leaf, gradient in zip("xwbvc", values, leaves, gradients, strict=True)]), f"""
-        $y$ is {y.value:.17g} by the tape and {y_minicnn:.17g} by minicnn. All five gradients are equal to the last
-        bit, because both engines do the same operations in the same order. They could share a mistake, so `gradcheck`
-        held the tape against small differences as well: the relative error is {report.error:.0e}. Move an input or a
-        weight.
-    """)
-    return network, values, y
-
-
-@app.cell
-def _(y):
-    def collected(y):
-        """All numbers behind y, oldest first, and how each is written by their ages."""
-        found, waiting = {}, [y]
-        while waiting:
-            number = waiting.pop()
-            found[number.age] = number
-            waiting += number.inputs
-        numbers = [found[age] for age in sorted(found)]
-        names = dict(zip(numbers, "xwbvc", strict=False))
-        for number in numbers[5:]:
-            ages = [f"№ {x.age - numbers[0].age}" for x in number.inputs]
-            names[number] = f" {number.op} ".join(ages) if len(ages) == 2 else f"{number.op}({ages[0]})"
-        return numbers, names
-
-    numbers, names = collected(y)
-    shares = [(number, x, carry(number.grad)) for number in numbers
-              for x, carry in zip(number.inputs, number.carries, strict=True)]
-    for number in numbers[:-1]:
-        assert np.isclose(number.grad, sum(share for _, x, share in shares if x is number), rtol=1e-14, atol=1e-15)
-    h = next(number for number in numbers if sum(x is number for _, x, _ in shares) == 2)
-    to_h = [f"{share:.4f} from № {number.age - numbers[0].age}" for number, x, share in shares if x is h]
-    say("""
-        ## The tape itself
-
-        The number before it is the age. Read it downwards for the values and upwards for the gradients.
-
-    """, table(["age", "it", "value", "∂y/∂(it)"],
-               [[number.age - numbers[0].age, names[number], number.value, number.grad] for number in numbers]), f"""
-        $h$ is № {h.age - numbers[0].age}. It was used twice, so two shares reach it ({"; ".join(to_h)}), and its
-        gradient is their sum, {h.grad:.4f}.
-    """)
-    return names, numbers, shares
+            The formula is written once, with `+`, `*` and `.tanh()`. It does not know which engine computes it. Move
+            the input:
+        """),
+        x_slider,
+        say(table(["", "value", "∂y/∂(it), tape", "∂y/∂(it), minicnn"],
+                  [[name, value, leaf.grad, gradient]
+                   for name, value, leaf, gradient in zip("xwbvc", values, leaves, gradients, strict=True)]), f"""
+            By our tape $y$ is {y.value:.17g}, by minicnn it is {y_minicnn:.17g}. All five gradients are equal to the
+            last bit, because both engines do the same operations in the same order. They could still share a mistake.
+            So `gradcheck` also compared the tape with small differences: the relative error is {report.error:.0e}.
+        """),
+    ])
+    return by_tape, network, others
 
 
 @app.cell
-def _(names, numbers, shares):
-    def draw_tape():
-        drawing = figure(7, 3.4)
-        axes = drawing.subplots()
-        first, most = numbers[0].age, max(abs(share) for *_, share in shares)
-        for number, x, share in shares:
-            a, b = x.age - first, number.age - first
-            t = np.linspace(0, np.pi, 60)
-            axes.plot((a + b) / 2 - (b - a) / 2 * np.cos(t), np.sin(t) * (b - a) ** 0.7,
-                      "-" if share >= 0 else ":", color="C0" if share >= 0 else "C1",
-                      lw=0.5 + 4 * abs(share) / (most or 1), solid_capstyle="butt")
-        for i, number in enumerate(numbers):
-            axes.text(i, -0.75, names[number] if not number.op else number.op, ha="center", weight="bold")
-            axes.text(i, -1.55, f"{number.value:.2f}", ha="center", fontsize=9)
-            axes.text(i, -2.35, f"{number.grad:.2f}", ha="center", fontsize=9)
-        axes.plot(range(len(numbers)), [0] * len(numbers), "o", color="black", ms=4)
-        for height, word in ((-1.55, "value"), (-2.35, "gradient")):
-            axes.text(-0.7, height, word, ha="right", fontsize=9)
-        axes.set(xlim=(-2.2, len(numbers) - 0.4), ylim=(-2.7, 4))
-        axes.axis("off")
-        axes.set_title("what each step sends back: solid above 0, dotted below 0", fontsize=10)
-        return drawing
+def _(by_tape, network, others):
+    names = ["x", "w", "b", "v", "c", "p = x · w", "q = p + b", "h = tanh(q)", "r = h · v", "s = r + c", "t = tanh(s)",
+             "y = t + h"]
 
-    largest = max(shares, key=lambda share: abs(share[2]))
-    picture(draw_tape(), f"The {len(numbers)} numbers of the tape in a row, by age, and an arc from each back to each "
-                         "of its inputs, the thicker the more gradient goes along it. The thickest carries "
-                         f"{largest[2]:.3g} from {names[largest[0]]} to {names[largest[1]]}.")
+    def drawn():
+        """The tape as minicnn has it, for a few x; and our own tape, number by number."""
+        cases = {x: walked(network, x, *others) for x in (-2.0, -1.0, 0.0, 0.5, 1.0, 2.0)}
+        for x, case in cases.items():
+            found, waiting = {}, [by_tape([x, *others])[0]]
+            while waiting:
+                number = waiting.pop()
+                found[number.age] = number
+                waiting += number.inputs
+            numbers = [found[age] for age in sorted(found)]
+            assert [number.value for number in numbers] == case["values"]
+            sums = {len(numbers) - 1: 1.0} | {at: total for (at, _, _), (_, total) in
+                                              zip(case["edges"], case["added"], strict=True)}
+            assert [number.grad for number in numbers] == [sums[i] for i in range(len(numbers))]
+        left, middle, right = 58, 173, 288
+        places = [(left, 0), (middle, 0), (right, 1), (right, 3), (right, 4),
+                  (115, 1), (middle, 2), (75, 3), (middle, 4), (190, 5), (190, 6), (75, 7)]
+        return cases, {"nodes": [{"name": name, "at": [x, 26 + 66 * row]} for name, (x, row) in
+                                 zip(names, places, strict=True)], "choose": "x =", "chosen": 3, "wide": 350,
+                       "cases": [[f"{x:g}", case] for x, case in cases.items()], "height": 2 * 26 + 7 * 66}
+
+    cases, data = drawn()
+    h = names.index("h = tanh(q)")
+    to_h = [(names[to][0], share) for (at, to, _), (share, _) in
+            zip(cases[0.5]["edges"], cases[0.5]["added"], strict=True) if at == h]
+    assert [name for name, _ in to_h] == ["y", "r"]
+    sum_at_h = sum(share for _, share in to_h)
+    mo.vstack([
+        say("""
+            ## The tape itself
+
+            This is what minicnn wrote down for the same formula, and our own tape has the same numbers. Step through
+            it, first forward, then backward:
+        """),
+        scene("graph", data, "The tape of two layers, to be stepped: 12 numbers from x, w, b, v and c down to y. "
+              f"At x = 0.5 two shares reach h, {to_h[0][1]:.4f} from y and {to_h[1][1]:.4f} from r.", 620),
+        say(f"""
+            $h$ was used twice, so two shares reach it. At $x = 0.5$ they are {to_h[0][1]:.4f} from $y$ and
+            {to_h[1][1]:.4f} from $r$, and its gradient is their sum, {sum_at_h:.4f}. Press *= for +=*, and everything
+            above $h$ comes out wrong.
+        """),
+    ])
     return
 
 
 @app.cell
-def _(Number, backward, code_of, network, values):
+def _(Number, backward, code_of, network, others):
     def edited(*edits):
         """backward with pieces of its text replaced; it returns how many numbers it met."""
         def counting(heap):
@@ -281,7 +271,7 @@ def _(Number, backward, code_of, network, values):
              "oldest first": edited(*oldest), "oldest first, once": edited(*oldest, once)}
 
     def result(walk):
-        leaves = [Number(value) for value in values]
+        leaves = [Number(value) for value in (0.5, *others)]
         met = walk(network(*leaves))
         return np.array([leaf.grad for leaf in leaves]), met
 
@@ -294,23 +284,25 @@ def _(Number, backward, code_of, network, values):
     say("""
         ## Broken on purpose
 
-        The text of `backward` above is changed a little and run again:
+        Let us change the text of `backward` a little and run it again, at $x = 0.5$:
 
-        - **= for +=**: `flow[x] = carry(g)` in both branches.
+        - **= for +=**: both branches say `flow[x] = carry(g)`.
         - **oldest first**: the minus before the ages is left out.
-        - **oldest first, once**: also, whoever has been met is not met again, as many a recursive walk has it.
+        - **oldest first, once**: besides, a number that has been visited is not visited again. Many recursive walks do
+          this.
 
     """, table(["∂y/∂", *found], [[name, *(float(gradient[i]) for gradient, _ in found.values())]
                                   for i, name in enumerate("xwbvc")]
-               + [["met", *(n for _, n in found.values())]]), f"""
-        The first and the last lose one road each: of the two shares that reach $h$, one keeps only what came through
-        the upper layer, the other only what came straight from $y$. Their numbers for $x$, $w$ and $b$ add up to the
-        right ones: {one_road[0]:.4f} + {other_road[0]:.4f} = {right[0]:.4f} for $x$. They look like gradients and the
-        program runs. For $v$ and $c$, which have one road only, they are even right.
+               + [["visits", *(n for _, n in found.values())]]), f"""
+        Two of them lose a road. Of the two shares that reach $h$, "= for +=" keeps only the one that came through the
+        second layer, and "oldest first, once" only the one that came straight from $y$. So their numbers for $x$, $w$
+        and $b$ add up to the right ones: {one_road[0]:.4f} + {other_road[0]:.4f} = {right[0]:.4f} for $x$. The numbers
+        look like gradients, and the program runs without a complaint. For $v$ and $c$, which have only one road, they
+        are even right.
 
-        "Oldest first" alone gives the **right** numbers, which may surprise. $h$ is met too early, hands on what it
-        has, and is met once more when the rest arrives; since shares are added, nothing is lost. But
-        {found["oldest first"][1]} numbers were met, not {met}.
+        You may be surprised that "oldest first" alone gives the **right** numbers. It comes to $h$ too early, hands on
+        what $h$ has by then, and comes back when the rest arrives. Since shares are added, nothing is lost. But it
+        makes {found["oldest first"][1]} visits instead of {met}.
     """)
     return (walks,)
 
@@ -340,12 +332,13 @@ def _(Number, walks):
     say("""
         ## What the order costs
 
-        Layers on top of each other, each with two roads, $h ← \\tanh(h v) + h$. How many numbers are met:
+        Now we put many such layers on top of each other, $h ← \\tanh(h v) + h$, each with two roads, and count the
+        visits:
 
     """, table(["layers", "youngest first", "oldest first"], rows), f"""
-        With each layer the number of roads doubles, and oldest first walks every one of them. Youngest first meets each
-        number once, whatever the roads. In {many:,} layers it meets {met_in_many:,}; a function that calls itself
-        for every input would be stopped by Python {sys.getrecursionlimit():,} calls deep.
+        Each layer doubles the number of roads, and "oldest first" walks every one of them. "Youngest first" visits each
+        number once, however many roads there are: {met_in_many:,} visits in {many:,} layers. A function that calls
+        itself for every input would not get that far: Python stops it after {sys.getrecursionlimit():,} nested calls.
     """)
     return
 
@@ -378,23 +371,25 @@ def _():
     say("""
         ## What minicnn has beyond this
 
-        `minicnn/engine/backward.py` has the same loop, the same dictionary and the same heap. Around them:
+        `minicnn/engine/backward.py` has the same loop, the same dictionary and the same heap. This is what it adds:
 
-        - **Arrays.** What an array sends back must have the shape of what it reaches (chapter 3), and an error says
-          where it has not.
-        - **Only what is needed.** What does not require a gradient is not noted down, nor is anything under
-          `no_grad()`. Only leaves keep a `.grad`, and they get it after the whole walk: an error leaves it as it was.
-        - **Devices.** Each step is carried back on the device where it was computed. A copy from one to another is an
-          op like any other (chapter 10).
-        - **Freeing.** Our tape lives as long as $y$ does. minicnn keeps of the values only what a carrying function
-          needs, and lets it go once it is used.
+        - **Arrays.** A gradient must have the shape of the value that it belongs to (chapter 3). If it has not, an
+          error says where.
+        - **Only what is needed.** Nothing is written down for a number that needs no gradient, nor inside `no_grad()`.
+          Only leaves keep their gradient, in `.grad`, and they get it when the whole walk is over. So an error on the
+          way leaves `.grad` as it was.
+        - **Devices.** The gradient of each step is computed on the device where the step was computed. A copy from one
+          device to another is an op like any other (chapter 10).
+        - **Memory.** Our tape lives as long as $y$ does. minicnn keeps only those values that a carrying function
+          needs, and lets go of each as soon as it has been used.
 
     """, f"""
-        For example $\\tanh(2x)$, summed, with {x.data.nbytes:,} bytes in $x$: on the way the graph kept {kept:,} bytes,
-        which are the values of tanh, and backward freed {freed:,}. A second backward has nothing left to walk. What it
-        says, and what is said of a carrying function that gives one number for an array:
+        Take $\\tanh(2x)$, summed up, with {x.data.nbytes:,} bytes in $x$. On the way forward the graph kept {kept:,}
+        bytes, the values of tanh, and backward freed {freed:,}. So a second `backward()` has nothing left to walk, and
+        says so:
 
-    """, f"```\n{why(loss)}\n\n{shapes}\n```")
+    """, f"> {why(loss)}", "And this is what you are told if a carrying function returns one number for a whole array:",
+        f"> {shapes}")
     return
 
 
@@ -422,9 +417,9 @@ def _():
     say("""
         ## Exercise
 
-        This is what an op looks like in minicnn: a function of arrays that returns its value and what carries the
-        gradient back. Mend the gradient of $y = x \\tanh(x)$. $x$ comes in along two roads. What `gradcheck` says of
-        yours stands below.
+        This is what an op looks like in minicnn: a function of arrays that returns its value and a function that
+        carries the gradient back. The gradient of $y = x \\tanh(x)$ is wrong here, because $x$ goes into $y$ along two
+        roads. Mend it. Below the editor stands what `gradcheck` says of your answer.
     """)
     return answer, asked, check, start, tries
 

@@ -40,8 +40,9 @@ def walk_back(start: Node | Tensor, seed: Array) -> list[tuple[Tensor, Array]]:
     """(leaf, ∂L/∂leaf) of every leaf that requires a gradient, where seed is ∂L/∂start. Frees the graph on the way.
 
     A tensor is younger than its inputs, so from the youngest to the oldest is an order in which each is met only after
-    all that was computed from it: no recursion, no sort. Where somebody looks on, a leaf need not wait for its turn:
-    its gradient is whole once the graph of all that was computed from it is freed.
+    all that was computed from it. A heap hands out the youngest of those that wait: no recursion. Where somebody looks
+    on, a leaf need not wait for its turn: its gradient is whole once the graph of all that was computed from it is
+    freed.
 
     Raises RuntimeError where the graph was freed before.
     """
