@@ -30,6 +30,7 @@ MOVED = {
     0: ([("slider", "ArrowRight")], {"stage": 2}),
     1: ([("slider", "ArrowRight")], {"slider": 1.75}),
     2: ([("slider", "ArrowRight")], {"x_slider": 0.75}),
+    3: ([("slider", "ArrowLeft"), ("combobox", "ArrowDown")], {"batch": 3, "pair": "(2, 3) + (2, 1)"}),
     4: ([("slider", "ArrowRight"), ("combobox", "ArrowDown")], {"exponent": 4, "fault": "loss: wrong sign"}),
     11: ([("slider", "ArrowRight")], {"step": 2}),
     12: ([("slider", "ArrowRight")], {"share_slider": 1.5}),
@@ -41,9 +42,9 @@ SEEN = """language => [...document.querySelectorAll(`div[lang=${language}], span
 UNSEEN = r"(?m)^\[picture: .*\]$|^The numbers:\n\n```(?s:.*?)```$"  # of what is printed, text that a page does not show
 NAMED = "e => e.outerHTML.slice(0, 300)"
 # of these, text in pictures is to be read on a narrow page: 10 points of at most 5.6 inches are 9 of its 364 pixels
-READABLE, WIDEST = {0, 1, *range(5, 15)}, 5.6 * 130
+READABLE, WIDEST = {0, 1, *range(3, 15)}, 5.6 * 130
 # of these, each widget stands within one screen of the whole picture or table that it moves, the next one below it
-BESIDE = {0, 1, 2}
+BESIDE = {0, 1, 2, 3, 4}
 BELOW = """() => [...document.querySelectorAll("marimo-slider, marimo-dropdown")].map(widget => {
     const moved = [...document.querySelectorAll("img, table")].find(e => widget.compareDocumentPosition(e) & 4);
     return moved.getBoundingClientRect().bottom - widget.getBoundingClientRect().top; })"""

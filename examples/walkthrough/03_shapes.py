@@ -26,34 +26,33 @@ def _():
         return [x.grad.numpy() for x in inputs]
 
     def verdict(function, *arrays, backward):
-        """What gradcheck says of a backward written by hand."""
+        """What gradcheck says of a backward written by hand: its verdicts, or what was seen."""
         try:
             gradcheck(function, *arrays, backward=backward)
         except GradientError as error:
-            return str(error)
+            return "; ".join(f"{v.name}: {v.text}" for v in error.verdicts) or str(error)
         return "right"
 
     def written(shape):
         return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
 
-    say("""
-        # 3 · Shapes
-
-        A gradient has the shape of its value, **always**: each number of an array has a slope of its own, and there is
-        nothing else to have one. This chapter shows how far one gets with that. It tells where a backward has to sum,
-        over which axes, and in a matrix product even what to multiply.
-    """)
-    return gradients, verdict, written
-
-
-@app.cell
-def _(written):
     pairs = {f"{written(a)} + {written(b)}": (a, b) for a, b in [
         ((2, 3), (3,)), ((2, 3), (2, 1)), ((2, 3), (1, 3)), ((3, 1), (1, 4)), ((2, 3), (1,)), ((2, 3), ()),
         ((2, 3), (2, 3))]}
+    say("""
+        # 3 · Shapes
+
+        A gradient **always** has the shape of its value, because every number of an array has a slope of its own. This
+        simple rule goes a long way. It tells you where a backward has to sum and over which axes, and in a matrix
+        product it even tells you what to multiply.
+    """)
+    return gradients, pairs, verdict, written
+
+
+@app.cell
+def _(pairs):
     pair = mo.ui.dropdown(list(pairs), value=next(iter(pairs)), label="shapes of a + b")
-    pair
-    return pair, pairs
+    return (pair,)
 
 
 @app.cell
@@ -87,28 +86,8 @@ def _(gradients, pair, pairs, written):
         own = i - (gy.ndim - len(B))
         axes.append([i, size, "none" if own < 0 else B[own],
                      "summed away" if own < 0 else "summed, kept as 1" if B[own] == 1 else "as it is"])
-    say(f"""
-        ## Copied forwards, summed backwards
-
-        Where two shapes differ, NumPy stretches the smaller one: it **copies** its numbers until both fit. Here
-        {written(A)} and {written(B)} both become {written(gy.shape)}. A number that was copied to several places is
-        used several times, and as in chapter 1 what comes back along all its uses is added. So what was copied
-        forwards is summed backwards.
-
-        Of $b$, whose shape is {written(B)}:
-
-    """, table(["axis of y", "its size", "of b", "gradient"], axes), f"""
-        That is all the rule: an axis that $b$ does not have is summed away, one where $b$ has size 1 is summed, but
-        kept. The engine's `gb` has the shape {written(gb.shape)} and sums up to {gb.sum():g}, as `gy` does: nothing was
-        lost. Choose other shapes.
-    """)
-    return A, B, ga, gb, gy, owners
-
-
-@app.cell
-def _(A, B, ga, gb, gy, owners, written):
     def draw_flow():
-        drawing = figure(7, 4.6)
+        drawing = figure(5.6, 4.2)
         grid = drawing.subplots(2, 2, gridspec_kw={"width_ratios": [gy.shape[1], max(ga.shape[-1:] + gb.shape[-1:])]})
         for row, name, shape, g in zip(grid, "ab", (A, B), (ga, gb), strict=True):
             sides = ((f"gy: to which number of {name}", gy, owners(shape, gy.shape)),
@@ -117,7 +96,7 @@ def _(A, B, ga, gb, gy, owners, written):
                 flat, flat_to = np.atleast_2d(values), np.atleast_2d(to)
                 axes.imshow(flat_to, cmap="cividis", vmin=-1.2 * g.size, vmax=max(1, g.size - 1), aspect="equal")
                 for (i, j), value in np.ndenumerate(flat):
-                    axes.text(j, i, f"{value:g}\n{name}{flat_to[i, j]}", ha="center", va="center", fontsize=9)
+                    axes.text(j, i, f"{value:g}\n{name}{flat_to[i, j]}", ha="center", va="center", fontsize=10)
                 axes.set(xticks=np.arange(flat.shape[1] + 1) - 0.5, yticks=np.arange(flat.shape[0] + 1) - 0.5)
                 axes.tick_params(length=0, labelbottom=False, labelleft=False)
                 axes.grid(color="white", lw=2)
@@ -128,9 +107,30 @@ def _(A, B, ga, gb, gy, owners, written):
         to = owners(shape, gy.shape)
         return f"{name}0 collects {' + '.join(f'{share:g}' for share in gy[to == 0])} = {g.flat[0]:g}"
 
-    picture(draw_flow(), f"Two rows, for a and for b. On the left gy, {written(gy.shape)}, each place marked with the "
-                         "number that was copied to it; on the right the gradient, which sums over equal marks. "
-                         f"{collected_by('a', A, ga)}; {collected_by('b', B, gb)}.")
+    mo.vstack([
+        say("""
+            ## Copied forwards, summed backwards
+
+            When two shapes differ, NumPy stretches the smaller one: it **copies** its numbers until both fit. A number
+            that was copied to several places is used several times, and you know from chapter 1 that what comes back
+            along several uses is added. So whatever was copied forwards is summed backwards. Choose two shapes:
+        """),
+        pair,
+        picture(draw_flow(), f"Two rows, for a and for b. On the left gy, {written(gy.shape)}, each place marked with "
+                             "the number that was copied to it; on the right the gradient, which sums over equal "
+                             "marks. "
+                             f"{collected_by('a', A, ga)}; {collected_by('b', B, gb)}."),
+        say(f"""
+            Here {written(A)} and {written(B)} both become {written(gy.shape)}. On the left is `gy`, and under each
+            number stands the number of $a$, or of $b$, that was copied there. On the right, each number has collected
+            the gradients of its copies: {collected_by("b", B, gb)}. Axis by axis, this happens for $b$, whose shape is
+            {written(B)}:
+        """, table(["axis of y", "its size", "of b", "gradient"], axes), f"""
+            That is the whole rule. An axis that $b$ does not have is summed away. An axis where $b$ has size 1 is
+            summed, too, but kept. The engine's `gb` has the shape {written(gb.shape)} and adds up to {gb.sum():g}, as
+            `gy` does: nothing was lost.
+        """),
+    ])
     return
 
 
@@ -140,12 +140,13 @@ def _():
     say("""
         ## The same in the engine
 
-        Every operator of minicnn that broadcasts ends its backward with this function, from `ops/arithmetic.py`. Its
-        first line sums the axes away that the shape lacks, its second those of size 1:
+        In minicnn, every operator that stretches its inputs ends its backward with this function, from
+        `ops/arithmetic.py`. Its first line sums over the axes that the shape does not have, its second line over those
+        of size 1:
 
     """, f"```python\n{source}```", """
-        For $y = a + b$ each use has slope 1, and it is `gy` that is summed. For $y = a \\cdot b$ it is `gy * a`: first
-        multiply, place by place, then sum.
+        For $y = a + b$ every use has the slope 1, so `gy` itself is summed. For $y = a \\cdot b$ the slope towards $b$
+        is $a$: first multiply place by place, `gy * a`, and then sum.
     """)
     return
 
@@ -164,14 +165,16 @@ def _():
     grown, told = unsummed(np.zeros(3), np.ones((2, 3)))
     assert grown == (2, 3) and "broadcast" in told
     say(f"""
-        ## When nobody sums
+        ## If nobody sums
 
-        Let $b$ have the shape (3,) and hand it `gy` as it is, (2, 3). `b = b - 0.1 * gy` goes through, for NumPy
-        stretches $b$ once more: $b$ now has the shape {grown}, a bias of its own for each image of the batch, and
-        nothing has complained. `b -= 0.1 * gy` has no room for that, and NumPy says:
+        What if $b$ has the shape (3,) and is handed `gy` as it is, with the shape (2, 3)? The update `b = b - 0.1 * gy`
+        goes through, since NumPy stretches $b$ once more. Afterwards $b$ has the shape {grown}, a bias of its own for
+        every image of the batch, and nothing has complained. The update `b -= 0.1 * gy` writes into $b$, which has no
+        room for that, and NumPy says:
 
-    """, f"```\n{told}\n```", """
-        This is why minicnn's `backward()` compares the shapes, each gradient with its value, before it goes on.
+    """, f"> {told}", """
+        This is why minicnn's `backward()` compares the shape of every gradient with that of its value before it goes
+        on.
     """)
     return
 
@@ -179,16 +182,15 @@ def _():
 @app.cell
 def _():
     batch = mo.ui.slider(1, 8, step=1, value=4, label="images in the batch, N", show_value=True)
-    batch
     return (batch,)
 
 
 @app.cell
 def _(batch, gradients):
-    N, inputs, K = int(batch.value), 5, 3
+    count, inputs, units = int(batch.value), 5, 3
     draws = np.random.default_rng(5)
-    x, w, b_linear = (draws.standard_normal(size) for size in ((N, inputs), (K, inputs), K))
-    g_linear = draws.integers(-4, 5, (N, K)).astype(float) + 0.5  # + 0.5: so that few sums are 0
+    x, w, b_linear = (draws.standard_normal(size) for size in ((count, inputs), (units, inputs), units))
+    g_linear = draws.integers(-4, 5, (count, units)).astype(float) + 0.5  # + 0.5: so that few sums are 0
     gb_linear = gradients(ops.linear, x, w, b_linear, gy=g_linear)[2]
 
     def slopes(h=1e-6):
@@ -196,25 +198,45 @@ def _(batch, gradients):
         def loss(b):
             return (ops.linear(x, w, b).numpy() * g_linear).sum()
 
-        return np.array([(loss(b_linear + h * e) - loss(b_linear - h * e)) / (2 * h) for e in np.eye(K)])
+        return np.array([(loss(b_linear + h * e) - loss(b_linear - h * e)) / (2 * h) for e in np.eye(units)])
 
     measured, summed, averaged = slopes(), g_linear.sum(axis=0), g_linear.mean(axis=0)
     assert np.allclose(measured, summed, atol=1e-6) and np.array_equal(gb_linear, summed)
-    assert np.allclose(averaged * N, summed) and (N == 1) == np.allclose(averaged, summed)
-    say(f"""
-        ## Sum or mean?
+    assert np.allclose(averaged * count, summed) and (count == 1) == np.allclose(averaged, summed)
+    def draw_linear():
+        drawing = figure(3.6, 0.32 * count + 1.5)
+        axes = drawing.subplots()
+        for n, k in np.ndindex(count, units):
+            axes.text(k, n, f"{g_linear[n, k]:g}", ha="center", va="center", fontsize=11)
+        for k in range(units):
+            axes.add_patch(Rectangle((k - 0.45, -0.45), 0.9, count - 0.1, fill=False, ec="C0", lw=1.5))
+            axes.annotate(f"{gb_linear[k]:g}", (k, count - 0.5), (k, count + 0.75), ha="center", va="center",
+                          weight="bold", fontsize=11, arrowprops={"arrowstyle": "<-", "color": "C0"})
+        axes.set(xlim=(-0.6, units - 0.4), ylim=(count + 1.2, -0.6))
+        axes.set_title(f"gy ({count}, {units}), and its sums over the batch", fontsize=10)
+        axes.axis("off")
+        return drawing
 
-        A linear layer is $y = x w^T + b$ with $y$ (N, K), and $b$ (K,) is copied to every image of the batch. So its
-        gradient is the **sum** over the batch, axis 0. With N = {N} images and K = {K} units, moving each bias a little
-        and looking at the loss:
+    mo.vstack([
+        say("""
+            ## Sum or mean?
 
-    """, table(["bias", "measured", "engine", "sum", "mean"],
-               [[f"b{k}", round(float(measured[k]), 6), gb_linear[k], summed[k], averaged[k]] for k in range(K)]),
-        f"""
-        {"The mean is the sum divided by N." if N > 1 else "With one image mean and sum are the same, and the mistake "
-         "cannot be seen: check a backward with a batch of more than one."}
-    """)
-    return K, N, g_linear, gb_linear
+            A linear layer computes $y = x w^T + b$, where $y$ has the shape (N, K), one row for each of N images and
+            one column for each of K units. The bias $b$ has the shape (K,): it is copied to every image of the batch.
+            So its gradient is the **sum** over the batch, axis 0.
+        """),
+        batch,
+        picture(draw_linear(), f"gy of the linear layer, {count} rows and {units} columns, and below each column its "
+                               f"sum: {', '.join(f'{g:g}' for g in gb_linear)}."),
+        say("""
+            Many people write the mean here. To see who is right, we move each bias a little and look at the loss:
+        """, table(["bias", "measured", "engine", "sum", "mean"],
+                   [[f"b{k}", round(float(measured[k]), 6), gb_linear[k], summed[k], averaged[k]]
+                    for k in range(units)]),
+            "The mean is the sum divided by N." if count > 1 else "With one image, the mean and the sum are the same, "
+            "and the mistake cannot be seen. So check a backward with a batch of more than one."),
+    ])
+    return
 
 
 @app.cell
@@ -229,16 +251,16 @@ def _():
     say("""
         ## Where the mean really is
 
-        But is the loss not a mean over the batch? It is, and its 1/N is the loss's own: `cross_entropy` divides by N,
-        and so `gy` comes to each layer already divided. Who takes the mean in the layer divides twice. A layer sums,
-        and does not know what its loss is.
+        But is the loss not a mean over the batch? It is. That mean belongs to the loss: `cross_entropy` divides by N,
+        so every layer is handed a `gy` that has been divided already. If a layer took the mean as well, it would divide
+        a second time. A layer just sums, and need not know how the loss is made.
     """)
     return
 
 
 @app.cell
-def _(K, N, gradients, verdict):
-    P, Q = 2, 4
+def _(gradients, verdict):
+    N, K, P, Q = 4, 3, 2, 4
     random = np.random.default_rng(8)
     images, kernels, biases = (random.standard_normal(s) for s in ((N, 2, P + 2, Q + 2), (K, 2, 3, 3), (K,)))
     g_conv = random.integers(1, 10, (N, K, P, Q)).astype(float)
@@ -256,54 +278,41 @@ def _(K, N, gradients, verdict):
     }.items()}
     assert "constant factor" in said["mean"] and f"1 / {N * P * Q}" in said["mean"]
     assert said["sum over the batch"] != said["sum over batch and places"] == "right"
-    say(f"""
-        ## One bias, every image and every place
-
-        A convolution adds the bias $b_k$ to the whole map of kernel $k$, in every image: $y$ is (N, K, P, Q), and $b_k$
-        serves N · P · Q = {N} · {P} · {Q} = {N * P * Q} numbers. Its gradient is the sum over all of them, the axes 0,
-        2 and 3, and what is left is (K,). Written with the mean instead, `gy.mean(axis=(0, 2, 3))`, `gradcheck` says:
-
-    """, f"```\n{said['mean']}\n```", """
-        And of a sum over the batch alone, `gy.sum(axis=0)`:
-
-    """, f"```\n{said['sum over the batch']}\n```", f"""
-        Mended, `gy.sum(axis=(0, 2, 3))`: {said["sum over batch and places"]}. Move N: the factor moves with it.
-    """)
-    return P, Q, g_conv, gb_conv
-
-
-@app.cell
-def _(K, N, P, Q, g_conv, g_linear, gb_conv, gb_linear):
-    def draw_biases():
-        drawing = figure(7, 4.4)
-        left, right = drawing.subplots(1, 2, gridspec_kw={"width_ratios": [1, 1.4]})
-        for n, k in np.ndindex(N, K):
-            left.text(k, n, f"{g_linear[n, k]:g}", ha="center", va="center", fontsize=9)
-        for k in range(K):
-            left.add_patch(Rectangle((k - 0.45, -0.45), 0.9, N - 0.1, fill=False, ec="C0", lw=1.5))
-            left.annotate(f"{gb_linear[k]:g}", (k, N - 0.5), (k, N + 0.75), ha="center", va="center", weight="bold",
-                          arrowprops={"arrowstyle": "<-", "color": "C0"})
-        left.set(xlim=(-0.6, K - 0.4), ylim=(N + 1.2, -0.6))
-        left.set_title(f"linear: gy ({N}, {K})\nsums over the batch", fontsize=10)
+    def draw_conv():
+        drawing = figure(5.2, 2.6)
+        axes = drawing.subplots()
         for n in range(N):
             row, column = divmod(n, 2)
             for p, q in np.ndindex(P, Q):
-                right.text(column * (Q + 0.6) + q, row * (P + 0.6) + p, f"{g_conv[n, 0, p, q]:g}", ha="center",
-                           va="center", fontsize=9)
-            right.add_patch(Rectangle((column * (Q + 0.6) - 0.5, row * (P + 0.6) - 0.5), Q, P, fill=False, ec="C1",
-                                      lw=1.5))
+                axes.text(column * (Q + 0.6) + q, row * (P + 0.6) + p, f"{g_conv[n, 0, p, q]:g}", ha="center",
+                          va="center", fontsize=11)
+            axes.add_patch(Rectangle((column * (Q + 0.6) - 0.5, row * (P + 0.6) - 0.5), Q, P, fill=False, ec="C1",
+                                     lw=1.5))
         bottom = -(-N // 2) * (P + 0.6)
-        right.annotate(f"{gb_conv[0]:g}", (Q - 0.2, bottom - 0.9), (Q - 0.2, bottom + 0.8), ha="center", va="center",
-                       weight="bold", arrowprops={"arrowstyle": "<-", "color": "C1"})
-        right.set(xlim=(-0.8, 2 * Q + 0.4), ylim=(bottom + 1.4, -0.8))
-        right.set_title(f"conv2d: gy of kernel 0, {N} × ({P}, {Q})\none sum over batch and places", fontsize=10)
-        for axes in (left, right):
-            axes.axis("off")
+        axes.annotate(f"{gb_conv[0]:g}", (Q - 0.2, bottom - 0.9), (Q - 0.2, bottom + 0.8), ha="center", va="center",
+                      weight="bold", fontsize=11, arrowprops={"arrowstyle": "<-", "color": "C1"})
+        axes.set(xlim=(-0.8, 2 * Q + 0.4), ylim=(bottom + 1.4, -0.8))
+        axes.set_title(f"gy of kernel 0: {N} images of {P} × {Q}, and one sum", fontsize=10)
+        axes.axis("off")
         return drawing
 
-    picture(draw_biases(), f"On the left gy of the linear layer, {N} rows and {K} columns, and below each column its "
-                           f"sum: {', '.join(f'{g:g}' for g in gb_linear)}. On the right, of the convolution, the {N} "
-                           f"maps of gy that belong to kernel 0, and one sum of all their numbers, {gb_conv[0]:g}.")
+    mo.vstack([
+        say(f"""
+            ## One bias, every image and every place
+
+            A convolution adds the bias $b_k$ to the whole map of kernel $k$, in every image. The shape of $y$ is (N, K,
+            P, Q), and $b_k$ is used for N · P · Q = {N} · {P} · {Q} = {N * P * Q} numbers. Its gradient is the sum over
+            all of them, over the axes 0, 2 and 3, and what is left has the shape (K,).
+        """),
+        picture(draw_conv(), f"The {N} maps of gy that belong to kernel 0, and one sum of all their numbers, "
+                             f"{gb_conv[0]:g}."),
+        say("""
+            If you write the mean instead, `gy.mean(axis=(0, 2, 3))`, `gradcheck` says:
+        """, f"> {said['mean']}", "If you sum over the batch alone, `gy.sum(axis=0)`, it says:",
+            f"> {said['sum over the batch']}", f"""
+            And of `gy.sum(axis=(0, 2, 3))` it says: {said["sum over batch and places"]}.
+        """),
+    ])
     return
 
 
@@ -324,13 +333,14 @@ def _(gradients):
     say("""
         ## And the other way round
 
-        `sum` adds forwards, so it copies backwards: each number went into one sum with slope 1, and gets that sum's
-        gradient. Of a mean over $n$ numbers each slope is 1/n, so it copies and divides by $n$. With $x$ (2, 3):
+        `sum` adds forwards, so backwards it copies: each number went into one sum, with the slope 1, and gets the
+        gradient of that sum. In a mean over $n$ numbers every slope is 1/n, so its backward copies and divides by $n$.
+        Some examples, where $x$ has the shape (2, 3):
 
     """, table(["y", "gy", "gx"], reduced()), """
-        Copying and summing are each other's backward. Before copying, the axis that was summed away has to come back
-        with size 1, else a gradient of shape (2,) would not fit beside (2, 3), or, worse, one of shape (3,) would fit
-        along the wrong axis.
+        Copying and summing are each other's backward. One thing is easily forgotten: before the copying, the axis that
+        was summed away has to come back, with size 1. Otherwise a gradient of shape (2,) does not fit beside (2, 3),
+        or, what is worse, one of shape (3,) fits along the wrong axis.
     """)
     return
 
@@ -361,16 +371,18 @@ def _(gradients):
     say(f"""
         ## Transposes, found from the shapes alone
 
-        Take $y = x w$, with $x$ (N, D) = (2, 3), $w$ (D, K) = (3, 4), and so $y$ and `gy` (N, K) = (2, 4). The gradient
-        of $x$ must be made of `gy` and $w$, that of $w$ of `gy` and $x$, each perhaps transposed, in either order. That
-        is {len(unequal)} candidates. Those that can be multiplied at all:
+        You need not learn the backward of a matrix product by heart. Take $y = x w$, where $x$ is (N, D) = (2, 3) and
+        $w$ is (D, K) = (3, 4), so that $y$ and `gy` are (N, K) = (2, 4). The gradient of $x$ must be a product of `gy`
+        and $w$, and the gradient of $w$ a product of `gy` and $x$, where each may be transposed and either may come
+        first. That makes {len(unequal)} candidates. These are the ones whose shapes can be multiplied at all:
 
     """, table(["for", "product", "shape", "wanted"],
                [[f"g{goal}", name, shape, f"{(2, 3) if goal == 'x' else (3, 4)}{': yes' * fits}"]
                 for goal, name, shape, fits, _ in unequal if shape != "does not fit"]), f"""
-        One is left for each, and it is the engine's: **gx = gy wᵀ** and **gw = xᵀ gy**. But where N = D = K, all
-        {fitting_square} candidates have the right shape and only {sum(row[4] for row in square)} are right. So test
-        with sizes that are all different, then the shapes help you.
+        For each gradient only one candidate has the right shape, and it is the one that the engine uses: **gx = gy wᵀ**
+        and **gw = xᵀ gy**. But if N = D = K, all {fitting_square} candidates have the right shape, and only
+        {sum(row[4] for row in square)} of them are right. So test with sizes that are all different; then the shapes
+        work for you.
     """)
     return
 
@@ -390,12 +402,13 @@ def _(gradients):
     say("""
         ## Why the shapes know it
 
-        A matrix product is broadcasting, then a sum: $y_{nk} = \\sum_d x_{nd} w_{dk}$. The number $x_{nd}$ has no
-        $k$, so it was copied to all $k$, and its gradient sums over $k$: $gx_{nd} = \\sum_k gy_{nk} w_{dk}$, which is
-        $gy\\, w^T$. And $w_{dk}$ has no $n$: it served the whole batch, and its gradient sums over $n$. Written so,
-        `(x.reshape(N, D, 1) * w.reshape(1, D, K)).sum(axis=1)`, the engine finds the same two gradients.
+        A matrix product is a stretching followed by a sum: $y_{nk} = \\sum_d x_{nd} w_{dk}$. The number $x_{nd}$ has no
+        index $k$, so it was copied to every $k$, and its gradient sums over $k$: $gx_{nd} = \\sum_k gy_{nk} w_{dk}$,
+        which is $gy\\, w^T$. The number $w_{dk}$ has no index $n$: it was used for the whole batch, so its gradient
+        sums over $n$. We can also write the product that way, `(x.reshape(N, D, 1) * w.reshape(1, D, K)).sum(axis=1)`,
+        and the engine finds the same two gradients.
 
-        One rule for all of this chapter: **a gradient is summed over every index that its value does not have.**
+        One rule covers this whole chapter: **a gradient is summed over every index that its value does not have.**
     """)
     return
 
@@ -426,9 +439,9 @@ def _():
     say("""
         ## Exercise
 
-        A layer that scales each of C channels and shifts all of them by one number: $y = x w + b$ with $x$ (N, C), $w$
-        (C,) and $b$ (1,). Two of its three gradients are wrong. Which indexes do $w$ and $b$ not have? What `gradcheck`
-        says of yours stands below.
+        This layer scales each of C channels and shifts all of them by the same number: $y = x w + b$, where $x$ is (N,
+        C), $w$ is (C,) and $b$ is (1,). Two of its three gradients are wrong. Which indexes do $w$ and $b$ not have?
+        Below the editor stands what `gradcheck` says of your answer.
     """)
     return answer, asked, check, start, tries
 

@@ -6,13 +6,11 @@ app = marimo.App(app_title="4 · Checking")
 
 with app.setup:
     import inspect
-    import re
-    from textwrap import fill
 
     import five_mistakes
     import marimo as mo
     import numpy as np
-    from page import answer_box, attempt, figure, one_answer, picture, say, table
+    from page import answer_box, attempt, figure, in_words, one_answer, picture, say, table
 
     from minicnn import GradientError, Tensor, gradcheck, ops, optim
 
@@ -22,11 +20,11 @@ def _():
     say("""
         # 4 · Checking
 
-        A backward pass is easily wrong and hard to see wrong: the program runs, the shapes fit, and mostly the loss
-        falls all the same. A falling loss only says that the steps led downhill, not that they were the steps that
-        you meant. This chapter checks a gradient against what it claims to be, the change of the loss for a small
-        change of a number. At the end is a laboratory: choose a fault, and see what the loss says of it and what the
-        check says.
+        It is easy to get a backward pass wrong, and hard to notice. The program runs, the shapes fit, and often the
+        loss falls all the same. A falling loss only tells you that the steps led downhill. It does not tell you that
+        they were the steps that you meant. But a gradient makes a claim that can be checked: by how much the loss
+        changes if a number changes a little. This chapter checks that claim. At the end there is a laboratory: choose a
+        fault, and see what the loss says about it and what the check says.
     """)
     return
 
@@ -34,41 +32,7 @@ def _():
 @app.cell
 def _():
     exponent = mo.ui.slider(0, 15, step=1, value=3, label="n, for a step of h = 10⁻ⁿ", show_value=True)
-    exponent
     return (exponent,)
-
-
-@app.cell
-def _(exponent):
-    def at_one_step(h, x=1.5):
-        """(one-sided, central) difference of x³ and the slope by backward()."""
-        def f(x):
-            return (Tensor(np.float64(x), requires_grad=True) ** 3).item()
-
-        t = Tensor(np.float64(x), requires_grad=True)
-        (t**3).backward()
-        return (f(x + h) - f(x)) / h, (f(x + h) - f(x - h)) / (2 * h), t.grad.item()
-
-    step = 10.0 ** -int(exponent.value)
-    one_sided, central, slope = at_one_step(step)
-    noise = 8 * np.finfo(np.float64).eps * (1.5 + step) ** 3 / step
-    assert abs(one_sided - slope - (3 * 1.5 * step + step**2)) <= noise
-    assert abs(central - slope - step**2) <= noise
-    say(f"""
-        ## One side or both
-
-        Take $y = x^3$, whose slope is $3x^2$, at $x = 1.5$, and a step of $h$ = {step:g}:
-
-    """, table(["slope by", "∂y/∂x", "error"], [
-        ["`y.backward()`", slope, slope - 3 * 1.5**2],
-        ["one side, (f(x + h) − f(x)) / h", one_sided, one_sided - slope],
-        ["both sides, (f(x + h) − f(x − h)) / 2h", central, central - slope],
-    ]), """
-        Multiply out: from one side you get $3x^2 + 3xh + h^2$, from both sides $3x^2 + h^2$, since what bends the curve
-        in the same way on both sides cancels. With a tenth of the step the first error is a tenth, the second a
-        hundredth. Move n: it goes well for a while, and then gets worse again.
-    """)
-    return (step,)
 
 
 @app.cell
@@ -92,9 +56,23 @@ def _():
 
 
 @app.cell
-def _(curves, step, steps):
+def _(curves, exponent, steps):
+    def at_one_step(h, x=1.5):
+        """(one-sided, central) difference of x³ and the slope by backward()."""
+        def f(x):
+            return (Tensor(np.float64(x), requires_grad=True) ** 3).item()
+
+        t = Tensor(np.float64(x), requires_grad=True)
+        (t**3).backward()
+        return (f(x + h) - f(x)) / h, (f(x + h) - f(x - h)) / (2 * h), t.grad.item()
+
+    step = 10.0 ** -int(exponent.value)
+    one_sided, central, slope = at_one_step(step)
+    noise = 8 * np.finfo(np.float64).eps * (1.5 + step) ** 3 / step
+    assert abs(one_sided - slope - (3 * 1.5 * step + step**2)) <= noise
+    assert abs(central - slope - step**2) <= noise
     def draw_curves():
-        drawing = figure(7, 3.6)
+        drawing = figure(5.6, 3.4)
         axes = drawing.subplots()
         for (dtype, sides), errors in curves.items():
             axes.loglog(steps, np.maximum(errors, 1e-13), "-" if sides == 2 else ":", lw=2,
@@ -103,42 +81,63 @@ def _(curves, step, steps):
         axes.text(step, 30, "  h", va="top")
         axes.set(xlabel="step h", ylabel="relative error of the slope", xlim=(3e-16, 10), ylim=(1e-13, 100))
         axes.grid(alpha=0.3)
-        axes.legend(loc="lower left", fontsize="small")
+        axes.legend(loc="lower left")
         return drawing
 
+    SIDES = {1: "one side", 2: "both sides"}
+    mo.vstack([
+        say("""
+            ## One side or both, and how large a step
+
+            The slope of $y = x^3$ is $3x^2$. We measure it by a small step $h$, either to one side or to both sides.
+            The picture shows how far the measured slope is off, for all sizes of the step. Move $n$:
+        """),
+        exponent,
+        picture(draw_curves(), "The error of the slope over the step, four curves like a V: in double and in single "
+                               f"precision, by one side and by both. A line marks h = {step:g}."),
+        say(f"With a step of $h$ = {step:g} at $x = 1.5$:", table(["slope by", "∂y/∂x", "error"], [
+            ["`y.backward()`", slope, slope - 3 * 1.5**2],
+            ["one side, (f(x + h) − f(x)) / h", one_sided, one_sided - slope],
+            ["both sides, (f(x + h) − f(x − h)) / 2h", central, central - slope],
+        ]), """
+            If you multiply out, one side gives $3x^2 + 3xh + h^2$ and both sides give $3x^2 + h^2$: whatever bends the
+            curve in the same way on both sides cancels. So with a tenth of the step, the first error falls to a tenth
+            and the second to a hundredth. This goes well for a while, and then it gets worse again.
+        """),
+    ])
+    return (SIDES,)
+
+
+@app.cell
+def _(SIDES, curves, steps):
     def bottom(dtype, sides):
         errors, eps = curves[dtype, sides], np.finfo(dtype).eps
         best, predicted = steps[errors.argmin()], eps ** (1 / (1 + sides))
         assert 0.05 < best / predicted < 20 and errors.min() < 30 * predicted**sides
         return [dtype, SIDES[sides], *(f"{number:.0e}" for number in (best, predicted, errors.min()))]
 
-    SIDES = {1: "one side", 2: "both sides"}
     bottoms = [bottom(*which) for which in curves]
     defaults = {name: p.default for name, p in inspect.signature(gradcheck).parameters.items()}
     assert curves["float32", 2].min() > 1e3 * curves["float64", 2].min()
-    mo.vstack([
-        say("""
-            ## Neither too large nor too small
+    say("""
+        ## Neither too large nor too small
 
-            The error over the step is a V, drawn here from differences that the engine computed, in double (float64)
-            and single precision (float32). To the **right** the step is too large: the curve bends within it. To the
-            **left** it is too small: $f(x + h)$ and $f(x - h)$ have nearly all their digits in common, what is left of
-            them is the noise of rounding, and a division by $2h$ makes it large.
-        """),
-        picture(draw_curves(), "The error of the slope over the step, four curves like a V. " + " ".join(
-            f"{dtype}, {sides}: lowest at h = {h}, where it is {error}." for dtype, sides, h, _, error in bottoms)),
-        say("""
-            The bottom lies where both errors are alike. Rounding is about $ε / h$, where $ε$ is the distance from 1 to
-            the next number. The bend costs about $h$ from one side, so that the best step is about $ε^{1/2}$; from both
-            sides it costs $h^2$, and the best step is about $ε^{1/3}$:
-        """, table(["numbers", "slope by", "best h", "predicted", "error there"], bottoms), f"""
-            In single precision no step comes below {curves["float32", 2].min():.0e}: a fault of that size cannot be
-            told from rounding. This is why `gradcheck` computes in double precision, whatever the network trains in.
-            Its first step is {defaults["step"]:.0e} times the size of the numbers; from several larger ones it computes
-            how much the bend costs, and takes that off. What error it takes for a fault it measures: how much the
-            function, and backward, round by.
-        """),
-    ])
+        Each curve in the picture is a V. To the **right** of its lowest point the step is too large: the curve bends
+        within the step. To the **left** the step is too small. There $f(x + h)$ and $f(x - h)$ agree in nearly all
+        their digits, so that their difference is mostly the noise of rounding, and the division by $2h$ makes that
+        noise large.
+
+        The lowest point lies where both errors are about the same. Rounding costs about $ε / h$, where $ε$ is the
+        distance from 1 to the next number that the computer knows. The bend costs about $h$ from one side, so the best
+        step is about $ε^{1/2}$. From both sides it costs about $h^2$, and the best step is about $ε^{1/3}$:
+
+    """, table(["numbers", "slope by", "best h", "predicted", "error there"], bottoms), f"""
+        In single precision (float32) no step gets below {curves["float32", 2].min():.0e}, so a fault of that size
+        cannot be told from rounding. This is why `gradcheck` computes in double precision (float64), whatever the
+        network trains in. Its first step is {defaults["step"]:.0e} times the size of the numbers. From several larger
+        steps it computes how much the bend costs, and subtracts that. And how large an error must be to count as a
+        fault, it measures: by how much the function and its backward round.
+    """)
     return
 
 
@@ -175,18 +174,18 @@ def _():
     say("""
         ## Where there is no slope
 
-        ReLU is max(x, 0). At 0 it has a kink: a slope of 0 on the left and of 1 on the right.
+        ReLU is max(x, 0). At 0 it has a kink: the slope is 0 on the left and 1 on the right.
 
     """, table(["x", "left", "right", "both", "backward"],
              [list(row) for row in np.stack([v, below, above, both, said], axis=1)]), f"""
-        The difference over both sides says {both[1]:g}, which is the slope of nothing; `backward()` says {said[1]:g},
-        and that is no fault: any number between 0 and 1 would do. `gradcheck` sees that left and right disagree, leaves
-        the element out, and counts it: `report.kinks` is `{report.kinks}`. It still looks whether backward stays
-        between both slopes. Of a backward that gives at 0 the slope …
+        At 0 the difference over both sides gives {both[1]:g}, the slope of neither side. `backward()` gives
+        {said[1]:g}, and that is not wrong: any number between 0 and 1 would do. `gradcheck` notices that left and right
+        disagree. It leaves the element out and counts it: `report.kinks` is `{report.kinks}`. But it still checks that
+        the slope from backward lies between the two. Here is what it says of some backwards of ReLU:
 
-    """, table(["slope at 0", "the check says"], [[slope, verdict] for slope, verdict in allowed.items()]), """
-        The same goes for the maximum in a pooling window: where two are equal, either may have the gradient, but not
-        each.
+    """, table(["their slope at 0", "the check says"], [[slope, verdict] for slope, verdict in allowed.items()]), """
+        It is the same with the maximum of a pooling window. If two numbers are equally large, the gradient may go to
+        either of them, but not to both.
     """)
     return
 
@@ -218,19 +217,19 @@ def _():
     say("""
         ## Why u is random
 
-        A layer has many outputs, and a difference needs one number. The sum of all outputs is the obvious one, and a
-        trap. Softmax turns any numbers into shares that add up to 1. So their sum never changes, its gradient is 0,
-        and a backward passes that is wrong but gives 0 for it. `gradcheck` takes $L = Σ\\, y · u$ with a random $u$.
-        The largest error of three backwards of softmax:
+        A layer has many outputs, but a difference needs a single number. The obvious choice is the sum of all outputs,
+        and it is a trap. Softmax turns any numbers into shares that add up to 1. Their sum never changes, so its
+        gradient is 0, and any backward passes the check that gives 0 here, however wrong it is. So `gradcheck` takes
+        $L = Σ\\, y · u$ with a random $u$. This is the largest error of three backwards of softmax:
 
     """, table(["backward", "with u = 1, 1, …", "with a random u"], [
         ["y · (gy − Σ gy · y), right", *(f"{e:.0e}" for e in off[right])],
         ["gy − Σ gy · y, a factor lost", *(f"{e:.0e}" for e in off[no_factor])],
         ["0", *(f"{e:.0e}" for e in off[nothing])],
     ]), """
-        With ones nobody is caught. It is chance, too, that makes the check cheap: it moves *all* numbers of an input at
-        once along a random line, and compares one slope. Only where that is wrong it looks at each number by itself,
-        to find out how.
+        With ones, no mistake is caught. Chance also makes the check cheap: it moves *all* numbers of an input at once,
+        along a random line, and compares a single slope. Only if that slope is wrong does it look at each number by
+        itself, to find out what is wrong.
     """)
     return
 
@@ -337,41 +336,42 @@ def update(w, v, g, rate=0.01, momentum=0.9, decay=0.005):
             "return -gy / len(y) / y *", "return gy / len(y) / y *", "The minus of −ln was forgotten on the way back."),
         "conv gb: mean for sum": (
             "gb = gy.sum(axis=(0, 2, 3))", "gb = gy.mean(axis=(0, 2, 3))",
-            "The bias served every image and place, so it gets their sum. A mean looks like good manners."),
+            "The bias is used at every place of every image, so it gets the sum. A mean looks right, and is not."),
         "conv gw: transposed": (
             'gw = np.einsum("nkpq,ncpqrs->kcrs"', 'gw = np.einsum("nkpq,ncpqrs->kcsr"',
-            "Two letters changed places. The kernels are square, so every shape fits."),
+            "Two letters have changed places. The kernels are square, so every shape still fits."),
         "conv gx: = for +=": (
             "s : s + W] += sent[..., r, s]", "s : s + W] = sent[..., r, s]",
             "Up to nine windows see a pixel, and what they send back must be added up."),
         "conv gx: off by one": (
             "return gx[:, :, 1:-1, 1:-1]", "return gx[:, :, :-2, :-2]",
-            "The frame of zeros was cut off below and on the right alone, so all has moved by a pixel."),
+            "The frame of zeros is cut off below and on the right only, so everything has moved by a pixel."),
         "conv gx: border left out": (
             "gx[:, :, r : r + H, s : s + W] += sent[..., r, s]",
             "gx[:, :, r + 1 : r + H - 1, s + 1 : s + W - 1] += sent[:, :, 1:-1, 1:-1, r, s]",
             "Windows that reach over the border send nothing back."),
         "ReLU: mask missing": (
-            "return gy * (x > 0)", "return gy", "What ReLU has cut off gets a gradient all the same."),
+            "return gy * (x > 0)", "return gy", "What ReLU has cut off gets a gradient nevertheless."),
         "ReLU: mask of wrong layer": (
             "pool_backward(g, a1), z1)", "pool_backward(g, a1), x)",
             "The mask is made of the pictures, one layer too early. NumPy stretches it to the shape without a word."),
         "pool: to every place": (
-            "+= gy * (best == 3 * r + s)", "+= gy", "All nine places of a window get what the largest has earned."),
+            "+= gy * (best == 3 * r + s)", "+= gy",
+            "All nine places of a window get the gradient that belongs to the largest."),
         "softmax: term missing": (
             "return y * (gy - (gy * y).sum(axis=1, keepdims=True))", "return y * (gy - gy * y)",
-            "Each share by its own input alone: that all other shares shrink when one grows is left out."),
+            "Each share is taken to depend on its own input only. But when one share grows, all the others shrink."),
         "dropout: mask drawn anew": (
             "return gy * mask(x, key)", "return gy * mask(x, random)",
-            "Backward throws the coins again, and drops other units than forward did."),
+            "Backward tosses the coins again, and drops other units than forward did."),
         "conv gw: stale windows": (
             "seen = x.shape, windows(padded(x), 3, 1)",
             "seen = x.shape, kept.setdefault(x.shape, windows(padded(x), 3, 1))",
-            "Kept to save time, by shape: later batches of this shape meet the windows of the first."),
+            "The windows are kept, by shape, to save time. All later batches of this shape get those of the first."),
         "conv gw: single precision": (
-            "1:-1, 1:-1], gw, gb", "1:-1, 1:-1], gw.astype(np.float32), gb", "A conversion that was left over."),
+            "1:-1, 1:-1], gw, gb", "1:-1, 1:-1], gw.astype(np.float32), gb", "A conversion to float32 was left in."),
         "update: decay twice": (
-            "w += v", "w += v - rate * decay * w", "Weight decay stands inside v already."),
+            "w += v", "w += v - rate * decay * w", "Weight decay is inside v already."),
     }
     assert all(program.count(part) == 1 for part, _, _ in FAULTS.values())
 
@@ -402,25 +402,26 @@ def _(program):
                 for part in (np.zeros(shape[0]), random.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:])))]
 
     def draw_pictures():
-        drawing = figure(6, 1.7)
+        drawing = figure(5.6, 1.7)
         x, labels = pictures(16, np.random.default_rng(2))
         for label, axes in enumerate(drawing.subplots(1, 4)):
             axes.imshow(x[labels == label][0, 0], cmap="gray")
-            axes.set(xticks=[], yticks=[], title=f"class {label}")
+            axes.set(xticks=[], yticks=[])
+            axes.set_title(f"class {label}", fontsize=10)
         return drawing
 
     mo.vstack([
         say(f"""
             ## Break it
 
-            Here is a network of {sum(w.size for w in weights()):,} numbers, in plain NumPy, backward by hand. It tells
-            four kinds of stripes apart:
+            Here is a network of {sum(w.size for w in weights()):,} numbers. It is written in plain NumPy, and its
+            backward is written by hand. Its task is to tell four kinds of stripes apart:
         """),
         picture(draw_pictures(), "Four noisy pictures of 9 by 9 pixels: stripes across, stripes down, and stripes in "
                                  "both slanting directions."),
         say("""
-            conv (6 kernels, 3 × 3) → ReLU → max-pooling (3 × 3, 2 apart) → conv (8 kernels, 3 × 3) → ReLU → dropout →
-            linear → softmax → loss
+            Its layers are: conv (6 kernels, 3 × 3) → ReLU → max-pooling (3 × 3, 2 apart) → conv (8 kernels, 3 × 3) →
+            ReLU → dropout → linear → softmax → loss.
         """),
         mo.accordion({f"The program, {program.count(chr(10))} lines": mo.md(f"```python\n{program}```")}),
     ])
@@ -460,9 +461,9 @@ def _(built, pictures, weights):
     loss_by_hand, loss_by_minicnn, apart, same_steps = compare()
     assert abs(loss_by_hand - loss_by_minicnn) < 1e-12 and apart < 1e-12 and same_steps == [True, False]
     say(f"""
-        As it stands the program is right. Its loss on the first batch is {loss_by_hand:.6f}, that of the same network
-        built of minicnn's ops {loss_by_minicnn:.6f}, and no gradient of any weight, bias or pixel differs by more than
-        {apart:.0e}. Each fault below changes one line of it.
+        As it stands, the program is right. Its loss on the first batch is {loss_by_hand:.6f}. The same network built of
+        minicnn's ops has a loss of {loss_by_minicnn:.6f}, and the gradients of weights, biases and pixels differ by
+        {apart:.0e} at most. Each of the faults below changes one line of the program.
     """)
     return
 
@@ -529,7 +530,6 @@ def _(FAULTS, built, pictures, weights):
 @app.cell
 def _(FAULTS):
     fault = mo.ui.dropdown(["none", *FAULTS], value="none", label="fault")
-    fault
     return (fault,)
 
 
@@ -539,7 +539,7 @@ def _(FAULTS, fault, program, results):
         return f"{loss:.4f}" if np.isfinite(loss) else "overflow"
 
     def draw_losses(chosen):
-        drawing = figure(7, 3)
+        drawing = figure(5.6, 2.8)
         axes = drawing.subplots()
         axes.plot(results["none"][0], label="healthy")
         if chosen != "none":
@@ -547,21 +547,15 @@ def _(FAULTS, fault, program, results):
         axes.axhline(np.log(4), color="gray", lw=1, ls=":", label="guessing, ln 4")
         axes.set(xlabel="steps", ylabel="loss on other pictures", ylim=(-0.1, 3))
         axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
+        axes.legend()
         return drawing
 
     def what_is_wrong(chosen):
         if chosen == "none":
-            return ["Nothing is broken. Choose a fault."]
+            return ["Nothing is broken yet. Choose a fault."]
         part, becomes, why = FAULTS[chosen]
         line = next(line.strip() for line in program.splitlines() if part in line)
         return [why, f"```text\nright:  {line}\nwrong:  {line.replace(part, becomes)}\n```"]
-
-    def folded(error):
-        """Its message as a block of code, no line wider than the page."""
-        lines = re.sub(r"\n {4}(?=\S)", " ", str(error)).splitlines()
-        lines = [fill(s, 74, subsequent_indent="    ", break_on_hyphens=False) if len(s) > 74 else s for s in lines]
-        return "\n".join(["```text", *lines, "```"])
 
     def what_the_check_says(chosen):
         _, found, layer, error = results[chosen]
@@ -569,26 +563,28 @@ def _(FAULTS, fault, program, results):
             parts = [f"**The check: right.** The largest relative error is {found.error:.1e}, found with "
                      f"{found.evaluations} evaluations of the network."]
             if chosen != "none":
-                parts += ["And so it is: every gradient is what it should be. The fault lies in what is done with it, "
-                          "the update rule, of which no gradient check knows. It has to be held against its formula, "
-                          "or against another program: two steps of it differ from those of `minicnn.optim.SGD`."]
+                parts += ["And the check is right: every gradient is what it should be. The fault lies in what is done "
+                          "with the gradients, in the update, and a gradient check knows nothing of that. An update "
+                          "has to be compared with its formula, or with another program: two steps of this one differ "
+                          "from two steps of `minicnn.optim.SGD`."]
             return parts
         head = ("**The check of the whole network: wrong**, "
                 f"{'in all that comes back' if found.input == 'output' else 'first in ' + found.input}.")
         if layer:
-            return [f"{head} Of the layers alone, `{layer}` is wrong:", folded(error)]
-        return [f"{head} Yet each layer alone is right, so the fault lies in what one hands to another, or keeps:",
-                folded(found)]
+            return [f"{head} If each layer is checked alone, `{layer}` is wrong.", in_words(error)]
+        return [f"{head} Yet each layer is right when it is checked alone. So the fault lies in what one layer hands "
+                "to another, or in what it keeps.", in_words(found)]
 
     chosen = fault.value
     start_loss, end_loss, healthy_loss = results[chosen][0][0], results[chosen][0][-1], results["none"][0][-1]
     assert (chosen in ("none", "update: decay twice")) != isinstance(results[chosen][1], GradientError)
     mo.vstack([
+        fault,
         say(f"### Fault: {chosen}", *what_is_wrong(chosen)),
         picture(draw_losses(chosen), f"The loss over {len(results[chosen][0]) - 1} steps: healthy from "
                 f"{number(start_loss)} to {number(healthy_loss)}"
                 + (f", with the fault “{chosen}” to {number(end_loss)}." if chosen != "none" else ".")),
-        say(f"Loss at first: {number(start_loss)}. In the end: **{number(end_loss)}**; healthy: "
+        say(f"The loss begins at {number(start_loss)} and ends at **{number(end_loss)}**. Without a fault it ends at "
             f"**{number(healthy_loss)}**.", *what_the_check_says(chosen)),
     ])
     return (number,)
@@ -621,20 +617,21 @@ def _(FAULTS, fresh, number, results):
     say("""
         ## What the loss knows
 
-        All faults, in order of the loss that they end with:
+        These are all the faults, in the order of the loss that the training ends with:
 
     """, table(["fault", "loss", "first wrong", "layer: verdict"], [row(fault) for fault in in_order]), f"""
-        - **A falling loss proves nothing.** With {len(falling)} of the {len(broken)} wrong gradients it falls to less
-          than half of what guessing costs. "{near[0]}" ends at {number(ends[near[0]])}, healthy is {number(healthy)}.
-          Nor does a *lower* loss prove anything: {len(better)} of them end below the healthy network. Steps in wrong
-          directions may still lead downhill, on so small a task even faster.
-        - **The check finds all {len(broken)}**, and mostly says what they look like. It is given the inputs from the
-          last layer to the first, b3, w3, b2 and so on, as gradients flow. What lies between the fault and the loss is
-          right, so the *first* that is wrong tells where to look.
-        - **It is no check of what is not a gradient.** "update: decay twice" passes, rightly.
-        - **It looks twice.** "conv gw: stale windows" is easily found once a batch has gone through, as in training. In
-          a fresh network the first windows are the right ones, and so is the gradient. But the check looks again a
-          little away from the inputs given, and there it is wrong.
+        - **A falling loss proves nothing.** With {len(falling)} of the {len(broken)} wrong gradients, the loss falls to
+          less than half of what guessing costs. "{near[0]}" ends at {number(ends[near[0]])}, and the healthy network at
+          {number(healthy)}. Even a *lower* loss proves nothing: {len(better)} of the faults end below the healthy
+          network. Steps in a wrong direction may still lead downhill, and in so small a task they may do it even
+          faster.
+        - **The check finds all {len(broken)}**, and mostly it says what they look like. It is given the inputs in the
+          order in which gradients flow, from the last layer to the first: b3, w3, b2 and so on. Everything between the
+          loss and the fault is right, so the *first* input that is wrong shows where to look.
+        - **It checks gradients and nothing else.** "update: decay twice" passes, and rightly so.
+        - **It looks twice.** "conv gw: stale windows" is easy to find once a batch has gone through, as in training. In
+          a fresh network, the first windows are the right ones, and so the gradient is right, too. But the check looks
+          again a little away from the inputs that it was given, and there the gradient is wrong.
     """)
     return
 
@@ -653,13 +650,13 @@ def _():
     say("""
         ## Five that people make
 
-        These five are from courses and issue trackers (`five_mistakes.py` beside this chapter). Of a backward that you
-        write by hand in NumPy the check also looks for the slip: it runs your function and your backward once more on
-        arrays that write down every operation, changes one thing at a time, and looks whether the gradient is right
-        then.
+        These five mistakes come from courses and issue trackers (they are in `five_mistakes.py`, beside this chapter).
+        If you write a backward by hand in NumPy, the check also searches for the slip in it. It runs your function and
+        your backward once more, on arrays that write down every operation. Then it changes one thing at a time, and
+        looks whether the gradient comes out right.
 
-    """, table(["function", "backward says", "verdict", "what the check says"], [
-        [function.__name__, written(backward), verdict.name, verdict.text] for function, backward, verdict in named]))
+    """, "\n\n".join(f"- **{function.__name__}**: the backward has {written(backward)}. The check says "
+                     f"**{verdict.name}**: {verdict.text}." for function, backward, verdict in named))
     return
 
 
@@ -694,8 +691,8 @@ def _():
     say("""
         ## Exercise
 
-        Softmax and the loss in one: $z$ (N, classes) are the inputs of softmax. This backward pulls the right class up
-        and leaves the others alone. Mend it.
+        Here softmax and the loss are one function, and $z$ (N, classes) are the logits. This backward pushes the right
+        class up, but it leaves the other classes alone. Mend it.
     """)
     return answer, asked, check, start, tries
 

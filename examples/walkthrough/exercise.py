@@ -13,7 +13,7 @@ import numpy as np
 
 from minicnn import GradientError
 
-__all__ = ["answer_box", "attempt", "fold", "one_answer"]
+__all__ = ["answer_box", "attempt", "fold", "in_words", "one_answer"]
 
 MOST = 4000  # characters of an answer's error
 HERE = "<answer>"  # the name under which Python knows the reader's code
@@ -47,7 +47,7 @@ def attempt(code: str, name: str, check: Callable[[Any], Any]) -> tuple[bool, st
             return False, f"Not yet. There is no `{name}` in it: call your function `{name}`."
         check(names[name])
     except GradientError as error:
-        return False, _of_gradient(error)
+        return False, f"Not yet. {in_words(error)}"
     except Exception as error:
         line = _line_of(error)
         why = _quoted(str(error).replace(f"({HERE}, line {line})", "")[:MOST])
@@ -57,19 +57,19 @@ def attempt(code: str, name: str, check: Callable[[Any], Any]) -> tuple[bool, st
     return True, "Right: backward agrees with the differences."
 
 
-def _of_gradient(error: GradientError) -> str:
-    """The mistakes that it looks like; then what was measured, and its table folded."""
+def in_words(error: GradientError) -> str:
+    """Markdown: the mistakes that it looks like; then what was measured, and its table folded."""
     lines = str(error)[:MOST].removeprefix("gradcheck: ").removeprefix("<lambda>: ").splitlines()
     end = next((i for i, line in enumerate(lines) if line.startswith(ABOUT_ITSELF)), len(lines))
     measured = [line for line in lines[:end] if line.strip()]
-    place = "" if error.input in ("", "output") else f" The gradient of {error.input} is wrong."
+    place = "" if error.input in ("", "output") else f"The gradient of {error.input} is wrong. "
     known = [f"**{v.name}**: {v.text}." for v in error.verdicts]
     if len(known) == 1:
-        said = [f"Not yet.{place} Verdict: {known[0]}"]
+        said = [f"{place}Verdict: {known[0]}"]
     elif known:
-        said = [f"Not yet.{place} Several mistakes look like this:", *(f"- {one}" for one in known)]
+        said = [f"{place}Several mistakes look like this:", *(f"- {one}" for one in known)]
     else:
-        said = [f"Not yet.{place} It looks like none of the mistakes that `gradcheck` knows: compare the numbers with "
+        said = [f"{place}It looks like none of the mistakes that `gradcheck` knows: compare the numbers with "
                 "the formula."]
     if len(measured) > 1:
         return "\n\n".join([*said, fold("The numbers", "\n".join([fill(measured[0], 64), "", *measured[1:]]))])

@@ -15,7 +15,7 @@ from typing import Any
 
 import marimo as mo
 import numpy as np
-from exercise import answer_box, attempt, fold, one_answer
+from exercise import answer_box, attempt, fold, in_words, one_answer
 from language import SWITCH, agree, beside, in_english, part
 from matplotlib import style
 from matplotlib.figure import Figure
@@ -24,8 +24,8 @@ from minicnn.data import BadPicture
 from minicnn.models import AlexNet, load
 from minicnn.models.classifier import Classifier
 
-__all__ = ["alexnet_in", "answer_box", "attempt", "both", "figure", "fold", "given", "one_answer", "picture", "say",
-           "table"]
+__all__ = ["alexnet_in", "answer_box", "attempt", "both", "figure", "fold", "given", "in_words", "one_answer",
+           "picture", "say", "table"]
 
 style.use("tableau-colorblind10")
 
