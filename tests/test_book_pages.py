@@ -133,9 +133,9 @@ def test_ways_between_pages_the_search_and_the_theme(built, browser):  # noqa: F
         page.keyboard.type("tangent parabola")
         page.keyboard.press("Enter")
         page.get_by_text("Nothing has").wait_for()
-        page.get_by_role("searchbox").fill("youngest first")
+        page.get_by_role("searchbox").fill("youngest comes first")
         page.locator("#found a").first.click()
-        page.wait_for_url("**/01_one_number.html#why-the-youngest-first")
+        page.wait_for_url("**/01_one_number.html#why-the-youngest-comes-first")
         assert page.get_by_role("link", name="On this page").count() == 0
         page.get_by_text("On this page").click()
         assert page.locator(".contents a").count() >= 3
