@@ -1,8 +1,10 @@
 """The book in a real browser, from the disk and with the network off."""
 
 import contextlib
+import os
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from browser import browser, nothing_overlaps, opened  # noqa: F401 (fixtures)
@@ -29,6 +31,12 @@ def built(tmp_path_factory):
     return folder / "book"
 
 
+@pytest.fixture(scope="module")
+def whole(built):
+    """All pages: those of a book that stands in $BOOK, or of this one."""
+    return sorted(Path(os.environ.get("BOOK", built)).glob("*.html"))
+
+
 @contextlib.contextmanager
 def read(browser, width=1200, **how):  # noqa: F811
     """An empty page without a network, which asks for nothing but files."""
@@ -44,15 +52,30 @@ def read(browser, width=1200, **how):  # noqa: F811
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1200])
-def test_pages_are_read_at_any_width_in_either_light(built, browser, width, theme):  # noqa: F811
+def test_pages_are_read_at_any_width_in_either_light(whole, browser, width, theme):  # noqa: F811
     with read(browser, width, color_scheme=theme) as page:
-        for file in sorted(built.glob("*.html")):
+        for file in whole:
             page.goto(file.as_uri())
             nothing_overlaps(page)
             assert page.evaluate(DRAWN)
             dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
             assert dark == (theme == "dark")
         assert page.locator("h1").count() == 1
+
+
+def test_every_widget_moves_to_and_fro(whole, browser):  # noqa: F811
+    """And what it shows is there, also where others are moved: no key without a state."""
+    with read(browser) as page:
+        for file in whole:
+            page.goto(file.as_uri())
+            names = page.evaluate("[...document.querySelectorAll('[data-widget]')].map(one => one.dataset.widget)")
+            for key in ("ArrowRight", "ArrowRight", "End", "ArrowLeft"):
+                for name in names:
+                    widget = page.locator(f'[data-widget="{name}"]').locator("input:not(:disabled), select").first
+                    if widget.count():
+                        widget.press(" " if widget.get_attribute("role") == "switch" else key)
+            nothing_overlaps(page)
+            assert page.evaluate(DRAWN)
 
 
 def test_a_widget_moved_by_the_keyboard_shows_the_engines_numbers(built, browser):  # noqa: F811

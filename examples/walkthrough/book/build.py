@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .api import api_pages
 from .index import index_page
 from .pages import chapter_page, framed
 
@@ -14,8 +15,9 @@ MARK = ".minicnn-book"  # a list of the files that are the book's
 
 
 def build(folder: Path, chapters: list[Path]) -> dict[str, int]:
-    """Writes the pages of these chapters and the index into a folder; the size of each file in bytes. Raises ValueError
-    where the folder holds anything that is not a book of ours, and where the book becomes too large."""
+    """Writes the pages of these chapters, of the public names and the index into a folder; the size of each file
+    in bytes. Raises ValueError where the folder holds anything that is not a book of ours, and where the book becomes
+    too large."""
     mark = folder / MARK
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"book: {folder} is a file: name a folder")
@@ -25,9 +27,11 @@ def build(folder: Path, chapters: list[Path]) -> dict[str, int]:
     for path in chapters:
         pages.append(chapter_page(path))
         print(f"{pages[-1].file}", flush=True)
-    order = [(page.file, page.title) for page in pages]
-    files = {page.file: framed(page, order) for page in pages}
-    files["index.html"] = framed(index_page(pages), [])
+    reference, files = api_pages(), {}
+    for group in (pages, reference):
+        order = [(page.file, page.title) for page in group]
+        files |= {page.file: framed(page, order) for page in group}
+    files["index.html"] = framed(index_page(pages, reference), [])
     sizes = {file: len(text.encode()) for file, text in files.items()}
     if sum(sizes.values()) > MOST:
         raise ValueError(f"book: its pages have {sum(sizes.values()):,} bytes, more than {MOST:,}: {sizes}")

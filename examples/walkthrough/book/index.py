@@ -10,20 +10,23 @@ from .pages import Page
 __all__ = ["index_page"]
 
 
-def index_page(pages: list[Page]) -> Page:
+def index_page(pages: list[Page], reference: list[Page]) -> Page:
     shown = []
     for page in pages:
         sentence = next((text for anchor, text in page.said if text != page.title), "")
         image = f'<img src="{page.picture}" alt="">' if page.picture else ""
         shown.append(f'<li>{image}<a href="{page.file}">{escape(page.title)}</a>'
                      f"<p>{escape(first_of(sentence))}</p></li>")
-    said = [[page.file, page.title, page.said] for page in pages]
+    said = [[page.file, page.title, page.said] for page in pages + reference]
+    names = "".join(f'<li><a href="{page.file}"><code>{page.title}</code></a></li>' for page in reference)
     body = f"""<h1 id="top">minicnn: the walkthrough</h1>
 <p>A deep-learning engine taken apart, number by number. Every number on these pages was computed by minicnn when they
 were built, also those that appear when you move a slider.</p>
 <div id="results" hidden><h2 id="results-title">Found</h2><ol id="found"></ol></div>
 <h2 id="chapters">Chapters</h2>
-<ul class="pages">{"".join(shown)}</ul>"""
+<ul class="pages">{"".join(shown)}</ul>
+<h2 id="reference">Every public name</h2>
+<ul class="reference">{names}</ul>"""
     return Page("index.html", "The walkthrough", body, data={"search": said})
 
 

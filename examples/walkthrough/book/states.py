@@ -20,8 +20,8 @@ from .widgets import Choices, choices_of, leaves, put
 __all__ = ["Cell", "Chapter"]
 
 MOST = 160  # states of a cell that are kept,
-PICTURES = 90  # of one that draws
-STOPS = 9  # to which a widget may be thinned out, so that any two can be moved together
+PICTURES = 50  # of one that draws
+STOPS = 7  # to which a widget may be thinned out, so that any two can be moved together
 
 State = dict[str, int]  # of each widget, which of its choices
 
