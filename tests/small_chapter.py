@@ -18,6 +18,8 @@ def _():
 
         $$\\sum_{i=1}^{n} x_i$$
 
+        ## In a line
+
         The word marmalade stands here alone. A <strong lang="vi">lời</strong> of another language.
 
         ```python
@@ -28,6 +30,12 @@ def _():
         told & done
         ```
     """)
+    return
+
+
+@app.cell
+def _():
+    say("# Two", "## In English\n\nOne of 2.", vi=["# Hai", "## Tiếng Việt\n\nMột trong 2."])
     return
 
 

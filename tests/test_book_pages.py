@@ -142,6 +142,24 @@ def test_widgets_of_every_kind_move_what_depends_on_them(built, browser):  # noq
         assert page.get_by_label("file").is_disabled()
 
 
+def test_a_page_in_two_languages_shows_the_one_that_was_chosen(built, browser):  # noqa: F811
+    with read(browser, 400) as page:
+        page.goto((built / "90_small.html").as_uri())
+        page.get_by_text("On this page").click()
+        contents = page.locator(".contents a:visible")
+        for _ in range(2):
+            assert contents.all_inner_texts() == ["In a line", "In English", "Found", "Found"]
+            assert "One of 2." in page.locator("main").inner_text()
+            page.get_by_label("English").press("ArrowRight")
+            assert contents.all_inner_texts() == ["In a line", "Tiếng Việt", "Found", "Found"]
+            page.reload()
+            assert "Một trong 2." in page.locator("main").inner_text()
+            assert "One of 2." not in page.locator("main").inner_text()
+            nothing_overlaps(page)
+            page.get_by_label("Tiếng").press("ArrowLeft")
+            page.get_by_text("On this page").click()
+
+
 def test_ways_between_pages_the_search_and_the_theme(built, browser):  # noqa: F811
     with read(browser, 400) as page:
         page.goto((built / "index.html").as_uri())

@@ -1,15 +1,20 @@
 "use strict";
 // Light or dark: as the machine has it until somebody chooses. A page from a disk may have no memory.
 const root = document.documentElement;
-const memory = {
-  get theme() { try { return localStorage.getItem("theme"); } catch { return null; } },
-  set theme(value) { try { localStorage.setItem("theme", value); } catch { /* then only for this page */ } },
-};
+const memory = new Proxy({}, {
+  get(_, name) { try { return localStorage.getItem(name); } catch { return null; } },
+  set(_, name, value) { try { localStorage.setItem(name, value); } catch { /* then only for this page */ } return true; },
+});
 if (memory.theme) root.dataset.theme = memory.theme;
 document.getElementById("theme").addEventListener("click", () => {
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   memory.theme = root.dataset.theme = dark ? "light" : "dark";
 });
+// In which of two languages, likewise.
+for (const button of document.querySelectorAll("input[name=language]")) {
+  if (memory.language === button.value) button.checked = true;
+  button.addEventListener("change", () => { memory.language = button.value; });
+}
 document.addEventListener("keydown", (event) => {
   if (event.key === "/" && !event.target.closest("input, select, textarea")) {
     event.preventDefault();

@@ -71,6 +71,13 @@ def chapter_page(path: Path) -> Page:
                 picture[1] if picture else "")  # fmt: skip
 
 
+def language_at(html: str, place: int) -> str:
+    """Of a page in two languages: in which one this place is."""
+    begun = html.rfind('<div lang="', 0, place)
+    inside = html[begun:place]
+    return inside[11:13] if begun >= 0 and inside.count("<div") > inside.count("</div") else ""
+
+
 def unique(html: str) -> str:
     """Each heading has an address of its own."""
     met: dict[str, int] = {}
@@ -103,8 +110,9 @@ def framed(page: Page, pages: list[tuple[str, str]]) -> str:
     ways = "".join([
         f'<a rel="prev" href="{before[0]}">← {escape(before[1])}</a>' if before else "<span></span>",
         f'<a rel="next" href="{after[0]}">{escape(after[1])} →</a>' if after else "<span></span>"]) if pages else ""
-    inside = [(m[2], m[3]) for m in HEADING.finditer(page.body) if m[1] == "2"]
-    contents = "".join(f'<li><a href="#{name}">{words}</a></li>' for name, words in inside)
+    inside = [(m[2], m[3], language_at(page.body, m.start())) for m in HEADING.finditer(page.body) if m[1] == "2"]
+    contents = "".join(f'<li{f" lang={language}" if language else ""}><a href="#{name}">{words}</a></li>'
+                       for name, words, language in inside)
     home = "index.html" if page.file.count("/") == 0 else "../index.html"
     numbers = json.dumps(page.data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     style, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("book.css", "book.js"))
