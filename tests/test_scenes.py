@@ -3,6 +3,7 @@ key is answered with the engine's numbers."""
 
 import re
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -409,3 +410,39 @@ def test_what_a_kernel_does_to_a_wave(shown):
     shows(numbers["kernels"][1], -9, 3)
     page.set_viewport_size({"width": 1200, "height": 900})
     is_in_order(page, frame)
+
+
+@pytest.mark.parametrize(("name", "calls"), [
+    ("convolution", ["pixel(3, 4)", "output(0, 4)", "weight(0, 1)"]),
+    ("pooling", ["pixel(...data.first)", "mistake.click()", "pixel(0, 1)", "output(1, 1)"]),
+    ("response_norm", ["gradientOf(4)", "outputOf(3)"]), ("fourier", ["pick(0, 1)"]),
+])  # fmt: skip
+def test_a_scene_speaks_the_language_of_its_page(shown, name, calls):
+    """Where the page is turned to Vietnamese the scene says the same numbers, and nothing is left in English."""
+    import scene
+    import scene_numbers
+    from language import SWITCH
+
+    drawn = scene.scene(name, getattr(scene_numbers, name)(), "A scene.", 800)
+    page, frame = shown(types.SimpleNamespace(text=SWITCH + drawn.text), 400)
+    main = frame.locator("main")
+
+    def said():
+        for call in calls:
+            frame.evaluate(call)
+            for each in frame.locator(".nudge button").all():
+                if each.is_visible():
+                    each.click()
+            yield main.inner_text()
+
+    english = [*said()]
+    page.get_by_role("radio", name="Tiếng Việt").check()
+    frame.locator("html[lang=vi] .readout").wait_for()
+    for one, other in zip(english, said(), strict=True):
+        assert read(one) == read(other)
+        left = {*one.splitlines()} & {*other.splitlines()}
+        assert {*re.findall(r"[A-Za-z]{4,}", " ".join(left))} <= {"gradient", "kernel", "Gabor"}, left
+        is_in_order(page, frame)
+    page.get_by_role("radio", name="English").check()
+    frame.locator("html[lang=en] .readout").wait_for()
+    assert [*said()] == english

@@ -8,12 +8,13 @@ const after = (p, q) => {
   const at = TURN * (wave[0] * p + wave[1] * q), [i, j] = [wave[0] + HALF, wave[1] + HALF];
   return now.re[i][j] * Math.cos(at) + now.im[i][j] * Math.sin(at);  // the real part of conj(W) times the wave
 };
-const W = grid({ name: "the kernel", rows: now.w.length, columns: now.w.length, width: 165, cell: (r, s) => ({ colour: signed(now.w[r][s] / largest(now.w)) }) });
-const S = grid({ name: "|W|: f down, g across", rows: T, columns: T, width: 165, pick: (r, c) => pick(r - HALF, c - HALF),
+const W = grid({ name: either("the kernel", "kernel"), rows: now.w.length, columns: now.w.length, width: 165, cell: (r, s) => ({ colour: signed(now.w[r][s] / largest(now.w)) }) });
+const S = grid({ name: either("|W|: f down, g across", "|W|: f dọc, g ngang"), rows: T, columns: T, width: 165, pick: (r, c) => pick(r - HALF, c - HALF),
   cell: (r, c) => ({ colour: spectral(Math.hypot(now.re[r][c], now.im[r][c]) / largest(now.sizes)) }) });
-const before = grid({ name: "the wave", rows: T, columns: T, width: 165, cell: (p, q) => ({ colour: grey(0.5 + Math.cos(TURN * (wave[0] * p + wave[1] * q)) / 2) }) });
-const behind = grid({ name: "what comes out", rows: T, columns: T, width: 165, cell: (p, q) => ({ colour: grey(0.5 + after(p, q) / 2 / Math.max(1, size())) }) });
-const said = readout(), which = choice("kernel", kernels.map(({ name }) => [name, name]), name => {
+const before = grid({ name: either("the wave", "sóng vào"), rows: T, columns: T, width: 165, cell: (p, q) => ({ colour: grey(0.5 + Math.cos(TURN * (wave[0] * p + wave[1] * q)) / 2) }) });
+const behind = grid({ name: either("what comes out", "sóng ra"), rows: T, columns: T, width: 165, cell: (p, q) => ({ colour: grey(0.5 + after(p, q) / 2 / Math.max(1, size())) }) });
+const OTHERS = { blur: "làm mờ", "vertical edges": "cạnh dọc", "random, 5 × 5": "ngẫu nhiên, 5 × 5" };
+const said = readout(), which = choice("kernel", kernels.map(({ name }) => [name, either(name, OTHERS[name] ?? name)]), name => {
   now = kernels.find(each => each.name === name);
   W.resize(now.w.length, now.w.length);
   S.redraw();
@@ -26,7 +27,8 @@ function pick(f, g) {
   S.frames([{ at: S.at, kind: "picked" }]);
   for (const each of [before, behind]) each.redraw();
   const [re, im] = [now.re, now.im].map(part => part[f + HALF][g + HALF]), turned = Math.round(Math.atan2(-im, re) * 180 / Math.PI);
-  said.say(`f = ${show(f, 0)}, g = ${show(g, 0)}: ` + (size() > 1e-9 ? `comes out ${show(size())} times as large, its phase changed by ${show(turned, 0)}°` : "nothing comes out"));
+  said.say(`f = ${show(f, 0)}, g = ${show(g, 0)}: ` + (size() > 1e-9 ? either(
+    `comes out ${show(size())} times as large, its phase changed by ${show(turned, 0)}°`, `đi ra lớn gấp ${show(size())} lần, pha đổi ${show(turned, 0)}°`) : either("nothing comes out", "không có gì đi ra")));
   said.detail(`W = ${show(re)} ${show(im)[0] === "−" ? "−" : "+"} ${show(Math.abs(im))} i`);
 }
 stage.append(make("div", { class: "row controls" }, which.element), row(W.element, S.element, before.element, behind.element), said.element);

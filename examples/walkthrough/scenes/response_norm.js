@@ -21,10 +21,10 @@ function bars(rows, digits) {
     make("div", { class: "track" }, make("i", { class: kind, style: `left: ${at(Math.min(0, v))}%; width: ${at(Math.abs(v) + low)}%` }),
       make("i", { class: "zero", style: `left: ${at(0)}%` }))]));
 }
-const around = c => range(N).filter(j => Math.abs(j - c) <= Math.floor(now.n / 2));
+const near = c => range(N).filter(j => Math.abs(j - c) <= Math.floor(now.n / 2));
 const all = [X, Y, GY, GX];
 function frames(c, picked, reached) {
-  const near = around(c), frame = { at: [0, near[0]], size: [1, near.length], kind: "reached" };
+  const frame = { at: [0, near(c)[0]], size: [1, near(c).length], kind: "reached" };
   for (const each of all) {
     each.at = [0, c];
     each.frames([...(reached.includes(each) ? [frame] : []), ...(picked.includes(each) ? [{ at: [0, c], kind: "picked" }] : [])]);
@@ -35,16 +35,18 @@ function outputOf(c) {
   last = [outputOf, c];
   frames(c, [X, Y], [X]);
   said.say(`y(${c}) = x(${c}) / dᵝ = ${show(x[c], 2)} / ${show(now.d[c])}^${now.beta} = ${show(now.y[c])}`);
-  said.detail(line(`What ${c} is divided by, d(${c}), is k and α times the square of every channel in the frame:`),
-    bars([["k", now.k, "own"], ...around(c).map(j => [`α · x(${j})²`, now.alpha * x[j] ** 2, "others"]), [`d(${c})`, now.d[c], "all"]], 4));
+  said.detail(line(either(`Channel ${c} is divided by a power of d(${c}): k, and α times the square of every channel in the frame:`,
+    `Kênh ${c} được chia cho một luỹ thừa của d(${c}): k, cộng α nhân bình phương của mỗi kênh trong khung:`)),
+    bars([["k", now.k, "own"], ...near(c).map(j => [`α · x(${j})²`, now.alpha * x[j] ** 2, "others"]), [`d(${c})`, now.d[c], "all"]], 4));
 }
 
 function gradientOf(c) {
   last = [gradientOf, c];
   frames(c, [GX, X], [GY, Y]);
-  said.say(`gx(${c}) = own term + cross terms = ${show(now.own[c])} ${now.gx[c] < now.own[c] ? "−" : "+"} ${show(Math.abs(now.gx[c] - now.own[c]))} = ${show(now.gx[c])}`);
-  said.detail(line(`x(${c}) is in the sums of the channels in the frame. What it costs each of them:`),
-    bars([[`own term`, now.own[c], "own"], ...around(c).map(j => [`from channel ${j}`, now.cross[c][j], "others"]), [`gx(${c})`, now.gx[c], "all"]], 4));
+  said.say(`gx(${c}) = ` + either("own term + cross terms", "phần riêng + phần chéo") + ` = ${show(now.own[c])} ${now.gx[c] < now.own[c] ? "−" : "+"} ${show(Math.abs(now.gx[c] - now.own[c]))} = ${show(now.gx[c])}`);
+  said.detail(line(either(`x(${c}) is in the sums of the channels in the frame. What it costs each of them:`,
+    `x(${c}) có mặt trong tổng của các kênh trong khung. Nó làm mỗi kênh ấy mất bao nhiêu:`)),
+    bars([[either("own term", "phần riêng"), now.own[c], "own"], ...near(c).map(j => [either(`from channel ${j}`, `từ kênh ${j}`), now.cross[c][j], "others"]), [`gx(${c})`, now.gx[c], "all"]], 4));
 }
 
 function change() {

@@ -1,6 +1,15 @@
 // What scenes share. A scene is a script of its own that reads `data` and fills `stage`.
 const data = JSON.parse(document.getElementById("data").textContent), stage = document.getElementById("stage");
 
+// -- words in two languages: where the page around is turned to the other one, the scene begins anew --
+const around = (() => { try { return parent.document; } catch { return document; } })();  // of another origin: unseen
+const vietnamese = () => Boolean(around.querySelector(".in-vietnamese")?.checked), language = vietnamese();
+const either = (english, other) => language ? other : english;
+if (language) document.documentElement.lang = "vi";
+const gone = new AbortController();
+addEventListener("pagehide", () => gone.abort());
+around.addEventListener("change", () => vietnamese() !== language && location.reload(), { signal: gone.signal });
+
 // -- elements --
 function dress(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes ?? {})) {
@@ -37,7 +46,7 @@ const inkOn = ([r, g, b]) => 0.299 * r + 0.587 * g + 0.114 * b < 140 ? "#fff" : 
 // grid.frames([{at: [r, c], size: [height, width], kind: "picked" | "reached", dashed}]) draws frames on it;
 // grid.redraw() asks cell() anew; grid.resize(rows, columns) makes another grid of it.
 const CELL = 40;  // units of the drawing for a cell
-function grid({ name, rows, columns, cell, width, pick, size = 11, hint = "" }) {
+function grid({ name, rows, columns, cell, width, pick, size = 11 }) {
   const cells = draw("g"), marks = draw("g");
   const picture = draw("svg", pick ? { tabindex: 0, role: "application", "aria-roledescription": "grid" } : { class: "fixed", role: "img" },
     cells, marks);
@@ -49,7 +58,8 @@ function grid({ name, rows, columns, cell, width, pick, size = 11, hint = "" }) 
 
   here.label = text => {
     caption.textContent = text;
-    picture.setAttribute("aria-label", pick ? `${text}: ${here.rows} rows, ${here.columns} columns; arrow keys move. ${hint}` : text);
+    picture.setAttribute("aria-label", pick ? `${text}: ` + either(
+      `${here.rows} rows, ${here.columns} columns; arrow keys move`, `${here.rows} hàng, ${here.columns} cột; di chuyển bằng phím mũi tên`) : text);
   };
   here.resize = (r, c) => {
     [here.rows, here.columns] = [r, c];
@@ -129,7 +139,8 @@ function nudge(h, digits) {
   const picture = draw("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, class: "curve", role: "img" });
   const less = button(`− ${h}`, () => press(-1)), more = button(`+ ${h}`, () => press(1));
   const element = make("div", { class: "nudge" },
-    make("div", { class: "row controls" }, make("span", {}, "Nudge it:"), less, more), picture, words);
+    make("div", { class: "row controls" }, make("span", {}, either("Nudge it:", "Dịch:")), less, more), picture, words);
+  const lost = either("loss", "mất mát");
   let now, moved = 0;
   const press = way => { moved = moved === way ? 0 : way; redraw(); };
   function redraw() {
@@ -137,17 +148,18 @@ function nudge(h, digits) {
     switched(less, moved === -1);
     switched(more, moved === 1);
     words.replaceChildren(...(moved ? [
-      `${name}: ${show(value, 2)} → ${show(value + moved * h, 2)}, loss: ${show(loss, digits)} → ${show(after, digits)}`, make("br"),
-      `change of the loss / step = ${show((after - loss) / (moved * h), digits)}`, make("br"),
-      `the same, of both sides = ${show((above - below) / (2 * h), digits)}`, make("br"), `gradient = ${show(gradient, digits)}`,
-    ] : [`${name} = ${show(value, 2)}, loss = ${show(loss, digits)}`]));
+      `${name}: ${show(value, 2)} → ${show(value + moved * h, 2)}, ${lost}: ${show(loss, digits)} → ${show(after, digits)}`, make("br"),
+      either("change of the loss / step", "mất mát đổi / bước") + ` = ${show((after - loss) / (moved * h), digits)}`, make("br"),
+      either("the same, of both sides", "như trên, từ hai phía") + ` = ${show((above - below) / (2 * h), digits)}`, make("br"), `gradient = ${show(gradient, digits)}`,
+    ] : [`${name} = ${show(value, 2)}, ${lost} = ${show(loss, digits)}`]));
     const most = Math.max(Math.abs(above - loss), Math.abs(below - loss), Math.abs(gradient * h), 1e-9);
     const x = share => WIDE / 2 + share * (WIDE / 2 - 14), y = change => HIGH / 2 - change / most * (HIGH / 2 - 16);
     const bend = (above + below - 2 * loss) / 2, tilt = (above - below) / 2;
     const curve = range(21).map(i => i / 10 - 1).map(t => `${x(t)},${y(below === above && !bend ? 0 : tilt * t + bend * t * t)}`);
-    picture.setAttribute("aria-label", `The loss above ${name}, and a line with the slope of the gradient.`);
+    picture.setAttribute("aria-label", either(`The loss above ${name}, and a line with the slope of the gradient.`,
+      `Mất mát theo ${name}, và đường thẳng có độ dốc bằng gradient.`));
     picture.replaceChildren(
-      draw("text", { x: 4, y: 10 }, "loss"), draw("text", { x: WIDE - 2, y: HIGH - 2, "text-anchor": "end" }, name),
+      draw("text", { x: 4, y: 10 }, lost), draw("text", { x: WIDE - 2, y: HIGH - 2, "text-anchor": "end" }, name),
       draw("line", { x1: x(-1), y1: y(-gradient * h), x2: x(1), y2: y(gradient * h), class: "tangent" }),
       draw("polyline", { points: curve.join(" "), class: "loss" }),
       draw("circle", { cx: x(moved), cy: y(after - loss), r: 5, class: "dot" }));
@@ -177,7 +189,7 @@ function links() {
 
 // -- the page around: its colours are ours, and our height is known to it --
 try {
-  const around = parent.document, frame = window.frameElement;
+  const frame = window.frameElement;
   const theme = () => {
     const { documentElement: top, body } = around;
     const named = top.dataset.theme || body?.dataset.theme || [top, body].map(e => e && ["dark", "light"].find(n => e.classList.contains(n))).find(Boolean);
