@@ -56,8 +56,8 @@ def shown(browser, tmp_path, monkeypatch):  # noqa: F811
 
 
 def is_in_order(page, frame):
-    """Nothing lies on another or sticks out, all of it is as high as its frame, which is less than a screen, and no text
-    is too small."""
+    """Nothing lies on another or sticks out, all of it is as high as its frame, at most one screen, and no text is too
+    small."""
     nothing_overlaps(page)
     frame.evaluate("document.querySelectorAll('.over').forEach(e => { e.style.visibility = 'hidden'; })")  # on purpose
     nothing_overlaps(frame)
