@@ -80,7 +80,7 @@ def test_a_chapter_runs_as_a_script_and_its_exercise_can_be_solved(chapter, runs
 
 
 # chapters, and what stands in their widgets, run by run
-OF_11, OF_14 = {"picture_file": "", "label": 3, "tower": "b"}, {"before": 4, "behind": 4, "rounded": "up"}
+OF_11, OF_14 = {"picture_file": "", "label": "3", "entry": ""}, {"before": 4, "behind": 4, "rounded": "up"}
 WIDGETS = [
     *((11, OF_11 | {"weights": file}) for file in ("source2012", "caffe.caffemodel", "torchvision.pth")),
     *((13, {"weights": file}) for file in ("source2012", "torchvision.pth")),

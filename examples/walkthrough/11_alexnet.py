@@ -12,63 +12,148 @@ with app.setup:
 
     import marimo as mo
     import numpy as np
-    from matplotlib.cbook import get_sample_data
-    from page import alexnet_in, attempt, figure, given, picture, say, table
+    from page import alexnet_in, answer_box, attempt, figure, given, one_answer, picture, say, table
 
-    from minicnn import Tensor, gradcheck, keep_memory, manual_seed, nn, no_grad, ops
-    from minicnn.data import Statistics, central_crops, read_picture
-    from minicnn.models import RECIPES, VARIANTS, alexnet
-    from minicnn.models.classifier import Classifier
-    from minicnn.models.variants import PAPERS
+    from minicnn import Tensor, gradcheck, keep_memory, nn, no_grad, ops
+    from minicnn.explain import gradient_of_score
+    from minicnn.layout import tiled
+    from minicnn.models import VARIANTS, pretrained
+    from minicnn.models.classifier import middle
     from minicnn.ops.window import sides
 
 
 @app.cell
 def _():
-    picture_file = mo.ui.text(label="picture", placeholder="Grace Hopper", full_width=True)
-    weights = mo.ui.text(label="weights", placeholder="none: random weights", full_width=True)
-    label = mo.ui.number(0, value=0, label="label, the class taken as right")
-    tower = mo.ui.dropdown(["a", "b"], value="a", label="tower")  # shown further down
-    mo.vstack([say("""
-        # 11 · AlexNet on one photograph
-
-        One photograph goes through AlexNet, layer by layer, to the loss and back, and every array on the way is kept.
-        Choose a step and an entry: the page writes out what made this one number. Backwards, it also moves the entry a
-        little, to see whether the loss changes as backward says.
-
-        Give the file of a picture of your own, or weights, whatever `minicnn.models.load` reads: the folder of a run of
-        `examples/train_alexnet.py`, a checkpoint, torchvision's or Caffe's AlexNet. Without them the weights are
-        random, scaled as the recipe "small" does before training, so that the signal stays alive in every layer.
-    """), picture_file, weights, label])
-    return label, picture_file, tower, weights
-
-
-@app.cell
-def _(weights):
     keep_memory()
-    hopper = get_sample_data("grace_hopper.jpg", asfileobj=False)
 
-    def untrained():
-        """The recipe looks at the photograph, turned and mirrored, as its first batch."""
-        pixels, recipe = read_picture(hopper), RECIPES["small"]
-        mean = np.zeros((3, 256, 256), np.float32) + pixels.mean((0, 1), np.float32)[:, None, None]
-        statistics = Statistics(mean, pixels.std((0, 1), np.float32), np.eye(3, dtype=np.float32), bad={})
+    def introduce():
+        ask = pretrained()
+        parameters, facts = sum(p.size for p in ask.net.parameters()), ask.facts
+        return say(f"""
+            # 11 · AlexNet on one photograph
 
-        def prepare(pictures):
-            return central_crops(pictures, statistics, recipe.scale(statistics.deviation))
+            A trained AlexNet looks at a photograph of a cat. Below you see what it answers and which pixels this answer
+            depends on. Then you can follow the photograph through the network, step by step, forwards to the loss and
+            backwards to the pixels. Every number on the way can be taken apart and checked.
 
-        manual_seed(2012)
-        net = alexnet()
-        recipe.start(net, prepare([np.rot90(side, i) for side in (pixels, pixels[:, ::-1]) for i in range(4)]))
-        return Classifier(net.eval(), [f"number {i}" for i in range(1000)], prepare, Path(), PAPERS, mean)
+            The network comes with minicnn. It has 1/16 of AlexNet's kernels and units, so {parameters:,} parameters in
+            place of 61 million, and learned from CIFAR-10's small photographs of {len(ask.classes)} kinds of things for
+            {facts["progress"]["epoch"]} epochs. Of {facts["scores"]["pictures"]:,} photographs that it had never seen
+            it names {facts["scores"]["top1"]:.1%} rightly, where guessing would get {1 / len(ask.classes):.0%}. So
+            expect mistakes. The cat was photographed by Stéfan van der Walt (CC0).
 
-    model, no_weights = given(weights.value.strip(), alexnet_in, untrained, "the default")
-    no_weights
-    return hopper, model
+            You may also give files of your own: a picture, and weights, which is whatever `minicnn.models.load` reads,
+            such as the folder of a run of `examples/train_alexnet.py`, or torchvision's or Caffe's AlexNet. The right
+            class is a name or a number.
+        """)
+
+    introduce()
+    return
 
 
 @app.cell
-def _(hopper, label, model, picture_file):
+def _():
+    picture_file = mo.ui.text(label="picture", placeholder="the cat")
+    weights = mo.ui.text(label="weights", placeholder="the small network")
+    label = mo.ui.text(label="right class", placeholder="cat, or its best guess")
+    entry = mo.ui.text(label="entry", placeholder="the largest")  # shown further down
+    mo.hstack([picture_file, weights, label], justify="start", wrap=True)
+    return entry, label, picture_file, weights
+
+
+@app.cell
+def _(label, picture_file, weights):
+    cat = Path(__file__).with_name("pictures") / "cat.jpg"
+    model, no_weights = given(weights.value.strip(), alexnet_in, pretrained, "the small network")
+    pixels, no_picture = given(picture_file.value.strip(), model.read, lambda: model.read(cat), "the cat")
+
+    def right_class():
+        """(the class that is taken as right, a complaint or None)"""
+        text, names = str(label.value).strip(), model.classes
+        if text in names or (text.isdecimal() and int(text) < len(names)):
+            return (names.index(text) if text in names else int(text)), None
+        complaint = text and say(f"`{text.replace('`', ' ')}` is none of the {len(names)} classes: here is its best "
+                                 "guess instead.")
+        known = "cat" in names and not picture_file.value.strip()
+        return names.index("cat") if known and not text else int(model.scores([pixels])[0].argmax()), complaint or None
+
+    right, no_class = right_class()
+    mo.vstack([one for one in (no_weights, no_picture, no_class) if one is not None])
+    return model, pixels, right
+
+
+@app.cell
+def _(model, pixels, right):
+    def look():
+        """The photograph, the gradient of its class's score, the kernels of conv1, and the five best guesses."""
+        inside, (gradient,) = middle(model.net.pixels), gradient_of_score(model, pixels, [right])
+        answers, classes = model.classify(pixels), model.classes
+        drawing = figure(5.5, 4.9)
+        panels = drawing.subplot_mosaic([["photo", "gradient"], ["kernels", "bars"]], height_ratios=[1.25, 1])
+        panels["photo"].imshow(pixels[inside, inside])
+        strength = np.abs(gradient).max(axis=0)[:224, :224].reshape(28, 8, 28, 8).mean(axis=(1, 3))
+        panels["gradient"].imshow(strength, cmap="gray", vmin=0)
+        kernels = np.concatenate([tower.conv1.layers[0].weight.numpy() for tower in model.net.towers()])
+        half = kernels / np.maximum(np.abs(kernels).max(axis=(1, 2, 3), keepdims=True), 1e-12) / 2
+        across = 3 if len(kernels) < 12 else 16
+        tiles = tiled((0.5 + half).transpose(0, 2, 3, 1), across, between=1.0)
+        panels["kernels"].imshow(tiles[:-1, :-1], aspect="equal")
+        panels["bars"].barh(range(len(answers)), [answer.probability for answer in answers],
+                            color=["C1" if answer.name == classes[right] else "C0" for answer in answers],
+                            alpha=0.6)
+        for row, answer in enumerate(answers):
+            panels["bars"].text(0.02, row, f"{answer.name[:18]} {answer.probability:.0%}", va="center", fontsize=10)
+        panels["bars"].set(xlim=(0, 1), yticks=[], ylim=(len(answers) - 0.4, -0.6), xlabel="probability")
+        for name, title in (("photo", "the photograph"), ("gradient", f"what {classes[right][:14]} depends on"),
+                            ("kernels", "kernels of conv1"), ("bars", "its best guesses")):
+            panels[name].set_title(title, fontsize=10)
+        for name in ("photo", "gradient", "kernels"):
+            panels[name].set_axis_off()
+        said = "; ".join(f"{answer.name} {answer.probability:.1%}" for answer in answers)
+        words = (f"The photograph; bright, the pixels on which the score of {classes[right]} depends; the "
+                 f"{len(kernels)} kernels of conv1, in colours; the best guesses: {said}.")
+        return drawing, words, answers, gradient
+
+    def nudged(gradient):
+        """Rows of a table: every colour moved by so many levels along the sign of the gradient, what the gradient
+        predicts for the score of the class, what the network gives, and the probability."""
+        about, levels = model.shown, np.array([0, 0.01, 0.1, 1])
+        step = np.sign(gradient) * (about.scale / np.reshape(about.deviation, (3, 1, 1)))
+        step = step[::-1] if about.channels == "BGR" else step
+        images = model.prepare([pixels]) + levels[:, None, None, None] * step
+        with no_grad():
+            scores = model.net(Tensor(images.astype(np.float32)))
+        found, chances = scores.numpy()[:, right], scores.softmax().numpy()[:, right]
+        predicted = levels * float(np.abs(gradient).sum(dtype=np.float64))
+        rise = [f"{x:.4f}" for x in predicted], [f"{x - found[0]:.4f}" for x in found]
+        return [[f"{level:g}", *each, f"{p:.2%}"] for level, *each, p in zip(levels, *rise, chances, strict=True)]
+
+    seen, seen_words, answers, of_score = look()
+    rows_of_score = nudged(of_score)
+    thing, best = model.classes[right], answers[0].name
+    verdict = f"It takes the picture for **{best}**, " + ("which is right." if best == thing else (
+        f"and that is wrong. {thing.capitalize()} gets {rows_of_score[0][-1]}."))
+    mo.vstack([picture(seen, seen_words), say(f"""
+        {verdict} The grey picture is the gradient of the score (the *logit*) of {thing} with respect to the pixels,
+        made by one `backward()`: the brighter a square, the more the score changes if its 8 × 8 pixels become a little
+        lighter or darker.
+
+        Is that true? We move every colour of every pixel by a small part of one of its 255 levels, up or down as the
+        gradient says, and ask the network again:
+
+    """, table(["levels", "rise predicted", "rise of the score", "probability"], rows_of_score), """
+        The smaller the step, the better the gradient predicts: a derivative holds for infinitely small steps. You would
+        not even see a whole level, and yet it may change the answer.
+
+        The kernels of conv1 are the only weights that can be looked at as pictures, since they alone see colours. Each
+        is shown with its largest weight at full brightness; grey is 0. Chapter 13 measures
+        what they have become.
+    """)])
+    return
+
+
+@app.cell
+def _(model, pixels, right):
     def program(net):
         """(place, op, the layers of its outputs by tower), step by step; what the towers share stands under a."""
         towers = dict(zip("ab", net.towers(), strict=False))
@@ -120,32 +205,34 @@ def _(hopper, label, model, picture_file):
         model.net.zero_grad()
         return found
 
-    pixels, no_picture = given(picture_file.value.strip(), model.read, lambda: model.read(hopper), "the default")
     image = Tensor(model.prepare([pixels]), requires_grad=True)
-    steps = record(model.net, image, min(int(label.value or 0), len(model.classes) - 1))
-    by_steps, right = gradients(steps[0].gx["a"]), steps[0].label
+    steps = record(model.net, image, right)
+    by_steps = gradients(steps[0].gx["a"])
     loss = ops.cross_entropy(model.net(image), np.array([right]))
     loss.backward()
     pairs = zip(by_steps, gradients(image.grad.numpy()[0]), strict=True)
     apart = [np.abs(u - v).max() / (np.abs(v).max() or 1) for u, v in pairs]
     assert loss.item() == steps[-1].y["a"] and max(apart) < 1e-6
-    mo.vstack([no_picture or mo.md(""), say(f"""
+    say(f"""
         ## There and back
 
-        The loss is L = **{loss.item():.6f}**: the network gives the label, {model.classes[right]}, the probability
-        {np.exp(-loss.item()):.6f}. Guessing costs ln {len(model.classes)} = {np.log(len(model.classes)):.6f}.
+        The loss is L = −ln p = **{loss.item():.6f}**, since the network gives the right class, {model.classes[right]},
+        the probability p = {np.exp(-loss.item()):.6f}. Guessing would cost ln {len(model.classes)} =
+        {np.log(len(model.classes)):.6f}.
 
-        Backward is *not* forward run in reverse: no x is computed back from a y. Each step needs what it saw on the way
-        up, and gy, the gradient of its output. It hands on gx, that of its input, which is the gy of the step below.
-        So AlexNet can be cut after every op, here into {len(steps)} steps, each with a small `backward(gy)` of its own.
+        Going backward does *not* mean running the network in reverse: no x is computed back from a y. Each step needs
+        what it saw on the way forward, and gy, the gradient of the loss with respect to its output. It hands on gx, the
+        gradient with respect to its input, which is the gy of the step below. This is why AlexNet can be cut after
+        every op, here into {len(steps)} steps, each with a small `backward(gy)` of its own.
 
-        Does the cutting change anything? Of the picture and {len(apart) - 1} parameters, {apart.count(0)} gradients are
-        to the last bit those of one `loss.backward()`; the largest difference is {max(apart):.1g} of the largest entry.
+        Does cutting change anything? We compare the gradients of the picture and of all {len(apart) - 1} parameters
+        with those of one `loss.backward()`: {apart.count(0)} of {len(apart)} are the same to the last bit, and the
+        largest difference is {max(apart):.1g} of the largest entry.
     """, *["""
-        This network normalises over both towers: here each tower normalises all maps and keeps its own; the engine
+        This network normalises over both towers. Here each tower normalises all maps and keeps its own; the engine
         sends over only those that a window reaches beyond the cut.
-    """] * any(s.op == "part" for s in steps))])
-    return forward, pixels, right, steps, strongest
+    """] * any(s.op == "part" for s in steps))
+    return forward, steps, strongest
 
 
 @app.cell
@@ -356,49 +443,63 @@ def _(forward, right, steps, strongest):
     say("""
         ## By hand, by backward, by differences
 
-        The last op of every kind, and the first convolution; of each, the entry with the largest gradient. By hand it
-        is added up from the arrays of this one step. For the differences the entry is moved a little both ways, and all
-        that follows is computed anew, in double precision.
+        Here are the first convolution and the last op of every kind, each at the entry with the largest gradient. *By
+        hand* means that this one number is added up from the arrays of its step. *Differences* means that the entry is
+        moved a little both ways and that everything behind it is computed again, in double precision.
     """, table(["step", "by hand", "backward", "differences"], list(compare())))
     return OPS, differences, explain
 
 
 @app.cell
-def _(steps):
+def _(entry, steps):
     step = mo.ui.slider(0, 2 * len(steps) - 1, value=1, label="step", show_value=True, full_width=True)
-    step
+    mo.vstack([say(f"""
+        ## Any number of any step
+
+        Steps 0 to {len(steps) - 1} go forwards, from the photograph to the loss; {len(steps)} to {2 * len(steps) - 1}
+        come back. The marked entry is the one with the largest absolute value. For another one, write its tower,
+        channel, row and column, such as `b 2 10 12`, or the tower and the number of a unit.
+    """), step, entry])
     return (step,)
 
 
 @app.cell
-def _(step, steps, strongest, tower):
+def _(entry, step, steps, strongest):
     def choose():
-        """Forwards, y of a step; then, from the loss down, gx."""
+        """The array of a step: forwards, y; then, from the loss down, gx. And one entry of it."""
         back = int(step.value >= len(steps))
         i = 2 * len(steps) - 1 - step.value if back else step.value
-        arrays = steps[i].gx if back else steps[i].y
-        own = tower.value if tower.value in arrays else "a"
-        shared = len(arrays) < len(steps[0].y)
-        return SimpleNamespace(i=i, s=steps[i], back=back, tower=own, array=arrays[own], shared=shared)
-
-    def slider(name, axis):
-        idle = axis >= now.array.ndim
-        last, first = (1, 0) if idle else (now.array.shape[axis] - 1, int(strongest(now.array)[axis]))
-        return mo.ui.slider(0, last, value=first, label=name + " (only one)" * idle, disabled=idle, show_value=True)
+        arrays, words = steps[i].gx if back else steps[i].y, str(entry.value).replace(",", " ").split()
+        own = max(arrays, key=lambda tower: np.abs(arrays[tower]).max())
+        at, complaint = strongest(arrays[own]), None
+        if words:
+            tower = words.pop(0) if words[0] in arrays else "a"
+            asked = tuple(int(word) if word.isdecimal() else -1 for word in words)
+            shape = arrays[tower].shape
+            if len(asked) == len(shape) and all(0 <= j < n for j, n in zip(asked, shape, strict=True)):
+                own, at = tower, asked
+            else:
+                complaint = say(f"`{str(entry.value).replace('`', ' ')}` is no entry of {shape}, counted from 0, in a "
+                                "tower: here is the largest instead.")
+        return SimpleNamespace(i=i, s=steps[i], back=back, tower=own, array=arrays[own], arrays=arrays,
+                               at=tuple(map(int, at)), complaint=complaint, shared=len(arrays) < len(steps[0].y))
 
     now = choose()
-    names = "channel" if now.array.ndim == 3 else "unit", "row", "column"
-    entry = mo.ui.array([slider(name, axis) for axis, name in enumerate(names)])
-    mo.vstack([tower, *entry])
-    return entry, now
+    return (now,)
 
 
 @app.cell
-def _(OPS, differences, entry, explain, now, pixels, right, steps):
-    def draw(at):
-        drawing = figure(5.5, 4.6)
-        panels = drawing.subplot_mosaic([["strip", "strip"], ["photo", "map"]], height_ratios=[1, 2.4])
-        strip, photo, chart = panels.values()
+def _(OPS, differences, explain, now, right, steps):
+    def as_map(array):
+        """A vector in rows, as square as they can be."""
+        wide = next(n for n in range(int(np.ceil(np.sqrt(array.size))), array.size + 1) if array.size % n == 0)
+        return array.reshape(-1, wide)
+
+    def draw():
+        drawing, towers = figure(5.5, 4.4), [*now.arrays]
+        panels = drawing.subplot_mosaic([["strip"] * (len(towers) + 1), [*towers, "map"]],
+                                        height_ratios=[1, 2.6], width_ratios=[1] * len(towers) + [2])
+        strip, chart = panels["strip"], panels["map"]
         heights = [{t: 0.5 if len(s.y) == 1 else float(t == "a") for t in s.y} for s in steps]
         for i, s in enumerate(steps):
             for t, high in heights[i].items():
@@ -411,27 +512,30 @@ def _(OPS, differences, entry, explain, now, pixels, right, steps):
         strip.set_xticks(starts, [steps[i].place for i in starts], rotation=90)
         strip.set(yticks=[*heights[0].values()], yticklabels=[*heights[0]], ylim=(-0.6, 1.6))
         strip.set_title("← backwards" if now.back else "forwards →", fontsize=10)
-        edge = (len(pixels) - steps[0].x["a"].shape[1]) // 2
-        photo.imshow(pixels[edge : len(pixels) - edge, edge : len(pixels) - edge])
-        photo.set_axis_off()
-        maps = now.array if now.array.ndim else now.s.x["a"]  # of the loss, what it sees
-        if maps.ndim == 3:
-            shown, spot = maps[at[0]], at[1:]
-        else:
-            wide = next(n for n in range(int(np.ceil(np.sqrt(maps.size))), maps.size + 1) if maps.size % n == 0)
-            shown, spot = maps.reshape(-1, wide), divmod((*at, right)[0], wide)
-        most, signed = float(np.abs(shown).max()) or 1.0, now.back or shown.min() < 0
-        colours = chart.imshow(shown, cmap="PuOr" if signed else "viridis", vmin=-most if signed else 0, vmax=most)
-        drawing.colorbar(colours, ax=chart, shrink=0.7)
+        arrays = now.arrays if now.array.ndim else now.s.x  # of the loss, what it sees
+        most = max(float(np.abs(array).max()) for array in arrays.values()) or 1.0
+        signed = now.back or min(float(array.min()) for array in arrays.values()) < 0
+        look = {"cmap": "PuOr" if signed else "viridis", "vmin": -most if signed else 0, "vmax": most}
+        for t, array in arrays.items():
+            maps, nothing = array if array.ndim == 3 else as_map(array)[None], np.nan
+            chosen = sorted(np.argsort(-np.abs(maps).max(axis=(1, 2)), kind="stable")[:12])
+            panels[t].imshow(tiled(maps[chosen], -(-len(chosen) // 4), between=nothing)[:-1, :-1], **look)
+            panels[t].set_title(f"tower {t}" if not now.shared else "both", fontsize=10)
+            panels[t].set_axis_off()
+        maps, at = arrays[now.tower], now.at or (right,)
+        shown = maps[at[0]] if maps.ndim == 3 else as_map(maps)
+        spot = at[1:] if maps.ndim == 3 else divmod(at[0], shown.shape[1])
+        drawing.colorbar(chart.imshow(shown, **look), ax=chart, shrink=0.8)
+        chart.set_title(f"channel {at[0]} of {now.tower}" if maps.ndim == 3 else "one number each", fontsize=10)
         for colour, edge in (("white", 3), ("black", 1)):
             chart.plot(*reversed(spot), "s", ms=9, mfc="none", mec=colour, mew=edge)
         return drawing
 
     def tell():
-        at = tuple(min(int(j), n - 1) for j, n in zip(entry.value, now.array.shape, strict=False))
+        at = now.at
         (parts, _, engine), (name, *formulas) = explain(now.i, now.tower, at, now.back), OPS[now.s.op]
         what, way = ("gx", "backwards") if now.back else ("y", "forwards")
-        parts += [f"The engine has {engine:.6g}: in single precision, the same."]
+        parts += [f"The engine has {engine:.6g}, which is the same in single precision."]
         if now.back:
             across, left, beyond, verdict = differences(now.i, now.tower, at)
             error = abs(across - engine) / (max(abs(across), abs(engine)) or 1)
@@ -441,17 +545,18 @@ def _(OPS, differences, entry, explain, now, pixels, right, steps):
                 "a kink": f"But here is a kink: {sides}, so no derivative. Backward says {engine:.6g}: of equal "
                           "numbers the first wins a window, and at 0 the slope of ReLU is 0.",
                 "different": f"Backward says {engine:.6g}, which differs by {error:.0e}; {sides}."}[verdict]]
+        count = 2 * len(steps) - 1 - now.i if now.back else now.i
         of = [("all", now.array), *((f"channel {c}", now.array[c]) for c in at[: now.array.ndim == 3])]
         where = ", ".join(map(str, at)) or "its only place"
-        words = f"The steps of both towers, this one marked; the photograph; {what}, {of[-1][0]}, as a map, from "
-        words += f"{of[-1][1].min():.6g} to {of[-1][1].max():.6g}, with the entry at {where} marked."
-        return mo.vstack([picture(draw(at), words), say(f"""
-            ## {now.s.place}: {name}, {way}
+        words = f"The steps of both towers, this one marked; the maps of {what} in each tower; {of[-1][0]} of tower "
+        words += f"{now.tower}, from {of[-1][1].min():.6g} to {of[-1][1].max():.6g}, with the entry at {where} marked."
+        return mo.vstack([*[now.complaint] * (now.complaint is not None), picture(draw(), words), say(f"""
+            ### Step {count}, {now.s.place}: {name}, {way}
 
-            {what} has the shape {now.array.shape}{" and belongs to both towers" * now.shared}.
+            {what} of tower {now.tower} has the shape {now.array.shape}{" and belongs to both towers" * now.shared}.
         """, table(["of", "mean", "least", "most", "zeros"], [[n, a.mean(), a.min(), a.max(), f"{np.mean(a == 0):.2%}"]
                                                              for n, a in of]), f"""
-            The entry at {where}, by hand: {formulas[now.back].__doc__}.
+            The entry at {where}, by hand, with {formulas[now.back].__doc__}:
         """, *parts)])
 
     tell()
@@ -473,13 +578,23 @@ def _():
         gradcheck(lambda x: np.log(np.exp(x).sum()) - x[2], np.array([0.5, -1.0, 2.0, 0.0]), backward=backward)
 
     asked = "backward"
-    say("## Exercise\n\nMend the first step back, that of the loss. What `gradcheck` says of it stands below.")
-    return answer, asked, check, start
+    tries = {
+        "only gy forgotten": answer.replace("gy * p", "p.copy()").replace("gy * (p[2] - 1)", "p[2] - 1"),
+        "the wrong sign": answer.replace("gy * p", "-gy * p").replace("gy * (p[2] - 1)", "gy * (1 - p[2])"),
+        "the slope of p, not of L": start.replace("np.zeros_like(x)", "gy * p * (1 - p)"),
+        "divided by the number of classes": answer.replace("return gx", "return gx / len(x)"),
+    }
+    say("""
+        ## Exercise
+
+        Mend the first step back, that of the loss. What `gradcheck` says about your answer stands below the editor.
+    """)
+    return answer, asked, check, start, tries
 
 
 @app.cell
 def _(start):
-    editor = mo.ui.code_editor(value=start, language="python", label="your backward")
+    editor = answer_box(start, "your backward")
     editor
     return (editor,)
 
@@ -492,7 +607,7 @@ def _(asked, check, editor):
 
 @app.cell
 def _(answer):
-    mo.accordion({"One answer": mo.md(f"```python\n{answer}```")})
+    one_answer(answer)
     return
 
 
