@@ -23,7 +23,7 @@ LIKE = "Of 1,024 pictures, `gy` has −0.5 · 10⁻³ where $x^2$ is ½."
     (LIKE.replace("1,024", "1,023"), "numbers"), (LIKE.replace("−0.5", "0.5"), "numbers"),
     (LIKE.replace("10⁻³", "10⁻²"), "numbers"), (LIKE.replace("½", "¼"), "numbers"), (LIKE + " 7", "numbers"),
     (LIKE.replace("1,024 ", ""), "numbers"), (LIKE.replace("x^2", "x^3"), "formulas"),
-    (LIKE.replace("gy", "gx"), "names"),
+    (LIKE.replace("gy", "gx"), "names"), (LIKE.replace("$x^2$", "$$x^2$$"), "formulas"),
 ])  # fmt: skip
 def test_two_languages_say_the_same_numbers(page, other, wrong):
     calls = [lambda: page.say(LIKE, vi=[other]), lambda: page.both(LIKE, other),

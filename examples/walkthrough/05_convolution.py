@@ -15,7 +15,7 @@ with app.setup:
     import marimo as mo
     import numpy as np
     from numpy.lib.stride_tricks import sliding_window_view
-    from page import answer_box, attempt, figure, fold, one_answer, picture, say, table
+    from page import answer_box, attempt, both, figure, fold, one_answer, picture, say, table
     from scene import scene
     from scene_numbers import convolution as numbers_of_the_scene
     from scene_numbers import fourier as numbers_of_waves
@@ -42,7 +42,13 @@ def _():
         A convolution lays a small **kernel** on a picture, multiplies each of its weights by the pixel below it, and
         writes down the sum. Then the kernel moves on by `stride` pixels. Depending on its weights it finds edges, or
         blurs, or sharpens: here are three kernels at work on the same face.
-    """)
+    """, vi=["""
+        # 5 · Tích chập
+
+        Tích chập (convolution) đặt một **kernel** nhỏ lên bức ảnh, nhân mỗi trọng số của nó với điểm ảnh nằm dưới, rồi
+        ghi lại tổng. Sau đó kernel dịch đi `stride` điểm ảnh (bước nhảy). Tuỳ theo trọng số, nó tìm cạnh, làm mờ hoặc
+        làm nét: đây là ba kernel cùng xử lý một khuôn mặt.
+    """])
     return
 
 
@@ -71,7 +77,10 @@ def _():
 
     picture(draw_kernels(), "A woman's face in 90 × 90 grey pixels, and what three kernels of 3 × 3 make of it: the "
                             "first two light up along the brim of her cap and along her glasses, in orange where it "
-                            "gets brighter and in purple where it gets darker; the third blurs.")
+                            "gets brighter and in purple where it gets darker; the third blurs.",
+        vi="Khuôn mặt một phụ nữ gồm 90 × 90 điểm ảnh xám, và ba kernel 3 × 3 làm gì với nó: hai kernel đầu sáng lên "
+           "dọc theo vành mũ và dọc theo cặp kính, màu cam ở chỗ sáng dần lên và màu tím ở chỗ tối dần đi; kernel "
+           "thứ ba làm mờ.")
     return (KERNELS,)
 
 
@@ -101,7 +110,31 @@ def _():
         - a weight of **gw**: it was used at every place, so every place has a say in its gradient.
 
         Then nudge the pixel or the weight, and see whether the loss changes as the gradient said it would.
-    """)
+    """, vi=["""
+        Viết thành công thức, cho ảnh n, kernel k và vị trí (p, q) của đầu ra:
+
+        y[n, k, p, q] = b[k] + Σ w[k, c, r, s] · x[n, c, p · stride + r − padding, q · stride + s − padding]
+
+        Tổng chạy trên các kênh c và trên các hàng r, các cột s của kernel. Những gì nằm ngoài mép ảnh được coi là 0.
+        (Trong toán học người ta xoay kernel trước khi đặt xuống. Mạng nơ-ron không làm thế: đằng nào nó cũng học được
+        kernel.)
+
+        ## Hãy bấm vào một điểm ảnh
+
+        Dưới đây là phần giữa của khuôn mặt, 24 × 24 điểm ảnh, và một kernel w còn phải học việc của nó: tìm các cạnh
+        dọc. Hàm mất mát là ½ Σ (y − wanted)², trong đó `wanted` là cái mà kernel tìm cạnh dọc cho ra. Đạo hàm của nó
+        theo y là cái quay về tầng này, gy = y − wanted. Tầng phải trả lời bằng gx và gw.
+
+        Hãy bấm vào một ô bất kỳ, hoặc di chuyển đến đó bằng các phím mũi tên:
+
+        - một số của **y**: cửa sổ của x đã tạo ra nó, và tổng;
+        - một điểm ảnh của **gx**: mọi cửa sổ đã nhìn thấy điểm ảnh này. Mỗi cửa sổ gửi về gy của nó nhân với trọng số
+          đã nằm trên điểm ảnh, và tất cả được cộng lại. Hãy nhìn thứ tự các trọng số: đó là kernel lộn ngược trên dưới
+          và trái phải. Vậy với bước nhảy 1, đường về lại là một tích chập, của gy với **kernel đã xoay**;
+        - một trọng số của **gw**: nó đã được dùng ở mọi vị trí, nên vị trí nào cũng góp phần vào gradient của nó.
+
+        Sau đó hãy đẩy nhẹ điểm ảnh hoặc trọng số ấy, và xem hàm mất mát có thay đổi như gradient đã nói không.
+    """])
     return
 
 
@@ -123,7 +156,15 @@ def _():
         At stride 2 fewer windows see a pixel: four, two, or only one, in turn. The gradient gets a checked pattern
         which a network with strides learns to live with. At the border, too, fewer windows see a pixel; padding is one
         way to give the border more weight.
-    """)
+    """, vi=["""
+        Các hiệu số không bằng hẳn gradient, vì hàm mất mát cong: trên một bước dài 0.1, nó uốn lệch khỏi độ dốc. Trung
+        bình của một bước lên và một bước xuống thì ở đây chính xác, vì bình phương sai số là một parabol theo từng điểm
+        ảnh và từng trọng số. Đó là lý do `gradcheck` luôn bước về cả hai phía (chương 4).
+
+        Với bước nhảy 2, ít cửa sổ nhìn thấy một điểm ảnh hơn: bốn, hai, hoặc chỉ một, lần lượt như thế. Gradient có hoa
+        văn kẻ ô mà một mạng có bước nhảy phải học cách sống chung. Ở mép ảnh cũng vậy, ít cửa sổ nhìn thấy một điểm ảnh
+        hơn; đệm viền (padding) là một cách để mép ảnh có thêm trọng lượng.
+    """])
     return
 
 
@@ -172,10 +213,24 @@ def _():
             loss, so what comes back from them is added. At stride 3 nothing overlaps, and adding is not needed. At
             stride 2 the last row and column are in no window at all: whatever they are, y stays as it is, and their
             gradient is 0.
-        """),
+        """, vi=["""
+            ## Vì sao col2im cộng
+
+            Mỗi điểm ảnh nằm trong bao nhiêu cửa sổ 3 × 3? Ta có thể đếm. Hoặc có thể hỏi `backward()`: với một kernel
+            toàn số một, tổng của y chứa mỗi điểm ảnh một lần cho mỗi cửa sổ nhìn thấy nó, nên gradient của tổng ấy
+            *chính là* số đếm. Cả hai cách đều cho các bản đồ dưới đây, với một bức ảnh 6 × 6.
+
+            Ở chỗ các cửa sổ chồng lên nhau, một điểm ảnh tăng một chút sẽ thay đổi nhiều số của y. Mọi thay đổi ấy đều
+            đến hàm mất mát, nên những gì từ đó quay về được cộng lại. Với bước nhảy 3 không có gì chồng lên nhau, nên
+            không cần cộng. Với bước nhảy 2, hàng cuối và cột cuối không nằm trong cửa sổ nào cả: dù chúng là gì, y vẫn
+            như cũ, và gradient của chúng bằng 0.
+        """]),
         picture(draw_counts(), "Three maps of 6 × 6 counts. At stride 1 a corner is in 1 window and the middle in 9; "
                                "at stride 2 it is up to 4, and 0 in the last row and column; at stride 3 every pixel "
-                               "is in 1."),
+                               "is in 1.",
+            vi="Ba bản đồ số đếm 6 × 6. Với bước nhảy 1, góc ảnh nằm trong 1 cửa sổ và giữa ảnh trong 9; với bước "
+               "nhảy 2 nhiều nhất là 4, và 0 ở hàng cuối và cột cuối; với bước nhảy 3 mọi điểm ảnh đều nằm trong 1 "
+               "cửa sổ."),
     ])
     return
 
@@ -223,7 +278,18 @@ def _():
         With `+=` in that line, and no other change, it finds no fault. Nor does it find one in the wrong line at stride
         3, where no two windows share a pixel: this mistake sleeps until somebody chooses a smaller stride. So test a
         backward where windows overlap.
-    """)
+    """, vi=["""
+        ## Lỗi hay gặp: = thay cho +=
+
+        Ở đây đường về được viết bằng NumPy, mỗi lát cắt cho một trong chín trọng số, và viết `=` ở chỗ phải là `+=`.
+        Mỗi lát cắt ghi đè lên những gì các lát trước để lại, nên một điểm ảnh chỉ giữ cái đến sau cùng:
+    """, ..., """
+        Với bước nhảy 1, `gradcheck` nhận ra nó:
+    """, ..., """
+        Với `+=` ở dòng ấy, không sửa gì khác, nó không tìm thấy lỗi. Nó cũng không tìm thấy lỗi trong dòng sai khi bước
+        nhảy là 3, vì khi đó không có hai cửa sổ nào chung một điểm ảnh: lỗi này ngủ yên cho đến khi có người chọn bước
+        nhảy nhỏ hơn. Vì vậy hãy kiểm tra một hàm backward khi các cửa sổ chồng lên nhau.
+    """])
     return
 
 
@@ -250,7 +316,12 @@ def _():
 
         How does one compute this fast? First the formula as it stands, one loop for each letter. Nothing is hidden, and
         Python takes its time for each product. The next four spellings will be compared with this one.
-    """, f"```python\n{dedent(inspect.getsource(loops))}```")
+    """, f"```python\n{dedent(inspect.getsource(loops))}```", vi=["""
+        ## Năm cách viết. Cách thứ nhất: bảy vòng lặp
+
+        Làm sao tính cho nhanh? Trước hết là công thức y như nó được viết, mỗi chữ cái một vòng lặp. Không có gì bị giấu
+        đi, và Python tốn thời gian cho từng phép nhân. Bốn cách viết sau sẽ được so với cách này.
+    """, ...])
     return (loops,)
 
 
@@ -285,7 +356,17 @@ def _():
         p = {p}, q = {q} is column {p} · 4 + {q} = {4 * p + q}: {column}. The price: {x.size} pixels became {M.size}
         numbers, since a pixel is copied for each window that sees it. That is why minicnn makes the columns in blocks,
         small enough to stay near the processor, uses each block at once, and forgets it.
-    """)
+    """, vi=["""
+        ## Cách viết thứ hai: các cột và một phép nhân (im2col)
+
+        Viết chín điểm ảnh của một cửa sổ xuống dưới nhau: đó là một **cột**. Xếp các cột của mọi vị trí cạnh nhau, và
+        tích chập trở thành một phép nhân ma trận. Máy nào cũng có chương trình nhanh cho việc đó.
+    """, ..., f"""
+        Với khuôn mặt 6 × 6 điểm ảnh, kernel là một hàng gồm 9 số, và các cột là một ma trận 9 × 16. Vị trí p = {p}, q =
+        {q} là cột {p} · 4 + {q} = {4 * p + q}: {column}. Cái giá: {x.size} điểm ảnh thành {M.size} số, vì mỗi điểm ảnh
+        được chép cho từng cửa sổ nhìn thấy nó. Vì thế minicnn tạo các cột theo từng khối, đủ nhỏ để nằm gần bộ xử lý,
+        dùng ngay mỗi khối, rồi quên nó đi.
+    """])
     return M, columns_in_numpy, product, w, x
 
 
@@ -319,7 +400,20 @@ def _(M, w, x):
 
         Done by hand with a random gy, and with `col2im.plain` for the last step, this gives the gradients of
         `backward()` to within 10⁻¹².
-    """)
+    """, vi=["""
+        ### Các cột trên đường về
+
+        Khi đi xuôi, y là hàng w nhân với ma trận các cột, M. Vậy quy tắc cho phép nhân ma trận (chương 3) mang gradient
+        trở về, theo ba bước:
+
+        - gw = gy · Mᵀ, 9 số. Một trọng số phục vụ mọi vị trí, và phép nhân cộng trên các vị trí.
+        - gM = wᵀ · gy, 9 × 16 số. Mỗi bản sao của một điểm ảnh có gradient riêng.
+        - gx: mỗi bản sao trao gradient của nó cho điểm ảnh mà nó được chép từ đó, và ở đó chúng được cộng lại. Đây là
+          **col2im**, tức im2col theo chiều ngược lại.
+
+        Làm bằng tay với một gy ngẫu nhiên, và dùng `col2im.plain` cho bước cuối, ta được các gradient của `backward()`,
+        sai khác không quá 10⁻¹².
+    """])
     return
 
 
@@ -350,7 +444,17 @@ def _(columns_in_numpy, x):
         It takes no pixel by itself where it can copy a run of them. In memory the batch runs fastest, (C, H, W, N): the
         same pixel of all images lies in one piece, and at stride 1 so does all that a row of the output sees.
         `ops.conv2d` is this kernel, the product, and the way back.
-    """)
+    """, vi=[f"""
+        ## Cách viết thứ ba: Numba
+
+        `kernels/im2col.py` điền đúng các cột ấy bằng những vòng lặp Python mà Numba biên dịch. Vòng lặp đã biên dịch và
+        chính những dòng ấy do Python chạy (`im2col.plain`) đã cho cùng {expected.size} con số, và NumPy cũng thế. Đầu
+        vào là một lô gồm N = {len(batch)} ảnh: khuôn mặt, bản soi gương, bản lộn ngược, và bản chuyển vị.
+
+        Nó không lấy từng điểm ảnh một nếu có thể chép cả một dãy. Trong bộ nhớ, chỉ số lô chạy nhanh nhất, (C, H, W,
+        N): cùng một điểm ảnh của mọi bức ảnh nằm liền một mạch, và với bước nhảy 1, tất cả những gì một hàng đầu ra
+        nhìn thấy cũng vậy. `ops.conv2d` là kernel này, phép nhân, và đường về.
+    """])
     return batch, by_python, expected, filled
 
 
@@ -376,7 +480,18 @@ def _():
         warp takes a row: one pixel of the kernel at one place, of all images. Its lanes share the images: neighbours
         read neighbours, which a GPU does in one go. Row and place are taken apart by division, as hours and minutes
         are. Where there are more rows than warps, each warp goes on to the row that lies `warps()` further.
-    """)
+    """, vi=["""
+        ## Cách viết thứ tư: CUDA C
+
+        Một bộ xử lý đồ hoạ (GPU) chạy hàng nghìn luồng (thread) cùng lúc. Tất cả đều chạy cùng một chương trình, và mỗi
+        luồng hỏi số thứ tự của mình để biết phần việc nào là của nó. Đây là `kernels/im2col.cu`:
+    """, ..., f"""
+        Các luồng đi thành **warp**, mỗi warp {WARP} luồng. `warp()` là số thứ tự của luồng // {WARP}, `lane()` của nó
+        là phần dư. Một warp nhận một hàng: một ô của kernel tại một vị trí, của mọi bức ảnh. Các làn (lane) của nó chia
+        nhau các ảnh: những luồng cạnh nhau đọc những ô cạnh nhau, việc mà GPU làm trong một lần. Hàng và vị trí được
+        tách ra bằng phép chia, như giờ và phút. Nếu có nhiều hàng hơn warp, mỗi warp đi tiếp đến hàng cách đó
+        `warps()`.
+    """])
     return WARP, launched
 
 
@@ -435,7 +550,24 @@ def _(WARP, batch, expected, filled, launched):
         On the way back this would go wrong. Two threads that add to the same pixel at the same time would lose a share.
         So the CUDA twin of col2im turns the loop round: each **pixel** of each image has one thread, which looks for
         the columns that the pixel was copied into, and adds up what came back to them.
-    """)
+    """, vi=[f"""
+        ### Một luồng trong số đó
+
+        Trang này không cần GPU: Python lần theo từng dòng của mã CUDA. Cho {expected.size} con số này minicnn khởi chạy
+        {threads} luồng, tức {threads // WARP} warp. Với {N} ảnh, chỉ {N} làn đầu trong {WARP} làn của mỗi warp có việc
+        làm. Với 128 ảnh, lô của AlexNet, mọi làn đều có việc.
+
+        Luồng {thread} là làn {lane} của warp {thread // WARP}, nên ảnh của nó là n = {lane}. Nó ghi {len(turns)} con
+        số, số đầu tiên ở chỗ {turns[0][0]}: điểm ảnh {turns[0][3]}, nằm dưới trọng số (c, r, s) = {turns[0][1]} tại vị
+        trí {turns[0][2]}, và bằng {turns[0][4]}.
+
+        Cả {threads} luồng, theo thứ tự ngẫu nhiên, đã ghi mỗi con số trong {expected.size} số đúng một lần, và những gì
+        chúng ghi bằng những gì kernel Numba đã ghi. Vậy không cần thứ tự nào cả, và tất cả có thể chạy cùng lúc.
+
+        Trên đường về thì không ổn. Hai luồng cùng lúc cộng vào một điểm ảnh sẽ làm mất một phần. Vì thế bản CUDA của
+        col2im đảo vòng lặp lại: mỗi **điểm ảnh** của mỗi bức ảnh có một luồng, luồng này tìm những cột mà điểm ảnh đã
+        được chép vào, và cộng những gì quay về các cột đó.
+    """])
     return (by_threads,)
 
 
@@ -474,7 +606,40 @@ def _():
         grey, and changes phases by 90°: like a derivative, it makes sines of cosines. A Gabor kernel, like many that
         AlexNet learns in its first layer, lets through stripes of about one direction and one width. (−f, −g) always
         comes out as strong as (f, g), because they are the same stripes.
-    """)
+    """, vi=[r"""
+        ## Cách viết thứ năm: theo Fourier
+
+        Một bức ảnh T × U điểm ảnh là tổng của các **sóng**: những vân sọc quay f vòng từ trên xuống và g vòng từ trái
+        sang. Với các góc θ = 2πf / T và φ = 2πg / U, sóng (f, g) tại điểm ảnh (p, q) là
+
+        $$e^{i(\theta p + \varphi q)} = \cos(\theta p + \varphi q) + i \sin(\theta p + \varphi q)$$
+
+        Đặt một kernel lên nó tại vị trí (p, q):
+
+        $$\sum_{r,s} w[r, s]\; e^{i(\theta (p + r) + \varphi (q + s))}$$
+
+        $$= e^{i(\theta p + \varphi q)} \sum_{r,s} w[r, s]\; e^{i(\theta r + \varphi s)}$$
+
+        Tổng cuối cùng không phụ thuộc vị trí. Vậy cái đi ra chính là sóng đã đi vào, nhân với một số phức: **kernel
+        thay đổi biên độ và pha của một sóng, ngoài ra không gì khác**. Số phức ấy là conj(W), trong đó conj biến a + ib
+        thành a − ib, và W là **phổ** của kernel:
+
+        $$W[f, g] = \sum_{r,s} w[r, s]\; e^{-i(\theta r + \varphi s)}$$
+
+        Phổ của bức ảnh, X, được tạo theo cùng cách, và cho biết trong ảnh có bao nhiêu của mỗi sóng: x là tổng của mọi
+        sóng, mỗi sóng nhân với X[f, g] / (T · U). Vậy phổ của đầu ra là
+
+        $$Y[f, g] = \mathrm{conj}(W[f, g]) \cdot X[f, g]$$
+
+        cộng trên các kênh, như mọi khi. Đó là một phép nhân số phức cho mỗi sóng, dù kernel lớn đến đâu. (Nếu kernel
+        được xoay trước, như trong toán học, thì đó là W · X.)
+
+        Dưới đây là một kernel, và nó cho mỗi sóng đi qua bao nhiêu. Hãy bấm vào một sóng trong phổ. Kernel làm mờ cho
+        các tần số thấp, ở giữa, đi qua, và chặn các tần số cao. Kernel tìm cạnh chặn f = g = 0, tức màu xám đều, và đổi
+        pha đi 90°: như đạo hàm, nó biến cos thành sin. Kernel Gabor, giống nhiều kernel mà AlexNet học được ở tầng đầu
+        tiên, cho đi qua những vân sọc có gần một hướng và một độ rộng nhất định. (−f, −g) luôn ra mạnh bằng (f, g), vì
+        chúng là cùng những vân sọc.
+    """])
     return
 
 
@@ -537,7 +702,23 @@ def _(KERNELS, x):
         The engine (`kernels/fourier.py`) has constant matrices, too, but real ones, cosines above sines: so BLAS does
         all of it, transforms as well as products. And as x is real, X[−f, −g] = conj(X[f, g]), so half of the angles θ
         are enough.
-    """)
+    """, vi=["""
+        ### Một ô mà trong đó không gì vòng lại
+
+        Mọi sóng ấy lặp lại sau T điểm ảnh. Vì thế một kernel nhô ra khỏi cạnh dưới của ô sẽ nhìn thấy cạnh trên của nó.
+        P vị trí, với kernel gồm R hàng, nhìn thấy P + R − 1 hàng: khi **T ≥ P + R − 1** thì không gì vòng lại, theo
+        chiều ngang cũng vậy. Với bước nhảy 1, đó đúng là bức ảnh cùng với viền đệm. Phép biến đổi của nó là phép nhân
+        với ma trận, và đường về cũng thế:
+    """, ..., f"""
+        Trên khuôn mặt, với ba kernel và bốn cặp bước nhảy và viền đệm, hàm này và hàm của minicnn khác với cách dùng
+        cột nhiều nhất {off_most:.0e}. Biến đổi nhanh của NumPy làm việc đó trong một dòng, cho một kênh:
+    """, ..., """
+        Trong 6 × 6 số của nó, 4 × 4 số đầu là tích chập không đệm viền. Các số khác đã vòng lại.
+
+        minicnn (`kernels/fourier.py`) cũng có các ma trận hằng, nhưng là ma trận thực, cos xếp trên sin: nhờ vậy BLAS
+        làm tất cả, cả các phép biến đổi lẫn các phép nhân. Và vì x là thực, X[−f, −g] = conj(X[f, g]), nên một nửa số
+        góc θ là đủ.
+    """])
     return (by_fourier,)
 
 
@@ -570,7 +751,20 @@ def _():
         Y = {with_i(Y_here)}, which is conj(W) · X. The sums a + b, a − b and u + v cost nothing, as the constant
         matrices contain them. What remains, at every wave, is three real products of a matrix (kernels, channels) by
         one (channels, images).
-    """)
+    """, vi=[f"""
+        ### Ba phép nhân thay vì bốn
+
+        Một phép nhân số phức cần bốn phép nhân số thực. Gauss nhận ra rằng ba là đủ. Với W = a + ib và X = u + iv:
+
+        m₁ = a (u + v), m₂ = (a + b) u, m₃ = (a − b) v
+
+        conj(W) · X = m₁ − m₃ + i (m₁ − m₂)
+
+        Tại f = {f}, g = {g}, kernel ngẫu nhiên có W = {with_i(W_here)}, và khuôn mặt {T} × {T} điểm ảnh có X =
+        {with_i(X_here)}. Vậy m₁ = {three[0]:.4f}, m₂ = {three[1]:.4f}, m₃ = {three[2]:.4f}, và Y = {with_i(Y_here)},
+        chính là conj(W) · X. Các tổng a + b, a − b và u + v không tốn gì, vì các ma trận hằng đã chứa chúng. Còn lại, ở
+        mỗi sóng, là ba phép nhân thực giữa một ma trận (kernel, kênh) và một ma trận (kênh, ảnh).
+    """])
     return
 
 
@@ -605,7 +799,20 @@ def _(by_fourier):
     """, f"```python\n{dedent(inspect.getsource(backward_by_fourier))}```", f"""
         For 4 images, 2 channels and 3 kernels this gave `backward()`'s gradients, to within {off_back:.0e}. The engine
         takes the gradient of x from its own forward, too, in just this way.
-    """)
+    """, vi=["""
+        ### Đường về, theo Fourier
+
+        Y = conj(W) · X tuyến tính theo W và theo X. Vậy mỗi gradient lại là một phép nhân cho mỗi sóng. Với G là phổ
+        của gy:
+
+        - gw có phổ conj(G) · X: nó là bức ảnh nằm dưới gy, như thể gy là kernel.
+        - gx có phổ W · G, không có conj: nó là gy nằm dưới kernel đã xoay, như hình tương tác ở trên đã cho thấy.
+
+        Với bước nhảy 1, cả hai đều là tích chập, và hàm ở trên làm được. Với w, ảnh và kênh đổi chỗ cho nhau:
+    """, ..., f"""
+        Với 4 ảnh, 2 kênh và 3 kernel, nó cho ra các gradient của `backward()`, sai khác không quá {off_back:.0e}.
+        minicnn cũng lấy gradient của x từ chính phần xuôi của mình, đúng theo cách này.
+    """])
     return
 
 
@@ -653,7 +860,8 @@ def _(by_fourier, by_python, by_threads, columns_in_numpy, filled, loops, produc
         All passed one test: three sizes, strides and paddings, then a small layer, x {small[0].shape} and
         w {small[1].shape}, padding 1. That is {products:,} products to add up, in double precision. Nowhere did one
         differ from the loops by 10⁻¹².
-    """, table(["spelling", "µs", "million products/s", "× loops"], [
+    """, table([both("spelling", "cách viết"), "µs", both("million products/s", "triệu phép nhân/s"),
+               both("× loops", "× vòng lặp")], [
         [name, round(1e6 * t), round(products / t / 1e6, 1), round(took["1 seven loops, Python"] / t, 1)]
         for name, t in took.items()
     ]), f"""
@@ -673,7 +881,31 @@ def _(by_fourier, by_python, by_threads, columns_in_numpy, filled, loops, produc
         w {large[1].shape}, the columns are {large[1][0].size * 16 * 27 * 27 * 8 / 1e6:.0f} million bytes if they are
         made at once, far more than fits near the processor. There NumPy took {ratio:.1f} times as long as `ops.conv2d`,
         which makes them in blocks.
-    """)
+    """, vi=[f"""
+        ## Cùng một phép thử, và thời gian
+
+        Tất cả đều qua cùng một phép thử: ba kích thước, bước nhảy và viền đệm, rồi một tầng nhỏ, x {small[0].shape} và
+        w {small[1].shape}, đệm viền 1. Đó là {products:,} phép nhân cần cộng lại, với độ chính xác kép. Không ở đâu kết
+        quả khác với vòng lặp đến 10⁻¹².
+    """, ..., f"""
+        Đây là trung vị của vài lần chạy (với `im2col.cu` là một lần chạy) trên máy đã tạo ra trang này, cùng với bất cứ
+        việc gì khác nó đang làm. Dòng của `im2col.cu` không nói gì về GPU: ở đó các luồng chạy cùng lúc, còn ở đây chạy
+        lần lượt, và bằng Python. Số phép nhân là của công thức; Fourier thực hiện những phép nhân khác.
+
+        ### Vì sao ở đây NumPy nhanh hơn?
+
+        Trong một tầng nhỏ như thế hầu như chẳng có gì để tính, và một lần gọi đã tốn thời gian trước khi nhân con số
+        đầu tiên. minicnn tạo tensor, kiểm tra kích thước và kiểu, sắp bộ nhớ theo thứ tự của mình, khởi chạy kernel, và
+        giữ lại những gì đường về cần. Ở đây NumPy không làm gì trong số đó. Để biết phần ấy lớn bao nhiêu, hãy đưa cho
+        cả hai một bức ảnh chỉ có một điểm ảnh: `ops.conv2d` mất {1e6 * alone["3 `ops.conv2d`, Numba"]:.0f} µs, và cách
+        dùng cột trong NumPy mất {1e6 * alone["2 columns, NumPy"]:.0f} µs. Đó là cái giá của một lần gọi, và nó không
+        tăng theo tầng.
+
+        Trong một tầng thật, cái giá ấy không đáng kể. Trên một tháp của tầng thứ hai trong AlexNet, x {large[0].shape}
+        và w {large[1].shape}, các cột chiếm {large[1][0].size * 16 * 27 * 27 * 8 / 1e6:.0f} triệu byte nếu được tạo ra
+        cùng một lúc, nhiều hơn hẳn chỗ chứa gần bộ xử lý. Ở đó NumPy tốn thời gian gấp {ratio:.1f} lần `ops.conv2d`,
+        vốn tạo các cột theo từng khối.
+    """])
     return
 
 
@@ -722,13 +954,14 @@ def _():
         Millions of multiplications for one image, in one tower of AlexNet. Direct, as loops and columns do it, they are
         K · C · R · S · P · Q. By Fourier there are three for each of T · ⌈T / 2⌉ waves, each k and each c, with
         T = P + R − 1; and the transforms, as the engine makes them, that of the weights shared by a batch of 128:
-    """, table(["layer", "T", "direct", "products", "transforms", "sum", "direct / sum"], [
+    """, table([both("layer", "tầng"), "T", both("direct", "trực tiếp"), both("products", "phép nhân"),
+               both("transforms", "biến đổi"), both("sum", "tổng"), both("direct / sum", "trực tiếp / tổng")], [
         [layer, along + LAYERS[layer][3] - 1, *(round(n / 1e6, 1) for n in (direct, *parts, sum(parts))),
          f"{direct / sum(parts):.1f} ×"] for layer, (along, direct, *parts) in counted.items()
     ]), """
         But it moves more numbers, and makes many small products. From counts of all three, by shapes alone, minicnn
         chooses for each layer (`kernels/convolution.py`):
-    """, table(["layer", "1 image", "32", "128"], choices), f"""
+    """, table([both("layer", "tầng"), both("1 image", "1 ảnh"), "32", "128"], choices), f"""
         Why not for one picture? The spectrum of conv2's {w_2.size:,} weights, three numbers for each wave, is
         {spectrum_2:,} numbers: it is made for each batch, and pays where it serves many images. For 32, just now,
         conv2 took {1000 * took_by["columns"]:.0f} ms by columns and {1000 * took_by["fourier"]:.0f} ms by Fourier.
@@ -737,7 +970,26 @@ def _():
         thrown away. On a GPU minicnn takes columns unless asked. And as each wave goes through a whole tile, one pixel
         that is NaN spoils every tile that sees it: here, with 5 × 5 on 27 × 27, {spoilt("fourier")} places, where by
         columns it spoils {spoilt("columns")}.
-    """)
+    """, vi=["""
+        ## Fourier tiết kiệm được gì
+
+        Hàng triệu phép nhân cho một bức ảnh, trong một tháp của AlexNet. Tính trực tiếp, như vòng lặp và cột, số phép
+        nhân là K · C · R · S · P · Q. Theo Fourier thì có ba phép nhân cho mỗi sóng trong T · ⌈T / 2⌉ sóng, mỗi k và
+        mỗi c, với T = P + R − 1; cộng thêm các phép biến đổi như minicnn thực hiện, trong đó phép biến đổi của trọng số
+        chia đều cho một lô 128 ảnh:
+    """, ..., """
+        Nhưng nó di chuyển nhiều số hơn, và làm nhiều phép nhân ma trận nhỏ. Dựa vào số đếm của cả ba, chỉ từ kích
+        thước, minicnn chọn cách làm cho từng tầng (`kernels/convolution.py`):
+    """, ..., f"""
+        Vì sao không dùng cho một ảnh? Phổ của {w_2.size:,} trọng số của conv2, ba số cho mỗi sóng, gồm {spectrum_2:,}
+        số: nó phải được tạo cho mỗi lô, và chỉ đáng khi phục vụ nhiều ảnh. Vừa rồi, với 32 ảnh, conv2 mất
+        {1000 * took_by["columns"]:.0f} ms bằng cột và {1000 * took_by["fourier"]:.0f} ms theo Fourier.
+
+        `ops.conv2d(..., algorithm="fourier")` yêu cầu dùng nó, với bước nhảy 1: với bước nhảy lớn hơn thì phần lớn các
+        vị trí sẽ bị bỏ đi. Trên GPU, minicnn dùng cột nếu không được yêu cầu khác. Và vì mỗi sóng chạy qua cả ô, một
+        điểm ảnh NaN làm hỏng mọi ô nhìn thấy nó: ở đây, với 5 × 5 trên 27 × 27, là {spoilt("fourier")} vị trí, trong
+        khi dùng cột nó chỉ làm hỏng {spoilt("columns")}.
+    """])
     return
 
 
@@ -771,7 +1023,18 @@ def _():
         27 × 27 places. Without groups that is {whole[0]:,} weights, and {whole[1]:,} multiplications for each image.
         With two groups a kernel sees 48 channels, which makes {split[0]:,} weights, and half of the work. In minicnn's
         AlexNet the two halves are two towers, which may live on two devices.
-    """)
+    """, vi=[f"""
+        ## Nhóm
+
+        Với `groups=2`, nửa đầu số kernel chỉ nhìn thấy nửa đầu số kênh, và nửa sau chỉ nhìn thấy nửa sau. Với x
+        {x_grouped.shape}, w có kích thước {w_grouped.shape}: 6 kernel với 2 kênh, chứ không phải 4. Kết quả giống như
+        hai tích chập trên hai nửa rồi đặt nối tiếp nhau, sai khác không quá 10⁻¹².
+
+        Mỗi kernel chỉ còn một nửa số trọng số. Tầng tích chập thứ hai của AlexNet có 256 kernel 5 × 5 trên 96 kênh, tại
+        27 × 27 vị trí. Không chia nhóm thì đó là {whole[0]:,} trọng số, và {whole[1]:,} phép nhân cho mỗi ảnh. Với hai
+        nhóm, một kernel nhìn thấy 48 kênh, thành {split[0]:,} trọng số, và một nửa khối lượng tính toán. Trong AlexNet
+        của minicnn, hai nửa là hai tháp, có thể nằm trên hai thiết bị.
+    """])
     return
 
 
@@ -810,7 +1073,13 @@ def _():
         Here is the way back through a convolution of one channel, at stride 2. The gradient of the picture is right.
         The gradient of the weights is missing: one line. Each weight was used at every place of the output. So ask
         first what a single place contributes to `gw`, and then what becomes of the contributions of all places.
-    """)
+    """, vi=["""
+        ## Bài tập
+
+        Đây là đường về qua một tích chập có một kênh, với bước nhảy 2. Gradient của bức ảnh thì đúng. Gradient của
+        trọng số còn thiếu: một dòng. Mỗi trọng số đã được dùng ở mọi vị trí của đầu ra. Vậy trước hết hãy tự hỏi một vị
+        trí đóng góp gì vào `gw`, rồi đóng góp của mọi vị trí thành ra gì.
+    """])
     return answer, asked, check, start, tries
 
 

@@ -10,7 +10,7 @@ with app.setup:
 
     import numpy as np
     from matplotlib.cbook import get_sample_data
-    from page import answer_box, attempt, figure, one_answer, picture, say, table
+    from page import answer_box, attempt, both, figure, one_answer, picture, say, table
     from scene import scene
     from scene_numbers import pooling as numbers_of_the_scene
 
@@ -38,7 +38,25 @@ def _():
 
         - a pixel of **x** or **gx**: solid frames are the windows that it wins, dashed ones those that it loses;
         - a number of **y** or **gy**: its window, and the winner in it.
-    """)
+    """, vi=["""
+        # 6 · Gộp với cửa sổ chồng lên nhau
+
+        Phép gộp cực đại (max-pooling) giữ số lớn nhất của mỗi cửa sổ và bỏ các số khác. Nó không có trọng số, nên có
+        thể ta nghĩ rằng trên đường về nó chẳng có việc gì làm. Nhưng có đấy: trong mỗi cửa sổ, một điểm ảnh đã tạo ra
+        đầu ra, đó là điểm **thắng**. Gradient chỉ đến một mình nó. Các điểm thua nhận 0, vì chúng có tăng lên một chút
+        thì cũng không thay đổi gì.
+
+        Cửa sổ của AlexNet rộng 3 và cách nhau 2 (Krizhevsky và cộng sự 2012, §3.4). Vì thế các cửa sổ cạnh nhau chồng
+        lên nhau, và một điểm ảnh có thể thắng ở nhiều cửa sổ.
+
+        Dưới đây là 9 × 9 điểm ảnh quanh một con mắt, với mức xám từ 0 đến 99. Hàm mất mát là Σ gy · y, trong đó gy chỉ
+        đơn giản là đánh số các cửa sổ: 1, 2, 3, v.v. Nhờ vậy, nhìn số trong gx là biết nó đến từ những cửa sổ nào. Hãy
+        bấm vào một ô bất kỳ, hoặc di chuyển bằng các phím mũi tên:
+
+        - một điểm ảnh của **x** hoặc **gx**: khung liền nét là những cửa sổ nó thắng, khung đứt nét là những cửa sổ nó
+          thua;
+        - một số của **y** hoặc **gy**: cửa sổ của nó, và điểm thắng trong đó.
+    """])
     return
 
 
@@ -77,7 +95,25 @@ def _():
 
         On the way forward the kernel writes down where it found the largest number: `winner` holds the place
         r · size + s inside of the window. That is all that the way back needs. The picture itself may be forgotten.
-    """)
+    """, vi=[f"""
+        ## Cần chú ý điều gì
+
+        **Thắng nhiều lần thì cộng lại.** Khi một điểm ảnh thắng ở nhiều cửa sổ, gradient của nó là tổng của những gì
+        các cửa sổ ấy gửi đến. Phép gộp chuyển tiếp tất cả những gì nó nhận được, nên tổng của cả gx phải bằng tổng của
+        gy: một phép kiểm tra có thể làm bằng mắt.
+
+        **Lỗi hay gặp: = thay cho +=.** Hãy bấm nút của nó. Với `=`, cửa sổ đến sau cùng xoá mất những gì các cửa sổ
+        khác đã gửi: với kích thước 3 và bước nhảy 2, chỉ {arrived:g} trong số {sent:g} đến nơi. Bây giờ chọn kích thước
+        2 và bước nhảy 2: không cửa sổ nào chồng lên nhau, và **lỗi không lộ ra**. Vì vậy hãy kiểm tra phép gộp khi các
+        cửa sổ chồng lên nhau.
+
+        **Đẩy nhẹ một điểm thắng, rồi một điểm thua.** Hàm mất mát đi theo điểm thắng theo một đường thẳng. Nó hoàn toàn
+        không đi theo điểm thua, cho đến khi điểm thua vượt lên điểm thắng và chiếm chỗ. Ở đó hàm mất mát có điểm gãy,
+        và không gradient nào báo trước điều đó.
+
+        Trên đường đi xuôi, kernel ghi lại nơi nó tìm thấy số lớn nhất: `winner` giữ vị trí r · size + s bên trong cửa
+        sổ. Đường về chỉ cần có thế. Bản thân bức ảnh thì có thể quên đi.
+    """])
     return
 
 
@@ -148,7 +184,14 @@ def _(engine, pool, pool_backward):
     """, f"```python\n{dedent(inspect.getsource(pool))}\n{dedent(inspect.getsource(pool_backward))}```", """
         The engine has the same loops, compiled: `kernels/max_pool2d.py`. At sizes 2, 3 and 4 and strides 1, 2 and 3
         both give the same outputs, winners and gradients, number for number.
-    """)
+    """, vi=["""
+        ## Viết bằng vòng lặp
+
+        Tất cả chỉ có thế này, cho một bức ảnh:
+    """, ..., """
+        minicnn có đúng những vòng lặp ấy, đã biên dịch: `kernels/max_pool2d.py`. Với các kích thước 2, 3, 4 và các bước
+        nhảy 1, 2, 3, hai bên cho cùng đầu ra, cùng điểm thắng và cùng gradient, giống nhau từng con số.
+    """])
     return
 
 
@@ -195,7 +238,20 @@ def _(engine):
         **NaN wins.** Put NaN (not a number) into the middle of 0, 1 … 8: minicnn gives {y_nan.item()} and sends the
         gradient there. A loop that only asks `value > largest` gives {hidden:g}, because NaN is not larger than
         anything. Then whatever went wrong earlier in the network stays hidden.
-    """)
+    """, vi=[f"""
+        ## Các số bằng nhau, và NaN
+
+        Trong một cửa sổ có chín số bằng nhau thì ai thắng? Trong minicnn, số đầu tiên được tất cả, tính theo từng hàng:
+        gx[0, 0] = {gx_tie[0, 0]:g}, và các số khác nhận {gx_tie[1:].sum():g}. Ở đây không có câu trả lời nào đúng: nâng
+        điểm ở giữa lên thì y tăng với độ dốc {slope_above:g}; hạ nó xuống thì độ dốc là {slope_below:g}. `gradcheck`
+        nhận ra những trường hợp hoà như thế và thử ở chỗ lệch đi một chút ({sum(checked.moved.values())} trong 25 điểm
+        bằng nhau, tất cả đều đúng). Điều quan trọng là ai cũng theo cùng một quy tắc: vòng lặp, kernel đã biên dịch và
+        bản CUDA của nó.
+
+        **NaN thắng.** Đặt NaN (không phải là số) vào giữa 0, 1 … 8: minicnn cho {y_nan.item()} và gửi gradient đến đó.
+        Một vòng lặp chỉ hỏi `value > largest` thì cho {hidden:g}, vì NaN không lớn hơn gì cả. Khi đó lỗi xảy ra trước
+        đấy trong mạng sẽ bị che khuất.
+    """])
     return
 
 
@@ -227,7 +283,19 @@ def _(engine, pool, pool_backward):
 
         After a ReLU no number is negative, and both borders give the same y. So this mistake waits until somebody pools
         before the ReLU, as the program of 2012 did in blocks 1 and 5.
-    """)
+    """, vi=[f"""
+        ## Viền đệm là −∞, không phải 0
+
+        AlexNet gộp mà không đệm viền (padding); các mạng khác thêm một viền. Với tích chập, viền số không là đúng, vì ở
+        đó 0 không thêm gì vào tổng. Với phép gộp, nó lại là một số có thể thắng. Lấy một bức ảnh 5 × 5 gồm các số từ −1
+        đến −25, kích thước 3, bước nhảy 2 và viền dày 1. Với viền toàn số không, {from_nowhere} trong {y_wrong.size}
+        đầu ra bằng 0, một số không có ở đâu trong ảnh, và gradient của chúng rơi ra ngoài viền rồi mất: trong
+        {gx_right.sum():g} phần được gửi đi, chỉ {gx_wrong.sum():g} đến nơi. Viền của minicnn là −∞, không bao giờ
+        thắng.
+
+        Sau ReLU không còn số âm, và hai loại viền cho cùng một y. Vì vậy lỗi này nằm chờ cho đến khi có người gộp trước
+        ReLU, như chương trình năm 2012 đã làm ở khối 1 và 5.
+    """])
     return
 
 
@@ -260,7 +328,11 @@ def _(engine, grey):
     drawn, won = draw_photograph()
     picture(drawn, f"Grace Hopper's face, {grey.shape[0]} by {grey.shape[1]} grey pixels; the same pooled with windows "
                    f"3 wide and 2 apart; how many windows each pixel wins: {won.max():g} at most, none for "
-                   f"{100 * (won == 0).mean():.1f} % of the pixels; and one eye, its winners marked by dots.")
+                   f"{100 * (won == 0).mean():.1f} % of the pixels; and one eye, its winners marked by dots.",
+        vi=f"Khuôn mặt Grace Hopper, {grey.shape[0]} × {grey.shape[1]} điểm ảnh xám; cũng khuôn mặt ấy sau khi gộp "
+           f"bằng cửa sổ rộng 3, cách nhau 2; mỗi điểm ảnh thắng ở bao nhiêu cửa sổ: nhiều nhất {won.max():g}, và "
+           f"{100 * (won == 0).mean():.1f} % số điểm ảnh không thắng lần nào; và một con mắt, các điểm thắng đánh dấu "
+           f"bằng chấm.")
     return
 
 
@@ -296,7 +368,8 @@ def _(engine, grey):
 
         One would think that wider windows spread the gradient over more pixels. It is the other way round. Each window
         sends its gradient to one pixel; these are the pixels that get any:
-    """, table(["picture", "windows", "outputs", "pixels that win", "% of all"], [
+    """, table([both("picture", "ảnh"), both("windows", "cửa sổ"), both("outputs", "đầu ra"),
+               both("pixels that win", "điểm thắng"), both("% of all", "% tổng số")], [
         [name, f"{size}/2", left, got, round(100 * got / grey.size, 1)]
         for (name, size), (left, got, _) in counted.items()
     ]), f"""
@@ -313,7 +386,27 @@ def _(engine, grey):
 
         Ties do happen: behind an edge filter (right pixel less left) and a ReLU, {100 * zeros:.0f} % of the 3/2 windows
         of this photograph hold nothing but zeros. Their first pixel gets the gradient, and the ReLU stops it there.
-    """)
+    """, vi=["""
+        ## Bao nhiêu phần của ảnh được học?
+
+        Ta tưởng rằng cửa sổ rộng hơn sẽ rải gradient ra nhiều điểm ảnh hơn. Thực ra thì ngược lại. Mỗi cửa sổ gửi
+        gradient của nó đến một điểm ảnh; đây là số điểm ảnh nhận được ít nhiều:
+    """, ..., f"""
+        Với cửa sổ rộng 2 và cách nhau 2 (2/2), mỗi cửa sổ có điểm thắng riêng, nên đúng một phần tư số điểm ảnh mà
+        chúng phủ lên nhận được gradient. Với 3/2, số đầu ra vẫn thế, {left3}, nhưng một điểm sáng có thể thắng tới
+        {most3:g} cửa sổ: gradient đến được **ít** điểm ảnh hơn, và mỗi điểm nhận nhiều hơn. Điều này mạnh nhất ở nhiễu,
+        vốn toàn là đỉnh, và không xảy ra trên một mặt dốc, nơi góc sáng nhất của mỗi cửa sổ là của riêng nó. Ảnh chụp
+        có một ít của cả hai.
+
+        Cửa sổ chồng lên nhau cũng không làm mất đầu ra nào. AlexNet gộp các bản đồ có cạnh
+        {", ".join(str(i) for i, *_ in overlapped)} điểm ảnh và còn lại
+        {", ".join(str(three) for _, three, _ in overlapped)}, theo cách nào cũng vậy. Các tác giả đo được rằng 3/2 có
+        sai số ít hơn 2/2 là 0.4 % (top-1) và 0.3 % (top-5), và thấy mạng hơi khó quá khớp (overfit) hơn (§3.4).
+
+        Trường hợp hoà có xảy ra thật: sau một bộ lọc tìm cạnh (điểm bên phải trừ điểm bên trái) và ReLU,
+        {100 * zeros:.0f} % số cửa sổ 3/2 của bức ảnh này toàn số không. Điểm đầu tiên của chúng nhận gradient, và ReLU
+        chặn nó lại ở đó.
+    """])
     return
 
 
@@ -347,7 +440,12 @@ def _():
 
         This is the backward of pooling in one dimension, windows 3 wide and 2 apart, with a mistake in it. Mend it.
         What `gradcheck` says of it stands below.
-    """)
+    """, vi=["""
+        ## Bài tập
+
+        Đây là hàm backward của phép gộp trong một chiều, cửa sổ rộng 3 và cách nhau 2, có một lỗi trong đó. Hãy sửa nó.
+        Bên dưới là điều `gradcheck` nói.
+    """])
     return answer, asked, check, start, tries
 
 

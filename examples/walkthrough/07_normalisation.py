@@ -42,7 +42,33 @@ def _():
 
         Below is one pixel with twelve channels. Click on a channel of **gx** to see its own term and its cross terms,
         and on a channel of **y** to see what it was divided by. Arrow keys move from channel to channel.
-    """)
+    """, vi=[r"""
+        # 7 · Chuẩn hoá phản ứng cục bộ
+
+        Sau một tầng tích chập, mỗi điểm ảnh mang một cột số, mỗi kênh (channel) một số. Trong tầng này các kênh lân cận
+        trong cột cạnh tranh với nhau: nơi nào các kênh bên cạnh phản ứng mạnh, phản ứng của chính kênh ấy bị chia cho
+        một số lớn hơn (Krizhevsky và cộng sự 2012, §3.3). Với kênh i của một điểm ảnh:
+
+        $$y(i) = \frac{x(i)}{d(i)^\beta}$$
+
+        $$d(i) = k + \alpha \sum_{j=i-\lfloor n/2\rfloor}^{i+\lfloor n/2\rfloor} x(j)^2$$
+
+        Tổng chạy trên n kênh quanh i, ở hai đầu cột thì ít hơn. Không có gì được học, không trừ đi trung bình, và các
+        điểm ảnh khác hay các bức ảnh khác không có ảnh hưởng gì.
+
+        Trên đường về có nhiều con đường. x(i) xuất hiện ở tử số của chính nó. Và nó xuất hiện, dưới dạng bình phương,
+        trong d(j) của **mọi** kênh j có cửa sổ chứa i, kể cả chính kênh i. Gradient là tổng trên tất cả các con đường
+        đó:
+
+        $$g_x(i) = \frac{g_y(i)}{d(i)^\beta} \;-\; 2\alpha\beta\, x(i) \sum_j \frac{g_y(j)\, y(j)}{d(j)}$$
+
+        Số hạng thứ nhất là **số hạng riêng** (own term) của kênh: phần nó được cho chính nó. Các số hạng còn lại là
+        **số hạng chéo** (cross terms): cái giá mà các kênh lân cận, và cả chính nó, phải trả vì nó nằm trong số mà
+        chúng bị chia cho.
+
+        Dưới đây là một điểm ảnh với mười hai kênh. Hãy bấm vào một kênh của **gx** để xem số hạng riêng và các số hạng
+        chéo, bấm vào một kênh của **y** để xem nó đã bị chia cho gì. Các phím mũi tên đi từ kênh này sang kênh khác.
+    """])
     return
 
 
@@ -75,7 +101,16 @@ def _():
           {largest_of_paper:.1g}, where it was {largest:.2g} at α = 1. That does not mean that the paper's layer does
           nothing: α multiplies a square, so for x a hundred times as large it does exactly what α = 1 does here. But a
           test with small numbers will not see a mistake in these terms. **Test with α near 1.**
-    """)
+    """, vi=[f"""
+        ## Cần chú ý điều gì
+
+        - Một kênh im lặng, x(i) = 0, có các số hạng chéo bằng 0: nó không gây tốn kém cho ai. Nó vẫn có số hạng riêng.
+        - Với **n = 1**, một kênh chỉ cạnh tranh với chính nó. Còn lại một số hạng chéo, của chính nó.
+        - Với **α = 0.0001** của bài báo, các số hạng chéo dường như biến mất: tổng lớn nhất của chúng là
+          {largest_of_paper:.1g}, trong khi nó là {largest:.2g} khi α = 1. Điều đó không có nghĩa là tầng này trong bài
+          báo không làm gì: α nhân với một bình phương, nên với x lớn gấp một trăm lần, nó làm đúng những gì α = 1 làm ở
+          đây. Nhưng một phép thử với những số nhỏ sẽ không thấy lỗi trong các số hạng này. **Hãy thử với α gần 1.**
+    """])
     return
 
 
@@ -139,7 +174,16 @@ def _(gy, norm, window, x):
         This gradient is wrong by {100 * share_missing(1.0):.0f} % of its length. With α = 10⁻⁴ it is only
         {100 * share_missing(1e-4):.3f} %. `gradcheck` still sees it, as it computes in double precision and allows a
         millionth. A comparison in single precision that allows a thousandth would let it pass.
-    """)
+    """, vi=["""
+        ## Lỗi hay gặp: thiếu số hạng chéo
+
+        Ta dễ chia gy cho d^β, y như x đã bị chia, rồi tưởng thế là xong. Với α = 1, `gradcheck` nói rằng thiếu một số
+        hạng:
+    """, ..., f"""
+        Gradient này sai {100 * share_missing(1.0):.0f} % độ dài của nó. Với α = 10⁻⁴ thì chỉ sai
+        {100 * share_missing(1e-4):.3f} %. `gradcheck` vẫn thấy, vì nó tính với độ chính xác kép và chỉ cho phép sai một
+        phần triệu. Một phép so sánh ở độ chính xác đơn, cho phép sai một phần nghìn, sẽ để lọt nó.
+    """])
     return
 
 
@@ -183,9 +227,18 @@ def _(angles, engine, maps, norm):
             each row on its own scale of grey. The strongest response is {lead(maps):.1f} times the mean one before, and
             {lead(normed):.1f} times after. Where one direction is loud it quietens its neighbours, and faint edges come
             to light.
-        """),
+        """, vi=[f"""
+            ## Trên một bức ảnh
+
+            Tám bộ lọc tìm cạnh, mỗi bộ lọc xoay 45° so với bộ lọc trước, và ReLU giữ lại phần dương. Đó là tám kênh, ở
+            đây hiện bốn kênh: bên trên là trước khi chuẩn hoá, bên dưới là sau đó, với α = 1, mỗi hàng theo thang xám
+            riêng. Phản ứng mạnh nhất gấp {lead(maps):.1f} lần trung bình trước khi chuẩn hoá, và {lead(normed):.1f} lần
+            sau đó. Nơi một hướng phản ứng mạnh, nó làm các hướng bên cạnh lặng đi, và những cạnh mờ lộ ra.
+        """]),
         picture(draw_maps(), f"Edges of Grace Hopper's face in four directions, above before and below after "
-                             f"normalisation. The largest value falls from {maps.max():.2f} to {normed.max():.2f}."),
+                             f"normalisation. The largest value falls from {maps.max():.2f} to {normed.max():.2f}.",
+            vi=f"Các cạnh trên khuôn mặt Grace Hopper theo bốn hướng, bên trên là trước và bên dưới là sau khi chuẩn "
+               f"hoá. Giá trị lớn nhất giảm từ {maps.max():.2f} xuống {normed.max():.2f}."),
     ])
     return
 
@@ -233,7 +286,32 @@ def _():
         Look at the last formula again. With k = ε, β = ½, a window over all channels, and α = 1 divided by their
         number, it *is* the formula of this chapter, but for the learned scale. So its gradient has an own term and
         cross terms, too, and whoever leaves out the cross terms makes the same mistake.
-    """)
+    """, vi=[r"""
+        ## Cái gì đã thay thế nó
+
+        Hai năm sau, một mạng sâu hơn được huấn luyện có và không có tầng này, và nó không giúp ích gì (Simonyan và
+        Zisserman 2014, §4.1, arXiv:1409.1556). Những gì được dùng ngày nay có mục đích khác: làm cho các số của một
+        tầng có cùng độ lớn, để những mạng sâu học nhanh và ổn định. Chúng trừ đi trung bình μ, chia cho độ lệch chuẩn
+        σ, rồi để mạng học một hệ số γ và một độ dịch β (β này khác với β ở trên):
+
+        $$y = \gamma\, \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta$$
+
+        Chúng khác nhau ở chỗ μ và σ được lấy trên những số nào:
+
+        - **Batch norm** (Ioffe và Szegedy 2015, arXiv:1502.03167): cho từng kênh, trên mọi bức ảnh của lô và mọi điểm
+          ảnh của chúng. Từ đó đến nay là lựa chọn thông thường trong các mạng tích chập. Đầu ra của một bức ảnh phụ
+          thuộc vào các bức ảnh bên cạnh, nên khi sử dụng mạng, một trung bình trượt thế chỗ chúng.
+        - **Layer norm** (Ba, Kiros và Hinton 2016, arXiv:1607.06450): cho từng mẫu, trên mọi kênh của nó. Nó không cần
+          lô, và được dùng rộng rãi cùng với transformer.
+        - **Group norm** (Wu và He 2018, arXiv:1803.08494): cho từng bức ảnh, trên các điểm ảnh và một nhóm kênh của nó.
+          Dành cho lô nhỏ, khi trung bình của lô hầu như chỉ là nhiễu.
+        - **RMS norm** (Zhang và Sennrich 2019, arXiv:1910.07467): như layer norm, nhưng không trừ trung bình và không
+          có độ dịch, y = γ x / √(trung bình của x² + ε). Rẻ hơn, và có trong nhiều mô hình ngôn ngữ lớn.
+
+        Hãy nhìn lại công thức cuối cùng. Với k = ε, β = ½, cửa sổ phủ mọi kênh, và α = 1 chia cho số kênh, nó *chính
+        là* công thức của chương này, chỉ thiếu hệ số được học. Vì vậy gradient của nó cũng có số hạng riêng và số hạng
+        chéo, và ai bỏ quên số hạng chéo thì mắc đúng lỗi trên.
+    """])
     return
 
 
@@ -265,7 +343,19 @@ def _(engine, norm, window, x):
         - **Where a tower ends.** The 96 channels of AlexNet's first layer live in two towers of 48, and its
           normalisation stays inside of a tower. Over all 96 at once, channels {", ".join(map(str, touched))} would come
           out differently.
-    """)
+    """, vi=[f"""
+        ## Nếu bạn so sánh với các chương trình khác
+
+        - **α, hay α / n?** Bài báo viết rằng tổng được nhân với α, và minicnn cũng làm thế. PyTorch, Caffe và chương
+          trình của chính các tác giả nhân nó với α / n. Vậy cái mà minicnn cho với α thì PyTorch cho với α · n: số 10⁻⁴
+          trong các tệp của chương trình ấy thật ra là {1e-4 / 5:.0e}. Bài báo có k = 2, PyTorch và Caffe lấy 1 nếu
+          không nói gì thêm.
+        - **j, hay i?** Vài ghi chép in tổng với x(i)² thay cho x(j)². Khi đó không ai cạnh tranh cả. Trên mười hai kênh
+          giống hệt nhau, hai công thức cho cùng kết quả, nên hãy thử với những kênh không giống nhau.
+        - **Tháp kết thúc ở đâu.** 96 kênh của tầng đầu tiên trong AlexNet nằm ở hai tháp (tower), mỗi tháp 48 kênh, và
+          việc chuẩn hoá dừng ở ranh giới tháp. Nếu chuẩn hoá cả 96 kênh cùng lúc, các kênh
+          {", ".join(map(str, touched))} sẽ ra kết quả khác.
+    """])
     return
 
 
@@ -303,7 +393,12 @@ def _():
 
         This backward has the own term only. Add the cross terms, for all channels at once. What `gradcheck` says of it
         stands below.
-    """)
+    """, vi=["""
+        ## Bài tập
+
+        Hàm backward này chỉ có số hạng riêng. Hãy thêm các số hạng chéo, cho mọi kênh cùng lúc. Bên dưới là điều
+        `gradcheck` nói.
+    """])
     return answer, asked, check, start, tries
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import marimo as mo
 import numpy as np
+from language import both
 
 from minicnn import GradientError
 
@@ -22,13 +23,14 @@ ABOUT_ITSELF = ("Verdict: ", "Several mistakes ", "No known mistake ")  # how th
 
 def answer_box(start: str, what: str) -> Any:
     """An editor with the code of an exercise. An editor keeps the Tab key to itself, so it says how to leave."""
-    return mo.ui.code_editor(value=start, language="python",
-                             label=f"{what} (Tab indents; to leave by the keyboard: Escape, then Tab)")  # fmt: skip
+    return mo.ui.code_editor(value=start, language="python", label=both(
+        f"{what} (Tab indents; to leave by the keyboard: Escape, then Tab)",
+        "câu trả lời của bạn (Tab để thụt dòng; để ra ngoài bằng bàn phím: Escape, rồi Tab)"))  # fmt: skip
 
 
 def one_answer(answer: str) -> Any:
     """An answer, folded until it is asked for."""
-    return mo.accordion({"One answer": mo.md(f"```python\n{answer}```")})
+    return mo.accordion({both("One answer", "Một lời giải"): mo.md(f"```python\n{answer}```")})
 
 
 def fold(title: str, text: str) -> str:

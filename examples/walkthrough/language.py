@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-__all__ = ["SWITCH", "agree", "beside", "in_english", "part"]
+__all__ = ["SWITCH", "agree", "both", "in_english", "part"]
 
 NUMBER = re.compile(r"−?\d[\d.,]*(?<![.,])|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+|[½¼¾⅓⅔]")
-FORMULA = re.compile(r"\$[^$]+\$")
+FORMULA = re.compile(r"\$\$[^$]+\$\$|\$[^$]+\$")
 CODE = re.compile(r"`[^`]+`")
 
 # Nothing runs when it is moved: a variable says whether a text is shown, which reaches the widgets' labels, too, though
@@ -40,8 +40,9 @@ def agree(english: str, vietnamese: str) -> None:
         english, vietnamese = pattern.sub(" ", english), pattern.sub(" ", vietnamese)
 
 
-def beside(english: str, vietnamese: str) -> str:
-    """A few words in both languages, as HTML of which one is shown."""
+def both(english: str, vietnamese: str) -> str:
+    """A few words in both languages, as HTML of which one is shown: for a widget's label or the head of a table."""
+    agree(english, vietnamese)
     return (f'<span lang="en" style="display: var(--english, inline)">{english}</span>'
             f'<span lang="vi" style="display: var(--vietnamese, none)">{vietnamese}</span>')  # fmt: skip
 
@@ -53,5 +54,5 @@ def part(html: str, language: str) -> str:
 
 
 def in_english(text: str) -> str:
-    """The text without what ``beside`` has put into it in Vietnamese."""
+    """The text without what ``both`` has put into it in Vietnamese."""
     return re.sub(r'<span lang="en"[^>]*>(.*?)</span><span lang="vi"[^>]*>.*?</span>', r"\1", text)

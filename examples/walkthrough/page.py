@@ -16,7 +16,7 @@ from typing import Any
 import marimo as mo
 import numpy as np
 from exercise import answer_box, attempt, fold, in_words, one_answer
-from language import SWITCH, agree, beside, in_english, part
+from language import SWITCH, agree, both, in_english, part
 from matplotlib import style
 from matplotlib.figure import Figure
 
@@ -54,16 +54,11 @@ def say(*parts: str, vi: Sequence[Any] = ()) -> Any:
         if other is ...:
             shown.append(f"<div>{mo.md(text).text}</div>")
         else:
-            agree(text, other)
-            shown += [part(mo.md(text).text, "en"), part(mo.md(inspect.cleandoc(other)).text, "vi")]
+            vietnamese = inspect.cleandoc(other)
+            agree(text, vietnamese)
+            shown += [part(mo.md(text).text, "en"), part(mo.md(vietnamese).text, "vi")]
     switch = SWITCH if english[0].startswith("# ") else ""
     return mo.Html(f'{switch}<div class="parts">{"".join(shown)}</div>')
-
-
-def both(english: str, vietnamese: str) -> str:
-    """A few words in both languages, of which a page shows one: for the label of a widget, or the head of a table."""
-    agree(english, vietnamese)
-    return beside(english, vietnamese)
 
 
 def given(path: str, read: Callable[[Path], Any], default: Callable[[], Any], name: str) -> tuple[Any, Any]:
