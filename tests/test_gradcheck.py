@@ -10,6 +10,7 @@ from helpers import distinct, normal
 
 from minicnn import GradientError, Tensor, cpu, gradcheck, models, nn, no_grad, ops
 from minicnn.engine.op import op
+from minicnn.gradcheck.lines import Lines
 
 FOLDER = Path(models.__file__).parent.parent / "gradcheck"
 
@@ -400,7 +401,7 @@ def test_where_all_lies_at_kinks_it_is_moved_and_counted():
 def test_right_gradients_pass_and_the_error_is_small():
     report = gradcheck(lambda x: ops.softmax(x) * x.max(1, keepdims=True), distinct(3, 4))
     assert report.error < 1e-8
-    assert report.evaluations == 30
+    assert report.evaluations == 25
     assert gradcheck(ops.exp, np.zeros((0, 3))).error == 0
 
 
@@ -425,8 +426,40 @@ def test_large_inputs_are_looked_at_here_and_there():
     assert "wrong in 30 of 30 elements looked at (it has 5000)" in str(error)
     assert "1.5 times" in str(error)
     assert np.isfinite(error.numeric).sum() == 30
-    lonely = failure(lambda x: x * x, x, backward=lambda gy, x: gy * np.where(x == x[7, 9], 3 * x, 2 * x), elements=1)
-    assert "in none of 1 elements drawn by chance: look at more with elements=" in str(lonely)
+
+
+def test_of_a_large_input_the_only_wrong_element_is_found_by_ever_shorter_lines():
+    x, calls = normal(100, 50), []
+    lonely = failure(lambda x: calls.append(x) or x * x, x, elements=4,
+                     backward=lambda gy, x: gy * np.where(x == x[7, 9], 3 * x, 2 * x))  # fmt: skip
+    assert "wrong in 1 of 4 elements looked at (it has 5000)" in str(lonely)
+    assert np.isfinite(lonely.numeric[7, 9])
+    assert len(calls) < 200
+
+
+def test_what_lines_say_is_wrong_and_no_element_is_said(monkeypatch):
+    monkeypatch.setattr(Lines, "block", lambda self, s, most: np.arange(most))
+    lonely = failure(lambda x: x * x, normal(100, 50), elements=4,
+                     backward=lambda gy, x: gy * (2 * x + (x == x[7, 9])))  # fmt: skip
+    assert "in none of 4 elements drawn by chance: look at more with elements=" in str(lonely)
+
+
+def test_a_wrong_layer_of_a_million_parameters_is_named_soon():
+    def layer(x, w, b):
+        return np.maximum(x @ w + b, 0)
+
+    def backward(gy, x, w, b):
+        g = gy * (x @ w + b > 0)
+        return g @ w.T, x.T @ g / len(x), g.sum(0)
+
+    calls = []
+    inputs = normal(8, 1000), normal(1000, 1000), normal(1000)
+    error = failure(lambda *xs: calls.append(xs) or layer(*xs), *inputs, backward=backward)
+    assert error.verdicts[0].name == "constant factor"
+    assert "every element is 0.125 times" in str(error)
+    assert len(calls) < 500
+    slips = failure(layer, *inputs, backward=lambda gy, x, w, b: (gy @ w.T, x.T @ gy, gy.sum(0))).verdicts
+    assert slips[0].name == "mask forgotten"  # read from its program, though few elements were looked at
 
 
 def test_single_precision_is_checked_in_double():

@@ -239,7 +239,7 @@ def test_parameters_are_known_by_the_usual_names(name):
     *how, parameter = NAMES[name]
     report = gradcheck.layers(Scale(*how), X)
     assert report.error < 1e-7
-    assert report.evaluations == 24
+    assert report.evaluations == 17
     error = failure(Scale(*how, times=3.0), X)
     assert (error.input, error.verdicts[0].name) == (parameter, "constant factor")
 

@@ -41,7 +41,7 @@ def test_assert_gradients_passes_what_is_right_and_takes_the_same_options():
     assert gradcheck.assert_gradients(matmul, X, normal(4, 2), backward=right) is None
     error = failure(gradcheck.assert_gradients, matmul, X, W, backward=transposed, elements=3)
     assert str(error) == str(failure(gradcheck, matmul, X, W, backward=transposed, elements=3))
-    assert "in 2 of 3 elements looked at (it has 16)" in str(error)
+    assert "of 3 elements looked at (it has 16)" in str(error)
     with pytest.raises(TypeError, match="function is None"):
         gradcheck.assert_gradients(None, X)
 
@@ -227,7 +227,7 @@ def test_inputs_of_torch_that_require_no_gradient_are_left_alone_if_others_do():
 
     assert gradcheck.torch(loss, x.requires_grad_(), mask, labels).error < 1e-6
     assert failure(gradcheck.torch, loss, x.detach(), mask, labels).input == "input 1 (mask)"
-    assert gradcheck.torch(lambda x: x.sum() * 2.0, x, picture=None).evaluations == 22
+    assert gradcheck.torch(lambda x: x.sum() * 2.0, x, picture=None).evaluations == 17
     assert x.grad is None
 
 

@@ -1,6 +1,7 @@
 """gradcheck names the slip in a backward written by hand: by a record of what it does, and changes of that."""
 
 import mistakes_looked_at
+import noise_named
 import numpy as np
 import pytest
 from helpers import distinct, normal
@@ -81,6 +82,57 @@ def test_at_most_two_that_are_as_likely_are_said():
     assert found[0].name == "operand not transposed"
 
 
+def unseen(x):
+    """The same numbers, of which nobody knows how they were made."""
+    return np.array([[float(number) for number in row] for row in x])
+
+
+EXPLAINED = [
+    (lambda gy, x: gy * (1 - x**2), "wrong sign of a term|input for output", 20),  # an edit of backward
+    (lambda gy, x: 2 * gy * (1 - np.tanh(x) ** 2), "constant factor", 20),  # a reader of the numbers
+    (lambda gy, x: gy * np.where(x > 0, 1, 3) * (1 - np.tanh(x) ** 2), "one branch", 20),  # by one ratio on one side
+    (lambda gy, x: unseen(gy * (1 - np.tanh(x) ** 2) * np.where(x > 0, 1, x)), "one branch", int((X > 0).sum())),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("backward, name, count", EXPLAINED)
+def test_a_verdict_says_how_many_elements_it_explains_and_to_how_many_digits(backward, name, count):
+    error = failure(np.tanh, X, backward=backward)
+    first = next(v for v in error.verdicts if v.name in name)
+    elements, of, digits = first.explains
+    assert (elements, of) == (count, 20)
+    assert 7 <= digits <= 15
+    said = f". Explains {count} of 20 elements to {digits} digits"
+    assert str(first).endswith(said)
+    assert said in " ".join(str(error).split())
+    assert said in error._repr_html_()
+
+
+def test_what_says_where_it_is_wrong_and_not_how_counts_nothing():
+    first = failure(np.sin, X, backward=lambda gy, x: gy * np.cos(x) * (x > 0), search=False).verdicts[0]
+    assert first.name == "zero where it should not be"
+    assert first.explains is None
+    assert "Explains" not in str(first)
+
+
+def test_digits_are_those_of_the_worst_element():
+    off = failure(np.sin, X, backward=lambda gy, x: -gy * np.cos(x) * (1 + 3e-6 * (x == x[1, 2])), search=False)
+    assert off.verdicts[0].explains == (20, 20, 5)
+
+
+def test_two_that_explain_as_much_are_both_printed():
+    words = np.array([2, 0, 2, 1])
+
+    def backward(gy, w):
+        g = np.zeros_like(w)
+        g[words] = gy
+        return g
+
+    message = " ".join(str(failure(lambda w: w[words], normal(4, 5), backward=backward)).split())
+    assert "Several mistakes look like this: Verdict: = for +=: " in message
+    assert message.count(". Explains 20 of 20 elements to") == 2
+
+
 # -- when nothing is said ----------------------------------------------------------------------------------------------
 
 NOISE = [
@@ -103,6 +155,20 @@ def test_what_follows_no_formula_gets_no_formula(mistake, noise):
         found, without = (failure(mistake.function, *mistake.inputs, backward=backward, search=search).verdicts
                           for search in (True, False))  # fmt: skip
     assert found == without
+
+
+def test_of_random_wrong_gradients_few_get_a_name():
+    """``python tests/noise_named.py 1000`` draws more."""
+    found = [(wrong, verdicts) for wrong, verdicts in noise_named.named(range(96))]
+    assert len(found) <= 1, found
+    assert all(verdicts is not None for _, verdicts in found)  # and none passes
+
+
+def test_each_kind_of_noise_is_drawn_on_functions_of_both_sources_and_on_what_is_wrong_already():
+    titles = [noise_named.drawn(number).title for number in range(96)]
+    for kind in noise_named.NOISE:
+        assert sum(f": {kind}" in title for title in titles) >= 5
+    assert sum("wrong already" in title for title in titles) > 5
 
 
 def test_what_mends_it_for_one_gy_alone_is_no_explanation():

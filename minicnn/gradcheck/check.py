@@ -17,6 +17,7 @@ from .measure import Differences
 from .said import Settings, call_again, said_of
 from .say import Report
 from .second import Second
+from .several import not_right_together
 from .subject import Gradients, Subject
 from .thresholds import CALLS, INSIDE, TOGETHER
 
@@ -50,7 +51,7 @@ class Check:
         gradients, d = self.backward(y, u), Differences(self.subject, y, u, self.step, self.random)
         said = [s for s in said_of(self.subject, u, gradients, d.near()) if s.g.size]
         look = Look(self.subject, self.title, d, self.random, self.settings, maps=self.maps)
-        for s in said:
+        for s in not_right_together(look, said):
             look.along_a_line(s, close=len(said) == 1)
         self.between_inputs(look)
         smooth = [s for s in said if s.x.name not in {*look.report.kinks, *look.report.moved}]
@@ -95,6 +96,6 @@ class Check:
                 ways[s.x.name][1].flat[place] = weight
             said = float(sum(s.g.flat[place] * weight for (s, place, _), weight in zip(tied, weights, strict=True)))
             h = INSIDE * self.step * max(x.size for x, _ in ways.values())
-            kink = look.d.together(list(ways.values()), h)
+            kink = look.d.kink(*look.d.beside(list(ways.values()), h), h)
             if kink and judge.contended([alone for *_, alone in tied], weights, kink, said):
                 raise say.tie_between(self.title, [x for x, _ in ways.values()], kink, said)

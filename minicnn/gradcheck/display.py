@@ -22,7 +22,8 @@ FRAME = 'style="font-family: system-ui, sans-serif; line-height: 1.4"'
 
 def of_error(message: str, input: str, verdicts: Sequence[Verdict], errors: Floats | None) -> str:
     """The verdicts, the map of an input's errors if there is one, and the message to unfold."""
-    lines = [f"<b>{escape(v.name)}</b>: {escape(v.text)}." for v in verdicts] or ["<b>No known mistake fits.</b>"]
+    lines = [f"<b>{escape(v.name)}</b>{escape(str(v).removeprefix(v.name))}." for v in verdicts]
+    lines = lines or ["<b>No known mistake fits.</b>"]
     drawn = "" if errors is None else f"<p>{escape(input)}, shape {errors.shape}</p>{picture(errors)}"
     return (f"<div {FRAME}><p>Wrong: {'<br/>'.join(lines)}</p>{drawn}<details><summary>The numbers</summary>"
             f"<pre>{escape(message)}</pre></details></div>")  # fmt: skip

@@ -76,7 +76,8 @@ class Evidence:
     much to keep. kinks: of the elements that have one within the step. uses: for each use of x by an op, (k,), what
     came back from it. shapes: of all inputs. own, rounding: (k,), what backward and differences round by. terms: (k,),
     what of the value changes with an element, in units of x. tolerance: what error is allowed anyway, in units of
-    ``scale``. wrong, (k,), and tie, the first found, are judged.
+    ``scale``. wrong, (k,), and tie, the first found, are judged. apart: of each element, what backward gave and what
+    was last seen to be the same, how far from each other.
     """
 
     def __init__(self, x: Floats, y: Floats, u: Floats, flat: NDArray[np.intp], analytic: Floats, own: Floats,
@@ -92,6 +93,7 @@ class Evidence:
         self.kinks: dict[int, Kink] = {}
         self.uses: list[Floats] = []
         self.tie: Tie | None = None
+        self.apart: Floats | None = None
 
     def depends(self, j: int, differ: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """The outputs seen to depend on element j: those that differ, or did before. All, if it is too much to keep."""
@@ -154,8 +156,11 @@ class Evidence:
 
     def gives(self, guess: Floats, where: slice | NDArray[np.bool_] = slice(None)) -> bool:
         """Whether that is what backward gave."""
-        near = np.abs(guess - self.analytic) <= CLOSE * (self.scale + np.abs(guess))
-        return bool(near[where].all())
+        off = np.abs(guess - self.analytic)
+        if not (off <= CLOSE * (self.scale + np.abs(guess)))[where].all():
+            return False
+        self.apart = (off / (self.units + np.abs(guess)))[where]
+        return True
 
     def by_place(self) -> Floats | None:
         """``sent``, with the channels of one place of an image taken together: (places of y, k)."""

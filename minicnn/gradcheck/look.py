@@ -2,106 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import judge, reading, say
-from .evidence import Evidence, Floats, Found, Kink, Slope
+from .evidence import Evidence, Floats, Found, Kink
 from .explain import explain
-from .measure import Differences, Line
-from .said import Said, Settings, call_again, said_of
+from .lines import Lines
+from .said import Said, call_again, said_of
 from .say import Report
-from .subject import Input, Subject
-from .thresholds import (
-    AWAY,
-    CALLS,
-    CERTAIN,
-    CURVE,
-    EPSILON,
-    FINE,
-    INSIDE,
-    LARGEST,
-    PATIENCE,
-    ROUGH,
-    SAFE,
-    SAME_NOISE,
-    SINGLE,
-    TOGETHER,
-)
+from .subject import Input
+from .thresholds import AWAY, CALLS, CERTAIN, CURVE, FAR, HURRY, INSIDE, PATIENCE, TOGETHER
 
 __all__ = ["Look"]
 
 
 @dataclass
-class Look:
+class Look(Lines):
     """maps: to draw, of each input that was looked at by element: its name, the error of every element, and (step,
     error) along a line. met: elements at kinks, and what backward says of them. kinked: of an input with kinks, whether
     all of it was looked at, and where they are."""
 
-    subject: Subject
-    title: str
-    d: Differences
-    random: np.random.Generator
-    settings: Settings
     report: Report = field(default_factory=Report)
     maps: list[tuple[str, Floats, list[tuple[float, float]]]] = field(default_factory=list)
     met: list[tuple[Said, int, Kink]] = field(default_factory=list)
     kinked: dict[str, tuple[bool, NDArray[np.intp]]] = field(default_factory=dict)
 
     # -- along a line ------------------------------------------------------------------------------------------------
-
-    def line(self, said: Sequence[Said], close: bool = True, least: float = 0.0) -> Found:
-        """What differences along one random line through some inputs say. close: even where one of them would do.
-        least: the smallest step."""
-        line = [(s.x, self.random.standard_normal(s.x.start.shape) * s.x.size) for s in said]
-        return self.on(line, said, close, least)
-
-    def on(self, line: Line, said: Sequence[Said], close: bool = True, least: float = 0.0) -> Found:
-        d, tolerance = self.d, self.settings.tolerance
-        ways = [way for _, way in line]
-        expected = float(sum((s.g * way).sum() for s, way in zip(said, ways, strict=True)))
-        size = float(np.linalg.norm([np.linalg.norm(s.g) * s.x.size for s in said]))
-        scale = size + d.floor
-        own = judge.rounding_along([s.own for s in said], ways, size + d.size_of(d.terms, d.noise))
-
-        def found(slope: Slope, allowed: float, limit: float) -> Found:
-            off, allowed, sure = abs(slope.value - expected), max(allowed, tolerance * scale), allowed <= limit
-            error, seen = (off / scale, allowed / scale) if scale else (float(off > 0), 0.0)
-            return Found(off <= allowed and (sure or off <= tolerance * scale), sure and off > allowed, error, seen,
-                         slope.value)  # fmt: skip
-
-        if not close:
-            first = d.slope(line, self.settings.step)
-            told = found(first, first.rounding + own, FINE * size)
-            if told.right:
-                return told
-        slopes, tried = d.slopes(line, least), list[Slope]()
-        terms = d.size_of(d.terms, d.noise)
-        limit = (ROUGH if d.noise < SINGLE * terms else LARGEST) * (size + terms)
-        for slope in slopes:
-            told = found(slope, slope.rounding + own, limit)
-            if told.right:
-                return told
-            tried.append(slope)
-            if judge.exhausted(tried):
-                break
-        if not tried:
-            return Found(False, False, np.inf, np.inf, np.nan)
-        best = judge.surest(tried)
-        told = found(best, SAFE * best.bend + best.rounding + own, FINE * (size + terms))
-        if told.right:
-            return told
-        noise = judge.noise_of([*tried, *slopes])
-        terms = d.size_of(d.terms, noise)
-        if noise > SAME_NOISE * max(d.noise, EPSILON * terms):
-            return told
-        best = judge.surest(tried, noise)
-        allowed = SAFE * best.bend + max(best.rounding, CERTAIN * noise / best.step) + own
-        more = found(best, allowed, LARGEST * (size + terms))
-        return more if more.right else told
 
     def along_a_line(self, s: Said, close: bool = False) -> None:
         """Check an input along a line; by element only where that fails, or all is to be drawn."""
@@ -117,8 +46,7 @@ class Look:
         if not found.right:
             call_again(self.subject, self.title, d.y, CALLS)
         curve = sorted(d.along(x, s.g, self.random.standard_normal(x.start.shape) * x.size, CURVE))
-        size = float(np.linalg.norm(s.g)) * x.size
-        if not found.right and judge.cannot_tell(found, size, d.y, d.u, d.noise, d.terms):
+        if not found.right and judge.cannot_tell(found, s.size, d.y, d.u, d.noise, d.terms):
             self.report.untold[x.name] = x.start.size
             self.seen(found.error, found)
             return
@@ -135,34 +63,48 @@ class Look:
 
     def by_element(self, s: Said, found: Found, curve: list[tuple[float, float]]) -> None:
         """Check the elements of an input one by one, or some of them. found, curve: what was found along a line."""
-        x, d, size = s.x, self.d, s.x.start.size
-        count = min(size, self.settings.elements)
-        flat = np.arange(size) if count == size else np.sort(self.random.choice(size, count, replace=False))
-        e = Evidence(x.start, d.y, d.u, flat, s.g.ravel()[flat], CERTAIN * s.own.ravel()[flat],
-                     self.settings.tolerance, d.floor / x.size, self.subject.shapes)  # fmt: skip
-        for j in range(count):
-            d.element(x, e, j, self.settings.step * x.size)
-        e.wrong[:] = e.off > e.allowed
-        told = self.measure_again(s, e)
-        self.at_kinks(x, e)
-        if not (found.right or e.wrong.any()):
-            if self.lost_in_rounding(x, e):
-                raise say.lost_in_rounding(self.title, x)
-            if not e.kinks:
-                e.wrong[:] = [j not in told and not self.closely(s, e, j) for j in range(count)]
+        x, d = s.x, self.d
+        for flat in self.elements(s, found.right):
+            e, told = self.evidence(s, flat)
+            if not (found.right or e.wrong.any()):
+                if self.lost_in_rounding(x, e):
+                    raise say.lost_in_rounding(self.title, x)
+                if not e.kinks:
+                    e.wrong[:] = [j not in told and not self.closely(s, e, j) for j in range(len(flat))]
+            if e.wrong.any():
+                break
         self.maps.append((x.name, e.spread(e.error), curve))
         if e.wrong.any():
             i = next(i for i, known in enumerate(self.subject.inputs) if known is x)
             e.uses = [use.ravel()[flat] for use in self.subject.uses(d.u, i)]
             slips = explain(self.subject, i, e, s.g) if self.settings.search else []
             raise say.wrong(self.title, x, e, reading.small(e) or reading.mistakes(e, slips))
+        self.looked_at(s, found, e)
+
+    def evidence(self, s: Said, flat: NDArray[np.intp]) -> tuple[Evidence, set[int]]:
+        """What is measured of some elements one by one, and judged; and which of them were told right near a kink."""
+        x, d = s.x, self.d
+        e = Evidence(x.start, d.y, d.u, flat, s.g.ravel()[flat], CERTAIN * s.own.ravel()[flat],
+                     self.settings.tolerance, d.floor / x.size, self.subject.shapes)  # fmt: skip
+        for j in range(len(flat)):
+            d.element(x, e, j, self.settings.step * x.size)
+        e.wrong[:] = e.off > e.allowed
+        told = self.measure_again(s, e)
+        self.at_kinks(x, e)
+        return e, told
+
+    def looked_at(self, s: Said, found: Found, e: Evidence) -> None:
+        """Count what is right, and what was left out of it."""
+        x, flat, count = s.x, e.flat, len(e.flat)
         if x.name not in self.report.moved:
             self.met += [(s, int(flat[j]), kink) for j, kink in e.kinks.items() if kink.simple]
         if len(e.kinks) == count:
             self.elsewhere(x, e)
             return
-        if not found.right and count < size:
-            raise say.not_found(self.title, x, e, found.error)
+        if not (found.right or e.complete):
+            if found.wrong or e.kinks:
+                raise say.not_found(self.title, x, e, found.error)
+            self.report.untold[x.name] = x.start.size - count
         error, seen = (float(np.delete(of, list(e.kinks)).max(initial=0)) for of in (e.error, e.allowed / e.units))
         self.seen(error, found if found.right else replace(found, seen=seen))
         if e.kinks:
@@ -175,8 +117,9 @@ class Look:
         x, step, patience, told = s.x, self.settings.step, PATIENCE, set[int]()
         for j in np.flatnonzero(e.wrong & np.isfinite(e.analytic)).tolist():
             if j not in e.kinks:
-                e.wrong[j] = not (patience and self.closely(s, e, j))
-                patience -= int(patience and e.wrong[j])
+                cost = HURRY if e.error[j] > FAR else 1
+                e.wrong[j] = not (patience > 0 and self.closely(s, e, j))
+                patience -= cost if e.wrong[j] else 0
                 continue
             for h in judge.smaller_steps(float(x.start[e.place(j)]), x.size, step):
                 self.d.element(x, e, j, h)
@@ -224,7 +167,7 @@ class Look:
             weights = self.random.uniform(*TOGETHER, len(tied))
             way = np.zeros(x.start.shape)
             way.flat[e.flat[tied]] = weights
-            kink = self.d.together([(x, way)], h)
+            kink = self.d.kink(*self.d.beside([(x, way)], h), h)
             judge.together(e, tied, weights, kink)
 
     def lost_in_rounding(self, x: Input, e: Evidence) -> bool:

@@ -37,7 +37,7 @@ __all__ = ["Differences", "Line"]
 Line = Sequence[tuple[Input, Floats]]  # inputs, and the way in which each moves
 
 
-def stands(near: Sequence[tuple[Floats, Floats]]) -> NDArray[np.bool_]:
+def stands(near: Sequence[Sequence[Floats]]) -> NDArray[np.bool_]:
     """Which outputs did not change from one place to the next, as where they go up by stairs."""
     first, second, third = (np.array(pair) for pair in near)
     return np.asarray(((first == second) | (second == third)).any(0))
@@ -67,10 +67,10 @@ class Differences:
         found = []
         for far in NEAR:
             line = self.near(far)
-            near = [self.beside(line, n) for n in (1, 2, 3)]
+            ahead = [self.ahead(line, n) for n in (1, 2, 3, 4)]
             with np.errstate(invalid="ignore"):
-                found += [above - 2 * between + below for above, between, below in zip(*near, strict=True)]
-        still = (self.y != 0) & stands(near)
+                found += [a - 2 * b + c for a, b, c in zip(ahead, ahead[1:], ahead[2:], strict=False)]
+        still = (self.y != 0) & stands([[y] for y in ahead[:3]])
         for far in STAIRS:
             if not still.any():
                 break
@@ -109,19 +109,19 @@ class Differences:
     def away(self, h: float) -> Iterator[Floats]:
         """Values h away from here, in units of the inputs."""
         line = [(x, self.random.standard_normal(x.start.shape) * x.size) for x in self.subject.inputs]
-        yield from (y for y in self.beside(line, h) if np.isfinite(y).all())
+        yield from (y for side in (h, -h) if np.isfinite(y := self.ahead(line, side)).all())
 
     # -- along a line ------------------------------------------------------------------------------------------------
 
     def beside(self, line: Line, h: float) -> tuple[Floats, Floats]:
         """The values h along a line and h back."""
+        return self.ahead(line, h), self.ahead(line, -h)
+
+    def ahead(self, line: Line, h: float) -> Floats:
         try:
             for x, way in line:
                 x.move(x.start + h * way)
-            above = self.subject.value()
-            for x, way in line:
-                x.move(x.start - h * way)
-            return above, self.subject.value()
+            return self.subject.value()
         finally:
             for x, _ in line:
                 x.move(x.start)
@@ -212,10 +212,6 @@ class Differences:
         next(way for other, way in line if other is x)[place] = 0
         with self.moved(line):
             return self.kink(*self.beside_element(x, place, h), h)
-
-    def together(self, line: Line, h: float) -> Kink | None:
-        """The kink when several elements are moved at once."""
-        return self.kink(*self.beside(line, h), h)
 
     def kink(self, above: Floats, below: Floats, h: float) -> Kink | None:
         """The kink between x − h and x + h, if any output has another slope above than below."""

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from . import verdict
+from . import places, verdict
 from .evidence import Evidence
-from .thresholds import CLOSE
-from .verdict import Verdict
+from .verdict import Verdict, explained
 
 __all__ = ["mistakes", "small"]
 
 
 def small(e: Evidence) -> list[Verdict]:
     """An error too small to be read: below what the readers call the same."""
-    share = float(e.error[e.wrong].max())
-    if not share < CLOSE:
+    if not e.gives(e.numeric):
         return []
+    share = float(e.error[e.wrong].max())
     return [Verdict("term missing", f"it is right to {-np.log10(share):.1f} digits, and differences are surer than "
                                     "that: a term that is small here is missing or wrong, or a constant such as an ε "
                                     "is left out or rounded")]  # fmt: skip
@@ -26,8 +26,8 @@ def small(e: Evidence) -> list[Verdict]:
 
 # Each yields what it sees in the evidence; the most telling first. What else can read it takes its place here.
 READERS: list[Callable[[Evidence], Iterator[Verdict]]] = [
-    verdict.factor, verdict.transposed, verdict.broadcast, verdict.accumulation, verdict.group, verdict.border,
-    verdict.overlap, verdict.zero, verdict.misplaced, verdict.term,
+    verdict.factor, verdict.transposed, verdict.broadcast, verdict.accumulation, places.group, places.border,
+    places.overlap, places.zero, verdict.misplaced, verdict.term,
 ]  # fmt: skip
 
 
@@ -45,12 +45,19 @@ def mistakes(e: Evidence, explained: Sequence[Verdict] = ()) -> list[Verdict]:
                                           "from an earlier call")]  # fmt: skip
     if explained:
         more = {seen.name: f"; {seen.text}" for seen in explained}
-        first = [Verdict(v.name, v.text + more.get(v.name, "")) for v in (*verdict.factor(e), *verdict.group(e),
-                                                                          *verdict.border(e))]  # fmt: skip
+        first = [replace(v, text=v.text + more.get(v.name, ""))
+                 for reader in (verdict.factor, places.group, places.border) for v in counted(reader, e)]
         told = {v.name for v in first} | ({"one branch"} if any(verdict.factor(e)) else set())
         return [*first, *(v for v in explained if v.name not in told)]
     found: dict[str, Verdict] = {}
     for reader in READERS:
-        for seen in reader(e):
+        for seen in counted(reader, e):
             found.setdefault(seen.name, seen)
     return list(found.values())
+
+
+def counted(reader: Callable[[Evidence], Iterator[Verdict]], e: Evidence) -> Iterator[Verdict]:
+    """What a reader sees, with how many elements that explains."""
+    e.apart = None
+    for seen in reader(e):
+        yield seen if e.apart is None else replace(seen, explains=explained(e.apart))

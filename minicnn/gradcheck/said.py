@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -34,6 +35,11 @@ class Said:
     g: Floats
     own: Floats
     nothing: bool
+
+    @cached_property
+    def size(self) -> float:
+        """‖g‖, for a change of x by its own size."""
+        return float(np.linalg.norm(self.g)) * self.x.size
 
 
 def said_of(subject: Subject, u: Floats, gradients: Gradients, near: Line) -> list[Said]:

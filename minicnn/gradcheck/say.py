@@ -87,7 +87,7 @@ def listed(verdicts: Sequence[Verdict]) -> str:
     if not verdicts:
         return "No known mistake fits: compare the elements above with the formula, on an input as small as can be."
     head = ["Several mistakes look like this:"] * (len(verdicts) > 1)
-    lines = [fill(f"Verdict: {v.name}: {v.text}.", 100, subsequent_indent="    ") for v in verdicts]
+    lines = [fill(f"Verdict: {v}.", 100, subsequent_indent="    ") for v in verdicts]
     return "\n".join(head + lines)
 
 

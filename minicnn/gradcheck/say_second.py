@@ -23,6 +23,6 @@ def right_only_here(error: GradientError, errors: Sequence[float], away: Sequenc
                       "inputs that obey a condition alone, let it make them so itself")  # fmt: skip
     message = str(error).removeprefix("gradcheck: ").replace(", is wrong in ", ", is wrong a little away in ", 1)
     message = message[: message.rindex("\n\n")]
-    more = [fill(f"There it looks like: {v.name}: {v.text}.", 100, subsequent_indent="    ") for v in error.verdicts]
+    more = [fill(f"There it looks like: {v}.", 100, subsequent_indent="    ") for v in error.verdicts]
     return GradientError("\n".join([message, "", listed([verdict]), *more]), error.input, [verdict, *error.verdicts],
                          error.analytic, error.numeric, error.errors)  # fmt: skip

@@ -15,7 +15,7 @@ from .said import Said, said_of
 from .say import GradientError
 from .say_second import right_only_here
 from .subject import Input
-from .thresholds import AWAY, FINE, HUGE, KEEPS, NEARER
+from .thresholds import AWAY, FINE, HUGE, KEEPS, MANY, NEARER
 
 __all__ = ["Second", "constrained", "special"]
 
@@ -26,15 +26,20 @@ def constrained(x: Floats) -> bool:
 
     Not so those that hide mistakes: one number all over, as 1 or 0, and a symmetric matrix.
     """
-    values = np.unique(x)
+    values = different(x)
     if len(values) < 2:
         return False
-    few = np.isin(values, (-1, 0, 1)).all() or (len(values) == 2 < x.size) or 2 * len(values) <= x.size
+    few = np.isin(values, (-1, 0, 1)).all() or (len(values) == 2 < x.size) or 2 * len(values) <= min(x.size, MANY)
     whole = (x == np.round(x)).all() and not is_symmetric(x)
     huge = (np.abs(x) > HUGE).any()
     axes = [axis for axis, n in enumerate(x.shape) if n > 1]
     ones = any((np.abs(of.sum(axis) - 1) < KEEPS).all() for axis in [*axes, None] for of in (x, x * x))
     return bool(few or whole or huge or ones)
+
+
+def different(x: Floats) -> Floats:
+    """The different numbers of an array, or of so many of its elements as tell whether they are few."""
+    return np.unique(x if x.size <= MANY else x.flat[:: x.size // MANY][:MANY])
 
 
 def is_symmetric(x: Floats) -> bool:
@@ -43,7 +48,7 @@ def is_symmetric(x: Floats) -> bool:
 
 def special(x: Input) -> str:
     """What of an input may hide a mistake."""
-    values = np.unique(x.start)
+    values = different(x.start)
     if len(values) == 1:
         return f"{x.name} is {values[0]:.6g}{' all over' if x.start.size > 1 else ''}"
     return f"{x.name} is symmetric" if is_symmetric(x.start) else ""
@@ -110,7 +115,7 @@ class Second:
             said, way = self.here(said)
             first = d.slope(way, self.look.settings.step)
         off = abs(first.value - expected(said, way))
-        size = float(np.linalg.norm([np.linalg.norm(s.g) * s.x.size for s in said]))
+        size = float(np.linalg.norm([s.size for s in said]))
         if not np.isfinite(off):
             raise ArithmeticError("gradcheck: not defined there")
         return off <= max(FINE, self.look.settings.tolerance) * size + first.rounding

@@ -9,6 +9,7 @@ CURVE = tuple(10.0**-n for n in range(1, 12))  # the error over the step: from w
 SMALL = 0.1  # an element smaller than this share of the input is also moved by steps in units of its own size
 AWAY = 0.01  # how far an input is moved for a look away from it: beyond the kinks it lies at, and still near
 NEARER = (1.0, 0.25, 0.0625)  # of that: what is right at the given inputs alone is less wrong the nearer to them
+MANY = 4096  # elements of an input tell whether its numbers are few
 HUGE = 1e8  # a number like this stands for infinity, as −1e9 in the mask of attention
 KEEPS = 1e-6  # what adds up to 1 but for this is meant to; float32 leaves 1e-7
 TOGETHER = (0.5, 1.0)  # how far each of several elements is moved together: unlike, so no tie stays; none nearly 0
@@ -53,7 +54,10 @@ ROUNDING = 16.0  # standard deviations, by the step: what two slopes differ by a
 INSIDE = 0.01  # of the first step: the slopes at a kink are taken with; what is nearer to it was seen with others
 SLACK = 1e-5  # a slope may leave those on both sides by this share: a curve bends within a step
 FAR = 1e-2  # an error this large at a step without a kink is no kink's
+BLOCK, DRAWN = 32, 96  # elements of a large input that are looked at: of a block that is wrong, and drawn by chance
 PATIENCE = 20  # so many wrong elements must be wrong at every step before the others are taken to be
+HURRY = 5  # one that is wrong by far counts as so many
+DEAR = 40_000_000  # numbers that a function takes and gives while all elements are looked at: of more some come first
 
 # -- single precision: the error along a line has its least at a large step, and grows with smaller ones ---------------
 
@@ -90,6 +94,8 @@ CALLS_FOLLOWED = 150_000  # calls made again in one search: 1 to 4 seconds
 WAYS_FOLLOWED = 40_000  # edges along which gradients go back in one search: 1 or 2 seconds
 WEIGHS = 2000  # numbers that a call takes and gives and that count as another call
 NUDGE = 1e-6  # step of the slope of one call, of the size of what it takes
+BY_CHANCE = 1000  # ways to choose as many of the elements: of fewer, all of them may lie on one side by chance
+LONG = 20_000_000  # numbers that the slopes of all outputs along an axis are made of: of more, these are not tried
 JACOBIAN = 8_000_000  # numbers that are computed for the slope of one call: where it takes more, it is not measured
 ALIKE = 1e-6  # how near two gradients are that are the same, in units of what is added up
 NO_FACTOR_SEEN = 100  # a part of a gradient smaller than this many times ALIKE is nothing

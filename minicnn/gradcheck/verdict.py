@@ -8,23 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations, pairwise, permutations
+from itertools import combinations, permutations
 
 import numpy as np
 
 from .evidence import Evidence, Floats
-from .thresholds import AXES, BORDER, BORDER_DEPTH, BORDER_SIZE, CLOSE, KNOWN, NO_FACTOR, OVERLAP, SENDS, SIZES, TELLS
+from .thresholds import AXES, CLOSE, EPSILON, KNOWN, NO_FACTOR, SENDS, SIZES, TELLS
 
-__all__ = ["Verdict", "accumulation", "border", "broadcast", "factor", "group", "misplaced", "overlap", "term",
-           "transposed", "zero"]  # fmt: skip
+__all__ = ["Verdict", "accumulation", "broadcast", "explained", "factor", "misplaced", "term", "transposed"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """name: the mistake. text: what was seen, and where to look."""
+    """name: the mistake. text: what was seen, and where to look. explains: (of how many elements it says what backward
+    gave for them, how many were looked at, to how many digits); None where it says where it is wrong, and not how."""
 
     name: str
     text: str
+    explains: tuple[int, int, int] | None = None
+
+    def __str__(self) -> str:
+        counts = "" if not self.explains else ". Explains {} of {} elements to {} digits".format(*self.explains)
+        return f"{self.name}: {self.text}{counts}"
+
+
+def explained(apart: Floats) -> tuple[int, int, int]:
+    """Verdict.explains, of the relative differences between what a verdict says and what there is."""
+    same = apart <= CLOSE
+    worst = float(apart[same].max(initial=EPSILON))
+    return int(same.sum()), apart.size, int(-np.log10(worst))
 
 
 # -- what was done to all elements -------------------------------------------------------------------------------------
@@ -46,7 +58,10 @@ def proportion(e: Evidence, part: Floats, whole: Floats) -> float:
         return 0.0
     c = float(part[known] @ whole[known] / (whole[known] @ whole[known]))
     same = np.abs(part - c * whole) <= CLOSE * min(1, abs(c)) * e.scale
-    return c if abs(c) > NO_FACTOR and same.all() else 0.0
+    if not (abs(c) > NO_FACTOR and same.all()):
+        return 0.0
+    e.apart = np.abs(part - c * whole) / (min(1, abs(c)) * e.units)
+    return c
 
 
 def origin(c: float, e: Evidence) -> str:
@@ -86,7 +101,9 @@ def transposed(e: Evidence) -> Iterator[Verdict]:
 
 
 def misplaced(e: Evidence) -> Iterator[Verdict]:
-    if e.complete and (np.abs(np.sort(e.analytic) - np.sort(e.numeric)) <= CLOSE * e.scale.min()).all():
+    off = np.abs(np.sort(e.analytic) - np.sort(e.numeric))
+    if e.complete and (off <= CLOSE * e.scale.min()).all():
+        e.apart = off / e.units.min()
         yield Verdict("transposed", "the right numbers stand in the wrong places: look at transpose and reshape, at "
                                     "the order in which they read, and at what undoes them")
 
@@ -122,6 +139,7 @@ def accumulation(e: Evidence) -> Iterator[Verdict]:
         one = np.abs(sent - e.analytic) <= CLOSE * e.scale
         several = (np.abs(sent) > SENDS * e.scale).sum(0) > 1
         if several[w].all() and one[:, w].any(0).all():
+            e.apart = np.where(w, np.abs(sent - e.analytic).min(0), e.off) / e.units
             yield Verdict("= for +=", f"several {what} of the output send a gradient to each of the wrong elements, "
                                       "and it got that of one of them alone: += belongs where = stands")
             return
@@ -184,58 +202,3 @@ def passed(e: Evidence, sent: Floats, axis: int, away: int) -> Floats:
     got = np.zeros(len(e.flat))
     got[inside] = sent[np.ravel_multi_index(tuple(places.T), e.x.shape), np.flatnonzero(inside)]
     return got
-
-
-def zero(e: Evidence) -> Iterator[Verdict]:
-    small = np.abs(e.analytic) <= CLOSE * e.scale
-    swapped = small | (np.abs(e.numeric) <= CLOSE * np.abs(e.analytic))
-    if small[e.wrong].all():
-        yield Verdict("zero where it should not be", f"{e.wrong.sum()} of {e.wrong.size} elements got 0: a mask, an "
-                                                     "index or a slice leaves them out, or the gradient was cut off")
-    elif swapped[e.wrong].all() and small[e.wrong].any():
-        yield Verdict("zero where it should not be", "zeros and other numbers have changed places: forward and "
-                                                     "backward do not use the same mask, or the same places")
-
-
-# -- where it is wrong -------------------------------------------------------------------------------------------------
-
-
-def group(e: Evidence) -> Iterator[Verdict]:
-    images = [shape for shape in e.shapes if len(shape) == 4]
-    groups = next((a[1] // b[1] for a, b in pairwise(images) if 0 < b[1] < a[1] and a[1] % b[1] == 0), 0)
-    axis = 1 if e.shapes[0] == e.x.shape and e.x.ndim == 4 else 0  # channels of the image, or kernels
-    if groups < 2 or not e.x.ndim or e.x.shape[axis] % groups or e.x.shape[axis] == groups:  # a border everywhere
-        return
-    each = e.x.shape[axis] // groups
-    bad = np.bincount(e.places[:, axis], e.wrong, e.x.shape[axis]) > 0
-    turns = np.flatnonzero(np.diff(bad)) + 1  # where right turns wrong or wrong right
-    if len(turns) and all(min(turn % each, -turn % each) <= 1 for turn in turns):
-        yield Verdict("group boundary", f"right in channels {np.flatnonzero(~bad).tolist()}, wrong in channels "
-                                        f"{np.flatnonzero(bad).tolist()}: it turns at the border between two of "
-                                        f"{groups} groups of {each}: look at where a group's slice begins and ends")
-
-
-def border(e: Evidence) -> Iterator[Verdict]:
-    if e.x.ndim < 3:
-        return
-    size = np.array(e.x.shape[-2:])
-    margin = np.minimum(e.places[:, -2:], size - 1 - e.places[:, -2:])
-    depth = np.where(size > 2, margin, size.max()).min(1)  # 0 for the outermost rows and columns
-    deepest = depth[e.wrong].max()
-    passes = (e.analytic != 0) | (e.numeric != 0)  # a gradient, right or wrong
-    inside, within = passes & (depth > deepest), passes & (depth <= deepest)
-    narrow = deepest < size.max() / BORDER_DEPTH and size.min() > BORDER_SIZE
-    if inside.any() and e.wrong[within].mean() > BORDER and narrow:
-        yield Verdict("padded border", f"right inside, wrong only in the {'outermost' if not deepest else deepest + 1} "
-                                       "rows or columns of the last two axes: look at how padding is counted")
-
-
-def overlap(e: Evidence) -> Iterator[Verdict]:
-    sent = e.by_place()
-    if sent is None or e.x.ndim < 2:
-        return
-    windows = (np.abs(sent) > SENDS * e.scale).sum(0)
-    alone = (windows == 1) & ~e.wrong
-    if alone.any() and (windows[e.wrong] > 1).all() and e.wrong[windows > 1].mean() > OVERLAP:
-        yield Verdict("overlapping windows", "right where one place of the output depends on an element, wrong where "
-                                             "several do: what windows that overlap send must be added up")

@@ -23,10 +23,9 @@ __all__ = ["explain"]
 
 def explain(subject: Subject, i: int, e: Evidence, g: Floats) -> list[Verdict]:
     """The slips that explain the gradient g of checked input number i, the likeliest first; none where its program is
-    not known or is not searched: where it holds numbers that are not finite, kinks, or more elements than were looked
-    at."""
+    not known or is not searched: where it holds numbers that are not finite, or kinks."""
     source = subject.source
-    if not (source and i < len(source.real) and e.complete and np.isfinite(g).all()) or e.kinks:
+    if not (source and i < len(source.real) and np.isfinite(g).all()) or e.kinks:
         return []
     with np.errstate(all="ignore"):
         try:
@@ -42,4 +41,4 @@ def explain(subject: Subject, i: int, e: Evidence, g: Floats) -> list[Verdict]:
     if not g.any():  # whatever it is, that is what is seen
         best = [replace(f, name="zero where it should not be") for f in best[:1]]
     unique = {f.name: f for f in reversed(best)}
-    return [Verdict(f.name, f.text) for f in list(unique.values())[::-1][:SAID]]
+    return [Verdict(f.name, f.text, f.explains) for f in list(unique.values())[::-1][:SAID]]

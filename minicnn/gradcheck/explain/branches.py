@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import comb
 
 import numpy as np
 
+from ..thresholds import BY_CHANCE, LONG
 from .chain import Chain
 from .found import Aim, Found
 from .record import Call, Ref
@@ -49,6 +51,7 @@ def branches(chain: Chain, aim: Aim) -> Iterator[Found]:
                 arg = call.args[2 if second else 1]
                 value = f" (`{words.of(arg.to)}`)" if isinstance(arg, Ref) else ""
                 ratio = aim.gradient[side] / aim.right[side]
+                aim.gave_where(~off, ratio)
                 what = f": there it is {ratio[0]:.6g} times what it should be" if np.ptp(ratio) < 1e-5 else ""
                 yield Found("one branch", f"right on one side of `{words.of(n)}`, wrong on the other, "
                             f"{condition(words, call, second)}{value}{what}", 0.7)  # fmt: skip
@@ -58,12 +61,15 @@ def sides(chain: Chain, aim: Aim) -> Iterator[Found]:
     """Of a function of one number: right on one side of a number, wrong on the other."""
     x = chain.values[aim.leaf]
     off = np.abs(aim.gradient - aim.right) > aim.level
+    if aim.nothing(np.where(off, 0, aim.right)) and not aim.nothing(np.where(off, aim.right, 0)):
+        return  # what is nothing anyway is right on no side
     if x.shape != chain.values[chain.tape.output].shape or not 1 < off.sum() < off.size - 1:
         return
     for above in (True, False):
         wrong, right = (x[off], x[~off]) if above else (-x[off], -x[~off])
-        if wrong.min() <= right.max():
+        if wrong.min() <= right.max() or not (proportional(aim, off) or comb(off.size, int(off.sum())) > BY_CHANCE):
             continue
+        aim.gave_where(~off, aim.gradient[off] / aim.right[off])
         side = "above" if above else "below"
         sign, at = (">", float(right.max())) if above else ("<", -float(right.max()))
         but = f"right but for `{chain.tape.calls[aim.leaf].name}` {sign} {at:.4g}"
@@ -86,7 +92,7 @@ def proportional(aim: Aim, off: np.ndarray) -> bool:
 def parts(chain: Chain, gy: np.ndarray, aim: Aim) -> Iterator[Found]:
     """Right, but for a part of the outputs, whose gradient is not there: one example only, a row left out."""
     for axis, n in enumerate(gy.shape):
-        if n < 2:
+        if n < 2 or n * sum(value.size for value in chain.values) > LONG:
             continue
         columns = []
         for j in range(n):

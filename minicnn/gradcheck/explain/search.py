@@ -24,14 +24,17 @@ __all__ = ["search"]
 
 def search(tape: Tape, i: int, gy: np.ndarray, gradient: np.ndarray, right: np.ndarray, scale: np.ndarray,
            ) -> list[Found]:  # fmt: skip
-    """All slips that explain the gradient of input number i, in no order."""
+    """All slips that explain the gradient of input number i, in no order. right, scale: NaN where nothing was measured.
+    """
     leaf = tape.leaves[i]
     chain = Chain(tape, leaf)
     exact = chain.gradients(gy).get(leaf)
-    if exact is None or not Aim(leaf, gradient, right, scale).is_right(exact):
+    known, scale = ~np.isnan(right), np.nan_to_num(scale)
+    if exact is None or not Aim(leaf, gradient[known], right[known], scale[known]).is_right(exact[known]):
         return []
     aim = Aim(leaf, gradient, exact, scale)
-    found = [*ways(chain, gy, aim), *branches(chain, aim), *sides(chain, aim), *parts(chain, gy, aim)]
+    readers = (ways(chain, gy, aim), branches(chain, aim), sides(chain, aim), parts(chain, gy, aim))
+    found = [f for reader in readers for f in aim.counted(reader)]
     out = tape.gradients[i]
     if out < tape.gy or not aim.gave(tape.calls[out].value):
         return found
@@ -47,5 +50,5 @@ def search(tape: Tape, i: int, gy: np.ndarray, gradient: np.ndarray, right: np.n
                 branch = view.branch(min(edit.changes))
                 name = "one branch" if branch else edit.name
                 text = edit.text if isinstance(edit.text, str) else edit.text()
-                found.append(Found(name, f"{text}{f', {branch}' * bool(branch)}", edit.cost))
+                found += aim.counted([Found(name, f"{text}{f', {branch}' * bool(branch)}", edit.cost)])
     return found

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..thresholds import STATISTICS, WAYS_FOLLOWED
+from ..thresholds import STATISTICS, WAYS_FOLLOWED, WEIGHS
 from .branches import condition
 from .chain import Chain, Edge
 from .found import Aim, Found
@@ -32,6 +32,7 @@ class Ways:
     def __init__(self, chain: Chain, gy: np.ndarray, aim: Aim):
         self.chain, self.gy, self.aim, self.tape = chain, gy, aim, chain.tape
         self.words, self.followed = Words(chain.tape), 0
+        self.weight = sum(1 + chain.values[edge.by].size // WEIGHS for edge in chain.edges)
         self.used_by: dict[int, list[int]] = {}
         for m in range(chain.tape.gy):
             for n in dict.fromkeys(chain.tape.calls[m].sources):
@@ -73,7 +74,7 @@ class Ways:
 
     def gradient(self, change: Callable[[Edge, np.ndarray], np.ndarray]) -> np.ndarray:
         """What backward would give with another part along some edges."""
-        self.followed += len(self.chain.edges)
+        self.followed += self.weight
         return np.asarray(self.chain.gradients(self.gy, change).get(self.aim.leaf, np.zeros_like(self.aim.right)))
 
     def without(self, edges: Sequence[Edge]) -> np.ndarray:
