@@ -348,7 +348,7 @@ def _(engine, norm, window, x):
 
         - **α, hay α / n?** Bài báo viết rằng tổng được nhân với α, và minicnn cũng làm thế. PyTorch, Caffe và chương
           trình của chính các tác giả nhân nó với α / n. Vậy cái mà minicnn cho với α thì PyTorch cho với α · n: số 10⁻⁴
-          trong các tệp của chương trình ấy thật ra là {1e-4 / 5:.0e}. Bài báo có k = 2, PyTorch và Caffe lấy 1 nếu
+          trong các tệp của chương trình ấy thật ra là 2 · 10⁻⁵. Bài báo có k = 2, PyTorch và Caffe lấy 1 nếu
           không nói gì thêm.
         - **j, hay i?** Vài ghi chép in tổng với x(i)² thay cho x(j)². Khi đó không ai cạnh tranh cả. Trên mười hai kênh
           giống hệt nhau, hai công thức cho cùng kết quả, nên hãy thử với những kênh không giống nhau.
