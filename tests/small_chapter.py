@@ -107,6 +107,12 @@ def _(size):
 
 
 @app.cell
+def _(size):
+    mo.Html(f'<iframe title="a frame" srcdoc="&lt;p&gt;size {size.value}" onload="alert(1)" width="100%"></iframe>')
+    return
+
+
+@app.cell
 def _():
     start, answer, tries = "x = 1 < 2\n", "x = 3\n", {"two": "x = 2\n"}
     say("## Found\n\nA heading again.")

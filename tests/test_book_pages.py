@@ -160,6 +160,20 @@ def test_a_page_in_two_languages_shows_the_one_that_was_chosen(built, browser): 
             page.get_by_text("On this page").click()
 
 
+def test_frames_take_on_the_theme(built, browser):  # noqa: F811
+    with read(browser) as page:
+        page.goto((built / "90_small.html").as_uri())
+        of = "document.querySelector('iframe').contentDocument.documentElement.dataset.theme"
+        for theme in ("dark", "light"):
+            page.get_by_role("button", name="Light or dark").click()
+            assert page.evaluate(of) == theme
+        page.get_by_label("size").press("End")
+        page.frame_locator("iframe").get_by_text("size 4").wait_for()
+        page.wait_for_function(of + " === 'light'")
+        page.reload()
+        page.wait_for_function(of + " === 'light'")
+
+
 def test_ways_between_pages_the_search_and_the_theme(built, browser):  # noqa: F811
     with read(browser, 400) as page:
         page.goto((built / "index.html").as_uri())

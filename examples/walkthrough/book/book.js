@@ -5,10 +5,19 @@ const memory = new Proxy({}, {
   get(_, name) { try { return localStorage.getItem(name); } catch { return null; } },
   set(_, name, value) { try { localStorage.setItem(name, value); } catch { /* then only for this page */ } return true; },
 });
+function dress() { // frames, too
+  for (const frame of document.querySelectorAll("iframe")) {
+    const inside = frame.contentDocument?.documentElement;
+    if (inside && root.dataset.theme) inside.dataset.theme = root.dataset.theme;
+  }
+}
 if (memory.theme) root.dataset.theme = memory.theme;
+document.addEventListener("load", dress, true); // of every frame
+dress();
 document.getElementById("theme").addEventListener("click", () => {
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   memory.theme = root.dataset.theme = dark ? "light" : "dark";
+  dress();
 });
 // In which of two languages, likewise.
 for (const button of document.querySelectorAll("input[name=language]")) {

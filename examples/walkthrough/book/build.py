@@ -26,7 +26,7 @@ def build(folder: Path, chapters: list[Path]) -> dict[str, int]:
     pages = []
     for path in chapters:
         pages.append(chapter_page(path))
-        print(f"{pages[-1].file}", flush=True)
+        print(f"computed: {pages[-1].title}", flush=True)
     reference, files = api_pages(), {}
     for group in (pages, reference):
         order = [(page.file, page.title) for page in group]
@@ -42,4 +42,5 @@ def build(folder: Path, chapters: list[Path]) -> dict[str, int]:
     mark.write_text("\n".join(files) + "\n", encoding="utf-8")
     for file, text in files.items():
         (folder / file).write_text(text, encoding="utf-8")
+        print(f"{sizes[file] / 1000:8,.0f} kB  {file}")
     return sizes

@@ -35,6 +35,8 @@ def plain(html: str, widget: Callable[[str, str], str]) -> str:
     reader = Reader(widget)
     reader.feed(html)
     reader.close()
+    if reader.open:
+        raise ValueError(f"book: a chapter does not end <{reader.open[-1][0]}>")
     return "".join(reader.parts)
 
 
@@ -123,7 +125,9 @@ class Reader(HTMLParser):
         elif tag == "marimo-tex":
             self.put(mathml("".join(self.tex or ())))
             self.tex = None
-        elif tag not in EMPTY and self.open:
+        elif tag not in EMPTY:
+            if not self.open or self.open[-1][0] != tag:
+                raise ValueError(f"book: a chapter ends <{tag}> inside of <{self.open[-1][0] if self.open else ''}>")
             self.raw = False
             self.put(self.open.pop()[1])
 
