@@ -16,8 +16,8 @@ NEAR = 16  # of 255: two shades on the edge of a line that nobody tells apart
 
 @cache
 def smaller(source: str) -> tuple[str, int, int]:
-    """(a data: URL, width, height). In a drawing, where 256 colours are nearly all there are, they are all that is
-    kept; in a photograph every pixel stays as it is."""
+    """(a data: URL, width, height). Of a drawing, in which 256 colours are nearly all there are, these are kept, pixel
+    by pixel; a photograph is compressed as photographs are."""
     head, _, data = source.partition(",")
     if not head.startswith("data:image/") or not head.endswith(";base64"):
         raise ValueError(f"book: a picture is at {source[:60]}, outside of its page: make it with picture()")
@@ -28,10 +28,12 @@ def smaller(source: str) -> tuple[str, int, int]:
         return source, *image.size
     image = image.convert("RGB")
     few = of_few_colours(image)
-    if max(most for _, most in ImageChops.difference(image, few).getextrema()) <= NEAR:
-        image = few
+    drawing = max(most for _, most in ImageChops.difference(image, few).getextrema()) <= NEAR
     into = io.BytesIO()
-    image.save(into, "WEBP", lossless=True, quality=50, method=2)
+    if drawing:
+        few.save(into, "WEBP", lossless=True, quality=50, method=2)
+    else:
+        image.save(into, "WEBP", quality=90, method=2)
     if into.tell() >= len(given):
         return source, *image.size
     return f"data:image/webp;base64,{base64.b64encode(into.getvalue()).decode()}", *image.size

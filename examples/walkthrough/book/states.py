@@ -22,6 +22,7 @@ __all__ = ["Cell", "Chapter"]
 MOST = 160  # states of a cell that are kept,
 PICTURES = 50  # of one that draws
 STOPS = 7  # to which a widget may be thinned out, so that any two can be moved together
+ALONE = {"11_alexnet", "12_why_6_9"}  # whose states take seconds each: there one widget is moved at a time
 
 State = dict[str, int]  # of each widget, which of its choices
 
@@ -158,20 +159,29 @@ class Chapter:
     def fits(self, cell: Cell, moved: int) -> bool:
         return self.count(cell, moved) <= (PICTURES if "<img" in cell.output else MOST)
 
+    def thin(self, cell: Cell, moved: int) -> bool:
+        """Thins out the widgets with the most choices until the states of a cell fit, if they can."""
+        before = dict(self.stops)
+        while not self.fits(cell, moved):
+            wide = {name: len(self.choices(name, self.first).values) for name in cell.needs}
+            name = max(wide, key=wide.__getitem__)
+            if wide[name] <= STOPS:
+                self.stops = before
+                return False
+            self.stops[name] = max(STOPS, wide[name] * 3 // 4)
+        return True
+
     def plan(self) -> dict[int, int]:
-        """Of each cell, how many of its widgets may be moved together. Where two would be too many, the widgets with
-        the most choices are thinned out."""
+        """Of each cell, how many of its widgets may be moved together: two, if need be with fewer choices, or more."""
         shown = [cell for cell in self.cells if cell.needs and (cell.output or cell.own)]
+        alone = self.path.stem in ALONE
         for cell in shown:
-            while not self.fits(cell, min(2, len(cell.needs))):
-                wide = {name: len(self.choices(name, self.first).values) for name in cell.needs}
-                name = max(wide, key=wide.__getitem__)
-                if wide[name] <= STOPS:
-                    break
-                self.stops[name] = max(STOPS, wide[name] * 3 // 4)
+            if alone or len(cell.needs) < 2 or not self.thin(cell, 2):
+                self.thin(cell, 1)
         for name in self.first:
             self.first[name] = self.choices(name, self.first).first
-        most = {cell.place: next((n for n in range(len(cell.needs), 1, -1) if self.fits(cell, n)), 1) for cell in shown}
+        most = {cell.place: next((n for n in range(1 if alone else len(cell.needs), 1, -1) if self.fits(cell, n)), 1)
+                for cell in shown}  # fmt: skip
         # two widgets can be moved together only where every cell that needs both has such states
         return {cell.place: min(most[other.place] for other in shown if other is cell or
                                 len({*other.needs} & {*cell.needs}) > 1) for cell in shown}  # fmt: skip
