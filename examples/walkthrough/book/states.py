@@ -20,7 +20,7 @@ from .widgets import Choices, choices_of, leaves, put
 __all__ = ["Cell", "Chapter"]
 
 MOST = 160  # states of a cell that are kept,
-PICTURES = 50  # of one that draws
+PICTURES = 64  # of one that draws
 STOPS = 7  # to which a widget may be thinned out, so that any two can be moved together
 ALONE = {"11_alexnet", "12_why_6_9"}  # whose states take seconds each: there one widget is moved at a time
 
