@@ -43,10 +43,10 @@ function outputOf(c) {
 function gradientOf(c) {
   last = [gradientOf, c];
   frames(c, [GX, X], [GY, Y]);
-  said.say(`gx(${c}) = ` + either("own term + cross terms", "phần riêng + phần chéo") + ` = ${show(now.own[c])} ${now.gx[c] < now.own[c] ? "−" : "+"} ${show(Math.abs(now.gx[c] - now.own[c]))} = ${show(now.gx[c])}`);
+  said.say(`gx(${c}) = ` + either("own term + cross terms", "số hạng riêng + số hạng chéo") + ` = ${show(now.own[c])} ${now.gx[c] < now.own[c] ? "−" : "+"} ${show(Math.abs(now.gx[c] - now.own[c]))} = ${show(now.gx[c])}`);
   said.detail(line(either(`x(${c}) is in the sums of the channels in the frame. What it costs each of them:`,
     `x(${c}) có mặt trong tổng của các kênh trong khung. Nó làm mỗi kênh ấy mất bao nhiêu:`)),
-    bars([[either("own term", "phần riêng"), now.own[c], "own"], ...near(c).map(j => [either(`from channel ${j}`, `từ kênh ${j}`), now.cross[c][j], "others"]), [`gx(${c})`, now.gx[c], "all"]], 4));
+    bars([[either("own term", "số hạng riêng"), now.own[c], "own"], ...near(c).map(j => [either(`from channel ${j}`, `từ kênh ${j}`), now.cross[c][j], "others"]), [`gx(${c})`, now.gx[c], "all"]], 4));
 }
 
 function change() {
