@@ -32,7 +32,7 @@ MOVED = {
     2: ([("slider", "ArrowRight")], {"x_slider": 0.75}),
     3: ([("slider", "ArrowLeft"), ("combobox", "ArrowDown")], {"batch": 3, "pair": "(2, 3) + (2, 1)"}),
     4: ([("slider", "ArrowRight"), ("combobox", "ArrowDown")], {"exponent": 4, "fault": "loss: wrong sign"}),
-    11: ([("slider", "ArrowRight")], {"step": 2}),
+    11: ([("slider", "ArrowRight")], {"step": 1}),
     12: ([("slider", "ArrowRight")], {"share_slider": 1.5}),
 }
 REACHED = """e => { e.focus(); const tab = e.tabIndex >= 0 || e.isContentEditable;

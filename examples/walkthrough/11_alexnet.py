@@ -213,6 +213,8 @@ def _(model, pixels, right):
     pairs = zip(by_steps, gradients(image.grad.numpy()[0]), strict=True)
     apart = [np.abs(u - v).max() / (np.abs(v).max() or 1) for u, v in pairs]
     assert loss.item() == steps[-1].y["a"] and max(apart) < 1e-6
+    stops = [i for i, s in enumerate(steps) if s.op not in ("split", "join", "part")]
+    road = [(i, 0) for i in stops] + [(i, 1) for i in reversed(stops)]  # forwards and back, to be chosen further down
     say(f"""
         ## There and back
 
@@ -232,7 +234,7 @@ def _(model, pixels, right):
         This network normalises over both towers. Here each tower normalises all maps and keeps its own; the engine
         sends over only those that a window reaches beyond the cut.
     """] * any(s.op == "part" for s in steps))
-    return forward, steps, strongest
+    return forward, road, steps, strongest
 
 
 @app.cell
@@ -451,24 +453,24 @@ def _(forward, right, steps, strongest):
 
 
 @app.cell
-def _(entry, steps):
-    step = mo.ui.slider(0, 2 * len(steps) - 1, value=1, label="step", show_value=True, full_width=True)
+def _(entry, road):
+    step = mo.ui.slider(0, len(road) - 1, value=0, label="step", show_value=True, full_width=True)
     mo.vstack([say(f"""
         ## Any number of any step
 
-        Steps 0 to {len(steps) - 1} go forwards, from the photograph to the loss; {len(steps)} to {2 * len(steps) - 1}
-        come back. The marked entry is the one with the largest absolute value. For another one, write its tower,
-        channel, row and column, such as `b 2 10 12`, or the tower and the number of a unit.
+        Steps 0 to {len(road) // 2 - 1} go forwards, from the first convolution to the loss; {len(road) // 2} to
+        {len(road) - 1} come back to the photograph. Steps that only hand numbers to the other tower are left out. The
+        marked entry is the one with the largest absolute value. For another one, write its tower, channel, row and
+        column, such as `b 2 10 12`, or the tower and the number of a unit.
     """), step, entry])
     return (step,)
 
 
 @app.cell
-def _(entry, step, steps, strongest):
+def _(entry, road, step, steps, strongest):
     def choose():
         """The array of a step: forwards, y; then, from the loss down, gx. And one entry of it."""
-        back = int(step.value >= len(steps))
-        i = 2 * len(steps) - 1 - step.value if back else step.value
+        i, back = road[step.value]
         arrays, words = steps[i].gx if back else steps[i].y, str(entry.value).replace(",", " ").split()
         own = max(arrays, key=lambda tower: np.abs(arrays[tower]).max())
         at, complaint = strongest(arrays[own]), None
@@ -481,8 +483,9 @@ def _(entry, step, steps, strongest):
             else:
                 complaint = say(f"`{str(entry.value).replace('`', ' ')}` is no entry of {shape}, counted from 0, in a "
                                 "tower: here is the largest instead.")
-        return SimpleNamespace(i=i, s=steps[i], back=back, tower=own, array=arrays[own], arrays=arrays,
-                               at=tuple(map(int, at)), complaint=complaint, shared=len(arrays) < len(steps[0].y))
+        return SimpleNamespace(count=step.value, i=i, s=steps[i], back=back, tower=own, array=arrays[own],
+                               arrays=arrays, at=tuple(map(int, at)), complaint=complaint,
+                               shared=len(arrays) < len(steps[0].y))
 
     now = choose()
     return (now,)
@@ -545,13 +548,12 @@ def _(OPS, differences, explain, now, right, steps):
                 "a kink": f"But here is a kink: {sides}, so no derivative. Backward says {engine:.6g}: of equal "
                           "numbers the first wins a window, and at 0 the slope of ReLU is 0.",
                 "different": f"Backward says {engine:.6g}, which differs by {error:.0e}; {sides}."}[verdict]]
-        count = 2 * len(steps) - 1 - now.i if now.back else now.i
         of = [("all", now.array), *((f"channel {c}", now.array[c]) for c in at[: now.array.ndim == 3])]
         where = ", ".join(map(str, at)) or "its only place"
         words = f"The steps of both towers, this one marked; the maps of {what} in each tower; {of[-1][0]} of tower "
         words += f"{now.tower}, from {of[-1][1].min():.6g} to {of[-1][1].max():.6g}, with the entry at {where} marked."
         return mo.vstack([*[now.complaint] * (now.complaint is not None), picture(draw(), words), say(f"""
-            ### Step {count}, {now.s.place}: {name}, {way}
+            ### Step {now.count}, {now.s.place}: {name}, {way}
 
             {what} of tower {now.tower} has the shape {now.array.shape}{" and belongs to both towers" * now.shared}.
         """, table(["of", "mean", "least", "most", "zeros"], [[n, a.mean(), a.min(), a.max(), f"{np.mean(a == 0):.2%}"]

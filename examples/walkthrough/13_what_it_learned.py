@@ -434,8 +434,8 @@ def _(choices, draw_kernels, first_kernels, measured, ask, seen, which_own):
 @app.cell
 def _(others, training):
     source = mo.ui.dropdown(["not trained on", "of its training set"], value="not trained on", label="pictures")
-    number = mo.ui.slider(0, min(len(others.labels), len(training.labels)) - 1, value=0, label="picture",
-                          show_value=True)  # fmt: skip
+    few = min(8, len(others.labels), len(training.labels))
+    number = mo.ui.slider(0, few - 1, value=0, label="picture", show_value=True)
     mo.vstack([say("### Its guesses, and what it takes to be alike"),
                mo.hstack([source, number], justify="start", wrap=True)])
     return number, source
