@@ -7,7 +7,7 @@ app = marimo.App(app_title="0 · A net that learns")
 with app.setup:
     import marimo as mo
     import numpy as np
-    from page import answer_box, attempt, figure, one_answer, picture, say
+    from page import answer_box, attempt, both, figure, one_answer, picture, say
     from scene import scene
 
     from minicnn import Tensor, gradcheck, no_grad, ops
@@ -22,7 +22,14 @@ def _():
         these 200 points and told which spiral each belongs to. Nobody tells it what a spiral is. It begins with random
         numbers, and at each step it changes them a little. Press *Play* and watch it learn: the colour of the plane is
         what the net would say of a point at that place.
-    """)
+    """, vi=["""
+        # 0 · Một mạng đang học
+
+        Hai đường xoắn ốc quấn lấy nhau, một đường gồm các hình tròn màu lam, một đường gồm các hình vuông màu cam. Một
+        mạng nơ-ron được cho xem 200 điểm này và được cho biết mỗi điểm thuộc đường xoắn nào. Không ai nói cho nó biết
+        đường xoắn ốc là gì. Nó bắt đầu với những con số ngẫu nhiên, và ở mỗi bước nó thay đổi chúng một chút. Hãy bấm
+        *Play* và xem nó học: màu của mặt phẳng là câu trả lời của mạng cho một điểm nằm ở chỗ đó.
+    """])
     return
 
 
@@ -120,7 +127,33 @@ def _(labels, losses, net, points, program, right):
           parameter how the loss would change if that parameter were a little larger, and the **update** moves each
           parameter a little in the direction in which the loss falls. How far it moves is set by the **learning rate**,
           `lr`.
-    """)
+    """, vi=["""
+        ## Các thuật ngữ
+
+        Đây là chương trình vừa chạy: trước hết là các điểm, rồi đến mạng, và cuối cùng là năm dòng dạy cho nó.
+    """, ..., f"""
+        Đây là những thuật ngữ mà mọi chương khác đều dùng:
+
+        - Một **nơ-ron** (unit, đơn vị) là một con số mà một tầng (layer) tính ra: nó nhân các đầu vào với trọng số,
+          cộng lại, rồi cộng thêm một số của riêng nó, gọi là **bias**. `Linear(2, 16)` có 16 nơ-ron, mỗi nơ-ron có 2
+          trọng số và một bias. Sau đó `Tanh` uốn mỗi số vào khoảng từ −1 đến 1. Không có chỗ uốn đó thì chồng bao nhiêu
+          tầng cũng chỉ vẽ được những ranh giới thẳng.
+        - Các trọng số và bias là **tham số** (parameter). Mạng này có {parameters} tham số. Đó là tất cả những gì nó
+          học.
+        - Một **lô** (batch) là những gì đi qua mạng cùng một lúc: ở đây là cả 200 điểm, một mảng có kích thước (200,
+          2).
+        - Tầng cuối cho hai số với mỗi điểm, gọi là **logit**: số lớn hơn thắng. Với điểm đầu tiên, chúng là
+          {logits[0]:.3f} và {logits[1]:.3f}. **Softmax** biến chúng thành những tỉ lệ có tổng bằng 1: nó cho hình tròn
+          {100 * shares[0]:.1f} %.
+        - **Hàm mất mát** (loss) là một con số cho biết mạng sai đến mức nào: −ln của tỉ lệ mà nó gán cho câu trả lời
+          đúng, lấy trung bình trên cả lô. Mạng vừa chắc chắn vừa đúng có mất mát gần 0. Mạng lúc nào cũng trả lời nửa
+          nọ nửa kia có ln 2 = {np.log(2):.3f}. Mạng này đi từ {losses[0]:.3f}, với {100 * right[0]:.0f} % trả lời đúng,
+          xuống {losses[-1]:.3f}, với {100 * right[-1]:.0f} % trả lời đúng.
+        - Một **bước** (step) là việc mà bốn dòng cuối làm: **lan truyền xuôi** (forward) tính hàm mất mát, **lan truyền
+          ngược** (backward) tìm cho từng tham số xem mất mát thay đổi ra sao nếu tham số ấy lớn hơn một chút, và bước
+          **cập nhật** (update) dịch từng tham số một chút theo hướng làm mất mát giảm. Dịch bao xa là do **tốc độ học**
+          (learning rate), `lr`, quyết định.
+    """])
     return
 
 
@@ -163,13 +196,18 @@ def _():
 
 @app.cell
 def _():
-    stage = mo.ui.slider(1, 6, step=1, value=1, label="part of the step", show_value=True)
+    stage = mo.ui.slider(1, 6, step=1, value=1, label=both("part of the step", "phần của bước"), show_value=True)
     say("""
         ## One step, taken apart
 
         A net small enough to write every number down: two inputs, two units, two logits, no biases, and a batch of one
         point, whose right answer is class 1. Move the slider through the six parts of one step.
-    """)
+    """, vi=["""
+        ## Mổ xẻ một bước
+
+        Một mạng đủ nhỏ để viết ra mọi con số: hai đầu vào, hai nơ-ron, hai logit, không có bias, và một lô gồm một điểm
+        có câu trả lời đúng là lớp 1. Hãy kéo thanh trượt qua sáu phần của một bước.
+    """])
     return (stage,)
 
 
@@ -235,13 +273,40 @@ def _(ga, gh, gw1, gw2, gz, h, loss, new_loss, new_w1, new_w2, p, rate, stage, w
            At the top left: {w1[0, 0]:g} − {rate:g} · ({gw1[0, 0]:.3f}) = **{new_w1[0, 0]:.3f}**. The point goes forward
            again through the new weights: the loss was {loss:.3f} and is now **{new_loss:.3f}**.""",
     }
+    parts_vi = {
+        1: f"""**Xuôi: các nơ-ron.** Mỗi nơ-ron nhân hai đầu vào với trọng số rồi cộng lại, và tanh uốn tổng ấy. Nơ-ron
+           ở trên: {x[0, 0]:g} · {w1[0, 0]:g} + ({x[0, 1]:g}) · {w1[1, 0]:g} = {(x @ w1)[0, 0]:.3f}, và
+           tanh({(x @ w1)[0, 0]:.3f}) = **{h[0, 0]:.3f}**.""",
+        2: f"""**Xuôi: các logit.** Cũng như thế với các trọng số tiếp theo, nhưng không có tanh. Logit ở trên:
+           {h[0, 0]:.3f} · {w2[0, 0]:g} + ({h[0, 1]:.3f}) · {w2[1, 0]:g} = **{z[0, 0]:.3f}**.""",
+        3: f"""**Xuôi: mất mát.** Softmax biến các logit thành tỉ lệ:
+           $p_k = e^{{z_k}} / (e^{{z_0}} + e^{{z_1}})$. Câu trả lời đúng là lớp 1, ở dưới, và nó được
+           {p[0, 1]:.3f}. Mất mát là −ln {p[0, 1]:.3f} = **{loss:.3f}**.""",
+        4: f"""**Ngược: đến các logit.** Mất mát thay đổi ra sao khi một logit tăng một chút? Với softmax và hàm mất mát
+           này, câu trả lời rất gọn: tỉ lệ trừ 1 cho lớp đúng, chính tỉ lệ ấy cho các lớp khác. Vậy logit ở trên nhận
+           **{gz[0, 0]:.3f}**: nếu nó tăng thì mất mát tăng. Logit ở dưới nhận {p[0, 1]:.3f} − 1 =
+           **{gz[0, 1]:.3f}**: nếu nó tăng thì mất mát giảm.""",
+        5: f"""**Ngược: đến các trọng số.** Nơ-ron ở trên đi đến cả hai logit. Những gì quay về theo hai đường được cộng
+           lại: {gz[0, 0]:.3f} · {w2[0, 0]:g} + ({gz[0, 1]:.3f}) · ({w2[0, 1]:g}) = {gh[0, 0]:.3f}. Ở đó tanh có độ dốc
+           1 − h² = {1 - h[0, 0] ** 2:.3f}, nên trước tanh nó là {gh[0, 0]:.3f} · {1 - h[0, 0] ** 2:.3f} =
+           **{ga[0, 0]:.3f}**. Còn gradient của một trọng số là đầu vào của nó nhân với những gì quay về ở đầu kia. Góc
+           trên bên trái: {x[0, 0]:g} · {ga[0, 0]:.3f} = **{gw1[0, 0]:.3f}**. Đó là những số màu cam trên các đường.""",
+        6: f"""**Cập nhật.** Mỗi trọng số dịch ngược chiều gradient của nó, xa gấp {rate:g} lần, vì tốc độ học là
+           {rate:g}. Góc trên bên trái: {w1[0, 0]:g} − {rate:g} · ({gw1[0, 0]:.3f}) = **{new_w1[0, 0]:.3f}**. Điểm ấy
+           lại đi xuôi qua các trọng số mới: mất mát trước là {loss:.3f}, bây giờ là **{new_loss:.3f}**.""",
+    }
     shown_p = f"The loss is {loss:.3f}" if stage.value < 6 else f"The loss was {loss:.3f} and is {new_loss:.3f}"
+    shown_vi = f"Mất mát là {loss:.3f}" if stage.value < 6 else f"Mất mát từ {loss:.3f} thành {new_loss:.3f}"
+    shown_vi = shown_vi if stage.value > 2 else "Mất mát chưa được tính"
     mo.vstack([
         stage,
         picture(draw_step(int(stage.value)), "A net of two inputs, two units, two logits, two shares and a loss, each "
                 f"with its number, and the weights on the lines between them, at part {stage.value} of the step. "
-                + (shown_p if stage.value > 2 else "The loss is not computed yet") + "."),
-        say(parts[int(stage.value)]),
+                + (shown_p if stage.value > 2 else "The loss is not computed yet") + ".",
+            vi=f"Một mạng gồm hai đầu vào, hai nơ-ron, hai logit, hai tỉ lệ và một mất mát, mỗi thứ kèm con số của "
+               f"nó, và các trọng số trên những đường nối chúng, ở phần {stage.value} của bước. "
+               f"{shown_vi}."),
+        say(parts[int(stage.value)], vi=[parts_vi[int(stage.value)]]),
     ])
     return
 
@@ -263,7 +328,21 @@ def _(ga, gh, gz):
         weights. For the second layer above `gy` is ({gz[0, 0]:.3f}, {gz[0, 1]:.3f}), and it hands on
         ({gh[0, 0]:.3f}, {gh[0, 1]:.3f}). Each chapter from here on is about one layer, and about how it makes `gx` and
         `gw` of `gy`.
-    """)
+    """, vi=[f"""
+        ## Quy tắc dây chuyền, và ý nghĩa của `gy`
+
+        Hãy nhìn lại phần 5. Mất mát phụ thuộc vào các logit, các logit phụ thuộc vào các nơ-ron, các nơ-ron phụ thuộc
+        vào các trọng số. Nếu $z$ tăng nhanh gấp đôi $h$, và mất mát tăng nhanh gấp ba $z$, thì mất mát tăng nhanh gấp
+        sáu $h$: các tốc độ dọc theo một dây chuyền được **nhân** với nhau. Đó là **quy tắc dây chuyền** (chain rule,
+        đạo hàm của hàm hợp), và khi một số được dùng hai lần thì những gì quay về từ hai lần dùng được **cộng** lại.
+
+        Vì vậy không tầng nào cần biết cả mạng. Nó chỉ được trao một thứ: mất mát thay đổi ra sao theo đầu ra $y$ của
+        nó. Trong các chương này, và trong mã của minicnn, thứ đó gọi là **`gy`**, gradient của mất mát theo $y$. Tầng
+        nhân nó với các độ dốc của chính mình rồi trao tiếp **`gx`**, cũng là thứ đó nhưng theo đầu vào, và **`gw`**
+        theo các trọng số. Với tầng thứ hai ở trên, `gy` là ({gz[0, 0]:.3f}, {gz[0, 1]:.3f}), và nó trao tiếp
+        ({gh[0, 0]:.3f}, {gh[0, 1]:.3f}). Từ đây trở đi, mỗi chương nói về một tầng, và về cách nó tạo ra `gx` và `gw`
+        từ `gy`.
+    """])
     return
 
 
@@ -295,16 +374,27 @@ def _(gw1, gw2, loss, loss_of, rate, w1, w2):
 
             A gradient tells the truth about small steps only. Here is the loss after the same step with other learning
             rates:
-        """),
+        """, vi=["""
+            ## Đi bao xa
+
+            Gradient chỉ nói đúng về những bước nhỏ. Đây là mất mát sau cùng bước ấy với những tốc độ học khác:
+        """]),
         picture(draw_rates(), f"The loss after one step over the learning rate: it falls from {loss:.3f}, first along "
                               "the dashed straight line that the gradient promises, then less and less, and beyond "
-                              f"{best:.2g} it rises."),
+                              f"{best:.2g} it rises.",
+            vi=f"Mất mát sau một bước theo tốc độ học: nó giảm từ {loss:.3f}, lúc đầu dọc theo đường thẳng đứt nét mà "
+               f"gradient hứa hẹn, rồi giảm ít dần, và quá {best:.2g} thì nó tăng."),
         say(f"""
             The dashed line is what the gradient promises: {promised:.3f} at a rate of {rate:g}. The step reaches
             {loss_of(w1 - rate * gw1, w2 - rate * gw2):.3f}, since the slope changes on the way, and with rates beyond
             {best:.2g} the loss rises again. So training takes many small steps, and asks for a new gradient before
             each. The program above takes 120.
-        """),
+        """, vi=[f"""
+            Đường đứt nét là điều mà gradient hứa hẹn: {promised:.3f} với tốc độ {rate:g}. Bước này đạt
+            {loss_of(w1 - rate * gw1, w2 - rate * gw2):.3f}, vì độ dốc thay đổi trên đường đi, và với tốc độ quá
+            {best:.2g} thì mất mát lại tăng. Vì thế việc huấn luyện đi nhiều bước nhỏ, và hỏi một gradient mới trước mỗi
+            bước. Chương trình ở trên đi 120 bước.
+        """]),
     ])
     return
 
@@ -336,7 +426,14 @@ def _():
         gradient with respect to $w$? Go backward along the chain: the square has the slope 2 · (what is squared), and
         then something is missing. `gradcheck` moves $w$ a little, looks how the loss changes, and says below what it
         thinks of your answer.
-    """)
+    """, vi=["""
+        ## Bài tập
+
+        Một nơ-ron có một trọng số phải cho ra $t$ khi đầu vào là $x$, và mất mát của nó là $y = (w x - t)^2$. Gradient
+        của nó theo $w$ là gì? Hãy đi ngược theo dây chuyền: phép bình phương có độ dốc 2 · (cái được bình phương), và
+        rồi còn thiếu một thứ. `gradcheck` dịch $w$ một chút, xem mất mát thay đổi ra sao, và nói bên dưới nó nghĩ gì về
+        câu trả lời của bạn.
+    """])
     return answer, asked, check, start, tries
 
 

@@ -8,7 +8,7 @@ with app.setup:
     import marimo as mo
     import numpy as np
     from graph import walked
-    from page import answer_box, attempt, figure, one_answer, picture, say, table
+    from page import answer_box, attempt, both, figure, one_answer, picture, say, table
     from scene import scene
 
     from minicnn import Tensor, gradcheck
@@ -22,7 +22,13 @@ def _():
         A network is one long formula. To train it, we ask the same question of every number in it: *if you were a
         little larger, how much larger would the loss be?* The answer is a derivative. In this chapter we find one by
         hand, and then look at how `backward()` finds the same one.
-    """)
+    """, vi=["""
+        # 1 · Một con số
+
+        Một mạng là một công thức dài. Để huấn luyện nó, ta hỏi cùng một câu với từng con số trong mạng: *nếu con số này
+        lớn hơn một chút thì hàm mất mát (loss) sẽ tăng bao nhiêu?* Câu trả lời là một đạo hàm. Trong chương này ta tự
+        tay tìm một đạo hàm, rồi xem `backward()` tìm ra đúng đạo hàm ấy như thế nào.
+    """])
     return
 
 
@@ -34,7 +40,12 @@ def _():
 
         Our formula is $y = (3x + 1)\\,x$. Multiplied out it is $3x^2 + x$, so its slope is $6x + 1$. Move $x$ and look
         at the tangent:
-    """)
+    """, vi=["""
+        ## Ba cách tìm một độ dốc
+
+        Công thức của ta là $y = (3x + 1)\\,x$. Nhân ra ta được $3x^2 + x$, vậy độ dốc là $6x + 1$. Hãy di chuyển $x$ và
+        quan sát tiếp tuyến:
+    """])
     return (slider,)
 
 
@@ -73,17 +84,25 @@ def _(slider):
     mo.vstack([
         slider,
         picture(draw(), f"The parabola y = (3x + 1) x and its tangent at x = {x:g}, which rises by "
-                        f"{slope_by_minicnn:g} for one step to the right."),
-        say(f"There are three ways to find the slope at $x = {x:g}$:", table(["way", "∂y/∂x", "error"], [
-            ["by hand, 6x + 1", f"{slope_by_hand:.12g}", "0"],
-            ["by a small step, (f(x + h) − f(x − h)) / 2h with h = 10⁻⁶", f"{slope_by_difference:.12g}",
+                        f"{slope_by_minicnn:g} for one step to the right.",
+            vi=f"Parabol y = (3x + 1) x và tiếp tuyến của nó tại x = {x:g}, tăng {slope_by_minicnn:g} khi sang phải "
+               f"một đơn vị."),
+        say(f"There are three ways to find the slope at $x = {x:g}$:", table([
+            both("way", "cách"), "∂y/∂x", both("error", "sai số")], [
+            [both("by hand, 6x + 1", "bằng tay, 6x + 1"), f"{slope_by_hand:.12g}", "0"],
+            [both("by a small step, (f(x + h) − f(x − h)) / 2h with h = 10⁻⁶",
+                  "bằng một bước nhỏ, (f(x + h) − f(x − h)) / 2h với h = 10⁻⁶"), f"{slope_by_difference:.12g}",
              off(slope_by_difference)],
-            ["by `y.backward()`", f"{slope_by_minicnn:.12g}", off(slope_by_minicnn)],
+            [both("by `y.backward()`", "bằng `y.backward()`"), f"{slope_by_minicnn:.12g}", off(slope_by_minicnn)],
         ]), """
             The small step needs no thought, but it is hardly ever exact, because a computer rounds. And it costs two
             evaluations of the whole formula for *every* number that may change. AlexNet has 61 million of them.
             `backward()` finds all the slopes in about the time of two evaluations *in all*.
-        """),
+        """, vi=[f"Có ba cách tìm độ dốc tại $x = {x:g}$:", ..., """
+            Cách dùng bước nhỏ không cần suy nghĩ gì, nhưng hầu như không bao giờ chính xác tuyệt đối, vì máy tính làm
+            tròn. Và với *mỗi* con số có thể thay đổi, nó phải tính lại toàn bộ công thức hai lần. AlexNet có 61 triệu
+            con số như vậy. Còn `backward()` tìm *tất cả* các độ dốc trong thời gian chỉ bằng khoảng hai lần tính.
+        """]),
     ])
     return
 
@@ -114,7 +133,14 @@ def _():
             slope of each small step is easy. The product $y = b \\cdot x$, for example, grows by $x$ when $b$ grows by
             1, and by $b$ when $x$ grows by 1. Going backward, each number multiplies its own gradient by the slope and
             hands the result on to the numbers that it was made of. Step through it:
-        """),
+        """, vi=["""
+            ## Đồ thị tính toán
+
+            Máy tính làm từng việc nhỏ một: trước hết $a = 3x$, rồi $b = a + 1$, rồi $y = b \\cdot x$. Độ dốc của mỗi
+            bước nhỏ thì dễ tính. Chẳng hạn tích $y = b \\cdot x$ tăng thêm $x$ khi $b$ tăng 1, và tăng thêm $b$ khi $x$
+            tăng 1. Khi đi ngược lại, mỗi số lấy gradient của chính nó nhân với độ dốc rồi trao kết quả cho những số đã
+            tạo ra nó. Hãy đi từng bước:
+        """]),
         scene("graph", data, "The graph of y = (3x + 1) x, to be stepped: x leads to a = 3x, a to b = a + 1, and b and "
               f"x lead to y. Backward at x = 1.5, {direct:g} comes straight from y to x and {through_a:g} through a, "
               f"together {both_roads:g}.", 430),
@@ -123,7 +149,13 @@ def _():
             roads is **added**: {direct:g} + {through_a:g} = **{both_roads:g}** at $x = 1.5$. This is why every engine
             writes `+=` here and not `=`. Press *= for +=* to see what happens otherwise: only the road that was walked
             last counts, {through_a:g}. The road that was walked first, {direct:g}, is overwritten.
-        """),
+        """, vi=[f"""
+            $x$ được dùng **hai lần**. Khi nó tăng một chút, $y$ thay đổi theo cả hai con đường, nên những gì đi ngược
+            về theo hai con đường phải được **cộng lại**: {direct:g} + {through_a:g} = **{both_roads:g}** tại $x = 1.5$.
+            Vì thế ở chỗ này thư viện nào cũng viết `+=` chứ không viết `=`. Hãy bấm *= for +=* để xem điều gì xảy ra
+            nếu viết khác: chỉ con đường đi sau cùng được tính, {through_a:g}. Con đường đi trước, {direct:g}, đã bị ghi
+            đè.
+        """]),
     ])
     return
 
@@ -154,7 +186,17 @@ def _():
         tensors as they are made ({numbered}), and a heap hands out the youngest of those that are waiting. That is the
         whole order: no recursion, and no pass that sorts the graph beforehand. At $x = 2$ it finds {found:g}, and the
         formula $12x^3$ gives {expected:g}.
-    """)
+    """, vi=[f"""
+        ## Vì sao số trẻ nhất đi trước
+
+        Còn một cái bẫy nữa. Lấy $a = x^2$, $b = 3a$ và $y = a \\cdot b$. Ở đây $a$ được dùng hai lần, bởi $b$ và bởi
+        $y$. Nếu $a$ trao gradient của mình đi trước khi $b$ gửi phần của nó tới, thì $a$ trao đi quá ít.
+
+        Nhưng $b$ được tạo ra sau $a$. Mọi thứ được tạo ra *từ* $a$ đều **trẻ hơn** $a$. Vậy nếu ta đi từ số trẻ nhất
+        đến số già nhất, thì khi gặp một số, tổng của nó đã đủ. minicnn đánh số các tensor theo thứ tự được tạo ra
+        ({numbered}), và một heap luôn đưa ra số trẻ nhất trong những số đang chờ. Thứ tự chỉ có thế: không đệ quy, cũng
+        không cần sắp xếp đồ thị từ trước. Tại $x = 2$ nó tìm được {found:g}, và công thức $12x^3$ cho {expected:g}.
+    """])
     return
 
 
@@ -182,7 +224,12 @@ def _():
 
         This backward of $y = x^3 + 2x$ is wrong. Mend it. Below the editor stands what `gradcheck` says: it runs your
         function and compares it with small steps.
-    """)
+    """, vi=["""
+        ## Bài tập
+
+        Hàm backward này của $y = x^3 + 2x$ bị sai. Hãy sửa nó. Dưới ô soạn thảo là điều `gradcheck` nói: nó chạy hàm
+        của bạn và so sánh với các bước nhỏ.
+    """])
     return answer, asked, check, start, tries
 
 

@@ -15,7 +15,7 @@ with app.setup:
     import marimo as mo
     import numpy as np
     from graph import walked
-    from page import answer_box, attempt, one_answer, say, table
+    from page import answer_box, attempt, both, one_answer, say, table
     from scene import scene
 
     from minicnn import Tensor, gradcheck, no_grad, ops, trace
@@ -41,7 +41,14 @@ def _():
         order. So an engine has to write down what it computed, from which numbers, and how a gradient gets back over
         each step. This record is called a **tape**. In this chapter we write a whole engine of this kind for plain
         numbers. At the end it computes the same formula as minicnn, and the two agree to the last bit.
-    """)
+    """, vi=["""
+        # 2 · Băng ghi trong bốn mươi dòng
+
+        Một công thức được tính từng bước nhỏ một, và gradient của nó đi ngược lại đúng các bước ấy theo thứ tự đảo. Vì
+        vậy chương trình phải ghi lại nó đã tính gì, từ những số nào, và gradient đi ngược qua mỗi bước ra sao. Bản ghi
+        đó gọi là **băng ghi** (tape). Trong chương này ta viết trọn một bộ máy như thế cho các số thông thường. Cuối
+        cùng nó tính cùng một công thức với minicnn, và hai bên khớp nhau đến từng bit.
+    """])
     return code, code_of
 
 
@@ -67,7 +74,16 @@ def _(code):
     """, code(Remembered), """
         There is no list of steps anywhere. Each number holds on to its inputs, and these hold on to theirs; the age
         says in which order they were made. That is the whole tape.
-    """)
+    """, vi=["""
+        ## Một con số biết nhớ
+
+        Mỗi số có một giá trị và biết những số mà nó được tính từ đó, gọi là các đầu vào. Với mỗi đầu vào nó giữ một hàm
+        **mang** gradient trở về. Một số được cho sẵn chứ không phải tính ra thì không có đầu vào. Nó được gọi là **lá**
+        (leaf).
+    """, ..., """
+        Không ở đâu có danh sách các bước cả. Mỗi số giữ các đầu vào của nó, các đầu vào lại giữ đầu vào của chúng; tuổi
+        cho biết chúng được tạo ra theo thứ tự nào. Toàn bộ băng ghi chỉ có thế.
+    """])
     return (Remembered,)
 
 
@@ -92,7 +108,13 @@ def _(Remembered, code):
         its terms grows by 1, so both slopes are 1. The product $a \\cdot b$ grows by $b$ when $a$ grows by 1, and by
         $a$ when $b$ does. And $y = \\tanh(x)$, a smooth step from −1 to 1, has the slope $1 - y^2$.
 
-    """, code(Number))
+    """, code(Number), vi=["""
+        ## Các phép toán
+
+        Một phép toán tính giá trị của nó và ngay tại đó ghi lại các độ dốc. Một tổng tăng 1 khi một trong hai số hạng
+        tăng 1, nên cả hai độ dốc đều bằng 1. Tích $a \\cdot b$ tăng thêm $b$ khi $a$ tăng 1, và tăng thêm $a$ khi $b$
+        cũng tăng như thế. Còn $y = \\tanh(x)$, một bậc thang trơn từ −1 đến 1, có độ dốc $1 - y^2$.
+    """, ...])
     return (Number,)
 
 
@@ -130,13 +152,22 @@ def _(Number, Remembered, code, code_of):
     """, code(backward), f"""
         There is no recursion, and nobody sorts the graph beforehand: the heap puts in order only the few numbers that
         are waiting. In a file of its own, with imports and empty lines, the engine has {len(alone.splitlines())} lines.
-    """)
+    """, vi=["""
+        ## Lan truyền ngược
+
+        Từ điển `flow` giữ phần gradient đã đến được mỗi số. **Heap** là một danh sách luôn đưa ra phần tử nhỏ nhất; vì
+        tuổi được đổi dấu nên đó là số trẻ nhất. Mọi thứ được tính từ một số đều trẻ hơn số đó. Vậy khi đến lượt nó, mọi
+        phần gradient của nó đều đã về đủ.
+    """, ..., f"""
+        Không có đệ quy, và không ai sắp xếp đồ thị từ trước: heap chỉ xếp thứ tự vài số đang chờ. Viết thành một tệp
+        riêng, kể cả các dòng import và dòng trống, bộ máy này dài {len(alone.splitlines())} dòng.
+    """])
     return (backward,)
 
 
 @app.cell
 def _():
-    x_slider = mo.ui.slider(-2.0, 2.0, step=0.25, value=0.5, label="the input x", show_value=True)
+    x_slider = mo.ui.slider(-2.0, 2.0, step=0.25, value=0.5, label=both("the input x", "đầu vào x"), show_value=True)
     return (x_slider,)
 
 
@@ -180,15 +211,30 @@ def _(Number, backward, x_slider):
 
             The formula is written once, with `+`, `*` and `.tanh()`. It does not know which engine computes it. Move
             the input:
-        """),
+        """, vi=["""
+            ## Hai bộ máy, một công thức
+
+            Đây là hai tầng, mỗi tầng một nơ-ron. Tầng thứ hai còn chuyển tiếp cả cái nó nhận được, như trong các mạng
+            phần dư (residual network):
+
+            $$h = \\tanh(x w + b), \\qquad y = \\tanh(h v + c) + h$$
+
+            Công thức chỉ được viết một lần, với `+`, `*` và `.tanh()`. Nó không biết bộ máy nào đang tính. Hãy di
+            chuyển đầu vào:
+        """]),
         x_slider,
-        say(table(["", "value", "∂y/∂(it), tape", "∂y/∂(it), minicnn"],
+        say(table(["", both("value", "giá trị"), both("∂y/∂(it), tape", "∂y/∂(nó), băng ghi"),
+                   both("∂y/∂(it), minicnn", "∂y/∂(nó), minicnn")],
                   [[name, value, leaf.grad, gradient]
                    for name, value, leaf, gradient in zip("xwbvc", values, leaves, gradients, strict=True)]), f"""
             By our tape $y$ is {y.value:.17g}, by minicnn it is {y_minicnn:.17g}. All five gradients are equal to the
             last bit, because both engines do the same operations in the same order. They could still share a mistake.
             So `gradcheck` also compared the tape with small differences: the relative error is {report.error:.0e}.
-        """),
+        """, vi=[..., f"""
+            Theo băng ghi của ta, $y$ bằng {y.value:.17g}; theo minicnn, nó bằng {y_minicnn:.17g}. Cả năm gradient bằng
+            nhau đến từng bit, vì hai bộ máy làm cùng những phép tính theo cùng thứ tự. Nhưng có thể cả hai cùng mắc một
+            lỗi. Vì vậy `gradcheck` còn so băng ghi với các sai phân nhỏ: sai số tương đối là {report.error:.0e}.
+        """]),
     ])
     return by_tape, network, others
 
@@ -231,14 +277,23 @@ def _(by_tape, network, others):
 
             This is what minicnn wrote down for the same formula, and our own tape has the same numbers. Step through
             it, first forward, then backward:
-        """),
+        """, vi=["""
+            ## Chính băng ghi ấy
+
+            Đây là những gì minicnn đã ghi lại cho công thức trên; băng ghi của ta cũng có đúng những số đó. Hãy đi từng
+            bước, trước hết xuôi, rồi ngược:
+        """]),
         scene("graph", data, "The tape of two layers, to be stepped: 12 numbers from x, w, b, v and c down to y. "
               f"At x = 0.5 two shares reach h, {to_h[0][1]:.4f} from y and {to_h[1][1]:.4f} from r.", 620),
         say(f"""
             $h$ was used twice, so two shares reach it. At $x = 0.5$ they are {to_h[0][1]:.4f} from $y$ and
             {to_h[1][1]:.4f} from $r$, and its gradient is their sum, {sum_at_h:.4f}. Press *= for +=*, and everything
             above $h$ comes out wrong.
-        """),
+        """, vi=[f"""
+            $h$ được dùng hai lần, nên có hai phần gradient đến nó. Tại $x = 0.5$ đó là {to_h[0][1]:.4f} từ $y$ và
+            {to_h[1][1]:.4f} từ $r$, và gradient của nó là tổng, {sum_at_h:.4f}. Bấm *= for +=*, và mọi thứ phía trên
+            $h$ đều ra sai.
+        """]),
     ])
     return
 
@@ -293,7 +348,7 @@ def _(Number, backward, code_of, network, others):
 
     """, table(["∂y/∂", *found], [[name, *(float(gradient[i]) for gradient, _ in found.values())]
                                   for i, name in enumerate("xwbvc")]
-               + [["visits", *(n for _, n in found.values())]]), f"""
+               + [[both("visits", "lần ghé"), *(n for _, n in found.values())]]), f"""
         Two of them lose a road. Of the two shares that reach $h$, "= for +=" keeps only the one that came through the
         second layer, and "oldest first, once" only the one that came straight from $y$. So their numbers for $x$, $w$
         and $b$ add up to the right ones: {one_road[0]:.4f} + {other_road[0]:.4f} = {right[0]:.4f} for $x$. The numbers
@@ -303,7 +358,26 @@ def _(Number, backward, code_of, network, others):
         You may be surprised that "oldest first" alone gives the **right** numbers. It comes to $h$ too early, hands on
         what $h$ has by then, and comes back when the rest arrives. Since shares are added, nothing is lost. But it
         makes {found["oldest first"][1]} visits instead of {met}.
-    """)
+    """, vi=["""
+        ## Cố ý làm hỏng
+
+        Ta hãy sửa vài chữ trong `backward` rồi chạy lại, tại $x = 0.5$:
+
+        - **= for +=** (= thay cho +=): cả hai nhánh đều viết `flow[x] = carry(g)`.
+        - **oldest first** (già nhất trước): bỏ dấu trừ trước tuổi.
+        - **oldest first, once** (già nhất trước, một lần): thêm vào đó, số nào đã ghé rồi thì không ghé lại nữa. Nhiều
+          cách duyệt đệ quy làm như vậy.
+    """, ..., f"""
+        Hai trong số đó làm mất một con đường. Trong hai phần gradient đến $h$, "= for +=" chỉ giữ phần đi qua tầng thứ
+        hai, còn "oldest first, once" chỉ giữ phần đến thẳng từ $y$. Vì thế các số của chúng cho $x$, $w$ và $b$ cộng
+        lại thành đúng: {one_road[0]:.4f} + {other_road[0]:.4f} = {right[0]:.4f} với $x$. Những con số ấy trông y như
+        gradient, và chương trình chạy không một lời phàn nàn. Với $v$ và $c$, vốn chỉ có một con đường, chúng thậm chí
+        còn đúng.
+
+        Có thể bạn ngạc nhiên rằng riêng "oldest first" lại cho số **đúng**. Nó đến $h$ quá sớm, trao đi những gì $h$
+        đang có lúc đó, rồi quay lại khi phần còn lại về tới. Vì các phần được cộng vào nhau nên không mất gì cả. Nhưng
+        nó tốn {found["oldest first"][1]} lần ghé thăm thay vì {met}.
+    """])
     return (walks,)
 
 
@@ -335,11 +409,22 @@ def _(Number, walks):
         Now we put many such layers on top of each other, $h ← \\tanh(h v) + h$, each with two roads, and count the
         visits:
 
-    """, table(["layers", "youngest first", "oldest first"], rows), f"""
+    """, table([both("layers", "số tầng"), both("youngest first", "trẻ nhất trước"),
+               both("oldest first", "già nhất trước")], rows), f"""
         Each layer doubles the number of roads, and "oldest first" walks every one of them. "Youngest first" visits each
         number once, however many roads there are: {met_in_many:,} visits in {many:,} layers. A function that calls
         itself for every input would not get that far: Python stops it after {sys.getrecursionlimit():,} nested calls.
-    """)
+    """, vi=["""
+        ## Cái giá của thứ tự
+
+        Bây giờ ta chồng nhiều tầng như thế lên nhau, $h ← \\tanh(h v) + h$, mỗi tầng có hai con đường, và đếm số lần
+        ghé thăm:
+    """, ..., f"""
+        Mỗi tầng làm số con đường tăng gấp đôi, và "oldest first" (già nhất trước) đi hết từng con đường một. "Youngest
+        first" (trẻ nhất trước) ghé mỗi số đúng một lần, dù có bao nhiêu con đường: {met_in_many:,} lần ghé trong
+        {many:,} tầng. Một hàm tự gọi lại chính nó cho mỗi đầu vào không đi xa được đến thế: Python dừng nó sau
+        {sys.getrecursionlimit():,} lần gọi lồng nhau.
+    """])
     return
 
 
@@ -389,7 +474,27 @@ def _():
         says so:
 
     """, f"> {why(loss)}", "And this is what you are told if a carrying function returns one number for a whole array:",
-        f"> {shapes}")
+        f"> {shapes}", vi=["""
+        ## minicnn còn có gì hơn thế
+
+        `minicnn/engine/backward.py` có cùng vòng lặp, cùng từ điển và cùng heap đó. Nó có thêm:
+
+        - **Mảng.** Gradient phải có cùng kích thước với giá trị của nó (chương 3). Nếu không, một thông báo lỗi chỉ ra
+          chỗ sai.
+        - **Chỉ những gì cần.** Với một số không cần gradient thì không ghi gì cả, bên trong `no_grad()` cũng vậy. Chỉ
+          các lá giữ gradient của mình, trong `.grad`, và chúng chỉ nhận được khi cả chuyến đi đã xong. Vì thế một lỗi
+          giữa đường để `.grad` nguyên như cũ.
+        - **Thiết bị.** Gradient của mỗi bước được tính trên đúng thiết bị đã tính bước đó. Sao chép từ thiết bị này
+          sang thiết bị khác cũng là một phép toán như mọi phép toán khác (chương 10).
+        - **Bộ nhớ.** Băng ghi của ta sống lâu như $y$. minicnn chỉ giữ những giá trị mà một hàm mang gradient cần đến,
+          và bỏ từng giá trị ngay khi dùng xong.
+    """, f"""
+        Lấy $\\tanh(2x)$, cộng tất cả lại, với {x.data.nbytes:,} byte trong $x$. Trên đường đi xuôi, đồ thị giữ lại
+        {kept:,} byte, là các giá trị của tanh, và lan truyền ngược giải phóng {freed:,}. Vì thế lần gọi `backward()`
+        thứ hai không còn gì để đi, và nó nói:
+    """, ..., """
+        Còn đây là thông báo khi một hàm mang gradient trả về một số cho cả một mảng:
+    """, ...])
     return
 
 
@@ -420,7 +525,13 @@ def _():
         This is what an op looks like in minicnn: a function of arrays that returns its value and a function that
         carries the gradient back. The gradient of $y = x \\tanh(x)$ is wrong here, because $x$ goes into $y$ along two
         roads. Mend it. Below the editor stands what `gradcheck` says of your answer.
-    """)
+    """, vi=["""
+        ## Bài tập
+
+        Một phép toán trong minicnn trông như thế này: một hàm nhận các mảng, trả về giá trị của nó và một hàm mang
+        gradient trở về. Ở đây gradient của $y = x \\tanh(x)$ bị sai, vì $x$ đi vào $y$ theo hai con đường. Hãy sửa nó.
+        Dưới ô soạn thảo là điều `gradcheck` nói về câu trả lời của bạn.
+    """])
     return answer, asked, check, start, tries
 
 

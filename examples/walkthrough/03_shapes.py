@@ -11,7 +11,7 @@ with app.setup:
     import marimo as mo
     import numpy as np
     from matplotlib.patches import Rectangle
-    from page import answer_box, attempt, figure, one_answer, picture, say, table
+    from page import answer_box, attempt, both, figure, one_answer, picture, say, table
 
     from minicnn import GradientError, Tensor, gradcheck, ops
     from minicnn.ops.arithmetic import summed_to
@@ -45,13 +45,19 @@ def _():
         A gradient **always** has the shape of its value, because every number of an array has a slope of its own. This
         simple rule goes a long way. It tells you where a backward has to sum and over which axes, and in a matrix
         product it even tells you what to multiply.
-    """)
+    """, vi=["""
+        # 3 · Kích thước
+
+        Gradient **luôn luôn** có cùng kích thước (shape) với giá trị của nó, vì mỗi con số trong một mảng có độ dốc
+        riêng. Quy tắc đơn giản này rất có ích. Nó cho biết một hàm backward phải cộng ở đâu và theo những trục nào, và
+        với phép nhân ma trận, nó thậm chí cho biết phải nhân cái gì với cái gì.
+    """])
     return gradients, pairs, verdict, written
 
 
 @app.cell
 def _(pairs):
-    pair = mo.ui.dropdown(list(pairs), value=next(iter(pairs)), label="shapes of a + b")
+    pair = mo.ui.dropdown(list(pairs), value=next(iter(pairs)), label=both("shapes of a + b", "kích thước của a + b"))
     return (pair,)
 
 
@@ -84,8 +90,11 @@ def _(gradients, pair, pairs, written):
     axes = []
     for i, size in enumerate(gy.shape):
         own = i - (gy.ndim - len(B))
-        axes.append([i, size, "none" if own < 0 else B[own],
-                     "summed away" if own < 0 else "summed, kept as 1" if B[own] == 1 else "as it is"])
+        axes.append([i, size, both("none", "không có") if own < 0 else B[own],
+                     both("summed away", "cộng cho mất đi") if own < 0 else
+                     both("summed, kept as 1", "cộng, giữ lại là 1") if B[own] == 1 else
+                     both("as it is", "giữ nguyên")])
+
     def draw_flow():
         drawing = figure(5.6, 4.2)
         grid = drawing.subplots(2, 2, gridspec_kw={"width_ratios": [gy.shape[1], max(ga.shape[-1:] + gb.shape[-1:])]})
@@ -103,9 +112,9 @@ def _(gradients, pair, pairs, written):
                 axes.set_title(title, fontsize=10)
         return drawing
 
-    def collected_by(name, shape, g):
+    def collected_by(name, shape, g, word="collects"):
         to = owners(shape, gy.shape)
-        return f"{name}0 collects {' + '.join(f'{share:g}' for share in gy[to == 0])} = {g.flat[0]:g}"
+        return f"{name}0 {word} {' + '.join(f'{share:g}' for share in gy[to == 0])} = {g.flat[0]:g}"
 
     mo.vstack([
         say("""
@@ -114,22 +123,41 @@ def _(gradients, pair, pairs, written):
             When two shapes differ, NumPy stretches the smaller one: it **copies** its numbers until both fit. A number
             that was copied to several places is used several times, and you know from chapter 1 that what comes back
             along several uses is added. So whatever was copied forwards is summed backwards. Choose two shapes:
-        """),
+        """, vi=["""
+            ## Xuôi thì sao chép, ngược thì cộng
+
+            Khi hai kích thước khác nhau, NumPy kéo giãn mảng nhỏ hơn: nó **sao chép** các số cho đến khi hai bên vừa
+            nhau (broadcasting). Một số được chép đến nhiều chỗ tức là được dùng nhiều lần, và từ chương 1 bạn đã biết:
+            những gì đi ngược về từ nhiều lần dùng thì cộng lại. Vậy cái gì sao chép lúc đi xuôi thì được cộng lúc đi
+            ngược. Hãy chọn hai kích thước:
+        """]),
         pair,
         picture(draw_flow(), f"Two rows, for a and for b. On the left gy, {written(gy.shape)}, each place marked with "
                              "the number that was copied to it; on the right the gradient, which sums over equal "
                              "marks. "
-                             f"{collected_by('a', A, ga)}; {collected_by('b', B, gb)}."),
+                             f"{collected_by('a', A, ga)}; {collected_by('b', B, gb)}.",
+            vi=f"Hai hàng, cho a và cho b. Bên trái là gy, {written(gy.shape)}, mỗi ô ghi số nào đã được chép đến đó; "
+               f"bên phải là gradient, tức tổng trên các ô có cùng dấu. {collected_by('a', A, ga, 'gom')}; "
+               f"{collected_by('b', B, gb, 'gom')}."),
         say(f"""
             Here {written(A)} and {written(B)} both become {written(gy.shape)}. On the left is `gy`, and under each
             number stands the number of $a$, or of $b$, that was copied there. On the right, each number has collected
             the gradients of its copies: {collected_by("b", B, gb)}. Axis by axis, this happens for $b$, whose shape is
             {written(B)}:
-        """, table(["axis of y", "its size", "of b", "gradient"], axes), f"""
+        """, table([both("axis of y", "trục của y"), both("its size", "độ dài"), both("of b", "của b"), "gradient"],
+                   axes), f"""
             That is the whole rule. An axis that $b$ does not have is summed away. An axis where $b$ has size 1 is
             summed, too, but kept. The engine's `gb` has the shape {written(gb.shape)} and adds up to {gb.sum():g}, as
             `gy` does: nothing was lost.
-        """),
+        """, vi=[f"""
+            Ở đây {written(A)} và {written(B)} đều trở thành {written(gy.shape)}. Bên trái là `gy`, dưới mỗi số ghi số
+            nào của $a$, hoặc của $b$, đã được chép đến đó. Bên phải, mỗi số đã gom gradient của các bản sao của nó:
+            {collected_by("b", B, gb, "gom")}. Xét từng trục, với $b$ có kích thước {written(B)} thì:
+        """, ..., f"""
+            Toàn bộ quy tắc chỉ có thế. Trục nào $b$ không có thì cộng cho mất đi. Trục nào mà $b$ có độ dài 1 thì cũng
+            cộng, nhưng giữ lại trục. `gb` của minicnn có kích thước {written(gb.shape)} và tổng bằng {gb.sum():g}, đúng
+            bằng tổng của `gy`: không có gì bị mất.
+        """]),
     ])
     return
 
@@ -147,7 +175,16 @@ def _():
     """, f"```python\n{source}```", """
         For $y = a + b$ every use has the slope 1, so `gy` itself is summed. For $y = a \\cdot b$ the slope towards $b$
         is $a$: first multiply place by place, `gy * a`, and then sum.
-    """)
+    """, vi=["""
+        ## Cũng điều ấy trong minicnn
+
+        Trong minicnn, mọi phép toán có kéo giãn đầu vào đều kết thúc phần backward bằng hàm này, trong
+        `ops/arithmetic.py`. Dòng đầu của nó cộng theo những trục mà kích thước cần có không có, dòng thứ hai cộng theo
+        những trục dài 1:
+    """, ..., """
+        Với $y = a + b$, mỗi lần dùng có độ dốc 1, nên chính `gy` được cộng. Với $y = a \\cdot b$, độ dốc theo $b$ là
+        $a$: trước hết nhân từng ô, `gy * a`, rồi mới cộng.
+    """])
     return
 
 
@@ -175,13 +212,23 @@ def _():
     """, f"> {told}", """
         This is why minicnn's `backward()` compares the shape of every gradient with that of its value before it goes
         on.
-    """)
+    """, vi=[f"""
+        ## Nếu không ai cộng
+
+        Nếu $b$ có kích thước (3,) mà nhận nguyên `gy` với kích thước (2, 3) thì sao? Phép cập nhật `b = b - 0.1 * gy`
+        vẫn chạy, vì NumPy lại kéo giãn $b$ một lần nữa. Sau đó $b$ có kích thước {grown}, tức mỗi ảnh trong lô (batch)
+        có một bias riêng, mà không ai phàn nàn gì. Còn phép cập nhật `b -= 0.1 * gy` ghi vào chính $b$, ở đó không đủ
+        chỗ, và NumPy nói:
+    """, ..., """
+        Vì thế `backward()` của minicnn so kích thước của mỗi gradient với kích thước của giá trị trước khi đi tiếp.
+    """])
     return
 
 
 @app.cell
 def _():
-    batch = mo.ui.slider(1, 8, step=1, value=4, label="images in the batch, N", show_value=True)
+    batch = mo.ui.slider(1, 8, step=1, value=4, show_value=True,
+                         label=both("images in the batch, N", "số ảnh trong lô, N"))
     return (batch,)
 
 
@@ -224,17 +271,30 @@ def _(batch, gradients):
             A linear layer computes $y = x w^T + b$, where $y$ has the shape (N, K), one row for each of N images and
             one column for each of K units. The bias $b$ has the shape (K,): it is copied to every image of the batch.
             So its gradient is the **sum** over the batch, axis 0.
-        """),
+        """, vi=["""
+            ## Tổng hay trung bình?
+
+            Một tầng tuyến tính tính $y = x w^T + b$, trong đó $y$ có kích thước (N, K): mỗi ảnh trong N ảnh là một
+            hàng, mỗi nơ-ron trong K nơ-ron là một cột. Bias $b$ có kích thước (K,): nó được chép cho mọi ảnh trong lô.
+            Vậy gradient của nó là **tổng** trên cả lô, tức theo trục 0.
+        """]),
         batch,
         picture(draw_linear(), f"gy of the linear layer, {count} rows and {units} columns, and below each column its "
-                               f"sum: {', '.join(f'{g:g}' for g in gb_linear)}."),
+                               f"sum: {', '.join(f'{g:g}' for g in gb_linear)}.",
+            vi=f"gy của tầng tuyến tính, {count} hàng và {units} cột, dưới mỗi cột là tổng của nó: "
+               f"{', '.join(f'{g:g}' for g in gb_linear)}."),
         say("""
             Many people write the mean here. To see who is right, we move each bias a little and look at the loss:
-        """, table(["bias", "measured", "engine", "sum", "mean"],
+        """, table(["bias", both("measured", "đo được"), "minicnn", both("sum", "tổng"),
+                     both("mean", "trung bình")],
                    [[f"b{k}", round(float(measured[k]), 6), gb_linear[k], summed[k], averaged[k]]
                     for k in range(units)]),
             "The mean is the sum divided by N." if count > 1 else "With one image, the mean and the sum are the same, "
-            "and the mistake cannot be seen. So check a backward with a batch of more than one."),
+            "and the mistake cannot be seen. So check a backward with a batch of more than one.", vi=["""
+            Nhiều người viết trung bình ở đây. Để biết ai đúng, ta dịch mỗi bias một chút và nhìn vào hàm mất mát:
+        """, ..., "Trung bình là tổng chia cho N." if count > 1 else
+            "Với một ảnh, trung bình và tổng bằng nhau, nên không thấy được lỗi. Vì vậy hãy kiểm tra một hàm backward "
+            "với lô có nhiều hơn một ảnh."]),
     ])
     return
 
@@ -254,7 +314,13 @@ def _():
         But is the loss not a mean over the batch? It is. That mean belongs to the loss: `cross_entropy` divides by N,
         so every layer is handed a `gy` that has been divided already. If a layer took the mean as well, it would divide
         a second time. A layer just sums, and need not know how the loss is made.
-    """)
+    """, vi=["""
+        ## Trung bình thật ra nằm ở đâu
+
+        Nhưng chẳng phải hàm mất mát là trung bình trên cả lô sao? Đúng thế. Trung bình ấy là việc của hàm mất mát:
+        `cross_entropy` chia cho N, nên mọi tầng nhận được một `gy` đã chia sẵn. Nếu tầng lại lấy trung bình nữa thì là
+        chia hai lần. Tầng chỉ việc cộng, và không cần biết hàm mất mát được tính ra sao.
+    """])
     return
 
 
@@ -303,15 +369,28 @@ def _(gradients, verdict):
             A convolution adds the bias $b_k$ to the whole map of kernel $k$, in every image. The shape of $y$ is (N, K,
             P, Q), and $b_k$ is used for N · P · Q = {N} · {P} · {Q} = {N * P * Q} numbers. Its gradient is the sum over
             all of them, over the axes 0, 2 and 3, and what is left has the shape (K,).
-        """),
+        """, vi=[f"""
+            ## Một bias, mọi ảnh và mọi vị trí
+
+            Một tầng tích chập (convolution) cộng bias $b_k$ vào toàn bộ bản đồ của kernel $k$, trong mọi ảnh. Kích
+            thước của $y$ là (N, K, P, Q), và $b_k$ được dùng cho N · P · Q = {N} · {P} · {Q} = {N * P * Q} con số.
+            Gradient của nó là tổng trên tất cả các số ấy, theo các trục 0, 2 và 3, và cái còn lại có kích thước (K,).
+        """]),
         picture(draw_conv(), f"The {N} maps of gy that belong to kernel 0, and one sum of all their numbers, "
-                             f"{gb_conv[0]:g}."),
+                             f"{gb_conv[0]:g}.",
+            vi=f"{N} bản đồ của gy thuộc về kernel 0, và một tổng của tất cả các số trong đó, {gb_conv[0]:g}."),
         say("""
             If you write the mean instead, `gy.mean(axis=(0, 2, 3))`, `gradcheck` says:
         """, f"> {said['mean']}", "If you sum over the batch alone, `gy.sum(axis=0)`, it says:",
             f"> {said['sum over the batch']}", f"""
             And of `gy.sum(axis=(0, 2, 3))` it says: {said["sum over batch and places"]}.
-        """),
+        """, vi=["""
+            Nếu bạn viết trung bình, `gy.mean(axis=(0, 2, 3))`, thì `gradcheck` nói:
+        """, ..., """
+            Nếu bạn chỉ cộng trên lô, `gy.sum(axis=0)`, nó nói:
+        """, ..., f"""
+            Còn với `gy.sum(axis=(0, 2, 3))` nó nói: {said["sum over batch and places"]} (đúng).
+        """]),
     ])
     return
 
@@ -341,7 +420,17 @@ def _(gradients):
         Copying and summing are each other's backward. One thing is easily forgotten: before the copying, the axis that
         was summed away has to come back, with size 1. Otherwise a gradient of shape (2,) does not fit beside (2, 3),
         or, what is worse, one of shape (3,) fits along the wrong axis.
-    """)
+    """, vi=["""
+        ## Và chiều ngược lại
+
+        `sum` cộng lúc đi xuôi, nên lúc đi ngược nó sao chép: mỗi số đi vào một tổng với độ dốc 1, và nhận gradient của
+        tổng ấy. Trong trung bình của $n$ số, mỗi độ dốc là 1/n, nên phần ngược của nó sao chép rồi chia cho $n$. Vài ví
+        dụ, với $x$ có kích thước (2, 3):
+    """, ..., """
+        Sao chép và cộng là phần ngược của nhau. Có một điều dễ quên: trước khi sao chép, trục đã mất đi khi cộng phải
+        trở lại, với độ dài 1. Nếu không, một gradient có kích thước (2,) sẽ không vừa với (2, 3), hoặc tệ hơn, một
+        gradient có kích thước (3,) lại vừa theo nhầm trục.
+    """])
     return
 
 
@@ -376,14 +465,27 @@ def _(gradients):
         and $w$, and the gradient of $w$ a product of `gy` and $x$, where each may be transposed and either may come
         first. That makes {len(unequal)} candidates. These are the ones whose shapes can be multiplied at all:
 
-    """, table(["for", "product", "shape", "wanted"],
+    """, table([both("for", "cho"), both("product", "tích"), both("shape", "kích thước"),
+                  both("wanted", "cần có")],
                [[f"g{goal}", name, shape, f"{(2, 3) if goal == 'x' else (3, 4)}{': yes' * fits}"]
                 for goal, name, shape, fits, _ in unequal if shape != "does not fit"]), f"""
         For each gradient only one candidate has the right shape, and it is the one that the engine uses: **gx = gy wᵀ**
         and **gw = xᵀ gy**. But if N = D = K, all {fitting_square} candidates have the right shape, and only
         {sum(row[4] for row in square)} of them are right. So test with sizes that are all different; then the shapes
         work for you.
-    """)
+    """, vi=[f"""
+        ## Ma trận chuyển vị, tìm ra chỉ từ kích thước
+
+        Bạn không cần học thuộc phần ngược của phép nhân ma trận. Lấy $y = x w$, với $x$ là (N, D) = (2, 3) và $w$ là
+        (D, K) = (3, 4), nên $y$ và `gy` là (N, K) = (2, 4). Gradient của $x$ phải là tích của `gy` và $w$, gradient của
+        $w$ phải là tích của `gy` và $x$, trong đó mỗi ma trận có thể chuyển vị và thứ tự có thể đổi. Như vậy có
+        {len(unequal)} ứng viên. Đây là những ứng viên có kích thước nhân được với nhau:
+    """, ..., f"""
+        Với mỗi gradient chỉ còn một ứng viên có đúng kích thước, và đó chính là cái mà minicnn dùng: **gx = gy wᵀ** và
+        **gw = xᵀ gy**. Nhưng nếu N = D = K thì cả {fitting_square} ứng viên đều có đúng kích thước, mà chỉ
+        {sum(row[4] for row in square)} là đúng. Vậy hãy thử với những kích thước đôi một khác nhau; khi đó kích thước
+        sẽ giúp bạn.
+    """])
     return
 
 
@@ -409,7 +511,17 @@ def _(gradients):
         and the engine finds the same two gradients.
 
         One rule covers this whole chapter: **a gradient is summed over every index that its value does not have.**
-    """)
+    """, vi=["""
+        ## Vì sao kích thước biết điều đó
+
+        Phép nhân ma trận là kéo giãn rồi cộng: $y_{nk} = \\sum_d x_{nd} w_{dk}$. Số $x_{nd}$ không có chỉ số $k$, nên
+        nó được chép cho mọi $k$, và gradient của nó cộng theo $k$: $gx_{nd} = \\sum_k gy_{nk} w_{dk}$, tức là
+        $gy\\, w^T$. Số $w_{dk}$ không có chỉ số $n$: nó được dùng cho cả lô, nên gradient của nó cộng theo $n$. Ta cũng
+        có thể viết phép nhân như thế, `(x.reshape(N, D, 1) * w.reshape(1, D, K)).sum(axis=1)`, và minicnn tìm ra đúng
+        hai gradient ấy.
+
+        Một quy tắc cho cả chương này: **gradient được cộng theo mọi chỉ số mà giá trị của nó không có.**
+    """])
     return
 
 
@@ -442,7 +554,13 @@ def _():
         This layer scales each of C channels and shifts all of them by the same number: $y = x w + b$, where $x$ is (N,
         C), $w$ is (C,) and $b$ is (1,). Two of its three gradients are wrong. Which indexes do $w$ and $b$ not have?
         Below the editor stands what `gradcheck` says of your answer.
-    """)
+    """, vi=["""
+        ## Bài tập
+
+        Tầng này nhân mỗi kênh trong C kênh với một hệ số và cộng cùng một số vào tất cả: $y = x w + b$, với $x$ là (N,
+        C), $w$ là (C,) và $b$ là (1,). Hai trong ba gradient của nó bị sai. $w$ và $b$ không có những chỉ số nào? Dưới
+        ô soạn thảo là điều `gradcheck` nói về câu trả lời của bạn.
+    """])
     return answer, asked, check, start, tries
 
 

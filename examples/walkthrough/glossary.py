@@ -21,21 +21,21 @@ class Term(NamedTuple):
 
 GROUPS = {
     ("A network", "Mạng"): [
-        Term("unit", "nơ-ron, đơn vị", 8,
+        Term("unit", "nơ-ron, đơn vị", 0,
              "One number that a layer computes: a weighted sum of its inputs, plus a bias, put through an activation "
              "function. Many people say neuron.",
              "Một số mà một tầng tính ra: tổng các đầu vào nhân với trọng số, cộng bias, rồi đưa qua hàm kích hoạt. "
              "Cũng gọi là đơn vị (unit)."),
-        Term("layer", "tầng", 8,
+        Term("layer", "tầng", 0,
              "One stage of a network: it takes the numbers of the stage before and gives its own to the next.",
              "Một chặng của mạng: nhận các số từ chặng trước và trao các số của mình cho chặng sau."),
         Term("weight", "trọng số", 8,
              "A number by which an input is multiplied. Training changes the weights.",
              "Số mà đầu vào được nhân với nó. Huấn luyện là thay đổi các trọng số."),
-        Term("bias", "bias, hệ số điều chỉnh", 3,
+        Term("bias", "bias, hệ số điều chỉnh", 0,
              "A number that a unit adds to its weighted sum. It is learned, as the weights are.",
              "Số mà một nơ-ron cộng thêm vào tổng có trọng số của nó. Nó cũng được học như trọng số."),
-        Term("parameter", "tham số", 10,
+        Term("parameter", "tham số", 0,
              "A weight or a bias: any number of a network that training changes.",
              "Trọng số hoặc bias: mọi số trong mạng mà quá trình huấn luyện thay đổi."),
         Term("activation function", "hàm kích hoạt", 8,
@@ -50,10 +50,10 @@ GROUPS = {
              "A layer in which every unit reads every number of the layer before. It is also called linear or dense.",
              "Tầng mà mỗi nơ-ron đọc mọi số của tầng trước. Còn gọi là tầng tuyến tính (linear) hay tầng dày đặc "
              "(dense).", "fully connected"),
-        Term("logits", "logit", 12,
+        Term("logits", "logit", 0,
              "The outputs of the last layer, one for each class, before softmax. They can be any numbers.",
              "Các đầu ra của tầng cuối, mỗi lớp phân loại một số, trước khi qua softmax. Chúng có thể là số bất kỳ."),
-        Term("softmax", "softmax", 12,
+        Term("softmax", "softmax", 0,
              "It turns logits into probabilities: each becomes eˣ, divided by the sum of all. The logits 1, 2 and 3 "
              "become {softmax}.",
              "Biến logit thành xác suất: mỗi số thành eˣ chia cho tổng của tất cả. Các logit 1, 2 và 3 trở thành "
@@ -68,7 +68,7 @@ GROUPS = {
              "lại.", "top-5"),
     ],
     ("Gradients", "Gradient"): [
-        Term("loss", "hàm mất mát", 12,
+        Term("loss", "hàm mất mát", 0,
              "One number that says how wrong a network is. Training makes it smaller.",
              "Một con số cho biết mạng sai đến mức nào. Huấn luyện là làm cho nó nhỏ đi."),
         Term("cross-entropy", "entropy chéo", 3,
@@ -81,17 +81,17 @@ GROUPS = {
              "it is the gradient of.",
              "Với mỗi số trong mạng: mất mát tăng nhanh đến mức nào khi số ấy tăng. Gradient có cùng kích thước với "
              "thứ mà nó là gradient."),
-        Term("`gy`, `gx`, `gw`, `gb`", "`gy`, `gx`, `gw`, `gb`", 1,
+        Term("`gy`, `gx`, `gw`, `gb`", "`gy`, `gx`, `gw`, `gb`", 0,
              "The gradients of the output y of a layer, of its input x, of its weights w and of its bias b. A "
              "backward is handed the first and computes the others.",
              "Gradient của đầu ra y của một tầng, của đầu vào x, của trọng số w và của bias b. Hàm backward nhận cái "
              "đầu tiên và tính những cái còn lại.", "gy"),
-        Term("chain rule", "quy tắc dây chuyền, đạo hàm của hàm hợp", 1,
+        Term("chain rule", "quy tắc dây chuyền, đạo hàm của hàm hợp", 0,
              "Slopes along a road are multiplied: if y grows 3 times as fast as x, and z twice as fast as y, then z "
              "grows 6 times as fast as x. Where several roads lead from x to z, their products are added.",
              "Độ dốc dọc một con đường thì nhân với nhau: nếu y tăng nhanh gấp 3 lần x, và z nhanh gấp đôi y, thì z "
-             "tăng nhanh gấp 6 lần x. Nếu có nhiều con đường từ x đến z thì cộng các tích lại.", "slope"),
-        Term("forward, backward", "lan truyền xuôi, lan truyền ngược", 1,
+             "tăng nhanh gấp 6 lần x. Nếu có nhiều con đường từ x đến z thì cộng các tích lại."),
+        Term("forward, backward", "lan truyền xuôi, lan truyền ngược", 0,
              "Forward computes the outputs from the inputs. Backward goes the same way in reverse and computes the "
              "gradients; this is backpropagation.",
              "Lan truyền xuôi tính đầu ra từ đầu vào. Lan truyền ngược (backpropagation) đi đúng con đường đó theo "
@@ -184,10 +184,10 @@ GROUPS = {
              "Tích chập với hai nhóm là hai tích chập cạnh nhau: một nửa số kernel đọc một nửa số kênh."),
     ],
     ("Training", "Huấn luyện"): [
-        Term("batch", "batch, lô", 3,
+        Term("batch", "batch, lô", 0,
              "The pictures that go through the network together in one step.",
              "Những bức ảnh cùng đi qua mạng trong một bước."),
-        Term("step", "bước", 9,
+        Term("step", "bước", 0,
              "One round of training: forward, loss, backward, update.",
              "Một vòng huấn luyện: lan truyền xuôi, tính mất mát, lan truyền ngược, cập nhật."),
         Term("epoch", "epoch, lượt qua dữ liệu", 8,
@@ -198,7 +198,7 @@ GROUPS = {
              "called stochastic, SGD.",
              "Lặp đi lặp lại việc dịch mỗi trọng số một chút ngược chiều gradient của nó. Khi các lô được chọn ngẫu "
              "nhiên thì gọi là hạ gradient ngẫu nhiên (SGD)."),
-        Term("learning rate", "tốc độ học", 8,
+        Term("learning rate", "tốc độ học", 0,
              "By how much a gradient is multiplied before it is taken off the weight: how long a step is.",
              "Gradient được nhân với số này trước khi trừ vào trọng số: độ dài của một bước."),
         Term("momentum", "động lượng", 12,
