@@ -261,9 +261,9 @@ def _(by_tape, network, others):
         left, middle, right = 58, 173, 288
         places = [(left, 0), (middle, 0), (right, 1), (right, 3), (right, 4),
                   (115, 1), (middle, 2), (75, 3), (middle, 4), (190, 5), (190, 6), (75, 7)]
-        return cases, {"nodes": [{"name": name, "at": [x, 26 + 66 * row]} for name, (x, row) in
+        return cases, {"nodes": [{"name": name, "at": [x, 26 + 62 * row]} for name, (x, row) in
                                  zip(names, places, strict=True)], "choose": "x =", "chosen": 3, "wide": 350,
-                       "cases": [[f"{x:g}", case] for x, case in cases.items()], "height": 2 * 26 + 7 * 66}
+                       "cases": [[f"{x:g}", case] for x, case in cases.items()], "height": 2 * 26 + 7 * 62}
 
     cases, data = drawn()
     h = names.index("h = tanh(q)")
@@ -346,7 +346,7 @@ def _(Number, backward, code_of, network, others):
         - **oldest first, once**: besides, a number that has been visited is not visited again. Many recursive walks do
           this.
 
-    """, table(["∂y/∂", *found], [[name, *(float(gradient[i]) for gradient, _ in found.values())]
+    """, table(["∂y/∂", *found], [[name, *(round(float(gradient[i]), 4) for gradient, _ in found.values())]
                                   for i, name in enumerate("xwbvc")]
                + [[both("visits", "lần ghé"), *(n for _, n in found.values())]]), f"""
         Two of them lose a road. Of the two shares that reach $h$, "= for +=" keeps only the one that came through the

@@ -70,10 +70,10 @@ function redraw() {
     slope.textContent = e < walked ? `×${short(here.edges[e][2])}` : "";
   });
   say(`Step ${at} of ${steps.length - 1}. ${step.say()}`);
-  const sums = range(leaves).map(i => earlier(i, walked)).map((g, i) => at < seed || g === undefined ? null
-    : make("span", {}, `∂${names.at(-1)}/∂${names[i]} = ${num(g)}`)).filter(Boolean);
+  const sums = range(leaves).map(i => at < seed ? undefined : earlier(i, walked)).map((g, i) =>
+    g === undefined ? "" : `∂${names.at(-1)}/∂${names[i]} = ${num(g)}`).filter(Boolean).join(", ");
   const lost = kind === "replaced" && at === steps.length - 1;
-  detail(make("p", {}, ...sums.flatMap(sum => [sum, " ", make("br")])),
+  detail(make("p", {}, sums),
     ...(lost ? [make("p", {}, `With = in the place of += this is what you would get. With +=: ${range(leaves).map(i =>
       `${names[i]} ${num(last(i, "added"))}`).join(", ")}.`)] : []));
   picture.setAttribute("aria-label", `The graph: ${data.nodes.map(({ name }, i) => `${name}, ${drawnNodes[i].value.textContent || "not computed"} ${drawnNodes[i].grad.textContent}`).join("; ")}`);

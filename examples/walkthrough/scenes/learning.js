@@ -13,7 +13,7 @@ const map = draw("svg", { viewBox: `0 0 ${SIZE} ${SIZE}`, class: "map", role: "i
 const most = Math.max(...data.losses), across = step => LEFT + step / (data.losses.length - 1) * (CURVE[0] - LEFT - 8);
 const up = loss => CURVE[1] - BOTTOM - loss / most * (CURVE[1] - BOTTOM - 12);
 const marker = draw("circle", { r: 5, class: "marker" });
-const curve = draw("svg", { viewBox: `0 0 ${CURVE[0]} ${CURVE[1]}`, class: "curve", role: "img",
+const curve = draw("svg", { viewBox: `0 0 ${CURVE[0]} ${CURVE[1]}`, class: "falling", role: "img",
   "aria-label": `The loss over ${data.losses.length - 1} steps, from ${show(data.losses[0], 3)} to ${show(data.losses.at(-1), 3)}` },
   draw("path", { d: `M ${LEFT} 8 V ${CURVE[1] - BOTTOM} H ${CURVE[0] - 8}`, class: "axis" }),
   ...[0, 1].map(loss => draw("text", { x: LEFT - 8, y: up(loss) + 4, "text-anchor": "end" }, String(loss))),
@@ -22,7 +22,7 @@ const curve = draw("svg", { viewBox: `0 0 ${CURVE[0]} ${CURVE[1]}`, class: "curv
 const look = make("style", {}, `
   .map { display: block; width: min(${SIZE}px, 100%); height: auto; border: 1px solid var(--line); box-sizing: border-box } .side { flex: 1 1 260px; max-width: 340px }
   .zero { fill: #0b5a8a; stroke: #fff; stroke-width: 1px } .one { fill: #a83c00; stroke: #fff; stroke-width: 1px }
-  .curve { display: block; width: 100%; height: auto } .curve text { font-size: 12px; fill: var(--quiet) } .curve path { fill: none }
+  .falling { display: block; width: 100%; height: auto } .falling text { font-size: 12px; fill: var(--quiet) } .falling path { fill: none }
   .axis { stroke: var(--line) } .loss { stroke: var(--reached); stroke-width: 2px } .marker { fill: var(--picked) }
   .through { flex: 1 1 150px } .through input { flex: 1; min-width: 0 }`);
 
