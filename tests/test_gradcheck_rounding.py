@@ -27,7 +27,7 @@ def test_right_functions_raise_no_alarm():
 
 
 @pytest.mark.parametrize("number", [253, 508, 599, 1212, 1421, 5087, 5123, 5359, 5988, 20419, 30849, 40458, 40833,
-                                    50102])  # fmt: skip
+                                    50102, 70099, 70240])  # fmt: skip
 def test_right_functions_that_once_raised_an_alarm_raise_none(number):
     assert not list(refused([number]))
 
@@ -139,6 +139,48 @@ def test_of_two_inputs_that_tie_one_gets_the_gradient_or_both_share_it(wrong, ti
     assert "contend for the same outputs" in told(np.maximum, a, b, backward=wrong)
     gradcheck(np.maximum, a, b, backward=lambda gy, a, b: (gy * (a >= b), gy * (b > a)))
     gradcheck(np.maximum, a, b, backward=lambda gy, a, b: tuple(gy * ((c > 0) + (c == 0) / 2) for c in (a - b, b - a)))
+
+
+@pytest.mark.parametrize("shares, right", [((0.5, 1), False), ((1, 0.5), False), ((0.5, 0), False), ((0.5, 0.5), True),
+                                           ((0, 1), True), ((0.3, 0.7), True)])  # fmt: skip
+@pytest.mark.parametrize("seed", range(3))
+def test_a_share_that_looks_right_alone_is_held_against_that_of_the_other(shares, right, seed):
+    a, b = normal(4), np.where(np.arange(4) < 2, normal(4), normal(4, seed=1))
+
+    def backward(gy, a, b):
+        return gy * ((a > b) + shares[0] * (a == b)), gy * ((b > a) + shares[1] * (a == b))
+
+    if right:
+        gradcheck(np.maximum, a, b, backward=backward, seed=seed)
+    else:
+        said = told(np.maximum, a, b, backward=backward, seed=seed)
+        assert "elements of input 0 (x1) and input 1 (x2) contend for the same outputs" in said
+
+
+@pytest.mark.parametrize("said, right", [(0, True), (0.3, True), (-0.49, True), (0.6, False), (1, False), (-5, False)])
+@pytest.mark.parametrize("seed", range(3))
+def test_at_a_row_of_zeros_its_norm_has_no_slope_beyond_1(said, right, seed):
+    x = normal(3, 4) * [[1], [0], [1]]  # 4 times 0.5 is a vector of norm 1
+
+    def norm(x):
+        return np.linalg.norm(x, axis=1)
+
+    def backward(gy, x):
+        far = norm(x)[:, None]
+        return gy[:, None] * np.where(far > 0, x / np.where(far > 0, far, 1), said * np.array([1, -1, 1, 1]))
+
+    if right:
+        gradcheck(norm, x, backward=backward, seed=seed)
+    else:
+        words = "must lie between the slopes in every direction, as 0 does"
+        assert words in told(norm, x, backward=backward, seed=seed)
+
+
+def test_sums_of_kinks_that_have_nothing_to_do_with_each_other_are_no_corner():
+    gradcheck(lambda x: (np.abs(x) + x).sum(), np.zeros(3),
+              backward=lambda gy, x: gy * (1 + np.where(np.arange(3) == 1, 1, -1)))  # fmt: skip
+    gradcheck(lambda x, b: np.maximum(x + b, 0).sum(1), np.zeros((2, 3)), normal(3) * [0, 1, 0],
+              backward=lambda gy, x, b: (lambda g: (g, g.sum(0)))(gy[:, None] * (x + b > 0)))  # fmt: skip
 
 
 def test_independent_kinks_in_one_sum_do_not_contend():

@@ -6,20 +6,22 @@ to the next goes through here, look.py and second.py, and what is found wrong is
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from . import judge, say
-from .evidence import Floats
+from .evidence import Floats, Kink
 from .look import Look
 from .measure import Differences
-from .said import Settings, call_again, said_of
+from .said import Said, Settings, call_again, said_of
 from .say import Report
 from .second import Second
 from .several import not_right_together
-from .subject import Gradients, Subject
-from .thresholds import CALLS, INSIDE, TOGETHER
+from .subject import Gradients, Input, Subject
+from .thresholds import CALLS, INSIDE, PATIENCE, TOGETHER
 
 __all__ = ["Check"]
 
@@ -86,10 +88,14 @@ class Check:
 
     def between_inputs(self, look: Look) -> None:
         """Move elements of several inputs together that contend for the same outputs, as those of maximum(a, b)."""
+        patience = PATIENCE if len(self.subject.inputs) > 1 and look.met and self.subject.whole() else 0
         for group in judge.groups((k, kink) for k, (*_, kink) in enumerate(look.met)):
             tied = [look.met[k] for k in group]
             ways = {s.x.name: (s.x, np.zeros(s.x.start.shape)) for s, *_ in tied}
             if len(ways) < 2:
+                if patience:
+                    self.with_others(look, tied)
+                patience = max(0, patience - 1)
                 continue
             weights = self.random.uniform(*TOGETHER, len(tied))
             for (s, place, _), weight in zip(tied, weights, strict=True):
@@ -99,3 +105,29 @@ class Check:
             kink = look.d.kink(*look.d.beside(list(ways.values()), h), h)
             if kink and judge.contended([alone for *_, alone in tied], weights, kink, said):
                 raise say.tie_between(self.title, [x for x, _ in ways.values()], kink, said)
+
+    def with_others(self, look: Look, tied: Sequence[tuple[Said, int, Kink]]) -> None:
+        """Move elements of one input that lie at kinks, and all that sends to the same outputs: half of the gradient of
+        a maximum looks right alone, and with all of it for the other it is too much."""
+        d = copy.copy(look.d)
+        d.u = np.zeros_like(d.u)
+        outputs = sorted(frozenset[int]().union(*(kink.outputs for *_, kink in tied)))
+        d.u.flat[outputs] = look.d.u.flat[outputs]
+        at = [place for _, place, _ in tied]
+        line, others = list[tuple[Input, Floats]](), 0.0
+        for x, g in zip(self.subject.inputs, self.subject.gradients(d.u), strict=True):
+            g = np.zeros(x.start.shape) if g is None else g.astype(np.float64)
+            way = self.random.uniform(*TOGETHER, x.start.shape) * (g != 0)
+            if x is tied[0][0].x:
+                way.flat[at] = weights = self.random.uniform(*TOGETHER, len(at))
+                own = float((g.flat[at] * weights).sum())
+                others -= own
+            line.append((x, way))
+            others += float((g * way).sum())
+        h = INSIDE * self.step * max(x.size for x, _ in line)
+        kink = d.kink(*d.beside(line, h), h)
+        if kink:  # without what the others add, to compare it with that of the tied alone
+            rest = replace(kink, below=kink.below - others, above=kink.above - others, low=kink.low - others,
+                           high=kink.high - others)  # fmt: skip
+            if judge.contended([alone for *_, alone in tied], weights, rest, own):
+                raise say.tie_between(self.title, [x for x, way in line if way.any()], kink, own + others)

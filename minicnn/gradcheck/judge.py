@@ -74,10 +74,10 @@ def single(curve: Sequence[tuple[float, float]]) -> bool:
 def cannot_tell(found: Found, size: float, y: Floats, u: Floats, noise: float, terms: float) -> bool:
     """Whether digits cancel in a function, so that differences tell no more than that backward agrees: its value is
     what double precision leaves of far larger numbers, near 1, as of 1 + x² where x is small, so that noise is large
-    beside it and still small beside 1; or it stands still, and backward says less than such rounding, too. size: of
-    what backward says, for a change of the input by its own size."""
+    beside it and still small beside 1; or it stands still, and backward says less than such rounding, too, or is as
+    small as the value, which goes by stairs. size: of what backward says, for a change of the input by its own size."""
     one = EPSILON * float(np.linalg.norm(u))
-    stands = found.slope == 0 and size <= one
+    stands = found.slope == 0 and (size <= one or max(size, terms) <= LEFT * one)
     less = LEFT * EPSILON * terms < noise <= LEFT * one and not (y == y.astype(np.float32)).all()
     return stands or (less and found.error <= found.seen <= FAR)
 
@@ -168,6 +168,13 @@ def contenders(e: Evidence) -> list[list[int]]:
     return groups((j, kink) for j, kink in e.kinks.items() if kink.simple and not e.wrong[j])
 
 
+def corners(e: Evidence) -> list[list[int]]:
+    """The elements at kinks with two slopes that are not judged yet, in groups that have them in the same outputs, as a
+    row of zeros has in its norm."""
+    return [group for group in groups((j, kink) for j, kink in e.kinks.items() if not (kink.simple or e.wrong[j]))
+            if len(group) > 1]  # fmt: skip
+
+
 def groups(kinks: Iterable[tuple[int, Kink]]) -> list[list[int]]:
     """Numbers of kinks, in groups that bend the same outputs."""
     found: list[tuple[set[int], list[int]]] = []  # outputs, numbers
@@ -183,8 +190,9 @@ def groups(kinks: Iterable[tuple[int, Kink]]) -> list[list[int]]:
 def apart(kinks: Sequence[Kink], weights: Floats, all_of_them: Kink) -> bool:
     """Whether several kinks in the same outputs have nothing to do with each other: moved together, each adds what it
     adds alone. Then a right choice at each may add up to what lies outside of the slopes together."""
-    below, above = (float(np.array(side) @ weights) for side in zip(*((k.below, k.above) for k in kinks), strict=True))
-    near = BEND * float(np.array([abs(k.below) + abs(k.above) for k in kinks]) @ weights)
+    sides = [(k.below, k.above) if w > 0 else (k.above, k.below) for k, w in zip(kinks, weights, strict=True)]
+    below, above = (float(np.array(side) @ weights) for side in zip(*sides, strict=True))
+    near = BEND * float(np.array([abs(k.below) + abs(k.above) for k in kinks]) @ np.abs(weights))
     return abs(all_of_them.below - below) <= near >= abs(all_of_them.above - above)
 
 

@@ -161,10 +161,13 @@ class Look(Lines):
     def at_kinks(self, x: Input, e: Evidence) -> None:
         """Judge the elements at kinks: one by one, and all that contend for an output moved together."""
         h = INSIDE * self.settings.step * x.size
-        odd = judge.outside(e)[:PATIENCE] if self.subject.whole() else []
+        whole = bool(e.kinks) and self.subject.whole()
+        odd = judge.outside(e)[:PATIENCE] if whole else []
         judge.at_kinks(e, {j for j in odd if judge.same_kink(e.kinks[j], self.d.alone(x, e.place(j), h / 2))})
-        for tied in judge.contenders(e):
+        for tied in [*judge.contenders(e), *(judge.corners(e) if whole else [])]:
             weights = self.random.uniform(*TOGETHER, len(tied))
+            if not e.kinks[tied[0]].simple:  # where what backward says grows fastest
+                weights *= np.where(e.analytic[tied] < 0, -1, 1)
             way = np.zeros(x.start.shape)
             way.flat[e.flat[tied]] = weights
             kink = self.d.kink(*self.d.beside([(x, way)], h), h)

@@ -235,6 +235,7 @@ def tie(e: Evidence) -> str:
     assert e.tie
     if not e.tie.together:
         return kink(e, e.tie.j)
+    why = ("the gradient belongs to one of them, not to each" if e.kinks[e.tie.j].simple else "it has no derivative "
+           "there, and what stands for one must lie between the slopes in every direction, as 0 does")  # fmt: skip
     return (f"{kink(e, e.tie.j)}. Moved together, all that contend change the loss by {e.tie.together.below:.6g} to "
-            f"{e.tie.together.above:.6g}, and backward says {e.tie.said:.6g}: the gradient belongs to one of them, not "
-            "to each")  # fmt: skip
+            f"{e.tie.together.above:.6g}, and backward says {e.tie.said:.6g}: {why}")  # fmt: skip
