@@ -47,7 +47,8 @@ READABLE, WIDEST = {0, 1, *range(3, 15)}, 5.6 * 130
 BESIDE = {0, 1, 2, 3, 4}
 BELOW = """() => [...document.querySelectorAll("marimo-slider, marimo-dropdown")].map(widget => {
     const moved = [...document.querySelectorAll("img, table")].find(e => widget.compareDocumentPosition(e) & 4);
-    return moved.getBoundingClientRect().bottom - widget.getBoundingClientRect().top; })"""
+    const parts = [...widget.shadowRoot.querySelectorAll("*")].map(e => e.getBoundingClientRect());
+    return moved.getBoundingClientRect().bottom - Math.min(...parts.filter(r => r.height).map(r => r.top)); })"""
 BAD = {11: ["picture", "weights"], 13: ["weights"]}  # the files that a chapter asks for
 
 

@@ -12,7 +12,7 @@ with app.setup:
 
     import marimo as mo
     import numpy as np
-    from page import alexnet_in, answer_box, attempt, figure, given, one_answer, picture, say, table
+    from page import alexnet_in, answer_box, attempt, both, figure, given, one_answer, picture, say, table
 
     from minicnn import Tensor, gradcheck, keep_memory, nn, no_grad, ops
     from minicnn.explain import gradient_of_score
@@ -45,7 +45,23 @@ def _():
             You may also give files of your own: a picture, and weights, which is whatever `minicnn.models.load` reads,
             such as the folder of a run of `examples/train_alexnet.py`, or torchvision's or Caffe's AlexNet. The right
             class is a name or a number.
-        """)
+        """, vi=[f"""
+            # 11 · AlexNet nhìn một bức ảnh
+
+            Một mạng AlexNet đã huấn luyện nhìn bức ảnh một con mèo. Dưới đây bạn thấy nó trả lời gì, và câu trả lời ấy
+            phụ thuộc vào những điểm ảnh nào. Sau đó bạn có thể theo bức ảnh đi qua mạng, từng bước một, xuôi đến hàm
+            mất mát rồi ngược về các điểm ảnh. Mọi con số trên đường đều có thể mổ xẻ và kiểm tra.
+
+            Mạng này đi kèm minicnn. Nó có 1/16 số kernel và nơ-ron của AlexNet, tức {parameters:,} tham số thay vì 61
+            triệu, và đã học từ những bức ảnh nhỏ của CIFAR-10 gồm {len(ask.classes)} loại vật, trong
+            {facts["progress"]["epoch"]} epoch. Trong {facts["scores"]["pictures"]:,} bức ảnh nó chưa từng thấy, nó gọi
+            đúng tên {facts["scores"]["top1"]:.1%}, còn đoán mò thì được {1 / len(ask.classes):.0%}. Vậy hãy chuẩn bị
+            gặp lỗi. Con mèo do Stéfan van der Walt chụp (CC0).
+
+            Bạn cũng có thể đưa tệp của mình: một bức ảnh, và trọng số, tức là bất cứ thứ gì `minicnn.models.load` đọc
+            được, chẳng hạn thư mục của một lần chạy `examples/train_alexnet.py`, hay AlexNet của torchvision hoặc của
+            Caffe. Lớp đúng là một cái tên hoặc một con số.
+        """])
 
     introduce()
     return
@@ -73,7 +89,8 @@ def _(label, picture_file, weights):
         if text in names or (text.isdecimal() and int(text) < len(names)):
             return (names.index(text) if text in names else int(text)), None
         complaint = text and say(f"`{text.replace('`', ' ')}` is none of the {len(names)} classes: here is its best "
-                                 "guess instead.")
+                                 "guess instead.", vi=[f"`{text.replace('`', ' ')}` không thuộc {len(names)} lớp: "
+                                                      "ở đây là dự đoán tốt nhất của mạng."])
         known = "cat" in names and not picture_file.value.strip()
         return names.index("cat") if known and not text else int(model.scores([pixels])[0].argmax()), complaint or None
 
@@ -111,7 +128,9 @@ def _(model, pixels, right):
             panels[name].set_axis_off()
         said = "; ".join(f"{answer.name} {answer.probability:.1%}" for answer in answers)
         words = (f"The photograph; bright, the pixels on which the score of {classes[right]} depends; the "
-                 f"{len(kernels)} kernels of conv1, in colours; the best guesses: {said}.")
+                 f"{len(kernels)} kernels of conv1, in colours; the best guesses: {said}.",
+                 f"Bức ảnh; sáng lên, những điểm ảnh mà điểm số của {classes[right]} phụ thuộc vào; {len(kernels)} "
+                 f"kernel của conv1, bằng màu; các dự đoán tốt nhất: {said}.")
         return drawing, words, answers, gradient
 
     def nudged(gradient):
@@ -133,7 +152,9 @@ def _(model, pixels, right):
     thing, best = model.classes[right], answers[0].name
     verdict = f"It takes the picture for **{best}**, " + ("which is right." if best == thing else (
         f"and that is wrong. {thing.capitalize()} gets {rows_of_score[0][-1]}."))
-    mo.vstack([picture(seen, seen_words), say(f"""
+    verdict_vi = f"Nó cho rằng bức ảnh là **{best}**, " + ("và thế là đúng." if best == thing else (
+        f"và thế là sai. {thing.capitalize()} được {rows_of_score[0][-1]}."))
+    mo.vstack([picture(seen, seen_words[0], vi=seen_words[1]), say(f"""
         {verdict} The grey picture is the gradient of the score (the *logit*) of {thing} with respect to the pixels,
         made by one `backward()`: the brighter a square, the more the score changes if its 8 × 8 pixels become a little
         lighter or darker.
@@ -141,14 +162,28 @@ def _(model, pixels, right):
         Is that true? We move every colour of every pixel by a small part of one of its 255 levels, up or down as the
         gradient says, and ask the network again:
 
-    """, table(["levels", "rise predicted", "rise of the score", "probability"], rows_of_score), """
+    """, table([both("levels", "số mức"), both("rise predicted", "dự đoán tăng"),
+               both("rise of the score", "điểm số tăng"), both("probability", "xác suất")], rows_of_score), """
         The smaller the step, the better the gradient predicts: a derivative holds for infinitely small steps. You would
         not even see a whole level, and yet it may change the answer.
 
         The kernels of conv1 are the only weights that can be looked at as pictures, since they alone see colours. Each
         is shown with its largest weight at full brightness; grey is 0. Chapter 13 measures
         what they have become.
-    """)])
+    """, vi=[f"""
+        {verdict_vi} Hình xám là gradient của điểm số (*logit*) của {thing} theo các điểm ảnh, tìm được bằng một lần
+        `backward()`: ô càng sáng thì điểm số càng thay đổi nhiều khi 8 × 8 điểm ảnh của ô sáng lên hoặc tối đi một
+        chút.
+
+        Có đúng thế không? Ta dịch mọi màu của mọi điểm ảnh một phần nhỏ của một trong 255 mức, lên hoặc xuống như
+        gradient nói, rồi hỏi mạng lần nữa:
+    """, ..., """
+        Bước càng nhỏ thì gradient dự đoán càng đúng: đạo hàm chỉ đúng cho những bước nhỏ vô cùng. Cả một mức bạn cũng
+        không nhìn thấy được, vậy mà nó có thể thay đổi câu trả lời.
+
+        Các kernel của conv1 là những trọng số duy nhất có thể xem như ảnh, vì chỉ chúng nhìn thấy màu. Mỗi kernel được
+        vẽ sao cho trọng số lớn nhất của nó có độ sáng tối đa; màu xám là 0. Chương 13 đo xem chúng đã trở thành gì.
+    """])])
     return
 
 
@@ -233,7 +268,24 @@ def _(model, pixels, right):
     """, *["""
         This network normalises over both towers. Here each tower normalises all maps and keeps its own; the engine
         sends over only those that a window reaches beyond the cut.
-    """] * any(s.op == "part" for s in steps))
+    """] * any(s.op == "part" for s in steps), vi=[f"""
+        ## Đi và về
+
+        Mất mát là L = −ln p = **{loss.item():.6f}**, vì mạng gán cho lớp đúng, {model.classes[right]}, xác suất
+        p = {np.exp(-loss.item()):.6f}. Đoán mò thì mất ln {len(model.classes)} = {np.log(len(model.classes)):.6f}.
+
+        Đi ngược *không* có nghĩa là chạy mạng theo chiều ngược lại: không x nào được tính lại từ y. Mỗi bước cần những
+        gì nó đã thấy lúc đi xuôi, và gy, gradient của mất mát theo đầu ra của nó. Nó trao đi gx, gradient theo đầu vào,
+        cũng chính là gy của bước bên dưới. Nhờ vậy có thể cắt AlexNet sau mỗi phép toán, ở đây thành {len(steps)} bước,
+        mỗi bước có một lần `backward(gy)` nhỏ của riêng nó.
+
+        Cắt ra như thế có làm thay đổi gì không? Ta so gradient của bức ảnh và của cả {len(apart) - 1} tham số với kết
+        quả của một lần `loss.backward()`: {apart.count(0)} trong {len(apart)} giống nhau đến bit cuối cùng, và khác
+        biệt lớn nhất là {max(apart):.1g} của phần tử lớn nhất.
+    """, *["""
+        Mạng này chuẩn hoá trên cả hai tháp. Ở đây mỗi tháp chuẩn hoá mọi bản đồ rồi giữ phần của mình; minicnn chỉ gửi
+        sang những bản đồ mà cửa sổ vươn qua ranh giới.
+    """] * any(s.op == "part" for s in steps)])
     return forward, road, steps, strongest
 
 
@@ -246,10 +298,16 @@ def _(forward, right, steps, strongest):
         rows = [[", ".join(str(int(j)) for j in place(*np.unravel_index(n, each.shape))), w.flat[n], x.flat[n],
                  each.flat[n]] for n in first]
         total = each.sum() + (bias or 0)
-        return [table(names, rows), f"These are the largest of {each.size:,} products, {np.sum(each == 0):,} of which "
-                f"are 0. The other {each.size - len(first):,} add {each.sum() - each.flat[first].sum():.6g}; " + (
-                f"all add up to **{total:.6g}**." if bias is None else
-                f"all add up to {each.sum():.6g}, and with the bias {bias:.6g} to **{total:.6g}**.")], total
+        rest = f"{each.size - len(first):,}", f"{each.sum() - each.flat[first].sum():.6g}"
+        told = both(f"These are the largest of {each.size:,} products, {np.sum(each == 0):,} of which are 0. The other "
+                    f"{rest[0]} add {rest[1]}; " + (
+                    f"all add up to **{total:.6g}**." if bias is None else
+                    f"all add up to {each.sum():.6g}, and with the bias {bias:.6g} to **{total:.6g}**."),
+                    f"Đây là những tích lớn nhất trong {each.size:,} tích, trong đó {np.sum(each == 0):,} bằng 0. "
+                    f"{rest[0]} tích còn lại góp {rest[1]}; " + (
+                    f"tổng tất cả là **{total:.6g}**." if bias is None else
+                    f"tổng tất cả là {each.sum():.6g}, và cộng bias {bias:.6g} là **{total:.6g}**."))
+        return [table(names, rows), told], total
 
     def conv(s, layer, x, k, p, q):
         """y[k, p, q] = b[k] + Σ w[k, c, r, s] · x[c, p·stride + r − padding, q·stride + s − padding]"""
@@ -281,7 +339,9 @@ def _(forward, right, steps, strongest):
     def relu_back(s, layer, x, gy, *at):
         """gx = gy where x > 0, else 0"""
         gx = gy[at] * (x[at] > 0)
-        return [f"x was {x[at]:.6g}, so the mask is {int(x[at] > 0)}; gy is {gy[at]:.6g}: gx = **{gx:.6g}**."], gx
+        mask = int(x[at] > 0)
+        return [both(f"x was {x[at]:.6g}, so the mask is {mask}; gy is {gy[at]:.6g}: gx = **{gx:.6g}**.",
+                     f"x là {x[at]:.6g}, nên mặt nạ là {mask}; gy là {gy[at]:.6g}: gx = **{gx:.6g}**.")], gx
 
     def norm(layer, x, *at):
         """d at this place, the places of its window, and along which axes they lie."""
@@ -295,16 +355,18 @@ def _(forward, right, steps, strongest):
         """A table of the five places of a window with the largest size, and how many others there are."""
         rows = [[", ".join(str(j[axis]) for axis in axes), *values(j)]
                 for j in sorted(sorted(places, key=lambda j: -abs(size(j)))[:5])]
-        return [table([["channel j", "row, column j"][len(axes) - 1], *names], rows),
-                *[f"These are the largest of {len(places)}."] * (len(places) > len(rows))]
+        place = [both("channel j", "kênh j"), both("row, column j", "hàng, cột j")][len(axes) - 1]
+        return [table([place, *names], rows),
+                *[both(f"These are the largest of {len(places)}.", f"Đây là những số lớn nhất trong {len(places)} số.")]
+                * (len(places) > len(rows))]
 
     def lrn(s, layer, x, *at):
         """y = x / d^β, d = k + α Σ x[j]² over the neighbours j: channels, or, within a map, places"""
         d, places, axes = norm(layer, x, *at)
         y = x[at] / d**layer.beta
         told = largest(["x[j]", "x[j]²"], places, lambda j: x[j], axes, lambda j: (x[j], float(x[j]) ** 2))
-        return [*told, f"d = {layer.k:g} + {layer.alpha:g} · {(d - layer.k) / (layer.alpha or 1):.6g} = {d:.6g}, and "
-                f"y = {x[at]:.6g} / {d:.6g}^{layer.beta:g} = **{y:.6g}**."], y
+        sums = f"d = {layer.k:g} + {layer.alpha:g} · {(d - layer.k) / (layer.alpha or 1):.6g} = {d:.6g}"
+        return [*told, f"{sums}, y = {x[at]:.6g} / {d:.6g}^{layer.beta:g} = **{y:.6g}**."], y
 
     def lrn_back(s, layer, x, gy, *at):
         """gx = gy / d^β − 2αβ x Σ gy[j] y[j] / d[j] over all j in whose window this x is"""
@@ -315,8 +377,10 @@ def _(forward, right, steps, strongest):
         own, others = gy[at] / here**layer.beta, 2 * layer.alpha * layer.beta * x[at] * sum(each.values())
         told = largest(["gy[j]", "y[j]", "d[j]", "gy y / d"], places, each.get, axes,
                        lambda j: (gy[j], y[j], d[j], each[j]))
-        return [*told, f"Through its own y came gy / d^β = {own:.6g}, through all these d came {others:.6g}: "
-                f"gx = **{own - others:.6g}**."], own - others
+        gx = f"gx = **{own - others:.6g}**"
+        words = both(f"Through its own y came gy / d^β = {own:.6g}, through all these d came {others:.6g}: {gx}.",
+                     f"Qua y của chính nó có gy / d^β = {own:.6g}, qua mọi d ở trên có {others:.6g}: {gx}.")
+        return [*told, words], own - others
 
     def window(layer, x, c, p, q):
         """The numbers of a window of pooling, and the row and column of the first of its largest."""
@@ -327,9 +391,11 @@ def _(forward, right, steps, strongest):
     def pool(s, layer, x, c, p, q):
         """y = the largest x of the window"""
         seen, winner = window(layer, x, c, p, q)
-        names = ["", *(f"column {q * layer.stride + j}" for j in range(layer.size))]
-        rows = [[f"row {p * layer.stride + j}", *line] for j, line in enumerate(seen)]
-        return [table(names, rows), f"The winner stands in row, column {winner}: **{seen.max():.6g}**."], seen.max()
+        columns, lines = ([first * layer.stride + j for j in range(layer.size)] for first in (q, p))
+        names = ["", *(both(f"column {j}", f"cột {j}") for j in columns)]
+        rows = [[both(f"row {j}", f"hàng {j}"), *line] for j, line in zip(lines, seen, strict=False)]
+        return [table(names, rows), both(f"The winner stands in row, column {winner}: **{seen.max():.6g}**.",
+                                         f"Số thắng nằm ở hàng, cột {winner}: **{seen.max():.6g}**.")], seen.max()
 
     def pool_back(s, layer, x, gy, c, h, w):
         """gx = Σ gy of the windows that this x won"""
@@ -338,8 +404,10 @@ def _(forward, right, steps, strongest):
         winners = [window(layer, x, c, p, q)[1] for p, q in inside]
         gx = sum(gy[c, p, q] for (p, q), winner in zip(inside, winners, strict=True) if winner == (h, w))
         rows = [[f"{p}, {q}", gy[c, p, q], f"{a}, {b}"] for (p, q), (a, b) in zip(inside, winners, strict=True)]
-        return [table(["window p, q", "gy", "won by x at"], rows), f"This is x at {h}, {w}. It won "
-                f"{winners.count((h, w))} of {len(inside)} windows: gx = **{gx:.6g}**."], gx
+        won = winners.count((h, w))
+        told = both(f"This is x at {h}, {w}. It won {won} of {len(inside)} windows: gx = **{gx:.6g}**.",
+                    f"Đây là x tại {h}, {w}. Nó thắng {won} trong {len(inside)} cửa sổ: gx = **{gx:.6g}**.")
+        return [table([both("window p, q", "cửa sổ p, q"), "gy", both("won by x at", "x thắng tại")], rows), told], gx
 
     def roads(s, tower, at, back):
         """Of the ops that move numbers: (tower, place) of the x that y[at] is, or of every y that x[at] became."""
@@ -362,24 +430,29 @@ def _(forward, right, steps, strongest):
         own, arrays = s.layers.get(tower), s.gy if back else s.x
         factor = 1 if getattr(own, "inverted", True) else 1 - own.p  # of the paper's dropout, outside of training
         parts = [(arrays[t][place] * factor, t, ", ".join(map(str, place))) for t, place in roads(s, tower, at, back)]
-        words = [f"{value:.6g} ({'gy' if back else 'x'} of tower {t} at {place})" for value, t, place in parts]
-        total = sum(value for value, _, _ in parts)
-        sum_of = " + ".join(words) or "not kept: nothing"
-        return [f"{sum_of} = **{total:.6g}**" + f", with the factor {factor:g}" * (factor != 1)], total
+        name, total = "gy" if back else "x", sum(value for value, _, _ in parts)
+        sums = [" + ".join(f"{value:.6g} ({name} {of} {t} {at} {place})" for value, t, place in parts) or nothing
+                for of, at, nothing in (("of tower", "at", "not kept: nothing"), ("của tháp", "tại", "không được giữ"))]
+        factors = [f", {words} {factor:g}" * (factor != 1) for words in ("with the factor", "với hệ số")]
+        return [both(*(f"{each} = **{total:.6g}**{of}" for each, of in zip(sums, factors, strict=True)))], total
 
     def entropy(s, layer, x):
         """L = −ln p[label], p = eˣ / Σ eˣ; the largest x is taken off from all first, so that no eˣ is too large"""
         shifted = x.astype(np.float64) - x.max()
         total, own = np.exp(shifted).sum(), shifted[s.label]
-        return [f"The largest of {len(x)} x is {x.max():.6g}. Less that, x[label] is {own:.6g} and Σ eˣ {total:.6g}: "
-                f"L = ln {total:.6g} − ({own:.6g}) = **{np.log(total) - own:.6g}**."], np.log(total) - own
+        end = f"L = ln {total:.6g} − ({own:.6g}) = **{np.log(total) - own:.6g}**"
+        return [both(f"The largest of {len(x)} x is {x.max():.6g}. Less that, x[label] is {own:.6g} and Σ eˣ is "
+                     f"{total:.6g}: {end}.",
+                     f"Số lớn nhất trong {len(x)} x là {x.max():.6g}. Trừ số đó đi, x[label] là {own:.6g} và Σ eˣ là "
+                     f"{total:.6g}: {end}.")], np.log(total) - own
 
     def entropy_back(s, layer, x, gy, j):
         """gx = p − 1[label]"""
         p, one = np.exp(x.astype(np.float64) - x.max()), int(j == s.label)
         p = p[j] / p.sum()
-        return [f"p is {p:.6g}, and {j} is {'' if one else 'not '}the label: gx = {p:.6g} − {one} = **{p - one:.6g}**."
-                ], p - one
+        end = f"gx = {p:.6g} − {one} = **{p - one:.6g}**"
+        return [both(f"p is {p:.6g}, and {j} is {'' if one else 'not '}the label: {end}.",
+                     f"p là {p:.6g}, và {j} {'' if one else 'không '}phải là nhãn: {end}.")], p - one
 
     OPS = {"Conv2d": ("convolution", conv, conv_back), "Linear": ("linear layer", linear, linear_back),
            "LocalResponseNorm": ("local response normalisation", lrn, lrn_back), "ReLU": ("ReLU", relu, relu_back),
@@ -388,6 +461,13 @@ def _(forward, right, steps, strongest):
            "split": ("picture for each tower", moved, moved), "Flatten": ("flatten", moved, moved),
            "join": ("concatenation", moved, moved), "part": ("each tower's own", moved, moved),
            "Dropout": ("dropout, idle", moved, moved)}
+    IN_VIETNAMESE = {
+        "convolution": "tích chập", "linear layer": "tầng tuyến tính", "max-pooling": "gộp cực đại",
+        "local response normalisation": "chuẩn hoá phản ứng cục bộ", "cross-entropy": "entropy chéo",
+        "normalisation within a map": "chuẩn hoá trong một bản đồ", "flatten": "duỗi phẳng",
+        "picture for each tower": "ảnh cho mỗi tháp", "concatenation": "ghép nối",
+        "each tower's own": "phần riêng của mỗi tháp", "dropout, idle": "dropout, đứng yên",
+    }
 
     def explain(i, tower, at, back):
         """(parts of a text, the number by hand, the engine's); asserts that these two are the same."""
@@ -440,7 +520,8 @@ def _(forward, right, steps, strongest):
             slope, *_, verdict = differences(i, tower, at)
             assert verdict != "different", (steps[i].op, slope, engine)
             told = slope if verdict == "alike" else verdict
-            yield [f"{steps[i].place}, {OPS[steps[i].op][0]}", by_hand, engine, told]
+            kind = OPS[steps[i].op][0]
+            yield [f"{steps[i].place}, {both(kind, IN_VIETNAMESE.get(kind, kind))}", by_hand, engine, told]
 
     say("""
         ## By hand, by backward, by differences
@@ -448,13 +529,20 @@ def _(forward, right, steps, strongest):
         Here are the first convolution and the last op of every kind, each at the entry with the largest gradient. *By
         hand* means that this one number is added up from the arrays of its step. *Differences* means that the entry is
         moved a little both ways and that everything behind it is computed again, in double precision.
-    """, table(["step", "by hand", "backward", "differences"], list(compare())))
-    return OPS, differences, explain
+    """, table([both("step", "bước"), both("by hand", "bằng tay"), "backward", both("differences", "sai phân")],
+               list(compare())), vi=["""
+        ## Bằng tay, bằng backward, bằng sai phân
+
+        Đây là tầng tích chập đầu tiên và phép toán cuối cùng của mỗi loại, mỗi phép toán tại phần tử có gradient lớn
+        nhất. *Bằng tay* nghĩa là riêng con số này được cộng ra từ các mảng của bước đó. *Sai phân* nghĩa là phần tử
+        được dịch một chút về cả hai phía và mọi thứ phía sau nó được tính lại, với độ chính xác kép.
+    """, ...])
+    return IN_VIETNAMESE, OPS, differences, explain
 
 
 @app.cell
 def _(entry, road):
-    step = mo.ui.slider(0, len(road) - 1, value=0, label="step", show_value=True, full_width=True)
+    step = mo.ui.slider(0, len(road) - 1, value=0, label=both("step", "bước"), show_value=True, full_width=True)
     mo.vstack([say(f"""
         ## Any number of any step
 
@@ -462,7 +550,14 @@ def _(entry, road):
         {len(road) - 1} come back to the photograph. Steps that only hand numbers to the other tower are left out. The
         marked entry is the one with the largest absolute value. For another one, write its tower, channel, row and
         column, such as `b 2 10 12`, or the tower and the number of a unit.
-    """), step, entry])
+    """, vi=[f"""
+        ## Con số bất kỳ của bước bất kỳ
+
+        Các bước từ 0 đến {len(road) // 2 - 1} đi xuôi, từ tầng tích chập đầu tiên đến mất mát; từ {len(road) // 2} đến
+        {len(road) - 1} đi ngược về bức ảnh. Những bước chỉ chuyển các số sang tháp kia được bỏ qua. Phần tử được đánh
+        dấu là phần tử có giá trị tuyệt đối lớn nhất. Muốn xem phần tử khác, hãy viết tháp, kênh, hàng và cột của nó,
+        như `b 2 10 12`, hoặc tháp và số thứ tự của nơ-ron.
+    """]), step, entry])
     return (step,)
 
 
@@ -482,7 +577,9 @@ def _(entry, road, step, steps, strongest):
                 own, at = tower, asked
             else:
                 complaint = say(f"`{str(entry.value).replace('`', ' ')}` is no entry of {shape}, counted from 0, in a "
-                                "tower: here is the largest instead.")
+                                "tower: here is the largest instead.", vi=[
+                                    f"`{str(entry.value).replace('`', ' ')}` không phải là phần tử của {shape}, đếm từ "
+                                    "0, trong một tháp: ở đây là phần tử lớn nhất."])
         return SimpleNamespace(count=step.value, i=i, s=steps[i], back=back, tower=own, array=arrays[own],
                                arrays=arrays, at=tuple(map(int, at)), complaint=complaint,
                                shared=len(arrays) < len(steps[0].y))
@@ -492,7 +589,7 @@ def _(entry, road, step, steps, strongest):
 
 
 @app.cell
-def _(OPS, differences, explain, now, right, steps):
+def _(IN_VIETNAMESE, OPS, differences, explain, now, right, steps):
     def as_map(array):
         """A vector in rows, as square as they can be."""
         wide = next(n for n in range(int(np.ceil(np.sqrt(array.size))), array.size + 1) if array.size % n == 0)
@@ -538,28 +635,47 @@ def _(OPS, differences, explain, now, right, steps):
         at = now.at
         (parts, _, engine), (name, *formulas) = explain(now.i, now.tower, at, now.back), OPS[now.s.op]
         what, way = ("gx", "backwards") if now.back else ("y", "forwards")
-        parts += [f"The engine has {engine:.6g}, which is the same in single precision."]
+        parts += [both(f"The engine has {engine:.6g}, which is the same in single precision.",
+                       f"minicnn có {engine:.6g}, ở độ chính xác đơn thì như nhau.")]
         if now.back:
             across, left, beyond, verdict = differences(now.i, now.tower, at)
             error = abs(across - engine) / (max(abs(across), abs(engine)) or 1)
             sides = f"the slope is {left:.6g} to the left and {beyond:.6g} to the right"
-            parts += [f"**Moved a little** both ways, this entry of x changes the loss by {across:.6g} per unit. " + {
-                "alike": f"Backward says {engine:.6g}; the relative error is {error:.0e}.",
-                "a kink": f"But here is a kink: {sides}, so no derivative. Backward says {engine:.6g}: of equal "
-                          "numbers the first wins a window, and at 0 the slope of ReLU is 0.",
-                "different": f"Backward says {engine:.6g}, which differs by {error:.0e}; {sides}."}[verdict]]
+            sides_vi = f"độ dốc là {left:.6g} về bên trái và {beyond:.6g} về bên phải"
+            parts += [both(
+                f"**Moved a little** both ways, this entry of x changes the loss by {across:.6g} per unit. " + {
+                    "alike": f"Backward says {engine:.6g}; the relative error is {error:.0e}.",
+                    "a kink": f"But here is a kink: {sides}, so no derivative. Backward says {engine:.6g}: of equal "
+                              "numbers the first wins a window, and at 0 the slope of ReLU is 0.",
+                    "different": f"Backward says {engine:.6g}, which differs by {error:.0e}; {sides}."}[verdict],
+                f"**Dịch một chút** về cả hai phía, phần tử này của x làm mất mát đổi {across:.6g} mỗi đơn vị. " + {
+                    "alike": f"Backward nói {engine:.6g}; sai số tương đối là {error:.0e}.",
+                    "a kink": f"Nhưng ở đây có điểm gãy: {sides_vi}, nên không có đạo hàm. Backward nói {engine:.6g}: "
+                              "trong các số bằng nhau, số đầu tiên thắng cửa sổ, và tại 0 độ dốc của ReLU là 0.",
+                    "different": f"Backward nói {engine:.6g}, lệch đi {error:.0e}; {sides_vi}."}[verdict])]
         of = [("all", now.array), *((f"channel {c}", now.array[c]) for c in at[: now.array.ndim == 3])]
         where = ", ".join(map(str, at)) or "its only place"
         words = f"The steps of both towers, this one marked; the maps of {what} in each tower; {of[-1][0]} of tower "
         words += f"{now.tower}, from {of[-1][1].min():.6g} to {of[-1][1].max():.6g}, with the entry at {where} marked."
-        return mo.vstack([*[now.complaint] * (now.complaint is not None), picture(draw(), words), say(f"""
+        channel = f"kênh {at[0]}" if now.array.ndim == 3 else "tất cả"
+        words_vi = (f"Các bước của cả hai tháp, bước này được đánh dấu; các bản đồ của {what} trong mỗi tháp; "
+                    f"{channel} của tháp {now.tower}, từ {of[-1][1].min():.6g} đến {of[-1][1].max():.6g}, phần tử tại "
+                    f"{where} được đánh dấu.")
+        return mo.vstack([*[now.complaint] * (now.complaint is not None), picture(draw(), words, vi=words_vi), say(f"""
             ### Step {now.count}, {now.s.place}: {name}, {way}
 
             {what} of tower {now.tower} has the shape {now.array.shape}{" and belongs to both towers" * now.shared}.
-        """, table(["of", "mean", "least", "most", "zeros"], [[n, a.mean(), a.min(), a.max(), f"{np.mean(a == 0):.2%}"]
-                                                             for n, a in of]), f"""
+        """, table([both("of", "của"), both("mean", "trung bình"), both("least", "nhỏ nhất"),
+                   both("most", "lớn nhất"), both("zeros", "số không")],
+                  [[n, a.mean(), a.min(), a.max(), f"{np.mean(a == 0):.2%}"] for n, a in of]), f"""
             The entry at {where}, by hand, with {formulas[now.back].__doc__}:
-        """, *parts)])
+        """, *parts, vi=[f"""
+            ### Bước {now.count}, {now.s.place}: {IN_VIETNAMESE.get(name, name)}, {"đi ngược" if now.back else "đi xuôi"}
+
+            {what} của tháp {now.tower} có kích thước {now.array.shape}{" và thuộc về cả hai tháp" * now.shared}.
+        """, ..., f"""
+            Phần tử tại {where}, tính bằng tay, theo {formulas[now.back].__doc__}:
+        """, *[...] * len(parts)])])
 
     tell()
     return
@@ -590,7 +706,12 @@ def _():
         ## Exercise
 
         Mend the first step back, that of the loss. What `gradcheck` says about your answer stands below the editor.
-    """)
+    """, vi=["""
+        ## Bài tập
+
+        Hãy sửa bước đầu tiên trên đường về, bước của hàm mất mát. Dưới ô soạn thảo là điều `gradcheck` nói về câu trả
+        lời của bạn.
+    """])
     return answer, asked, check, start, tries
 
 
