@@ -15,7 +15,10 @@ BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
 
 
 def words(text):
-    """Its words, numbers as numbers: their last digits are not the same on every machine."""
+    """Its words, numbers as numbers: their last digits are not the same on every machine, nor is how many agree."""
+    agree = re.findall(r"elements to\s+(\d+)\s+digits", text)
+    assert all(int(digits) >= 6 for digits in agree), agree
+    text = re.sub(r"(elements to\s+)\d+(\s+digits)", r"\1so many\2", text)
     return [float(word) if re.fullmatch(r"-?\d+\.\d+", word) else word for word in text.split()]
 
 

@@ -670,7 +670,7 @@ def _(IN_VIETNAMESE, OPS, differences, explain, now, right, steps):
                   [[n, a.mean(), a.min(), a.max(), f"{np.mean(a == 0):.2%}"] for n, a in of]), f"""
             The entry at {where}, by hand, with {formulas[now.back].__doc__}:
         """, *parts, vi=[f"""
-            ### Bước {now.count}, {now.s.place}: {IN_VIETNAMESE.get(name, name)}, {"đi ngược" if now.back else "đi xuôi"}
+            ### Bước {now.count}, {now.s.place}: {IN_VIETNAMESE.get(name, name)}, {"ngược" if now.back else "xuôi"}
 
             {what} của tháp {now.tower} có kích thước {now.array.shape}{" và thuộc về cả hai tháp" * now.shared}.
         """, ..., f"""
