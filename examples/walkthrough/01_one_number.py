@@ -174,7 +174,7 @@ def _():
     found, expected, ages = order_matters()
     assert found == expected
     oldest = ages[0][1]
-    numbered = ", ".join(f"{name} is {age - oldest}" for name, age in ages)
+    numbered, numbered_vi = (", ".join(f"{name} {word} {age - oldest}" for name, age in ages) for word in ("is", "là"))
     say(f"""
         ## Why the youngest comes first
 
@@ -194,8 +194,9 @@ def _():
 
         Nhưng $b$ được tạo ra sau $a$. Mọi thứ được tạo ra *từ* $a$ đều **trẻ hơn** $a$. Vậy nếu ta đi từ số trẻ nhất
         đến số già nhất, thì khi gặp một số, tổng của nó đã đủ. minicnn đánh số các tensor theo thứ tự được tạo ra
-        ({numbered}), và một heap luôn đưa ra số trẻ nhất trong những số đang chờ. Thứ tự chỉ có thế: không đệ quy, cũng
-        không cần sắp xếp đồ thị từ trước. Tại $x = 2$ nó tìm được {found:g}, và công thức $12x^3$ cho {expected:g}.
+        ({numbered_vi}), và một heap luôn đưa ra số trẻ nhất trong những số đang chờ. Thứ tự chỉ có thế: không đệ quy,
+        cũng không cần sắp xếp đồ thị từ trước. Tại $x = 2$ nó tìm được {found:g}, và công thức $12x^3$ cho
+        {expected:g}.
     """])
     return
 
