@@ -26,7 +26,7 @@ def test_right_functions_raise_no_alarm():
     assert not list(refused(range(100)))
 
 
-@pytest.mark.parametrize("number", [253, 508, 599, 1212, 1421, 5087, 5123, 5359, 5988, 20419, 30849, 40458, 40833,
+@pytest.mark.parametrize("number", [253, 373, 508, 599, 1212, 1421, 5087, 5123, 5359, 5988, 20419, 30849, 40458, 40833,
                                     50102, 70099, 70240])  # fmt: skip
 def test_right_functions_that_once_raised_an_alarm_raise_none(number):
     assert not list(refused([number]))

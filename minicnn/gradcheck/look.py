@@ -181,7 +181,8 @@ class Look(Lines):
             way[e.place(j)] = 1  # alone: kinks on both sides of two would look like a slope
             above, below = self.d.beside([(x, way)], h)
             changes = not (np.array_equal(above, self.d.y) or np.array_equal(below, self.d.y))  # on both sides
-            if changes and not self.d.kink(above, below, h):
+            slopes = np.abs(above - below).sum() > np.abs(above + below - 2 * self.d.y).sum()  # not as x⁴ does at 0
+            if changes and slopes and not self.d.kink(above, below, h):
                 return True
         return False
 
