@@ -72,6 +72,12 @@ def _():
 
 
 @app.cell
+def _(kind):
+    mo.vstack([kind])  # once more
+    return
+
+
+@app.cell
 def _():
     _idle = mo.ui.slider(0, 1, value=0, label="only one", disabled=True)
     pair = mo.ui.array([mo.ui.slider(0, 1, value=1, label="first"), _idle])

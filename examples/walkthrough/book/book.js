@@ -43,10 +43,12 @@ function book(data) {
     cell.text = -1;
   }
 
-  function choose(name, i) {
+  function choose(name, i) { // a widget may stand at several places
     state[name] = i;
-    const control = own(name);
-    if (!control) return;
+    for (const control of document.querySelectorAll(`[data-widget="${CSS.escape(name)}"]`)) set(control, i);
+  }
+
+  function set(control, i) {
     for (const input of control.querySelectorAll("input[type=range], select")) input.value = i;
     for (const input of control.querySelectorAll("input[type=checkbox]")) input.checked = Boolean(i);
     for (const input of control.querySelectorAll("input[type=radio]")) input.checked = Number(input.value) === i;

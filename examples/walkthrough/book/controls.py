@@ -14,9 +14,10 @@ from .widgets import Choices
 __all__ = ["control"]
 
 
-def control(name: str, label: str, widget: Any, choices: Choices, all_of_them: int, number: int) -> str:
-    """``data-first`` is the choice that it begins with; what ``book.js`` needs stands in the element itself."""
-    one = f"w-{name}"
+def control(name: str, label: str, widget: Any, choices: Choices, all_of_them: int, number: int, again: str) -> str:
+    """``data-first`` is the choice that it begins with; what ``book.js`` needs stands in the element itself. again: of
+    which copy it is, where a chapter shows a widget at several places, else nothing."""
+    one = f"w-{name}{again}"
     first, shown = choices.first, choices.shown
     head = f'data-widget="{escape(name)}" data-first="{first}"'
     if isinstance(widget, ui.slider) and len(shown) > 1:

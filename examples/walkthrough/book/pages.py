@@ -42,7 +42,8 @@ def chapter_page(path: Path) -> Page:
             if name not in chapter.owner:
                 raise ValueError(f"book: {path.name} shows a widget, {label!r}, that none of its names holds: name it")
             choices = chapter.choices(name, state)
-            return control(name, label, chapter.widget(name), choices, chapter.of_all(name, state), number)
+            again = "" if name in cell.own else f"-{cell.place}"
+            return control(name, label, chapter.widget(name), choices, chapter.of_all(name, state), number, again)
 
         return plain(cell.output, widget)
 
