@@ -82,6 +82,18 @@ def test_at_most_two_that_are_as_likely_are_said():
     assert found[0].name == "operand not transposed"
 
 
+@pytest.mark.parametrize("x", [normal(4), normal(4, 5)], ids=["one axis", "two axes"])
+def test_numbers_that_are_never_put_together_are_not_transposed(x):
+    """The second term of x³ + 2x multiplies the first, in place of being added to it."""
+    def backward(gy, x):
+        gx = gy * 3 * x**2
+        return gx * 2
+
+    found = failure(lambda x: x**3 + 2 * x, x, backward=backward).verdicts
+    assert [verdict.name for verdict in found] == ["term missing"]
+    assert "2 times, and nothing else" in found[0].text
+
+
 def unseen(x):
     """The same numbers, of which nobody knows how they were made."""
     return np.array([[float(number) for number in row] for row in x])

@@ -212,6 +212,7 @@ def _():
     answer = start.replace("gx = gy * 2", "gx += gy * 2")
     tries = {
         "keep only the first road": start.replace("    gx = gy * 2\n", ""),
+        "multiply, not add": start.replace("gx = gy * 2", "gx *= 2"),
         "forget gy on the second road": start.replace("gx = gy * 2", "gx += 2"),
         "forget the exponent": answer.replace("3 * x**2", "x**2"),
     }

@@ -88,6 +88,12 @@ class Ways:
     def into(self, *calls: int) -> list[Edge]:
         return [edge for n in calls for edge in self.edges_into.get(n, [])]
 
+    def could_be_transposed(self, n: int) -> bool:
+        """Whether call n puts elements together that lie along two axes of one array, as a product of matrices does."""
+        call = self.tape.calls[n]
+        alone = isinstance(call.function, np.ufunc) and call.function.signature is None  # each element by itself
+        return not alone and any(sum(size > 1 for size in self.chain.values[s].shape) > 1 for s in call.sources)
+
     def what_is(self, n: int) -> str:
         call, kind = self.tape.calls[n], KIND.get(self.name(n), "")
         inner = [self.tape.calls[s] for s in call.sources]
@@ -203,5 +209,9 @@ def alone(w: Ways, part: np.ndarray, way: str, kind: str) -> Iterator[Found]:
     elif c == 1:
         yield Found("term missing", f"backward gave {way} and nothing else: a term of the sum is missing", 1.4)
     elif c is not None and round(c) > 1 and abs(c - round(c)) < 1e-4:
-        yield Found("operand not transposed", f"backward gave {way}, {c:.0f} times, as if a matrix, or gy, were "
-                                              "symmetric and the other way gave the same", 1.6)  # fmt: skip
+        if any(map(w.could_be_transposed, w.calls)):
+            yield Found("operand not transposed", f"backward gave {way}, {c:.0f} times, as if a matrix, or gy, were "
+                                                  "symmetric and the other way gave the same", 1.6)  # fmt: skip
+        else:
+            yield Found("term missing", f"backward gave {way}, {c:.0f} times, and nothing else: a term of the sum is "
+                                        "missing", 1.6)  # fmt: skip
