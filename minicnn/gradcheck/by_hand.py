@@ -7,18 +7,17 @@ import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from ..engine.device import cpu
-from .calls import Call, called, class_changed, items, named_inside
+from .calls import Call, called, class_changed, named_inside
 from .evidence import Floats
 from .parameters import WAYS, Slot, is_array, parameters_of
 from .subject import Gradients, Input, Source, Subject, is_real, own_names
 
-__all__ = ["Chain", "has_passes", "in_double", "of_loss", "recorded", "subject_of", "takes_gy"]
+__all__ = ["Chain", "has_passes", "of_loss", "recorded", "subject_of", "takes_gy"]
 
 
 def has_passes(x: Any) -> bool:
@@ -51,22 +50,6 @@ class Chain:
         for layer in reversed(self.in_order()):
             gy = layer.backward(gy)
         return gy
-
-
-def in_double(net: Any) -> Any:
-    """A copy of a net with all its real numbers in double precision; what was one array is one in the copy, too."""
-    memo: dict[int, Any] = {}
-    waiting, seen = [net], set()
-    while waiting:
-        for _, value in items("", waiting.pop()):
-            if id(value) not in seen:
-                seen.add(id(value))
-                waiting.append(getattr(value, "__dict__", None))
-                if is_array(value):
-                    memo[id(value)] = value.astype(np.float64)
-                elif isinstance(value, ModuleType):  # as in self.np = numpy
-                    memo[id(value)], waiting[-1] = value, None
-    return copy.deepcopy(net, memo)
 
 
 @contextlib.contextmanager
@@ -196,7 +179,9 @@ def subject_of(call: Call, inside: Mapping[str, Any], first: bool) -> Subject:
     known = own_names(layer.forward)
     called = [known[i] if i < len(known) else f"input {i}" for i in range(len(given))]
     alone = takes and not (call.back or call.settings)
-    source = Source(layer.forward, layer.backward, given, called, checked, layer=True) if alone else None
+    slots = [replace(slot, name=name.removeprefix("parameter ")) for name, slot in own.values()]
+    real = [*checked, *range(len(given), len(given) + len(slots))]
+    source = Source(layer.forward, layer.backward, given, called, real, layer, slots) if alone else None
     return Subject(call.name, inputs, forward, gradients, lambda u, i: [], [x.start.shape for x in inputs],
                    lambda: True, source)
 

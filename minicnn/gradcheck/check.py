@@ -14,6 +14,7 @@ import numpy as np
 
 from . import judge, say
 from .evidence import Floats, Kink
+from .explain import where
 from .look import Look
 from .measure import Differences
 from .said import Said, Settings, call_again, said_of
@@ -76,6 +77,10 @@ class Check:
             if judge.same(once, twice):
                 raise say.gy_not_used(self.title, x)
             call_again(self.subject, self.title, y, CALLS)
+            i = self.subject.inputs.index(x)
+            always = self.subject.gradients(0 * u)[i]
+            if always is not None and judge.doubled(once - always, twice - always):
+                raise say.not_of_gy(self.title, x, always, where(self.subject, i, u))
             raise say.not_linear(self.title)
         return gradients
 

@@ -15,7 +15,7 @@ from ..engine.tensor import Tensor
 from ..nn.layers import Sequential
 from ..nn.module import Module
 from . import say, say_net
-from .by_hand import Chain, has_passes, in_double, of_loss, recorded, subject_of, takes_gy
+from .by_hand import Chain, has_passes, of_loss, recorded, subject_of, takes_gy
 from .calls import named_inside
 from .check import Check
 from .evidence import Floats
@@ -23,6 +23,7 @@ from .of_modules import of_module, recorded_modules, tensors_of
 from .say import GradientError, Report
 from .subject import Gradients, Input, Subject, WrongShape, is_real, of_tensors
 from .thresholds import ADDS, AWAY, SAME
+from .twin import in_double
 
 __all__ = ["layers"]
 
@@ -175,8 +176,9 @@ def without_effect_left_out(subject: Subject, random: np.random.Generator) -> Su
         every = subject.gradients(u)
         return [every[i] for i in kept]
 
+    source = subject.source and replace(subject.source, real=[subject.source.real[i] for i in kept])
     return replace(subject, inputs=[subject.inputs[i] for i in kept], gradients=gradients_of_these,
-                   uses=lambda u, i: subject.uses(u, kept[i]))  # fmt: skip
+                   uses=lambda u, i: subject.uses(u, kept[i]), source=source)  # fmt: skip
 
 
 # -- what is checked, from the loss backwards --------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -24,12 +26,17 @@ WAYS = (f"keep it in self, as {', '.join(g.format('W') for g in GRADIENTS[:-1])}
 
 @dataclass
 class Slot:
-    """A parameter: its array, and what finds its gradient. expected: it surely has one."""
+    """A parameter: its array, and how its gradient is found in the object that owns both, or a copy of that. expected:
+    it surely has one."""
 
     name: str
     array: Any
-    gradient: Callable[[], Any]
+    owner: Any
+    find: Callable[[Any], Any]
     expected: bool = False
+
+    def gradient(self) -> Any:
+        return self.find(self.owner)
 
 
 def is_array(x: Any) -> bool:
@@ -55,7 +62,7 @@ def parameters_of(layer: Any, run: Callable[[], object]) -> list[Slot]:
 def numbers_to_arrays(layer: Any) -> None:
     """A parameter that is a Python number becomes an array, which can be moved."""
     for name, value in list(getattr(layer, "__dict__", {}).items()):
-        if isinstance(value, (float, np.floating)) and isinstance(beside(layer, name), ONE):
+        if isinstance(value, (float, np.floating)) and isinstance(beside(name, layer), ONE):
             setattr(layer, name, np.array(value, np.float64))
 
 
@@ -65,36 +72,37 @@ def slots(layer: Any) -> Iterator[Slot]:
         for path, item in items(name, value):
             held = next((x for x in (getattr(item, "data", None), getattr(item, "value", None)) if is_array(x)), None)
             if held is not None and hasattr(item, "grad"):  # an object for each parameter
-                yield Slot(path, held, lambda item=item: item.grad, True)  # type: ignore[misc]
+                yield Slot(path, held, item, attrgetter("grad"), True)
         if is_array(value):
-            yield Slot(name, value, lambda name=name: beside(layer, name), name in SURELY)  # type: ignore[misc]
+            yield Slot(name, value, layer, partial(beside, name), name in SURELY)
         elif name != "params":
-            yield from of_container(name, value, lambda name=name: beside(layer, name))  # type: ignore[misc]
-    yield from of_container("params", container(layer, "params"), lambda: container(layer, "grads"), True)
+            yield from of_container(layer, name, value, partial(beside, name))
+    yield from of_container(layer, "params", container("params", layer), partial(container, "grads"), True)
 
 
-def of_container(name: str, value: Any, grads: Callable[[], Any], expected: bool = False) -> Iterator[Slot]:
+def of_container(layer: Any, name: str, value: Any, grads: Callable[[Any], Any], expected: bool = False,
+                 ) -> Iterator[Slot]:  # fmt: skip
     if isinstance(value, (list, tuple, Mapping)):
         for key in value if isinstance(value, Mapping) else range(len(value)):
             if is_array(value[key]):
-                yield Slot(f"{name}[{key!r}]", value[key], lambda key=key: entry(grads(), key),  # type: ignore[misc]
-                           expected)  # fmt: skip
+                yield Slot(f"{name}[{key!r}]", value[key], layer, partial(entry_of, grads, key), expected)
 
 
-def container(layer: Any, name: str) -> Any:
+def container(name: str, layer: Any) -> Any:
     """A dict or list of a layer, or what its method of that name gives."""
     found = getattr(layer, name, None)
     return found() if callable(found) and not inspect.signature(found).parameters else found
 
 
-def entry(grads: Any, key: Any) -> Any:
+def entry_of(find: Callable[[Any], Any], key: Any, layer: Any) -> Any:
     """The gradient of one parameter among those of all."""
+    grads = find(layer)
     if isinstance(grads, Mapping):
         return grads.get(key, grads.get(f"d{key}"))
     return grads[key] if isinstance(grads, (list, tuple)) and isinstance(key, int) and key < len(grads) else None
 
 
-def beside(layer: Any, name: str) -> Any:
+def beside(name: str, layer: Any) -> Any:
     """The gradient of an attribute, itself an attribute; None if there is none yet."""
     found = (getattr(layer, g.format(name), None) for g in GRADIENTS)
     return next((g for g in found if isinstance(g, (np.ndarray, float, np.floating, list, tuple, dict))), None)

@@ -121,6 +121,15 @@ def gy_not_used(title: str, x: Input) -> GradientError:
                  "multiply by gy, the gradient that comes in")  # fmt: skip
 
 
+def not_of_gy(title: str, x: Input, always: np.ndarray, where: str) -> GradientError:
+    """always: what is added to the gradient of x, whatever gy is. where: backward makes it."""
+    c = float((always * x.start).sum() / max((x.start**2).sum(), np.finfo(np.float64).tiny))
+    of_x = bool(np.allclose(always, c * x.start, rtol=1e-9, atol=0))
+    return plain(f"{title}: to the gradient of {shown(x)}, something is added that is no part of it: it is there where "
+                 "gy is 0", x.name, "extra term", f"{f'{c:.6g} · the {x.name} itself is' * of_x or 'a term is'} added "
+                 f"that gy is no factor of{where}; weight decay belongs into the loss, or into the step")  # fmt: skip
+
+
 def not_linear(title: str) -> GradientError:
     return plain(f"{title}: backward does not give twice as much for twice gy", "output", "not deterministic",
                  "it keeps something from call to call, as a gradient never set to zero, or is no linear function of "

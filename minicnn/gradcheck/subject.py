@@ -17,6 +17,7 @@ from ..engine.mode import no_grad
 from ..engine.tensor import Tensor
 from ..nn.module import Module
 from .evidence import Floats
+from .parameters import Slot
 
 __all__ = ["Function", "Given", "Gradients", "Input", "Parameters", "Source", "Subject", "WrongShape", "in_double",
            "is_real", "named", "names", "of_tensors", "own_names", "title_of"]  # fmt: skip
@@ -57,15 +58,16 @@ class Input:
 
 @dataclass(frozen=True)
 class Source:
-    """People's own function and backward(gy, *given), or of a layer backward(gy). names: of what is given. real: which
-    of it are checked, the first inputs of the subject."""
+    """People's own function and backward(gy, *given), or of a layer backward(gy). names: of what is given. slots: the
+    layer's parameters. real: which of both are checked, given first: the first inputs of the subject."""
 
     function: Function
     backward: Function
     given: Given
     names: Sequence[str]
     real: Sequence[int]
-    layer: bool = False
+    layer: Any = None
+    slots: Sequence[Slot] = ()
 
 
 @dataclass

@@ -13,12 +13,30 @@ from ..thresholds import AS_LIKELY, SAID
 from ..verdict import Verdict
 from .people import record
 from .search import search
+from .words import Words
 
 if TYPE_CHECKING:
     from ..evidence import Evidence, Floats
-    from ..subject import Subject
+    from ..subject import Source, Subject
+    from .record import Tape
 
-__all__ = ["explain"]
+__all__ = ["explain", "where"]
+
+
+def where(subject: Subject, i: int, gy: Floats) -> str:
+    """", in `dW = x.T @ gy` in line 12": where backward makes the gradient of checked input number i, as far as that is
+    known."""
+    source = subject.source
+    if source and i < len(source.real):
+        with contextlib.suppress(Exception), np.errstate(all="ignore"):
+            tape = recorded(source, gy)
+            made = tape.gradients[source.real[i]]
+            return f", in {Words(tape).statement(made)}" if made > tape.gy else ""
+    return ""
+
+
+def recorded(source: Source, gy: Floats) -> Tape:
+    return record(source.function, source.backward, source.given, gy, source.names, source.layer, source.slots)
 
 
 def explain(subject: Subject, i: int, e: Evidence, g: Floats) -> list[Verdict]:
@@ -29,11 +47,11 @@ def explain(subject: Subject, i: int, e: Evidence, g: Floats) -> list[Verdict]:
         return []
     with np.errstate(all="ignore"):
         try:
-            tape = record(source.function, source.backward, source.given, e.u, source.names, source.layer)
+            tape = recorded(source, e.u)
             found = search(tape, source.real[i], e.u, g, e.spread(e.numeric), e.spread(e.sums))
         except Exception:  # their program does what cannot be recorded: other readers go on without
             return []
-        finally:  # a layer keeps what it saw: numbers, and nothing that is watched
+        finally:  # what they keep outside of themselves are numbers again, and nothing that is watched
             with contextlib.suppress(Exception):
                 source.function(*source.given)
     found.sort(key=lambda f: f.cost)

@@ -123,9 +123,7 @@ class View:
 
     def called(self, n: int) -> str:
         """A call, an input with its number."""
-        if n in self.tape.leaves and n >= 0:
-            return f"input {self.tape.leaves.index(n)} (`{self.text(n)}`)"
-        return f"`{self.text(n)}`"
+        return self.words.called(n)
 
     # -- what a value is ---------------------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..parameters import Slot, is_array
+from ..twin import copied
 from .record import Tape, Unrecorded
 from .watched import Watched, plain, watch
 
@@ -71,9 +73,9 @@ def names_in(code: types.CodeType) -> set[str]:
 
 
 def record(function: Callable[..., Any], backward: Callable[..., Any], inputs: Sequence[Any], gy: np.ndarray,
-           names: Sequence[str], layer: bool = False) -> Tape:  # fmt: skip
+           names: Sequence[str], layer: Any = None, slots: Sequence[Slot] = ()) -> Tape:  # fmt: skip
     """The tape of function(*inputs) and of backward(gy, *inputs), of a layer backward(gy), called one after the other
-    on copies.
+    on copies, of a layer on a copy of it. slots: its parameters, which are inputs, too.
 
     Raises Unrecorded where the tape, followed once more, does not give what the two gave.
     """
@@ -81,11 +83,22 @@ def record(function: Callable[..., Any], backward: Callable[..., Any], inputs: S
     numpy, done = Numpy(tape), {}  # type: ignore[var-annotated]
     leaves = [watch(tape, None, (), {}, np.array(x), name) if isinstance(x, np.ndarray) else x
               for x, name in zip(inputs, names, strict=True)]  # fmt: skip
-    tape.leaves = [x.number if isinstance(x, Watched) else -1 for x in leaves]
+    own = {id(slot.array): watch(tape, None, (), {}, np.array(slot.array), slot.name) for slot in slots}
+    tape.leaves = [x.number if isinstance(x, Watched) else -1 for x in (*leaves, *own.values())]
+    tape.inputs = len(leaves)
+    if layer is not None:
+        memo: dict[int, Any] = dict(own)
+        for before in [slot.gradient() for slot in slots]:
+            if is_array(before):  # it may be added to, or written into
+                memo.setdefault(id(before), watch(tape, np.zeros, (before.shape,), {}, np.zeros(before.shape)))
+        twin = copied(layer, memo)
+        function, backward = twin.forward, twin.backward
     y = rebound(function, numpy, done)(*[x.copy() if isinstance(x, Watched) else x for x in leaves])
     tape.gy = len(tape.calls)
-    found = rebound(backward, numpy, done)(watch(tape, None, (), {}, gy, "gy"), *([] if layer else leaves))
+    found = rebound(backward, numpy, done)(watch(tape, None, (), {}, gy, "gy"), *([] if layer is not None else leaves))
     returned = [y, *(found if isinstance(found, (tuple, list)) else [found])]
+    returned += [None] * (1 + len(leaves) - len(returned))
+    returned += [slot.find(memo[id(slot.owner)]) for slot in slots]
     tape.output, *tape.gradients = [g.number if isinstance(g, Watched) and g.tape is tape else -1 for g in returned]
     again = tape.follow({}, range(len(tape.calls)))
     for value, number in zip(returned, (tape.output, *tape.gradients), strict=True):

@@ -15,7 +15,7 @@ from .program import Edit, Get, Make
 from .record import Call, Ref, at_place, put
 from .relation import as_tuple
 
-__all__ = ["masks", "places", "written"]
+__all__ = ["masks", "other_turns", "places", "written"]
 
 Index = tuple[Any, ...]
 
@@ -102,6 +102,30 @@ def places(view: View) -> Iterator[Edit]:
                 name, why = left_out(index, cut)
                 yield Edit({m: partial(all_of, view, m) for m in members}, name,
                            f"`{view.text(n)}`{view.words.at(n)}: {why}", 1.0)  # fmt: skip
+
+
+def other_turns(view: View) -> Iterator[Edit]:
+    """The states of a loop's other turns, where all but one of those that function uses are used."""
+    sites: dict[Any, Site] = {}
+    for n, call in enumerate(view.tape.calls[: view.tape.gy]):
+        if call.site and call.function:
+            sites.setdefault((call.site, call.function, len(call.sources)), []).append(n)  # type: ignore[attr-defined]
+    turns = [(site, [view.used(n)[k] for n in site]) for site in sites.values() for k in range(len(view.used(site[0])))]
+    for site, _, olds in view.uses():
+        for of, states in turns:
+            count = len(olds)
+            if not len({*olds}) == len({*states}) == len(states) == count > 1 or len({*olds} - {*states}) != 1:
+                continue
+            text = (f"{view.inside(site[0], olds[0])} is the state of another turn of the loop than "
+                    f"`{view.text(of[0])}`{view.words.at(of[0])} uses: it is off by one")  # fmt: skip
+            for order in (states, states[::-1]):
+                changes = {n: view.instead(n, old, partial(value_of, new))
+                           for n, old, new in zip(site, olds, order, strict=True)}  # fmt: skip
+                yield Edit(changes, "shifted", text, 1.0)
+
+
+def value_of(n: int, get: Get) -> Any:
+    return get(n)
 
 
 def first_for_all(view: View, site: Site, index: Index, k: int) -> Iterator[Edit]:

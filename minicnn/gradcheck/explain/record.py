@@ -57,13 +57,15 @@ class Call:
 class Tape:
     """calls: in the order in which they were made, those of backward from gy on. output: the number of the call that
     made the function's value; gradients: of that which made each gradient, −1 where none did;
-    leaves: of each input, −1 where it is no array."""
+    leaves: of each input, −1 where it is no array, and of each parameter of a layer. inputs: how many of these are
+    inputs."""
 
     calls: list[Call] = field(default_factory=list)
     gy: int = 0
     output: int = -1
     gradients: list[int] = field(default_factory=list)
     leaves: list[int] = field(default_factory=list)
+    inputs: int = 0
 
     def follow(self, values: dict[int, Any], numbers: Iterable[int]) -> dict[int, Any]:
         """The values of these calls made once more, and of leaves what they are, where ``values`` has no other."""

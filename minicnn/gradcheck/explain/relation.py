@@ -8,7 +8,7 @@ import numpy as np
 
 from .edits import COMPARE, Use, View
 from .kinds import CHOOSE, JOINS, MASKED, ORDERS, PRODUCTS, SUMS
-from .record import Call, put, refs
+from .record import Call, Ref, put, refs
 
 __all__ = ["as_tuple", "relation"]
 
@@ -72,8 +72,11 @@ def relation(view: View, old: int, new: int, n: int, whole: Use | bool) -> tuple
         return "another input", stands, 2.5
     if direct and name in ("add", "subtract"):
         return "term missing", f"{stands}: a term is missing", 1.0
-    if direct and view.name(new) == "multiply" and set(view.used(new)) == {old}:
+    if direct and name == "multiply" and view.used(new) == [old, old]:
         return "wrong power", f"{stands}, its square", 1.0
+    if direct and name == "multiply" and view.used(new) == [old] and any(
+            np.size(arg) > 1 and np.isin(arg, (0, 1)).all() for arg in second.args if not isinstance(arg, Ref)):
+        return "mask forgotten", f"{stands}: a mask is missing", 1.0
     if direct and view.name(new) in ("multiply", "divide", "true_divide") and new != view.tape.output:
         return "factor missing", f"{stands}: a factor is missing", 1.2
     if direct and new == view.tape.output:

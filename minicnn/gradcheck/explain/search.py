@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..thresholds import CALLS_FOLLOWED
@@ -12,20 +14,30 @@ from .chain import Chain
 from .edits import View
 from .found import Aim, Found
 from .numbers import numbers
-from .places import masks, places, written
+from .places import masks, other_turns, places, written
 from .program import Program
 from .record import Tape
 from .removed import removed, removed_pairs
 from .swaps import swaps
 from .ways import ways
+from .words import Words
 
 __all__ = ["search"]
 
 
 def search(tape: Tape, i: int, gy: np.ndarray, gradient: np.ndarray, right: np.ndarray, scale: np.ndarray,
            ) -> list[Found]:  # fmt: skip
-    """All slips that explain the gradient of input number i, in no order. right, scale: NaN where nothing was measured.
-    """
+    """All slips that explain the gradient of input number i, in no order; of a parameter's each says where backward
+    makes it. right, scale: NaN where nothing was measured."""
+    found, made = slips(tape, i, gy, gradient, right, scale), tape.gradients[i]
+    if i < tape.inputs or made < tape.gy:
+        return found
+    where = f"; backward has {Words(tape).statement(made)}"
+    return [f if " in line " in f.text else replace(f, text=f.text + where) for f in found]
+
+
+def slips(tape: Tape, i: int, gy: np.ndarray, gradient: np.ndarray, right: np.ndarray, scale: np.ndarray,
+           ) -> list[Found]:  # fmt: skip
     leaf = tape.leaves[i]
     chain = Chain(tape, leaf)
     exact = chain.gradients(gy).get(leaf)
@@ -41,8 +53,8 @@ def search(tape: Tape, i: int, gy: np.ndarray, gradient: np.ndarray, right: np.n
     other = np.random.default_rng((7, gy.size)).standard_normal(gy.shape)
     program = Program(tape, out, aim, other, chain.gradients(other)[leaf])
     view = View(program, chain)
-    for kind in (swaps, masks, written, axes, removed, numbers, places, turned, amounts, moved_factors,
-                 removed_pairs):
+    for kind in (swaps, masks, written, axes, removed, numbers, places, other_turns, turned, amounts,
+                 moved_factors, removed_pairs):
         for edit in kind(view):
             if program.followed > CALLS_FOLLOWED:
                 return found

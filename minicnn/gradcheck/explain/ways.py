@@ -120,10 +120,10 @@ def ways(chain: Chain, gy: np.ndarray, aim: Aim) -> Iterator[Found]:
     w = Ways(chain, gy, aim)
     for kind in (of_sites, of_pairs, of_calls, of_edges):
         yield from kind(w)
-    for i, leaf in enumerate(w.tape.leaves):
+    for leaf in w.tape.leaves:
         right = w.right.get(leaf)
         if leaf >= 0 and leaf != aim.leaf and right is not None and aim.gave(np.asarray(right)):
-            yield Found("another input", f"that is the gradient of input {i} (`{w.words.of(leaf)}`)", 1.25)
+            yield Found("another input", f"that is the gradient of {w.words.called(leaf)}", 1.25)
 
 
 def of_sites(w: Ways) -> Iterator[Found]:

@@ -39,6 +39,13 @@ class Words:
             self.known[n] = text
         return text
 
+    def called(self, n: int) -> str:
+        """A call; an input with its number, and a parameter as such."""
+        if n not in self.tape.leaves:
+            return f"`{self.of(n)}`"
+        i = self.tape.leaves.index(n)
+        return f"input {i} (`{self.of(n)}`)" if i < self.tape.inputs else f"parameter `{self.of(n)}`"
+
     def of_changed(self, n: int, at: int, call: Call) -> str:
         """The formula of call n, if call ``at`` were another."""
         self.instead = {at: call}
