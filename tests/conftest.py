@@ -23,11 +23,12 @@ settings.register_profile("quick", max_examples=min(many, 20), deadline=None, de
 settings.register_profile("deep", max_examples=many, deadline=None, derandomize=False, database=None)
 settings.register_profile("stand-in", settings.get_profile("quick"), max_examples=5)
 
-PROCESSOR_ONLY = ("test_benchmarks", "test_blas", "test_classes", "test_compare", "test_console", "test_cuda_kernels",
-                  "test_cuda_on_cpu", "test_cupy_stand_in", "test_data_", "test_doctor", "test_house", "test_kernels",
-                  "test_machine", "test_mistakes", "test_mpi", "test_onnx_file", "test_onnx_ops", "test_onnx_windows",
-                  "test_parallel", "test_planted", "test_plots", "test_readme", "test_showing", "test_slips",
-                  "test_train_", "test_watch")  # fmt: skip
+PROCESSOR_ONLY = ("test_benchmarks", "test_blas", "test_classes", "test_compare", "test_console",
+                  "test_cuda_kernels", "test_cuda_on_cpu", "test_cupy_stand_in", "test_data_", "test_doctor",
+                  "test_gradcheck_layers", "test_gradcheck_rounding", "test_gradcheck_second", "test_house",
+                  "test_hvp", "test_kernels", "test_machine", "test_mistakes", "test_mpi", "test_onnx_file",
+                  "test_onnx_ops", "test_onnx_windows", "test_parallel", "test_planted", "test_plots", "test_readme",
+                  "test_showing", "test_slips", "test_train_", "test_watch")  # fmt: skip
 
 
 def pytest_addoption(parser):
