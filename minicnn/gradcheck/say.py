@@ -12,7 +12,7 @@ import numpy as np
 from . import display
 from .evidence import Evidence, Floats, Kink
 from .subject import Input, WrongShape
-from .thresholds import BAR, BAR_FROM, BAR_TO, CLOSE, WORST
+from .thresholds import BAR, BAR_FROM, BAR_TO, CLOSE, SAME, WORST
 from .verdict import Verdict
 
 __all__ = ["GradientError", "Report"]
@@ -124,7 +124,7 @@ def gy_not_used(title: str, x: Input) -> GradientError:
 def not_of_gy(title: str, x: Input, always: np.ndarray, where: str) -> GradientError:
     """always: what is added to the gradient of x, whatever gy is. where: backward makes it."""
     c = float((always * x.start).sum() / max((x.start**2).sum(), np.finfo(np.float64).tiny))
-    of_x = bool(np.allclose(always, c * x.start, rtol=1e-9, atol=0))
+    of_x = bool(np.allclose(always, c * x.start, rtol=SAME, atol=0))
     return plain(f"{title}: to the gradient of {shown(x)}, something is added that is no part of it: it is there where "
                  "gy is 0", x.name, "extra term", f"{f'{c:.6g} · the {x.name} itself is' * of_x or 'a term is'} added "
                  f"that gy is no factor of{where}; weight decay belongs into the loss, or into the step")  # fmt: skip

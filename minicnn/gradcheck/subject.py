@@ -6,7 +6,7 @@ import contextlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,9 @@ from ..engine.mode import no_grad
 from ..engine.tensor import Tensor
 from ..nn.module import Module
 from .evidence import Floats
-from .parameters import Slot
+
+if TYPE_CHECKING:
+    from .parameters import Slot
 
 __all__ = ["Function", "Given", "Gradients", "Input", "Parameters", "Source", "Subject", "WrongShape", "in_double",
            "is_real", "named", "names", "of_tensors", "own_names", "title_of"]  # fmt: skip
