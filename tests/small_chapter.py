@@ -67,7 +67,7 @@ def _():
     way = mo.ui.radio(["up", "down"], value="up", label="way")
     file = mo.ui.text(label="file", placeholder="none")
     class_ = mo.ui.number(0, value=3, label="class")
-    mo.vstack([kind, minus, way, file, class_])
+    mo.vstack([kind, minus, way, mo.hstack([file, class_])])
     return class_, file, kind, minus, way
 
 

@@ -105,7 +105,8 @@ def test_a_page_is_plain_html(built, states):
                  "<summary>One answer</summary>",
                  'type="range" id="w-size" min="0" max="3" step="1" value="1"', '<option value="1" selected>product',
                  'role="switch" id="w-minus"', 'placeholder="none"', "share <math", 'alt="2 bars"',
-                 'id="found"', 'id="found-2"', "Right", "Not yet", "opens</small>"):  # fmt: skip
+                 'id="found"', 'id="found-2"', "Right", "Not yet", "Answers that people give",
+                 "To write here, run <code>", "To write your own, run <code>"):  # fmt: skip
         assert part in everything, part
     editor = next(cell for cell in states["cells"] if cell["needs"] == ["editor"])
     assert [*editor["at"]] == ["0", "1", "2"]

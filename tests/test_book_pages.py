@@ -140,6 +140,8 @@ def test_widgets_of_every_kind_move_what_depends_on_them(built, browser):  # noq
             assert shown.inner_text() == "-13.00"
             assert page.locator("#w-kind").input_value() == "1"
         assert page.get_by_label("file").is_disabled()
+        assert page.get_by_text("To write here").count() == 2
+        assert page.locator("small:visible").filter(has_text="To write here").count() == 1, "once for a row of them"
 
 
 def test_a_page_in_two_languages_shows_the_one_that_was_chosen(built, browser):  # noqa: F811

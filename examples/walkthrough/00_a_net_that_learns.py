@@ -111,10 +111,13 @@ def _(labels, losses, net, points, program, right):
     """, f"```python\n{program}```", f"""
         These are the words that all other chapters use:
 
-        - A **unit** is one number that a layer computes: it weighs its inputs, adds them up, and adds a number of its
-          own, the **bias**. `Linear(2, 16)` has 16 units, each with 2 weights and a bias. `Tanh` then bends each number
-          into the range from −1 to 1. Without that bend, layer upon layer would still draw only straight borders.
+        - A **unit** is one number that a layer computes: it multiplies each input by a number, its **weight**, adds up
+          the products, and adds a number of its own, the **bias**. `Linear(2, 16)` has 16 units, each with 2 weights
+          and a bias. `Tanh` then bends each number into the range from −1 to 1. Without that bend, layer upon layer
+          would still draw only straight borders.
         - The weights and biases are the **parameters**. This net has {parameters}. They are all that it learns.
+        - The **label** of a point is its right answer, given as the number of a **class**: 0 for circles and 1 for
+          squares.
         - A **batch** is what goes through the net at once: here all 200 points, an array of shape (200, 2).
         - The last layer gives two numbers for each point, the **logits**: the larger one wins. For the first point they
           are {logits[0]:.3f} and {logits[1]:.3f}. **Softmax** turns them into shares that add up to 1: it says
@@ -126,7 +129,8 @@ def _(labels, losses, net, points, program, right):
         - A **step** is what the last four lines do: **forward** computes the loss, **backward** finds for each
           parameter how the loss would change if that parameter were a little larger, and the **update** moves each
           parameter a little in the direction in which the loss falls. How far it moves is set by the **learning rate**,
-          `lr`.
+          `lr`. Two details: backward adds to what it found before, so `zero_grad()` first sets that to 0, and with
+          `momentum=0.9` each move also repeats 0.9 of the move before, as a rolling ball keeps its speed.
     """, vi=["""
         ## Các thuật ngữ
 
@@ -134,12 +138,14 @@ def _(labels, losses, net, points, program, right):
     """, ..., f"""
         Đây là những thuật ngữ mà mọi chương khác đều dùng:
 
-        - Một **nơ-ron** (unit, đơn vị) là một con số mà một tầng (layer) tính ra: nó nhân các đầu vào với trọng số,
-          cộng lại, rồi cộng thêm một số của riêng nó, gọi là **bias**. `Linear(2, 16)` có 16 nơ-ron, mỗi nơ-ron có 2
-          trọng số và một bias. Sau đó `Tanh` uốn mỗi số vào khoảng từ −1 đến 1. Không có chỗ uốn đó thì chồng bao nhiêu
-          tầng cũng chỉ vẽ được những ranh giới thẳng.
+        - Một **nơ-ron** (unit, đơn vị) là một con số mà một tầng (layer) tính ra: nó nhân mỗi đầu vào với một số, gọi
+          là **trọng số** (weight) của đầu vào ấy, cộng các tích lại, rồi cộng thêm một số của riêng nó, gọi là
+          **bias**. `Linear(2, 16)` có 16 nơ-ron, mỗi nơ-ron có 2 trọng số và một bias. Sau đó `Tanh` uốn mỗi số vào
+          khoảng từ −1 đến 1. Không có chỗ uốn đó thì chồng bao nhiêu tầng cũng chỉ vẽ được những ranh giới thẳng.
         - Các trọng số và bias là **tham số** (parameter). Mạng này có {parameters} tham số. Đó là tất cả những gì nó
           học.
+        - **Nhãn** (label) của một điểm là câu trả lời đúng cho nó, viết bằng số thứ tự của một **lớp** (class): 0 cho
+          hình tròn và 1 cho hình vuông.
         - Một **lô** (batch) là những gì đi qua mạng cùng một lúc: ở đây là cả 200 điểm, một mảng có kích thước (200,
           2).
         - Tầng cuối cho hai số với mỗi điểm, gọi là **logit**: số lớn hơn thắng. Với điểm đầu tiên, chúng là
@@ -152,7 +158,9 @@ def _(labels, losses, net, points, program, right):
         - Một **bước** (step) là việc mà bốn dòng cuối làm: **lan truyền xuôi** (forward) tính hàm mất mát, **lan truyền
           ngược** (backward) tìm cho từng tham số xem mất mát thay đổi ra sao nếu tham số ấy lớn hơn một chút, và bước
           **cập nhật** (update) dịch từng tham số một chút theo hướng làm mất mát giảm. Dịch bao xa là do **tốc độ học**
-          (learning rate), `lr`, quyết định.
+          (learning rate), `lr`, quyết định. Hai chi tiết: lan truyền ngược cộng thêm vào những gì nó đã tìm thấy trước
+          đó, nên trước hết `zero_grad()` đặt chúng về 0; và với `momentum=0.9`, mỗi lần dịch còn lặp lại 0.9 của lần
+          dịch trước, như một quả bóng đang lăn giữ tốc độ của nó.
     """])
     return
 
@@ -402,7 +410,8 @@ def _(gw1, gw2, loss, loss_of, rate, w1, w2):
 @app.cell
 def _():
     start = '''def backward(gy, w, x, t):
-    # A single unit and its loss: y = (w * x - t)². x and t are given; w is to learn.
+    # A single unit and its loss: y = (w * x - t)²
+    # x and t are given; w is to learn.
     return gy * 2 * (w * x - t)
 '''
     answer = start.replace("(w * x - t)\n", "(w * x - t) * x\n")

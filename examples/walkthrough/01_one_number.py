@@ -147,7 +147,7 @@ def _():
         say(f"""
             $x$ is used **twice**. A little more of it changes $y$ along both roads, so what comes back along the two
             roads is **added**: {direct:g} + {through_a:g} = **{both_roads:g}** at $x = 1.5$. This is why every engine
-            writes `+=` here and not `=`. Press *= for +=* to see what happens otherwise: only the road that was walked
+            writes `+=` here and not `=`. Press *= for +=* to see where it ends otherwise: only the road that was walked
             last counts, {through_a:g}. The road that was walked first, {direct:g}, is overwritten.
         """, vi=[f"""
             $x$ được dùng **hai lần**. Khi nó tăng một chút, $y$ thay đổi theo cả hai con đường, nên những gì đi ngược
@@ -183,9 +183,9 @@ def _():
 
         But $b$ was made after $a$. Everything that is ever made *from* $a$ is **younger** than $a$. So if we walk from
         the youngest number to the oldest, we come to each number only when its sum is complete. minicnn numbers its
-        tensors as they are made ({numbered}), and a heap hands out the youngest of those that are waiting. That is the
-        whole order: no recursion, and no pass that sorts the graph beforehand. At $x = 2$ it finds {found:g}, and the
-        formula $12x^3$ gives {expected:g}.
+        tensors, which are arrays that remember how they were made ({numbered}), and a heap (chapter 2) hands out the
+        youngest of those that are waiting. That is the whole order: no recursion, and no pass that sorts the graph
+        beforehand. At $x = 2$ it finds {found:g}, and the formula $12x^3$ gives {expected:g}.
     """, vi=[f"""
         ## Vì sao số trẻ nhất đi trước
 
@@ -193,10 +193,10 @@ def _():
         $y$. Nếu $a$ trao gradient của mình đi trước khi $b$ gửi phần của nó tới, thì $a$ trao đi quá ít.
 
         Nhưng $b$ được tạo ra sau $a$. Mọi thứ được tạo ra *từ* $a$ đều **trẻ hơn** $a$. Vậy nếu ta đi từ số trẻ nhất
-        đến số già nhất, thì khi gặp một số, tổng của nó đã đủ. minicnn đánh số các tensor theo thứ tự được tạo ra
-        ({numbered_vi}), và một heap luôn đưa ra số trẻ nhất trong những số đang chờ. Thứ tự chỉ có thế: không đệ quy,
-        cũng không cần sắp xếp đồ thị từ trước. Tại $x = 2$ nó tìm được {found:g}, và công thức $12x^3$ cho
-        {expected:g}.
+        đến số già nhất, thì khi gặp một số, tổng của nó đã đủ. minicnn đánh số các tensor, tức là những mảng nhớ mình
+        được tạo ra như thế nào ({numbered_vi}), và một heap (chương 2) luôn đưa ra số trẻ nhất trong những số đang chờ.
+        Thứ tự chỉ có thế: không đệ quy, cũng không cần sắp xếp đồ thị từ trước. Tại $x = 2$ nó tìm được {found:g}, và
+        công thức $12x^3$ cho {expected:g}.
     """])
     return
 
@@ -224,13 +224,13 @@ def _():
     say("""
         ## Exercise
 
-        This backward of $y = x^3 + 2x$ is wrong. Mend it. Below the editor stands what `gradcheck` says: it runs your
-        function and compares it with small steps.
+        This backward of $y = x^3 + 2x$ is wrong. Mend it. Below it stands what `gradcheck` says: it runs the function
+        and compares it with small steps.
     """, vi=["""
         ## Bài tập
 
-        Hàm backward này của $y = x^3 + 2x$ bị sai. Hãy sửa nó. Dưới ô soạn thảo là điều `gradcheck` nói: nó chạy hàm
-        của bạn và so sánh với các bước nhỏ.
+        Hàm backward này của $y = x^3 + 2x$ bị sai. Hãy sửa nó. Bên dưới là điều `gradcheck` nói: nó chạy hàm ấy và
+        so sánh với các bước nhỏ.
     """])
     return answer, asked, check, start, tries
 

@@ -91,7 +91,8 @@ def _(code):
 def _(Remembered, code):
     class Number(Remembered):
         def __add__(self, other):
-            return Number(self.value + other.value, "+", (self, other), (lambda g: g, lambda g: g))
+            a, b = self.value, other.value
+            return Number(a + b, "+", (self, other), (lambda g: g, lambda g: g))
 
         def __mul__(self, other):
             a, b = self.value, other.value
@@ -223,17 +224,21 @@ def _(Number, backward, x_slider):
             chuyển đầu vào:
         """]),
         x_slider,
-        say(table(["", both("value", "giá trị"), both("∂y/∂(it), tape", "∂y/∂(nó), băng ghi"),
-                   both("∂y/∂(it), minicnn", "∂y/∂(nó), minicnn")],
+        say(table(["", both("value", "giá trị"), both("gradient by our tape", "gradient theo băng ghi"),
+                   both("by minicnn", "theo minicnn")],
                   [[name, value, leaf.grad, gradient]
                    for name, value, leaf, gradient in zip("xwbvc", values, leaves, gradients, strict=True)]), f"""
             By our tape $y$ is {y.value:.17g}, by minicnn it is {y_minicnn:.17g}. All five gradients are equal to the
             last bit, because both engines do the same operations in the same order. They could still share a mistake.
-            So `gradcheck` also compared the tape with small differences: the relative error is {report.error:.0e}.
+            So `gradcheck` also compared the tape with small steps. It takes several and works out where they lead as
+            the step shrinks to nothing (chapter 4), so they agree far better than one step did in chapter 1: the
+            relative error is {report.error:.0e}.
         """, vi=[..., f"""
             Theo băng ghi của ta, $y$ bằng {y.value:.17g}; theo minicnn, nó bằng {y_minicnn:.17g}. Cả năm gradient bằng
             nhau đến từng bit, vì hai bộ máy làm cùng những phép tính theo cùng thứ tự. Nhưng có thể cả hai cùng mắc một
-            lỗi. Vì vậy `gradcheck` còn so băng ghi với các sai phân nhỏ: sai số tương đối là {report.error:.0e}.
+            lỗi. Vì vậy `gradcheck` còn so băng ghi với các bước nhỏ. Nó đi nhiều bước và tính xem chúng dẫn đến đâu khi
+            bước co lại thành không (chương 4), nên khớp tốt hơn nhiều so với một bước trong chương 1: sai số tương đối
+            là {report.error:.0e}.
         """]),
     ])
     return by_tape, network, others
@@ -343,8 +348,8 @@ def _(Number, backward, code_of, network, others):
 
         - **= for +=**: both branches say `flow[x] = carry(g)`.
         - **oldest first**: the minus before the ages is left out.
-        - **oldest first, once**: besides, a number that has been visited is not visited again. Many recursive walks do
-          this.
+        - **oldest first, once**: besides, what reaches a number that has been visited already is dropped. Many
+          recursive walks do this.
 
     """, table(["∂y/∂", *found], [[name, *(round(float(gradient[i]), 4) for gradient, _ in found.values())]
                                   for i, name in enumerate("xwbvc")]
@@ -365,8 +370,8 @@ def _(Number, backward, code_of, network, others):
 
         - **= for +=** (= thay cho +=): cả hai nhánh đều viết `flow[x] = carry(g)`.
         - **oldest first** (già nhất trước): bỏ dấu trừ trước tuổi.
-        - **oldest first, once** (già nhất trước, một lần): thêm vào đó, số nào đã ghé rồi thì không ghé lại nữa. Nhiều
-          cách duyệt đệ quy làm như vậy.
+        - **oldest first, once** (già nhất trước, một lần): thêm vào đó, những gì đến một số đã được ghé thì bị bỏ
+          đi. Nhiều cách duyệt đệ quy làm như vậy.
     """, ..., f"""
         Hai trong số đó làm mất một con đường. Trong hai phần gradient đến $h$, "= for +=" chỉ giữ phần đi qua tầng thứ
         hai, còn "oldest first, once" chỉ giữ phần đến thẳng từ $y$. Vì thế các số của chúng cho $x$, $w$ và $b$ cộng
@@ -501,7 +506,8 @@ def _():
 @app.cell
 def _():
     start = '''def x_tanh(x):
-    # An op for arrays: its value, and the function that carries ∂L/∂y to ∂L/∂x.
+    # An op for arrays: its value, and the function
+    # that carries gy, the gradient of the loss by y, back to x.
     t = np.tanh(x)
     return x * t, lambda gy: gy * t
 '''
@@ -524,13 +530,13 @@ def _():
 
         This is what an op looks like in minicnn: a function of arrays that returns its value and a function that
         carries the gradient back. The gradient of $y = x \\tanh(x)$ is wrong here, because $x$ goes into $y$ along two
-        roads. Mend it. Below the editor stands what `gradcheck` says of your answer.
+        roads. Mend it. Below it stands what `gradcheck` says of the answer.
     """, vi=["""
         ## Bài tập
 
         Một phép toán trong minicnn trông như thế này: một hàm nhận các mảng, trả về giá trị của nó và một hàm mang
         gradient trở về. Ở đây gradient của $y = x \\tanh(x)$ bị sai, vì $x$ đi vào $y$ theo hai con đường. Hãy sửa nó.
-        Dưới ô soạn thảo là điều `gradcheck` nói về câu trả lời của bạn.
+        Bên dưới là điều `gradcheck` nói về câu trả lời.
     """])
     return answer, asked, check, start, tries
 

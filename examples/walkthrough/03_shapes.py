@@ -553,13 +553,13 @@ def _():
 
         This layer scales each of C channels and shifts all of them by the same number: $y = x w + b$, where $x$ is (N,
         C), $w$ is (C,) and $b$ is (1,). Two of its three gradients are wrong. Which indexes do $w$ and $b$ not have?
-        Below the editor stands what `gradcheck` says of your answer.
+        Below it stands what `gradcheck` says of the answer.
     """, vi=["""
         ## Bài tập
 
         Tầng này nhân mỗi kênh trong C kênh với một hệ số và cộng cùng một số vào tất cả: $y = x w + b$, với $x$ là (N,
-        C), $w$ là (C,) và $b$ là (1,). Hai trong ba gradient của nó bị sai. $w$ và $b$ không có những chỉ số nào? Dưới
-        ô soạn thảo là điều `gradcheck` nói về câu trả lời của bạn.
+        C), $w$ là (C,) và $b$ là (1,). Hai trong ba gradient của nó bị sai. $w$ và $b$ không có những chỉ số nào? Bên
+        dưới là điều `gradcheck` nói về câu trả lời.
     """])
     return answer, asked, check, start, tries
 

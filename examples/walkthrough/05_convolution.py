@@ -1,4 +1,5 @@
-"""Chapter 5: convolution. Pick a pixel: what made its gradient; why col2im adds; five spellings of the same numbers:
+"""Chapter 5: convolution. Pick a pixel: what made its gradient; why the way back adds; five spellings of the same
+numbers:
 loops, columns, Numba, CUDA and Fourier; groups."""
 
 import marimo
@@ -14,6 +15,7 @@ with app.setup:
 
     import marimo as mo
     import numpy as np
+    from matplotlib import colormaps
     from numpy.lib.stride_tricks import sliding_window_view
     from page import answer_box, attempt, both, figure, fold, one_answer, picture, say, table
     from scene import scene
@@ -40,14 +42,14 @@ def _():
         # 5 · Convolution
 
         A convolution lays a small **kernel** on a picture, multiplies each of its weights by the pixel below it, and
-        writes down the sum. Then the kernel moves on by `stride` pixels. Depending on its weights it finds edges, or
-        blurs, or sharpens: here are three kernels at work on the same face.
+        writes down the sum. Then the kernel moves on by `stride` pixels. Depending on its weights it finds edges or
+        blurs: here are three kernels at work on the same face.
     """, vi=["""
         # 5 · Tích chập
 
         Tích chập (convolution) đặt một **kernel** nhỏ lên bức ảnh, nhân mỗi trọng số của nó với điểm ảnh nằm dưới, rồi
-        ghi lại tổng. Sau đó kernel dịch đi `stride` điểm ảnh (bước nhảy). Tuỳ theo trọng số, nó tìm cạnh, làm mờ hoặc
-        làm nét: đây là ba kernel cùng xử lý một khuôn mặt.
+        ghi lại tổng. Sau đó kernel dịch đi `stride` điểm ảnh (bước nhảy). Tuỳ theo trọng số, nó tìm cạnh hoặc làm mờ:
+        đây là ba kernel cùng xử lý một khuôn mặt.
     """])
     return
 
@@ -67,10 +69,12 @@ def _():
         axes[0].imshow(grey, cmap="gray")
         for each, (name, w) in zip(axes[1:], KERNELS.items(), strict=True):
             after = ops.conv2d(grey[None, None], w[None, None], padding=1).numpy()[0, 0]
-            edges = {"cmap": "PuOr", "vmin": -np.abs(after).max(), "vmax": np.abs(after).max()}
+            edges = {"cmap": "PuOr_r", "vmin": -np.abs(after).max(), "vmax": np.abs(after).max()}
             each.imshow(after[1:-1, 1:-1], **edges if name != "blur" else {"cmap": "gray"})
             each.set_title(name, fontsize=11)
         axes[0].set_title("x", fontsize=11)
+        red, _, blue, _ = colormaps["PuOr_r"](1.0)
+        assert red > blue, "orange is what is positive, as in the scenes"
         for each in axes:
             each.set(xticks=[], yticks=[])
         return drawn
@@ -85,21 +89,37 @@ def _():
 
 
 @app.cell
-def _():
-    say("""
+def _(KERNELS):
+    def rows(name, times):
+        """The weights of a kernel, row by row, as whole numbers."""
+        w = KERNELS[name] * times
+        assert np.array_equal(w, w.round())
+        return "; ".join(" ".join(f"{weight:g}".replace("-", "−") for weight in row) for row in w)
+
+    say(f"""
+        The first kernel has the rows {rows("vertical edges", 8)}, all divided by 8. So it compares what is right of a
+        pixel with what is left of it: orange is where the picture gets brighter to the right, purple where it gets
+        darker, and white where both sides are alike. The second has {rows("horizontal edges", 8)}, divided by 8, and
+        compares below with above. The third has {rows("blur", 16)}, divided by 16: a mean in which nearer pixels count
+        more.
+
         In a formula, for image n, kernel k and place (p, q) of the output:
+    """, r"""
+        $$y[n, k, p, q] = b[k] + \sum_{c,r,s} w[k, c, r, s] \cdot x[n, c, i, j]$$
 
-        y[n, k, p, q] = b[k] + Σ w[k, c, r, s] · x[n, c, p · stride + r − padding, q · stride + s − padding]
-
-        The sum runs over the channels c and over the rows r and columns s of the kernel. What lies beyond the border
-        counts as 0. (Mathematicians turn the kernel round before they lay it down. Networks do not: they would learn
-        it either way.)
+        $$i = p \cdot \mathrm{stride} + r - \mathrm{padding}, \quad j = q \cdot \mathrm{stride} + s - \mathrm{padding}$$
+    """, """
+        The sum runs over the channels c and over the rows r and columns s of the kernel. A channel is one number of
+        every pixel: a colour picture has three, red, green and blue, and this grey one has one. Each kernel has a bias
+        b[k] and makes one channel of the output. What lies beyond the border counts as 0; `padding` says how far the
+        kernel may reach beyond it. (Mathematicians turn the kernel round before they lay it down. Networks do not: they
+        would learn it either way.)
 
         ## Click on a pixel
 
         Below is the middle of the face, 24 × 24 pixels, and a kernel w that has yet to learn its task: to find vertical
-        edges. The loss is ½ Σ (y − wanted)², where `wanted` is what the kernel for vertical edges gives. Its
-        derivative by y is what comes back to the layer, gy = y − wanted. The layer has to answer with gx and gw.
+        edges. The loss is ½ Σ (y − wanted)², where `wanted` is what the kernel for vertical edges gives. Its derivative
+        with respect to y is what comes back to the layer, gy = y − wanted. The layer has to answer with gx and gw.
 
         Click on any square, or move there with the arrow keys:
 
@@ -109,15 +129,23 @@ def _():
           front. So at stride 1 the way back is again a convolution, of gy with the **turned kernel**;
         - a weight of **gw**: it was used at every place, so every place has a say in its gradient.
 
+        The orange frame is what you picked. Solid blue frames are the numbers that it is computed from; dashed ones
+        show the same places in the array above or below, which takes no part in it.
+
         Then nudge the pixel or the weight, and see whether the loss changes as the gradient said it would.
-    """, vi=["""
+    """, vi=[f"""
+        Kernel thứ nhất có các hàng {rows("vertical edges", 8)}, tất cả chia cho 8. Vậy nó so phần bên phải một điểm ảnh
+        với phần bên trái: màu cam là chỗ bức ảnh sáng dần về bên phải, màu tím là chỗ tối dần, màu trắng là chỗ hai bên
+        như nhau. Kernel thứ hai có {rows("horizontal edges", 8)}, chia cho 8, và so bên dưới với bên trên. Kernel thứ
+        ba có {rows("blur", 16)}, chia cho 16: một trung bình trong đó điểm ảnh càng gần càng có trọng lượng.
+
         Viết thành công thức, cho ảnh n, kernel k và vị trí (p, q) của đầu ra:
-
-        y[n, k, p, q] = b[k] + Σ w[k, c, r, s] · x[n, c, p · stride + r − padding, q · stride + s − padding]
-
-        Tổng chạy trên các kênh c và trên các hàng r, các cột s của kernel. Những gì nằm ngoài mép ảnh được coi là 0.
-        (Trong toán học người ta xoay kernel trước khi đặt xuống. Mạng nơ-ron không làm thế: đằng nào nó cũng học được
-        kernel.)
+    """, ..., """
+        Tổng chạy trên các kênh c và trên các hàng r, các cột s của kernel. Một kênh (channel) là một con số của mỗi
+        điểm ảnh: ảnh màu có ba kênh, đỏ, lục và lam, còn ảnh xám này có một. Mỗi kernel có một bias b[k] và tạo ra một
+        kênh của đầu ra. Những gì nằm ngoài mép ảnh được coi là 0; `padding` (đệm viền) cho biết kernel được vươn ra
+        ngoài mép bao xa. (Trong toán học người ta xoay kernel trước khi đặt xuống. Mạng nơ-ron không làm thế: đằng nào
+        nó cũng học được kernel.)
 
         ## Hãy bấm vào một điểm ảnh
 
@@ -132,6 +160,9 @@ def _():
           đã nằm trên điểm ảnh, và tất cả được cộng lại. Hãy nhìn thứ tự các trọng số: đó là kernel lộn ngược trên dưới
           và trái phải. Vậy với bước nhảy 1, đường về lại là một tích chập, của gy với **kernel đã xoay**;
         - một trọng số của **gw**: nó đã được dùng ở mọi vị trí, nên vị trí nào cũng góp phần vào gradient của nó.
+
+        Khung màu cam là ô bạn đã chọn. Khung lam liền nét là những số dùng để tính ra nó; khung đứt nét chỉ đúng những
+        chỗ ấy trong mảng bên trên hoặc bên dưới, là mảng không tham gia.
 
         Sau đó hãy đẩy nhẹ điểm ảnh hoặc trọng số ấy, và xem hàm mất mát có thay đổi như gradient đã nói không.
     """])
@@ -149,15 +180,17 @@ def _():
 @app.cell
 def _():
     say("""
-        The differences do not quite equal the gradient, since the loss is curved: over a step of 0.1 it bends away from
-        its slope. The mean of a step up and a step down is exact here, because a squared error is a parabola in each
-        pixel and in each weight. That is why `gradcheck` always takes a step to both sides (chapter 4).
+        After a nudge, the change of the loss divided by the step is not quite the gradient, since the loss is curved:
+        over a step of 0.1 it bends away from its slope. The mean of a step up and a step down is exact here, because a
+        squared error is a parabola in each pixel and in each weight. That is why `gradcheck` always takes a step to
+        both sides (chapter 4).
 
         At stride 2 fewer windows see a pixel: four, two, or only one, in turn. The gradient gets a checked pattern
         which a network with strides learns to live with. At the border, too, fewer windows see a pixel; padding is one
         way to give the border more weight.
     """, vi=["""
-        Các hiệu số không bằng hẳn gradient, vì hàm mất mát cong: trên một bước dài 0.1, nó uốn lệch khỏi độ dốc. Trung
+        Sau khi dịch, mức thay đổi của mất mát chia cho bước không bằng hẳn gradient, vì hàm mất mát cong: trên một bước
+        dài 0.1, nó uốn lệch khỏi độ dốc. Trung
         bình của một bước lên và một bước xuống thì ở đây chính xác, vì bình phương sai số là một parabol theo từng điểm
         ảnh và từng trọng số. Đó là lý do `gradcheck` luôn bước về cả hai phía (chương 4).
 
@@ -203,7 +236,7 @@ def _():
 
     mo.vstack([
         say("""
-            ## Why col2im adds
+            ## Why the way back adds
 
             How many windows of 3 × 3 is each pixel in? One can count them. Or one can ask `backward()`: with a kernel
             of ones, the sum of y holds each pixel once for each window that sees it, so the gradient of that sum *is*
@@ -214,7 +247,7 @@ def _():
             stride 2 the last row and column are in no window at all: whatever they are, y stays as it is, and their
             gradient is 0.
         """, vi=["""
-            ## Vì sao col2im cộng
+            ## Vì sao đường về phải cộng
 
             Mỗi điểm ảnh nằm trong bao nhiêu cửa sổ 3 × 3? Ta có thể đếm. Hoặc có thể hỏi `backward()`: với một kernel
             toàn số một, tổng của y chứa mỗi điểm ảnh một lần cho mỗi cửa sổ nhìn thấy nó, nên gradient của tổng ấy
@@ -246,7 +279,8 @@ def _():
         gx = np.zeros(x.shape)
         for r in range(3):
             for s in range(3):
-                gx[r : r + P * stride : stride, s : s + Q * stride : stride] = gy * weights[r, s]
+                rows, columns = slice(r, r + P * stride, stride), slice(s, s + Q * stride, stride)
+                gx[rows, columns] = gy * weights[r, s]
         return gx
 
     def asked_of_gradcheck(source, stride):
@@ -299,7 +333,8 @@ def _():
         N, C, H, W = x.shape
         K, _, R, S = w.shape
         P, Q = (H + 2 * padding - R) // stride + 1, (W + 2 * padding - S) // stride + 1
-        x, w = np.pad(x, ((0, 0), (0, 0), (padding,) * 2, (padding,) * 2)).tolist(), w.tolist()
+        x = np.pad(x, ((0, 0), (0, 0), (padding,) * 2, (padding,) * 2))
+        x, w = x.tolist(), w.tolist()
         y = [[[[0.0] * Q for _ in range(P)] for _ in range(K)] for _ in range(N)]
         for n in range(N):
             for k in range(K):
@@ -308,7 +343,8 @@ def _():
                         for c in range(C):
                             for r in range(R):
                                 for s in range(S):
-                                    y[n][k][p][q] += w[k][c][r][s] * x[n][c][p * stride + r][q * stride + s]
+                                    i, j = p * stride + r, q * stride + s
+                                    y[n][k][p][q] += w[k][c][r][s] * x[n][c][i][j]
         return np.array(y)
 
     say("""
@@ -333,7 +369,8 @@ def _():
 
     def columns_in_numpy(x, R, S, stride, padding):
         x = np.pad(x, ((0, 0), (0, 0), (padding,) * 2, (padding,) * 2))
-        windows = sliding_window_view(x, (R, S), axis=(2, 3))[:, :, ::stride, ::stride]  # (N, C, P, Q, R, S), no copy
+        windows = sliding_window_view(x, (R, S), axis=(2, 3))  # no copy
+        windows = windows[:, :, ::stride, ::stride]  # (N, C, P, Q, R, S)
         return windows.transpose(1, 4, 5, 2, 3, 0)  # (C, R, S, P, Q, N)
 
     def product(columns, w):
@@ -355,7 +392,7 @@ def _():
         For the face in 6 × 6 pixels the kernel is a row of 9, and the columns are a matrix of 9 × 16. The place
         p = {p}, q = {q} is column {p} · 4 + {q} = {4 * p + q}: {column}. The price: {x.size} pixels became {M.size}
         numbers, since a pixel is copied for each window that sees it. That is why minicnn makes the columns in blocks,
-        small enough to stay near the processor, uses each block at once, and forgets it.
+        small enough for the processor's own fast memory, its cache, uses each block at once, and forgets it.
     """, vi=["""
         ## Cách viết thứ hai: các cột và một phép nhân (im2col)
 
@@ -364,8 +401,8 @@ def _():
     """, ..., f"""
         Với khuôn mặt 6 × 6 điểm ảnh, kernel là một hàng gồm 9 số, và các cột là một ma trận 9 × 16. Vị trí p = {p}, q =
         {q} là cột {p} · 4 + {q} = {4 * p + q}: {column}. Cái giá: {x.size} điểm ảnh thành {M.size} số, vì mỗi điểm ảnh
-        được chép cho từng cửa sổ nhìn thấy nó. Vì thế minicnn tạo các cột theo từng khối, đủ nhỏ để nằm gần bộ xử lý,
-        dùng ngay mỗi khối, rồi quên nó đi.
+        được chép cho từng cửa sổ nhìn thấy nó. Vì thế minicnn tạo các cột theo từng khối, đủ nhỏ cho bộ nhớ nhanh của
+        chính bộ xử lý (cache), dùng ngay mỗi khối, rồi quên nó đi.
     """])
     return M, columns_in_numpy, product, w, x
 
@@ -441,9 +478,9 @@ def _(columns_in_numpy, x):
         same lines run by Python (`im2col.plain`) gave the same {expected.size} numbers here, as did NumPy. The input is
         a batch of N = {len(batch)}: the face, mirrored, upside down, and transposed.
 
-        It takes no pixel by itself where it can copy a run of them. In memory the batch runs fastest, (C, H, W, N): the
-        same pixel of all images lies in one piece, and at stride 1 so does all that a row of the output sees.
-        `ops.conv2d` is this kernel, the product, and the way back.
+        Numbers that lie side by side in memory are copied together, not one by one. minicnn lays out a batch as (C, H,
+        W, N), the images last: so the same pixel of all images lies in one piece, and at stride 1 so does all that a
+        row of the output sees. `ops.conv2d` is this kernel, the product, and the way back.
     """, vi=[f"""
         ## Cách viết thứ ba: Numba
 
@@ -451,9 +488,9 @@ def _(columns_in_numpy, x):
         chính những dòng ấy do Python chạy (`im2col.plain`) đã cho cùng {expected.size} con số, và NumPy cũng thế. Đầu
         vào là một lô gồm N = {len(batch)} ảnh: khuôn mặt, bản soi gương, bản lộn ngược, và bản chuyển vị.
 
-        Nó không lấy từng điểm ảnh một nếu có thể chép cả một dãy. Trong bộ nhớ, chỉ số lô chạy nhanh nhất, (C, H, W,
-        N): cùng một điểm ảnh của mọi bức ảnh nằm liền một mạch, và với bước nhảy 1, tất cả những gì một hàng đầu ra
-        nhìn thấy cũng vậy. `ops.conv2d` là kernel này, phép nhân, và đường về.
+        Những số nằm cạnh nhau trong bộ nhớ được chép cùng một lúc chứ không từng số một. minicnn xếp một lô theo thứ tự
+        (C, H, W, N), chỉ số ảnh ở cuối: nhờ vậy cùng một điểm ảnh của mọi bức ảnh nằm liền một mạch, và với bước nhảy
+        1, tất cả những gì một hàng đầu ra nhìn thấy cũng vậy. `ops.conv2d` là kernel này, phép nhân, và đường về.
     """])
     return batch, by_python, expected, filled
 
@@ -576,8 +613,8 @@ def _():
     say(r"""
         ## Fifth spelling: by Fourier
 
-        A picture of T × U pixels is a sum of **waves**: stripes that make f whole turns down the picture and g across
-        it. With the angles θ = 2πf / T and φ = 2πg / U, the wave (f, g) at pixel (p, q) is
+        A picture of T × U pixels is a sum of **waves**: stripes that repeat f times from top to bottom and g times
+        from left to right. With the angles θ = 2πf / T and φ = 2πg / U, the wave (f, g) at pixel (p, q) is
 
         $$e^{i(\theta p + \varphi q)} = \cos(\theta p + \varphi q) + i \sin(\theta p + \varphi q)$$
 
@@ -609,7 +646,7 @@ def _():
     """, vi=[r"""
         ## Cách viết thứ năm: theo Fourier
 
-        Một bức ảnh T × U điểm ảnh là tổng của các **sóng**: những vân sọc quay f vòng từ trên xuống và g vòng từ trái
+        Một bức ảnh T × U điểm ảnh là tổng của các **sóng**: những vân sọc lặp lại f lần từ trên xuống và g lần từ trái
         sang. Với các góc θ = 2πf / T và φ = 2πg / U, sóng (f, g) tại điểm ảnh (p, q) là
 
         $$e^{i(\theta p + \varphi q)} = \cos(\theta p + \varphi q) + i \sin(\theta p + \varphi q)$$
@@ -689,7 +726,8 @@ def _(KERNELS, x):
     say("""
         ### A tile in which nothing wraps around
 
-        All these waves begin again after T pixels. So a kernel that sticks out at the bottom of the tile sees its top.
+        A **tile** is the T × U pixels that are transformed together. All these waves begin again after T pixels. So to
+        a kernel that sticks out at the bottom of the tile, its top comes next.
         P places, with kernels of R rows, see P + R − 1 rows: with **T ≥ P + R − 1** nothing wraps around, and likewise
         across. At stride 1 that is just the picture with its padding. Its transform is a product with matrices, and so
         is the way back:
@@ -699,25 +737,25 @@ def _(KERNELS, x):
     """, f"```python\n{one_line}\n```", """
         Of its 6 × 6 numbers the first 4 × 4 are the convolution without padding. The others wrapped around.
 
-        The engine (`kernels/fourier.py`) has constant matrices, too, but real ones, cosines above sines: so BLAS does
-        all of it, transforms as well as products. And as x is real, X[−f, −g] = conj(X[f, g]), so half of the angles θ
-        are enough.
+        The engine (`kernels/fourier.py`) has constant matrices, too, but real ones, cosines above sines: so the library
+        that multiplies matrices (BLAS) does all of it, transforms as well as products. And as x is real, X[−f, −g] =
+        conj(X[f, g]), so half of the angles θ are enough.
     """, vi=["""
         ### Một ô mà trong đó không gì vòng lại
 
-        Mọi sóng ấy lặp lại sau T điểm ảnh. Vì thế một kernel nhô ra khỏi cạnh dưới của ô sẽ nhìn thấy cạnh trên của nó.
-        P vị trí, với kernel gồm R hàng, nhìn thấy P + R − 1 hàng: khi **T ≥ P + R − 1** thì không gì vòng lại, theo
-        chiều ngang cũng vậy. Với bước nhảy 1, đó đúng là bức ảnh cùng với viền đệm. Phép biến đổi của nó là phép nhân
-        với ma trận, và đường về cũng thế:
+        Một **ô** (tile) là T × U điểm ảnh được biến đổi cùng nhau. Mọi sóng ấy lặp lại sau T điểm ảnh. Vì thế một
+        kernel nhô ra khỏi cạnh dưới của ô sẽ nhìn thấy cạnh trên của nó. P vị trí, với kernel gồm R hàng, nhìn thấy P +
+        R − 1 hàng: khi **T ≥ P + R − 1** thì không gì vòng lại, theo chiều ngang cũng vậy. Với bước nhảy 1, đó đúng là
+        bức ảnh cùng với viền đệm. Phép biến đổi của nó là phép nhân với ma trận, và đường về cũng thế:
     """, ..., f"""
         Trên khuôn mặt, với ba kernel và bốn cặp bước nhảy và viền đệm, hàm này và hàm của minicnn khác với cách dùng
         cột nhiều nhất {off_most:.0e}. Biến đổi nhanh của NumPy làm việc đó trong một dòng, cho một kênh:
     """, ..., """
         Trong 6 × 6 số của nó, 4 × 4 số đầu là tích chập không đệm viền. Các số khác đã vòng lại.
 
-        minicnn (`kernels/fourier.py`) cũng có các ma trận hằng, nhưng là ma trận thực, cos xếp trên sin: nhờ vậy BLAS
-        làm tất cả, cả các phép biến đổi lẫn các phép nhân. Và vì x là thực, X[−f, −g] = conj(X[f, g]), nên một nửa số
-        góc θ là đủ.
+        minicnn (`kernels/fourier.py`) cũng có các ma trận hằng, nhưng là ma trận thực, cos xếp trên sin: nhờ vậy thư
+        viện nhân ma trận (BLAS) làm tất cả, cả các phép biến đổi lẫn các phép nhân. Và vì x là thực, X[−f, −g] =
+        conj(X[f, g]), nên một nửa số góc θ là đủ.
     """])
     return (by_fourier,)
 
@@ -746,7 +784,7 @@ def _():
 
         conj(W) · X = m₁ − m₃ + i (m₁ − m₂)
 
-        At f = {f}, g = {g} the random kernel has W = {with_i(W_here)}, and the face in {T} × {T} pixels
+        At f = {f}, g = {g} the random kernel above has W = {with_i(W_here)}, and the face in {T} × {T} pixels
         X = {with_i(X_here)}. So m₁ = {three[0]:.4f}, m₂ = {three[1]:.4f}, m₃ = {three[2]:.4f}, and
         Y = {with_i(Y_here)}, which is conj(W) · X. The sums a + b, a − b and u + v cost nothing, as the constant
         matrices contain them. What remains, at every wave, is three real products of a matrix (kernels, channels) by
@@ -760,7 +798,7 @@ def _():
 
         conj(W) · X = m₁ − m₃ + i (m₁ − m₂)
 
-        Tại f = {f}, g = {g}, kernel ngẫu nhiên có W = {with_i(W_here)}, và khuôn mặt {T} × {T} điểm ảnh có X =
+        Tại f = {f}, g = {g}, kernel ngẫu nhiên ở trên có W = {with_i(W_here)}, và khuôn mặt {T} × {T} điểm ảnh có X =
         {with_i(X_here)}. Vậy m₁ = {three[0]:.4f}, m₂ = {three[1]:.4f}, m₃ = {three[2]:.4f}, và Y = {with_i(Y_here)},
         chính là conj(W) · X. Các tổng a + b, a − b và u + v không tốn gì, vì các ma trận hằng đã chứa chúng. Còn lại, ở
         mỗi sóng, là ba phép nhân thực giữa một ma trận (kernel, kênh) và một ma trận (kênh, ảnh).
@@ -773,7 +811,7 @@ def _(by_fourier):
     def backward_by_fourier(gy, x, w, padding):
         turned = w[:, :, ::-1, ::-1].swapaxes(0, 1)  # (C, K, R, S)
         gx = by_fourier(gy, turned, 1, w.shape[2] - 1 - padding)
-        gw = by_fourier(x.swapaxes(0, 1), gy.swapaxes(0, 1), 1, padding)  # (C, K, R, S): images are summed over
+        gw = by_fourier(x.swapaxes(0, 1), gy.swapaxes(0, 1), 1, padding)
         return gx, gw.swapaxes(0, 1)
 
     def off_backward():
@@ -795,7 +833,8 @@ def _(by_fourier):
         - gw has the spectrum conj(G) · X: it is the picture under gy, as if gy were the kernel.
         - gx has the spectrum W · G, without conj: it is gy under the turned kernel, as the scene above showed it.
 
-        At stride 1 both are convolutions, and the function above does them. For w, images and channels change places:
+        At stride 1 both are convolutions, and the function above does them. For w, images and channels change places,
+        since it is the images that are summed over:
     """, f"```python\n{dedent(inspect.getsource(backward_by_fourier))}```", f"""
         For 4 images, 2 channels and 3 kernels this gave `backward()`'s gradients, to within {off_back:.0e}. The engine
         takes the gradient of x from its own forward, too, in just this way.
@@ -808,7 +847,8 @@ def _(by_fourier):
         - gw có phổ conj(G) · X: nó là bức ảnh nằm dưới gy, như thể gy là kernel.
         - gx có phổ W · G, không có conj: nó là gy nằm dưới kernel đã xoay, như hình tương tác ở trên đã cho thấy.
 
-        Với bước nhảy 1, cả hai đều là tích chập, và hàm ở trên làm được. Với w, ảnh và kênh đổi chỗ cho nhau:
+        Với bước nhảy 1, cả hai đều là tích chập, và hàm ở trên làm được. Với w, ảnh và kênh đổi chỗ cho nhau, vì
+        ở đây tổng chạy trên các ảnh:
     """, ..., f"""
         Với 4 ảnh, 2 kênh và 3 kernel, nó cho ra các gradient của `backward()`, sai khác không quá {off_back:.0e}.
         minicnn cũng lấy gradient của x từ chính phần xuôi của mình, đúng theo cách này.
@@ -859,7 +899,7 @@ def _(by_fourier, by_python, by_threads, columns_in_numpy, filled, loops, produc
 
         All passed one test: three sizes, strides and paddings, then a small layer, x {small[0].shape} and
         w {small[1].shape}, padding 1. That is {products:,} products to add up, in double precision. Nowhere did one
-        differ from the loops by 10⁻¹².
+        differ from the loops by as much as 10⁻¹².
     """, table([both("spelling", "cách viết"), "µs", both("million products/s", "triệu phép nhân/s"),
                both("× loops", "× vòng lặp")], [
         [name, round(1e6 * t), round(products / t / 1e6, 1), round(took["1 seven loops, Python"] / t, 1)]
@@ -877,9 +917,10 @@ def _(by_fourier, by_python, by_threads, columns_in_numpy, filled, loops, produc
         single pixel: `ops.conv2d` took {1e6 * alone["3 `ops.conv2d`, Numba"]:.0f} µs, and the columns in NumPy
         {1e6 * alone["2 columns, NumPy"]:.0f} µs. These are the costs of a call, and they do not grow with the layer.
 
-        In a real layer they vanish. On one tower of AlexNet's second layer, x {large[0].shape} and
+        In a real layer they hardly count. AlexNet's layers are cut into two halves, its **towers**. In one tower of the
+        second layer, x {large[0].shape} and
         w {large[1].shape}, the columns are {large[1][0].size * 16 * 27 * 27 * 8 / 1e6:.0f} million bytes if they are
-        made at once, far more than fits near the processor. There NumPy took {ratio:.1f} times as long as `ops.conv2d`,
+        made at once, far more than fits into the cache. There NumPy took {ratio:.1f} times as long as `ops.conv2d`,
         which makes them in blocks.
     """, vi=[f"""
         ## Cùng một phép thử, và thời gian
@@ -901,9 +942,10 @@ def _(by_fourier, by_python, by_threads, columns_in_numpy, filled, loops, produc
         dùng cột trong NumPy mất {1e6 * alone["2 columns, NumPy"]:.0f} µs. Đó là cái giá của một lần gọi, và nó không
         tăng theo tầng.
 
-        Trong một tầng thật, cái giá ấy không đáng kể. Trên một tháp của tầng thứ hai trong AlexNet, x {large[0].shape}
+        Trong một tầng thật, cái giá ấy không đáng kể. Các tầng của AlexNet được cắt làm hai nửa, gọi là hai **tháp**
+        (tower). Trong một tháp của tầng thứ hai, x {large[0].shape}
         và w {large[1].shape}, các cột chiếm {large[1][0].size * 16 * 27 * 27 * 8 / 1e6:.0f} triệu byte nếu được tạo ra
-        cùng một lúc, nhiều hơn hẳn chỗ chứa gần bộ xử lý. Ở đó NumPy tốn thời gian gấp {ratio:.1f} lần `ops.conv2d`,
+        cùng một lúc, nhiều hơn hẳn sức chứa của cache. Ở đó NumPy tốn thời gian gấp {ratio:.1f} lần `ops.conv2d`,
         vốn tạo các cột theo từng khối.
     """])
     return
@@ -951,20 +993,22 @@ def _():
     say("""
         ## What Fourier saves
 
-        Millions of multiplications for one image, in one tower of AlexNet. Direct, as loops and columns do it, they are
-        K · C · R · S · P · Q. By Fourier there are three for each of T · ⌈T / 2⌉ waves, each k and each c, with
-        T = P + R − 1; and the transforms, as the engine makes them, that of the weights shared by a batch of 128:
+        This table counts the millions of multiplications for one image, in one tower of AlexNet. Direct, as loops and
+        columns do it, they are K · C · R · S · P · Q. By Fourier there are three for each of T · ⌈T / 2⌉ waves, each k
+        and each c, with T = P + R − 1; and the transforms, as the engine makes them, that of the weights shared by a
+        batch of 128:
     """, table([both("layer", "tầng"), "T", both("direct", "trực tiếp"), both("products", "phép nhân"),
                both("transforms", "biến đổi"), both("sum", "tổng"), both("direct / sum", "trực tiếp / tổng")], [
         [layer, along + LAYERS[layer][3] - 1, *(round(n / 1e6, 1) for n in (direct, *parts, sum(parts))),
          f"{direct / sum(parts):.1f} ×"] for layer, (along, direct, *parts) in counted.items()
     ]), """
-        But it moves more numbers, and makes many small products. From counts of all three, by shapes alone, minicnn
-        chooses for each layer (`kernels/convolution.py`):
-    """, table([both("layer", "tầng"), both("1 image", "1 ảnh"), "32", "128"], choices), f"""
-        Why not for one picture? The spectrum of conv2's {w_2.size:,} weights, three numbers for each wave, is
-        {spectrum_2:,} numbers: it is made for each batch, and pays where it serves many images. For 32, just now,
-        conv2 took {1000 * took_by["columns"]:.0f} ms by columns and {1000 * took_by["fourier"]:.0f} ms by Fourier.
+        But Fourier moves more numbers through memory, and multiplies many small matrices in place of a large one.
+        minicnn estimates from the shapes what each way would take, and chooses (`kernels/convolution.py`). For batches
+        of 1, 32 and 128 images it takes: """, table([both("layer", "tầng"), both("1 image", "1 ảnh"), both("32 images",
+        "32 ảnh"), both("128 images", "128 ảnh")], choices), f""" Why not for one picture? The spectrum of conv2's
+        {w_2.size:,} weights, three numbers for each wave, is {spectrum_2:,} numbers: it has to be made for each batch,
+        which pays only where many images share it. For 32, just now, conv2 took {1000 * took_by["columns"]:.0f} ms by
+        columns and {1000 * took_by["fourier"]:.0f} ms by Fourier.
 
         `ops.conv2d(..., algorithm="fourier")` asks for it, for stride 1: at a larger one most of the places would be
         thrown away. On a GPU minicnn takes columns unless asked. And as each wave goes through a whole tile, one pixel
@@ -973,13 +1017,14 @@ def _():
     """, vi=["""
         ## Fourier tiết kiệm được gì
 
-        Hàng triệu phép nhân cho một bức ảnh, trong một tháp của AlexNet. Tính trực tiếp, như vòng lặp và cột, số phép
-        nhân là K · C · R · S · P · Q. Theo Fourier thì có ba phép nhân cho mỗi sóng trong T · ⌈T / 2⌉ sóng, mỗi k và
-        mỗi c, với T = P + R − 1; cộng thêm các phép biến đổi như minicnn thực hiện, trong đó phép biến đổi của trọng số
-        chia đều cho một lô 128 ảnh:
+        Bảng này đếm số triệu phép nhân cho một bức ảnh, trong một tháp của AlexNet. Tính trực tiếp, như vòng lặp và
+        cột, số phép nhân là K · C · R · S · P · Q. Theo Fourier thì có ba phép nhân cho mỗi sóng trong T · ⌈T / 2⌉
+        sóng, mỗi k và mỗi c, với T = P + R − 1; cộng thêm các phép biến đổi như minicnn thực hiện, trong đó phép biến
+        đổi của trọng số chia đều cho một lô 128 ảnh:
     """, ..., """
-        Nhưng nó di chuyển nhiều số hơn, và làm nhiều phép nhân ma trận nhỏ. Dựa vào số đếm của cả ba, chỉ từ kích
-        thước, minicnn chọn cách làm cho từng tầng (`kernels/convolution.py`):
+        Nhưng Fourier chuyển nhiều số hơn qua bộ nhớ, và nhân nhiều ma trận nhỏ thay vì một ma trận lớn. minicnn ước
+        lượng từ kích thước xem mỗi cách tốn bao lâu, rồi chọn (`kernels/convolution.py`). Với lô 1, 32 và 128 ảnh, nó
+        dùng:
     """, ..., f"""
         Vì sao không dùng cho một ảnh? Phổ của {w_2.size:,} trọng số của conv2, ba số cho mỗi sóng, gồm {spectrum_2:,}
         số: nó phải được tạo cho mỗi lô, và chỉ đáng khi phục vụ nhiều ảnh. Vừa rồi, với 32 ảnh, conv2 mất

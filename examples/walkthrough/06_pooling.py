@@ -82,8 +82,8 @@ def _():
         ## What to look for
 
         **Several wins add up.** Where a pixel wins several windows, its gradient is the sum of what they send. Pooling
-        hands on everything that it is given, so gx as a whole must add up to what gy adds up to: a check that one can
-        make by eye.
+        hands on everything that it is given, so gx as a whole must add up to what gy adds up to: a check that you can
+        make by hand.
 
         **The mistake: = for +=.** Press its button. With `=` the window that comes last wipes out what the others had
         sent: at size 3 and stride 2 only {arrived:g} of {sent:g} arrive. Now choose size 2 and stride 2: no windows
@@ -93,14 +93,15 @@ def _():
         all, until the loser rises above the winner and takes its place. There the loss has a kink, and no gradient
         tells of it in advance.
 
-        On the way forward the kernel writes down where it found the largest number: `winner` holds the place
-        r · size + s inside of the window. That is all that the way back needs. The picture itself may be forgotten.
+        On the way forward the program writes down where it found the largest number: if that is in row r and column s
+        of the window, `winner` holds the one number r · size + s. That is all that the way back needs. The picture
+        itself may be forgotten.
     """, vi=[f"""
         ## Cần chú ý điều gì
 
         **Thắng nhiều lần thì cộng lại.** Khi một điểm ảnh thắng ở nhiều cửa sổ, gradient của nó là tổng của những gì
         các cửa sổ ấy gửi đến. Phép gộp chuyển tiếp tất cả những gì nó nhận được, nên tổng của cả gx phải bằng tổng của
-        gy: một phép kiểm tra có thể làm bằng mắt.
+        gy: một phép kiểm tra có thể làm bằng tay.
 
         **Lỗi hay gặp: = thay cho +=.** Hãy bấm nút của nó. Với `=`, cửa sổ đến sau cùng xoá mất những gì các cửa sổ
         khác đã gửi: với kích thước 3 và bước nhảy 2, chỉ {arrived:g} trong số {sent:g} đến nơi. Bây giờ chọn kích thước
@@ -111,8 +112,8 @@ def _():
         không đi theo điểm thua, cho đến khi điểm thua vượt lên điểm thắng và chiếm chỗ. Ở đó hàm mất mát có điểm gãy,
         và không gradient nào báo trước điều đó.
 
-        Trên đường đi xuôi, kernel ghi lại nơi nó tìm thấy số lớn nhất: `winner` giữ vị trí r · size + s bên trong cửa
-        sổ. Đường về chỉ cần có thế. Bản thân bức ảnh thì có thể quên đi.
+        Trên đường đi xuôi, chương trình ghi lại nơi nó tìm thấy số lớn nhất: nếu đó là hàng r và cột s của cửa sổ,
+        `winner` giữ một số r · size + s. Đường về chỉ cần có thế. Bản thân bức ảnh thì có thể quên đi.
     """])
     return
 
@@ -120,7 +121,8 @@ def _():
 @app.cell
 def _():
     def pool(x, size, stride):
-        """y and winner, both (P, Q), of one picture x (H, W). winner is the place r · size + s inside the window."""
+        """y and winner, both (P, Q), of one picture x (H, W).
+        winner is the place r · size + s inside the window."""
         P, Q = ((pixels - size) // stride + 1 for pixels in x.shape)
         y, winner = np.empty((P, Q)), np.empty((P, Q), int)
         for p in range(P):
@@ -230,10 +232,11 @@ def _(engine):
         ## Equal numbers, and NaN
 
         Who wins a window of nine equal numbers? In minicnn the first one takes all, row by row: gx[0, 0] =
-        {gx_tie[0, 0]:g}, and the others get {gx_tie[1:].sum():g}. No answer is right here: raise the middle pixel, and
-        y rises with slope {slope_above:g}; lower it, and the slope is {slope_below:g}. `gradcheck` recognises such ties
-        and tests a little away from them ({sum(checked.moved.values())} of 25 equal pixels, all found right). What
-        matters is that everybody follows the same rule: the loop, the compiled kernel and its CUDA twin.
+        {gx_tie[0, 0]:g}, and the others get {gx_tie[1:].sum():g}. At such a place there is no derivative that
+        could be right: raise the middle pixel, and y rises with slope {slope_above:g}; lower it, and y follows with
+        slope {slope_below:g}. `gradcheck` recognises such ties and tests a little away from them
+        ({sum(checked.moved.values())} of 25 equal pixels, all found right). What matters is that all programs follow
+        the same rule: the loop above, the compiled one, and the one for GPUs.
 
         **NaN wins.** Put NaN (not a number) into the middle of 0, 1 … 8: minicnn gives {y_nan.item()} and sends the
         gradient there. A loop that only asks `value > largest` gives {hidden:g}, because NaN is not larger than
@@ -242,11 +245,11 @@ def _(engine):
         ## Các số bằng nhau, và NaN
 
         Trong một cửa sổ có chín số bằng nhau thì ai thắng? Trong minicnn, số đầu tiên được tất cả, tính theo từng hàng:
-        gx[0, 0] = {gx_tie[0, 0]:g}, và các số khác nhận {gx_tie[1:].sum():g}. Ở đây không có câu trả lời nào đúng: nâng
-        điểm ở giữa lên thì y tăng với độ dốc {slope_above:g}; hạ nó xuống thì độ dốc là {slope_below:g}. `gradcheck`
-        nhận ra những trường hợp hoà như thế và thử ở chỗ lệch đi một chút ({sum(checked.moved.values())} trong 25 điểm
-        bằng nhau, tất cả đều đúng). Điều quan trọng là ai cũng theo cùng một quy tắc: vòng lặp, kernel đã biên dịch và
-        bản CUDA của nó.
+        gx[0, 0] = {gx_tie[0, 0]:g}, và các số khác nhận {gx_tie[1:].sum():g}. Ở chỗ như thế không có đạo hàm nào là
+        đúng: nâng điểm ở giữa lên thì y tăng với độ dốc {slope_above:g}; hạ nó xuống thì độ dốc là {slope_below:g}.
+        `gradcheck` nhận ra những trường hợp hoà như thế và thử ở chỗ lệch đi một chút ({sum(checked.moved.values())}
+        trong 25 điểm bằng nhau, tất cả đều đúng). Điều quan trọng là mọi chương trình theo cùng một quy tắc: vòng lặp ở
+        trên, vòng lặp đã biên dịch, và bản cho GPU.
 
         **NaN thắng.** Đặt NaN (không phải là số) vào giữa 0, 1 … 8: minicnn cho {y_nan.item()} và gửi gradient đến đó.
         Một vòng lặp chỉ hỏi `value > largest` thì cho {hidden:g}, vì NaN không lớn hơn gì cả. Khi đó lỗi xảy ra trước
@@ -281,8 +284,10 @@ def _(engine, pool, pool_backward):
         that is nowhere in the picture, and their gradient falls into the border and is lost: of {gx_right.sum():g} that
         were sent, {gx_wrong.sum():g} arrives. minicnn's border is −∞, which never wins.
 
-        After a ReLU no number is negative, and both borders give the same y. So this mistake waits until somebody pools
-        before the ReLU, as the program of 2012 did in blocks 1 and 5.
+        After a ReLU, which replaces negative numbers by 0 (chapter 8), both borders give the same y. So this mistake
+        waits until somebody pools before the ReLU, as the program of 2012 did in blocks 1 and 5.
+
+        Here is the whole face. Compare the picture, what pooling makes of it, and where the winners are:
     """, vi=[f"""
         ## Viền đệm là −∞, không phải 0
 
@@ -293,8 +298,10 @@ def _(engine, pool, pool_backward):
         {gx_right.sum():g} phần được gửi đi, chỉ {gx_wrong.sum():g} đến nơi. Viền của minicnn là −∞, không bao giờ
         thắng.
 
-        Sau ReLU không còn số âm, và hai loại viền cho cùng một y. Vì vậy lỗi này nằm chờ cho đến khi có người gộp trước
-        ReLU, như chương trình năm 2012 đã làm ở khối 1 và 5.
+        Sau ReLU, vốn thay các số âm bằng 0 (chương 8), hai loại viền cho cùng một y. Vì vậy lỗi này nằm chờ cho đến khi
+        có người gộp trước ReLU, như chương trình năm 2012 đã làm ở khối 1 và 5.
+
+        Đây là cả khuôn mặt. Hãy so sánh bức ảnh, kết quả sau khi gộp, và chỗ của các điểm thắng:
     """])
     return
 
@@ -367,7 +374,8 @@ def _(engine, grey):
         ## How much of the picture learns?
 
         One would think that wider windows spread the gradient over more pixels. It is the other way round. Each window
-        sends its gradient to one pixel; these are the pixels that get any:
+        sends its gradient to one pixel. The table counts the pixels that get any; 3/2 means windows 3 wide and 2 apart,
+        *noise* is random numbers, and *slope* gets brighter from one corner to the other:
     """, table([both("picture", "ảnh"), both("windows", "cửa sổ"), both("outputs", "đầu ra"),
                both("pixels that win", "điểm thắng"), both("% of all", "% tổng số")], [
         [name, f"{size}/2", left, got, round(100 * got / grey.size, 1)]
@@ -381,16 +389,19 @@ def _(engine, grey):
 
         Overlap costs no outputs either. AlexNet pools maps of {", ".join(str(i) for i, *_ in overlapped)} pixels along
         a side, and is left with {", ".join(str(three) for _, three, _ in overlapped)}, both ways. The authors measured
-        0.4 % (top-1) and 0.3 % (top-5) less error with 3/2 than with 2/2, and found the network slightly harder to
-        overfit (§3.4).
+        0.4 % less error with 3/2 than with 2/2 where only the first guess counts (top-1), and 0.3 % less where any of
+        the first five may be right (top-5). And the network was slightly harder to overfit, that is, to learn by heart
+        (§3.4).
 
-        Ties do happen: behind an edge filter (right pixel less left) and a ReLU, {100 * zeros:.0f} % of the 3/2 windows
-        of this photograph hold nothing but zeros. Their first pixel gets the gradient, and the ReLU stops it there.
+        Ties do happen: after an edge filter (the pixel on the right minus that on the left) and a ReLU,
+        {100 * zeros:.0f} % of the 3/2 windows of this photograph hold nothing but zeros. Their first pixel gets the
+        gradient, and the ReLU stops it there.
     """, vi=["""
         ## Bao nhiêu phần của ảnh được học?
 
         Ta tưởng rằng cửa sổ rộng hơn sẽ rải gradient ra nhiều điểm ảnh hơn. Thực ra thì ngược lại. Mỗi cửa sổ gửi
-        gradient của nó đến một điểm ảnh; đây là số điểm ảnh nhận được ít nhiều:
+        gradient của nó đến một điểm ảnh. Bảng này đếm những điểm ảnh nhận được gradient; 3/2 nghĩa là cửa sổ rộng 3 và
+        cách nhau 2, nhiễu (*noise*) là các số ngẫu nhiên, và mặt dốc (*slope*) sáng dần từ góc này sang góc kia:
     """, ..., f"""
         Với cửa sổ rộng 2 và cách nhau 2 (2/2), mỗi cửa sổ có điểm thắng riêng, nên đúng một phần tư số điểm ảnh mà
         chúng phủ lên nhận được gradient. Với 3/2, số đầu ra vẫn thế, {left3}, nhưng một điểm sáng có thể thắng tới
@@ -401,7 +412,8 @@ def _(engine, grey):
         Cửa sổ chồng lên nhau cũng không làm mất đầu ra nào. AlexNet gộp các bản đồ có cạnh
         {", ".join(str(i) for i, *_ in overlapped)} điểm ảnh và còn lại
         {", ".join(str(three) for _, three, _ in overlapped)}, theo cách nào cũng vậy. Các tác giả đo được rằng 3/2 có
-        sai số ít hơn 2/2 là 0.4 % (top-1) và 0.3 % (top-5), và thấy mạng hơi khó quá khớp (overfit) hơn (§3.4).
+        sai số ít hơn 2/2 là 0.4 % nếu chỉ tính câu trả lời đầu tiên (top-1), và 0.3 % nếu một trong năm câu đầu được
+        phép đúng (top-5). Và mạng hơi khó quá khớp (overfit) hơn, tức là khó học thuộc lòng hơn (§3.4).
 
         Trường hợp hoà có xảy ra thật: sau một bộ lọc tìm cạnh (điểm bên phải trừ điểm bên trái) và ReLU,
         {100 * zeros:.0f} % số cửa sổ 3/2 của bức ảnh này toàn số không. Điểm đầu tiên của chúng nhận gradient, và ReLU
@@ -413,7 +425,7 @@ def _(engine, grey):
 @app.cell
 def _():
     start = '''def backward(gy, x):
-    # y[p] = the largest of x[2p], x[2p + 1], x[2p + 2]: 3 wide, 2 apart
+    # windows 3 wide, 2 apart: y[p] = max(x[2p], x[2p + 1], x[2p + 2])
     gx = np.zeros_like(x)
     for p in range(len(gy)):
         winner = 2 * p + np.argmax(x[2 * p : 2 * p + 3])
@@ -439,7 +451,7 @@ def _():
         ## Exercise
 
         This is the backward of pooling in one dimension, windows 3 wide and 2 apart, with a mistake in it. Mend it.
-        What `gradcheck` says of it stands below.
+        Below it stands what `gradcheck` says.
     """, vi=["""
         ## Bài tập
 

@@ -21,40 +21,41 @@ def _():
     say(r"""
         # 7 · Local response normalisation
 
-        Behind a convolution every pixel holds a column of numbers, one for each channel. In this layer neighbours in
-        the column compete: where the channels next door answer loudly, a channel's own answer is divided by more
-        (Krizhevsky et al. 2012, §3.3). For channel i of one pixel:
+        After a convolution every pixel holds a column of numbers, one for each channel, that is, for each kernel. In
+        this layer neighbours in the column compete: where the channels next door answer loudly, a channel's own answer
+        is divided by more (Krizhevsky et al. 2012, §3.3). For channel i of one pixel:
 
         $$y(i) = \frac{x(i)}{d(i)^\beta}$$
 
         $$d(i) = k + \alpha \sum_{j=i-\lfloor n/2\rfloor}^{i+\lfloor n/2\rfloor} x(j)^2$$
 
-        The sum runs over n channels around i, fewer at the ends of the column. Nothing is learned, no mean is taken
-        away, and neither other pixels nor other pictures matter.
+        The sum runs over n channels around i, fewer at the ends of the column. The paper chose n = 5, k = 2, β = 0.75
+        and α = 0.0001. Nothing is learned, no mean is taken away, and neither other pixels nor other pictures matter.
 
         On the way back there are several roads. x(i) appears in its own numerator. And it appears, squared, in d(j) of
         **every** channel j whose window holds i, itself among them. The gradient is the sum over all of them:
 
         $$g_x(i) = \frac{g_y(i)}{d(i)^\beta} \;-\; 2\alpha\beta\, x(i) \sum_j \frac{g_y(j)\, y(j)}{d(j)}$$
 
-        The first is the channel's **own term**: what it gets for itself. The others are its **cross terms**: what it
-        costs its neighbours, and itself, that it is part of what they are divided by.
+        The first is the channel's **own term**: what it gets for itself. The others are its **cross terms**: when
+        x(i) grows, all of these channels, and channel i itself, are divided by more.
 
-        Below is one pixel with twelve channels. Click on a channel of **gx** to see its own term and its cross terms,
-        and on a channel of **y** to see what it was divided by. Arrow keys move from channel to channel.
+        Below is one pixel with twelve channels; x and gy are made up. Click on a channel of **gx** to see its own term
+        and its cross terms, and on a channel of **y** to see what it was divided by. Arrow keys move from channel to
+        channel.
     """, vi=[r"""
         # 7 · Chuẩn hoá phản ứng cục bộ
 
-        Sau một tầng tích chập, mỗi điểm ảnh mang một cột số, mỗi kênh (channel) một số. Trong tầng này các kênh lân cận
-        trong cột cạnh tranh với nhau: nơi nào các kênh bên cạnh phản ứng mạnh, phản ứng của chính kênh ấy bị chia cho
-        một số lớn hơn (Krizhevsky và cộng sự 2012, §3.3). Với kênh i của một điểm ảnh:
+        Sau một tầng tích chập, mỗi điểm ảnh mang một cột số, mỗi kênh (channel), tức mỗi kernel, một số. Trong tầng này
+        các kênh lân cận trong cột cạnh tranh với nhau: nơi nào các kênh bên cạnh phản ứng mạnh, phản ứng của chính kênh
+        ấy bị chia cho một số lớn hơn (Krizhevsky và cộng sự 2012, §3.3). Với kênh i của một điểm ảnh:
 
         $$y(i) = \frac{x(i)}{d(i)^\beta}$$
 
         $$d(i) = k + \alpha \sum_{j=i-\lfloor n/2\rfloor}^{i+\lfloor n/2\rfloor} x(j)^2$$
 
-        Tổng chạy trên n kênh quanh i, ở hai đầu cột thì ít hơn. Không có gì được học, không trừ đi trung bình, và các
-        điểm ảnh khác hay các bức ảnh khác không có ảnh hưởng gì.
+        Tổng chạy trên n kênh quanh i, ở hai đầu cột thì ít hơn. Bài báo chọn n = 5, k = 2, β = 0.75 và α = 0.0001.
+        Không có gì được học, không trừ đi trung bình, và các điểm ảnh khác hay các bức ảnh khác không có ảnh hưởng gì.
 
         Trên đường về có nhiều con đường. x(i) xuất hiện ở tử số của chính nó. Và nó xuất hiện, dưới dạng bình phương,
         trong d(j) của **mọi** kênh j có cửa sổ chứa i, kể cả chính kênh i. Gradient là tổng trên tất cả các con đường
@@ -63,11 +64,11 @@ def _():
         $$g_x(i) = \frac{g_y(i)}{d(i)^\beta} \;-\; 2\alpha\beta\, x(i) \sum_j \frac{g_y(j)\, y(j)}{d(j)}$$
 
         Số hạng thứ nhất là **số hạng riêng** (own term) của kênh: phần nó được cho chính nó. Các số hạng còn lại là
-        **số hạng chéo** (cross terms): cái giá mà các kênh lân cận, và cả chính nó, phải trả vì nó nằm trong số mà
-        chúng bị chia cho.
+        **số hạng chéo** (cross terms): khi x(i) tăng, mọi kênh ấy, và cả chính kênh i, bị chia cho số lớn hơn.
 
-        Dưới đây là một điểm ảnh với mười hai kênh. Hãy bấm vào một kênh của **gx** để xem số hạng riêng và các số hạng
-        chéo, bấm vào một kênh của **y** để xem nó đã bị chia cho gì. Các phím mũi tên đi từ kênh này sang kênh khác.
+        Dưới đây là một điểm ảnh với mười hai kênh; x và gy là những số tự nghĩ ra. Hãy bấm vào một kênh của **gx** để
+        xem số hạng riêng và các số hạng chéo, bấm vào một kênh của **y** để xem nó đã bị chia cho gì. Các phím mũi tên
+        đi từ kênh này sang kênh khác.
     """])
     return
 
@@ -95,7 +96,8 @@ def _():
     say(f"""
         ## What to look for
 
-        - A channel that is silent, x(i) = 0, has cross terms of 0: it costs nobody anything. It still has its own term.
+        - A channel that is silent, x(i) = 0, has cross terms of 0: where x is 0, x² hardly
+          changes. It still has its own term.
         - With **n = 1** a channel competes with itself alone. One cross term is left, its own.
         - With the paper's **α = 0.0001** the cross terms seem to vanish: the largest sum of them is
           {largest_of_paper:.1g}, where it was {largest:.2g} at α = 1. That does not mean that the paper's layer does
@@ -104,7 +106,8 @@ def _():
     """, vi=[f"""
         ## Cần chú ý điều gì
 
-        - Một kênh im lặng, x(i) = 0, có các số hạng chéo bằng 0: nó không gây tốn kém cho ai. Nó vẫn có số hạng riêng.
+        - Một kênh im lặng, x(i) = 0, có các số hạng chéo bằng 0: ở x bằng 0, x² hầu như không đổi. Nó
+          vẫn có số hạng riêng.
         - Với **n = 1**, một kênh chỉ cạnh tranh với chính nó. Còn lại một số hạng chéo, của chính nó.
         - Với **α = 0.0001** của bài báo, các số hạng chéo dường như biến mất: tổng lớn nhất của chúng là
           {largest_of_paper:.1g}, trong khi nó là {largest:.2g} khi α = 1. Điều đó không có nghĩa là tầng này trong bài
@@ -168,21 +171,21 @@ def _(gy, norm, window, x):
     say("""
         ## The mistake: no cross terms
 
-        It is easy to divide gy by d^β, just as x was divided, and to think that this is all. With α = 1
+        It is easy to divide gy by $d^β$, just as x was divided, and to think that this is all. With α = 1
         `gradcheck` says that a term is missing:
     """, fold("What gradcheck says", str(error_near_1)), f"""
-        This gradient is wrong by {100 * share_missing(1.0):.0f} % of its length. With α = 10⁻⁴ it is only
-        {100 * share_missing(1e-4):.3f} %. `gradcheck` still sees it, as it computes in double precision and allows a
-        millionth. A comparison in single precision that allows a thousandth would let it pass.
+        What is missing is {100 * share_missing(1.0):.0f} % as long as the right gradient, both taken as vectors. With α
+        = 10⁻⁴ it is only {100 * share_missing(1e-4):.3f} %. `gradcheck` still sees it, as it computes in double
+        precision and allows a millionth. A comparison in single precision that allows a thousandth would let it pass.
     """, vi=["""
         ## Lỗi hay gặp: thiếu số hạng chéo
 
-        Ta dễ chia gy cho d^β, y như x đã bị chia, rồi tưởng thế là xong. Với α = 1, `gradcheck` nói rằng thiếu một số
+        Ta dễ chia gy cho $d^β$, y như x đã bị chia, rồi tưởng thế là xong. Với α = 1, `gradcheck` nói rằng thiếu một số
         hạng:
     """, ..., f"""
-        Gradient này sai {100 * share_missing(1.0):.0f} % độ dài của nó. Với α = 10⁻⁴ thì chỉ sai
-        {100 * share_missing(1e-4):.3f} %. `gradcheck` vẫn thấy, vì nó tính với độ chính xác kép và chỉ cho phép sai một
-        phần triệu. Một phép so sánh ở độ chính xác đơn, cho phép sai một phần nghìn, sẽ để lọt nó.
+        Phần còn thiếu dài bằng {100 * share_missing(1.0):.0f} % gradient đúng, nếu coi cả hai là vectơ. Với α = 10⁻⁴
+        thì chỉ {100 * share_missing(1e-4):.3f} %. `gradcheck` vẫn thấy, vì nó tính với độ chính xác kép và chỉ cho phép
+        sai một phần triệu. Một phép so sánh ở độ chính xác đơn, cho phép sai một phần nghìn, sẽ để lọt nó.
     """])
     return
 
@@ -362,9 +365,11 @@ def _(engine, norm, window, x):
 @app.cell
 def _():
     start = '''def backward(gy, x):
-    # y = x d^-beta, d = k + alpha window(x²), with alpha = 1, beta = 0.75, k = 2, n = 5
+    # y = x d^-beta, d = k + alpha window(x²)
+    # with alpha = 1, beta = 0.75, k = 2, n = 5
     def window(v):
-        return np.array([v[max(0, i - 2) : i + 3].sum() for i in range(len(v))])
+        near = [v[max(0, i - 2) : i + 3] for i in range(len(v))]
+        return np.array([some.sum() for some in near])
 
     d = 2 + window(x * x)
     y = x * d**-0.75
@@ -391,8 +396,8 @@ def _():
     say("""
         ## Exercise
 
-        This backward has the own term only. Add the cross terms, for all channels at once. What `gradcheck` says of it
-        stands below.
+        This backward has the own term only. Add the cross terms, for all channels at once. Below it stands what
+        `gradcheck` says.
     """, vi=["""
         ## Bài tập
 

@@ -38,9 +38,10 @@ def _():
 
             The network comes with minicnn. It has 1/16 of AlexNet's kernels and units, so {parameters:,} parameters in
             place of 61 million, and learned from CIFAR-10's small photographs of {len(ask.classes)} kinds of things for
-            {facts["progress"]["epoch"]} epochs. Of {facts["scores"]["pictures"]:,} photographs that it had never seen
-            it names {facts["scores"]["top1"]:.1%} rightly, where guessing would get {1 / len(ask.classes):.0%}. So
-            expect mistakes. The cat was photographed by Stéfan van der Walt (CC0).
+            {facts["progress"]["epoch"]} epochs, that is, it saw each of them so many times. Of
+            {facts["scores"]["pictures"]:,} photographs that it had never seen it names {facts["scores"]["top1"]:.1%}
+            correctly, where guessing would get {1 / len(ask.classes):.0%}. So expect mistakes. The cat was photographed
+            by Stéfan van der Walt (CC0).
 
             You may also give files of your own: a picture, and weights, which is whatever `minicnn.models.load` reads,
             such as the folder of a run of `examples/train_alexnet.py`, or torchvision's or Caffe's AlexNet. The right
@@ -54,9 +55,10 @@ def _():
 
             Mạng này đi kèm minicnn. Nó có 1/16 số kernel và nơ-ron của AlexNet, tức {parameters:,} tham số thay vì 61
             triệu, và đã học từ những bức ảnh nhỏ của CIFAR-10 gồm {len(ask.classes)} loại vật, trong
-            {facts["progress"]["epoch"]} epoch. Trong {facts["scores"]["pictures"]:,} bức ảnh nó chưa từng thấy, nó gọi
-            đúng tên {facts["scores"]["top1"]:.1%}, còn đoán mò thì được {1 / len(ask.classes):.0%}. Vậy hãy chuẩn bị
-            gặp lỗi. Con mèo do Stéfan van der Walt chụp (CC0).
+            {facts["progress"]["epoch"]} epoch, tức là nó đã xem mỗi ảnh bấy nhiêu lần. Trong
+            {facts["scores"]["pictures"]:,} bức ảnh nó chưa từng thấy, nó gọi đúng tên {facts["scores"]["top1"]:.1%},
+            còn đoán mò thì được {1 / len(ask.classes):.0%}. Vậy hãy chuẩn bị gặp lỗi. Con mèo do Stéfan van der Walt
+            chụp (CC0).
 
             Bạn cũng có thể đưa tệp của mình: một bức ảnh, và trọng số, tức là bất cứ thứ gì `minicnn.models.load` đọc
             được, chẳng hạn thư mục của một lần chạy `examples/train_alexnet.py`, hay AlexNet của torchvision hoặc của
@@ -167,9 +169,9 @@ def _(model, pixels, right):
         The smaller the step, the better the gradient predicts: a derivative holds for infinitely small steps. You would
         not even see a whole level, and yet it may change the answer.
 
-        The kernels of conv1 are the only weights that can be looked at as pictures, since they alone see colours. Each
-        is shown with its largest weight at full brightness; grey is 0. Chapter 13 measures
-        what they have become.
+        The kernels of the first convolution, conv1, are the only weights that can be looked at as pictures, since they
+        alone see colours. Each is shown with its largest weight at full brightness; grey is 0. Chapter 13 measures what
+        they have become.
     """, vi=[f"""
         {verdict_vi} Hình xám là gradient của điểm số (*logit*) của {thing} theo các điểm ảnh, tìm được bằng một lần
         `backward()`: ô càng sáng thì điểm số càng thay đổi nhiều khi 8 × 8 điểm ảnh của ô sáng lên hoặc tối đi một
@@ -181,8 +183,9 @@ def _(model, pixels, right):
         Bước càng nhỏ thì gradient dự đoán càng đúng: đạo hàm chỉ đúng cho những bước nhỏ vô cùng. Cả một mức bạn cũng
         không nhìn thấy được, vậy mà nó có thể thay đổi câu trả lời.
 
-        Các kernel của conv1 là những trọng số duy nhất có thể xem như ảnh, vì chỉ chúng nhìn thấy màu. Mỗi kernel được
-        vẽ sao cho trọng số lớn nhất của nó có độ sáng tối đa; màu xám là 0. Chương 13 đo xem chúng đã trở thành gì.
+        Các kernel của tầng tích chập đầu tiên, conv1, là những trọng số duy nhất có thể xem như ảnh, vì chỉ chúng nhìn
+        thấy màu. Mỗi kernel được vẽ sao cho trọng số lớn nhất của nó có độ sáng tối đa; màu xám là 0. Chương 13 đo xem
+        chúng đã trở thành gì.
     """])])
     return
 
@@ -259,12 +262,12 @@ def _(model, pixels, right):
 
         Going backward does *not* mean running the network in reverse: no x is computed back from a y. Each step needs
         what it saw on the way forward, and gy, the gradient of the loss with respect to its output. It hands on gx, the
-        gradient with respect to its input, which is the gy of the step below. This is why AlexNet can be cut after
+        gradient with respect to its input, which is the gy of the step before it. This is why AlexNet can be cut after
         every op, here into {len(steps)} steps, each with a small `backward(gy)` of its own.
 
         Does cutting change anything? We compare the gradients of the picture and of all {len(apart) - 1} parameters
         with those of one `loss.backward()`: {apart.count(0)} of {len(apart)} are the same to the last bit, and the
-        largest difference is {max(apart):.1g} of the largest entry.
+        largest difference, as a share of an array's largest entry, is {max(apart):.1g}.
     """, *["""
         This network normalises over both towers. Here each tower normalises all maps and keeps its own; the engine
         sends over only those that a window reaches beyond the cut.
@@ -276,12 +279,12 @@ def _(model, pixels, right):
 
         Đi ngược *không* có nghĩa là chạy mạng theo chiều ngược lại: không x nào được tính lại từ y. Mỗi bước cần những
         gì nó đã thấy lúc đi xuôi, và gy, gradient của mất mát theo đầu ra của nó. Nó trao đi gx, gradient theo đầu vào,
-        cũng chính là gy của bước bên dưới. Nhờ vậy có thể cắt AlexNet sau mỗi phép toán, ở đây thành {len(steps)} bước,
-        mỗi bước có một lần `backward(gy)` nhỏ của riêng nó.
+        cũng chính là gy của bước đứng trước nó. Nhờ vậy có thể cắt AlexNet sau mỗi phép toán, ở đây thành {len(steps)}
+        bước, mỗi bước có một lần `backward(gy)` nhỏ của riêng nó.
 
         Cắt ra như thế có làm thay đổi gì không? Ta so gradient của bức ảnh và của cả {len(apart) - 1} tham số với kết
         quả của một lần `loss.backward()`: {apart.count(0)} trong {len(apart)} giống nhau đến bit cuối cùng, và khác
-        biệt lớn nhất là {max(apart):.1g} của phần tử lớn nhất.
+        biệt lớn nhất, tính theo phần tử lớn nhất của mảng, là {max(apart):.1g}.
     """, *["""
         Mạng này chuẩn hoá trên cả hai tháp. Ở đây mỗi tháp chuẩn hoá mọi bản đồ rồi giữ phần của mình; minicnn chỉ gửi
         sang những bản đồ mà cửa sổ vươn qua ranh giới.
@@ -300,7 +303,7 @@ def _(forward, right, steps, strongest):
         total = each.sum() + (bias or 0)
         rest = f"{each.size - len(first):,}", f"{each.sum() - each.flat[first].sum():.6g}"
         told = both(f"These are the largest of {each.size:,} products, {np.sum(each == 0):,} of which are 0. The other "
-                    f"{rest[0]} add {rest[1]}; " + (
+                    f"{rest[0]} add up to {rest[1]}; " + (
                     f"all add up to **{total:.6g}**." if bias is None else
                     f"all add up to {each.sum():.6g}, and with the bias {bias:.6g} to **{total:.6g}**."),
                     f"Đây là những tích lớn nhất trong {each.size:,} tích, trong đó {np.sum(each == 0):,} bằng 0. "
@@ -526,16 +529,19 @@ def _(forward, right, steps, strongest):
     say("""
         ## By hand, by backward, by differences
 
-        Here are the first convolution and the last op of every kind, each at the entry with the largest gradient. *By
+        AlexNet has two towers, a and b: two halves that work side by side, and meet at conv3 and in the layers fc6, fc7
+        and fc8 (chapter 10). Here are the first convolution and the last op of every kind, each at the entry with the
+        largest gradient. *By
         hand* means that this one number is added up from the arrays of its step. *Differences* means that the entry is
         moved a little both ways and that everything behind it is computed again, in double precision.
     """, table([both("step", "bước"), both("by hand", "bằng tay"), "backward", both("differences", "sai phân")],
                list(compare())), vi=["""
         ## Bằng tay, bằng backward, bằng sai phân
 
-        Đây là tầng tích chập đầu tiên và phép toán cuối cùng của mỗi loại, mỗi phép toán tại phần tử có gradient lớn
-        nhất. *Bằng tay* nghĩa là riêng con số này được cộng ra từ các mảng của bước đó. *Sai phân* nghĩa là phần tử
-        được dịch một chút về cả hai phía và mọi thứ phía sau nó được tính lại, với độ chính xác kép.
+        AlexNet có hai tháp, a và b: hai nửa làm việc bên cạnh nhau, và gặp nhau ở conv3 và ở các tầng fc6, fc7 và fc8
+        (chương 10). Đây là tầng tích chập đầu tiên và phép toán cuối cùng của mỗi loại, mỗi phép toán tại phần tử có
+        gradient lớn nhất. *Bằng tay* nghĩa là riêng con số này được cộng ra từ các mảng của bước đó. *Sai phân* nghĩa
+        là phần tử được dịch một chút về cả hai phía và mọi thứ phía sau nó được tính lại, với độ chính xác kép.
     """, ...])
     return IN_VIETNAMESE, OPS, differences, explain
 
@@ -687,7 +693,7 @@ def _():
     # L = −ln p[label], p = eˣ / Σ eˣ, for one picture whose label is 2
     p = np.exp(x) / np.exp(x).sum()
     gx = np.zeros_like(x)
-    gx[2] = gy * (p[2] - 1)  # the right class has to rise; and the others?
+    gx[2] = gy * (p[2] - 1)  # it has to rise; and the others?
     return gx
 '''
     answer = start.replace("np.zeros_like(x)", "gy * p")
@@ -705,12 +711,11 @@ def _():
     say("""
         ## Exercise
 
-        Mend the first step back, that of the loss. What `gradcheck` says about your answer stands below the editor.
+        Mend the first step back, that of the loss. Below it stands what `gradcheck` says about the answer.
     """, vi=["""
         ## Bài tập
 
-        Hãy sửa bước đầu tiên trên đường về, bước của hàm mất mát. Dưới ô soạn thảo là điều `gradcheck` nói về câu trả
-        lời của bạn.
+        Hãy sửa bước đầu tiên trên đường về, bước của hàm mất mát. Bên dưới là điều `gradcheck` nói về câu trả lời.
     """])
     return answer, asked, check, start, tries
 

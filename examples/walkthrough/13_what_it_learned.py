@@ -551,8 +551,8 @@ def _():
         ## Exercise
 
         Suppose that you want to pull the features of two pictures together, and take their squared distance as a loss.
-        With the backward below one of the two would run away. Mend it. What `gradcheck` says about your answer stands
-        below the editor.
+        With the backward below one of the two would run away. Mend it. Below it stands what
+        `gradcheck` says about the answer.
     """)
     return answer, asked, check, start, tries
 

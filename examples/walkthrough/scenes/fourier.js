@@ -8,11 +8,11 @@ const after = (p, q) => {
   const at = TURN * (wave[0] * p + wave[1] * q), [i, j] = [wave[0] + HALF, wave[1] + HALF];
   return now.re[i][j] * Math.cos(at) + now.im[i][j] * Math.sin(at);  // the real part of conj(W) times the wave
 };
-const W = grid({ name: either("the kernel", "kernel"), rows: now.w.length, columns: now.w.length, width: 165, cell: (r, s) => ({ colour: signed(now.w[r][s] / largest(now.w)) }) });
-const S = grid({ name: either("|W|: f down, g across", "|W|: f dọc, g ngang"), rows: T, columns: T, width: 165, pick: (r, c) => pick(r - HALF, c - HALF),
+const W = grid({ name: either("the kernel", "kernel"), rows: now.w.length, columns: now.w.length, width: 160, cell: (r, s) => ({ colour: signed(now.w[r][s] / largest(now.w)) }) });
+const S = grid({ name: either("|W|: f down, g across", "|W|: f dọc, g ngang"), rows: T, columns: T, width: 160, pick: (r, c) => pick(r - HALF, c - HALF),
   cell: (r, c) => ({ colour: spectral(Math.hypot(now.re[r][c], now.im[r][c]) / largest(now.sizes)) }) });
-const before = grid({ name: either("the wave", "sóng vào"), rows: T, columns: T, width: 165, cell: (p, q) => ({ colour: grey(0.5 + Math.cos(TURN * (wave[0] * p + wave[1] * q)) / 2) }) });
-const behind = grid({ name: either("what comes out", "sóng ra"), rows: T, columns: T, width: 165, cell: (p, q) => ({ colour: grey(0.5 + after(p, q) / 2 / Math.max(1, size())) }) });
+const before = grid({ name: either("the wave", "sóng vào"), rows: T, columns: T, width: 160, cell: (p, q) => ({ colour: grey(0.5 + Math.cos(TURN * (wave[0] * p + wave[1] * q)) / 2) }) });
+const behind = grid({ name: either("what comes out", "sóng ra"), rows: T, columns: T, width: 160, cell: (p, q) => ({ colour: grey(0.5 + after(p, q) / 2 / Math.max(1, size())) }) });
 const OTHERS = { blur: "làm mờ", "vertical edges": "cạnh dọc", "random, 5 × 5": "ngẫu nhiên, 5 × 5" };
 const said = readout(), which = choice("kernel", kernels.map(({ name }) => [name, either(name, OTHERS[name] ?? name)]), name => {
   now = kernels.find(each => each.name === name);

@@ -9,17 +9,20 @@ let at = 0, here = data.cases[0][1], kind = "added";
 const leaves = data.nodes.length - new Set(here.edges.map(edge => edge[1])).size;
 const names = data.nodes.map(node => node.name.split(" ")[0]);
 const steps = [
-  { say: () => "Nothing is computed yet: these numbers are given." },
+  { say: () => either("Nothing is computed yet: these numbers are given.", "Chưa tính gì cả: đây là các số được cho.") },
   ...range(data.nodes.length - leaves).map(i => ({ made: leaves + i,
-    say: () => `Forward: ${data.nodes[leaves + i].name} is ${num(here.values[leaves + i])}.` })),
-  { seed: true, say: () => `Backward begins: ${names.at(-1)} grows by 1 for each unit of ${names.at(-1)}, so its own gradient is 1.` },
+    say: () => either(`Forward: ${data.nodes[leaves + i].name} is`, `Xuôi: ${data.nodes[leaves + i].name} bằng`) + ` ${num(here.values[leaves + i])}.` })),
+  { seed: true, say: () => either(`Backward begins: ${names.at(-1)} grows by 1 for each unit of ${names.at(-1)}, so its own gradient is 1.`,
+    `Bắt đầu đi ngược: ${names.at(-1)} tăng 1 cho mỗi đơn vị của ${names.at(-1)}, nên gradient của chính nó là 1.`) },
   ...here.edges.map((_, e) => ({ edge: e, say: () => {
     const [from, to, slope] = here.edges[e], [share, sum] = here[kind][e], before = earlier(from, e);
-    const sent = `Backward: ${names[to]} changes by ${num(slope)} for each unit of ${names[from]}: ` +
-      `${inBrackets(earlier(to, e))} × ${inBrackets(slope)} = ${num(share)} goes to ${names[from]}.`;
+    const product = `${inBrackets(earlier(to, e))} × ${inBrackets(slope)} = ${num(share)}`;
+    const sent = either(`Backward: ${names[to]} changes by ${num(slope)} for each unit of ${names[from]}: ${product} goes to ${names[from]}.`,
+      `Ngược: ${names[to]} thay đổi ${num(slope)} cho mỗi đơn vị của ${names[from]}: ${product} đến ${names[from]}.`);
     if (before === undefined) return sent;
-    return sent + (kind === "added" ? ` It is added to what was there: ${num(before)} + ${inBrackets(share)} = ${num(sum)}.`
-      : ` It takes the place of ${num(before)}, which is lost.`);
+    return sent + (kind === "added"
+      ? either(" It is added to what was there:", " Nó được cộng vào những gì đã có:") + ` ${num(before)} + ${inBrackets(share)} = ${num(sum)}.`
+      : either(` It takes the place of ${num(before)}, which is lost.`, ` Nó thế chỗ ${num(before)}, và số đó bị mất.`));
   } })),
 ];
 // the gradient of a node before edge e is walked, undefined where nothing has reached it
@@ -69,29 +72,34 @@ function redraw() {
     line.setAttribute("class", now ? "now" : e < walked ? "done" : "");
     slope.textContent = e < walked ? `×${short(here.edges[e][2])}` : "";
   });
-  say(`Step ${at} of ${steps.length - 1}. ${step.say()}`);
+  say(either(`Step ${at} of ${steps.length - 1}.`, `Bước ${at} trong ${steps.length - 1}.`) + ` ${step.say()}`);
   const sums = range(leaves).map(i => at < seed ? undefined : earlier(i, walked)).map((g, i) =>
     g === undefined ? "" : `∂${names.at(-1)}/∂${names[i]} = ${num(g)}`).filter(Boolean).join(", ");
   const lost = kind === "replaced" && at === steps.length - 1;
   detail(make("p", {}, sums),
-    ...(lost ? [make("p", {}, `With = in the place of += this is what you would get. With +=: ${range(leaves).map(i =>
-      `${names[i]} ${num(last(i, "added"))}`).join(", ")}.`)] : []));
-  picture.setAttribute("aria-label", `The graph: ${data.nodes.map(({ name }, i) => `${name}, ${drawnNodes[i].value.textContent || "not computed"} ${drawnNodes[i].grad.textContent}`).join("; ")}`);
+    ...(lost ? [make("p", {}, either("With = in the place of += this is what you would get. With +=:",
+      "Với = thay cho += ta được như thế. Với +=:") + ` ${range(leaves).map(i => `${names[i]} ${num(last(i, "added"))}`).join(", ")}.`)] : []));
+  picture.setAttribute("aria-label", `${either("The graph:", "Đồ thị:")} ${data.nodes.map(({ name }, i) => `${name}, ${drawnNodes[i].value.textContent || either("not computed", "chưa tính")} ${drawnNodes[i].grad.textContent}`).join("; ")}`);
   [first, back].forEach(b => { b.disabled = at === 0; });
   [forward, end].forEach(b => { b.disabled = at === steps.length - 1; });
 }
 const last = (node, kind) => range(here.edges.length).filter(e => here.edges[e][0] === node).map(e => here[kind][e][1]).at(-1);
 const go = to => { at = Math.min(Math.max(to, 0), steps.length - 1); redraw(); };
-const first = button("First", () => go(0));
-const back = button("◀ Back", () => go(at - 1)), forward = button("Step ▶", () => go(at + 1));
-const end = button("Last", () => go(steps.length - 1));
-const swap = button("= for +=", () => { kind = kind === "added" ? "replaced" : "added"; switched(swap, kind === "replaced"); redraw(); });
+const first = button(either("First", "Đầu"), () => go(0));
+const back = button(either("◀ Back", "◀ Lùi"), () => go(at - 1)), forward = button(either("Step ▶", "Bước ▶"), () => go(at + 1));
+const end = button(either("Last", "Cuối"), () => go(steps.length - 1));
+const swap = button("= for +=", () => {  // at the end, where one sees what it does
+  kind = kind === "added" ? "replaced" : "added";
+  switched(swap, kind === "replaced");
+  go(steps.length - 1);
+});
 switched(swap, false);
 const { element: choosing, select } = choice(data.choose, data.cases.map(([words], i) => [i, words]), i => { here = data.cases[i][1]; redraw(); });
 select.value = data.chosen ?? 0;
 here = data.cases[select.value][1];
 stage.append(look, make("div", { class: "row controls" }, first, back, forward, end, choosing, swap), row(frame, telling),
-  make("p", { class: "quiet" }, "The arrow keys step, too. Black is the value, orange with ∂ the gradient, × the slope of an edge."));
+  make("p", { class: "quiet" }, either("The arrow keys step, too. Plain numbers are values, orange ones with ∂ gradients, and × the slopes along the lines.",
+    "Các phím mũi tên cũng đi từng bước. Số thường là giá trị, số màu cam có ∂ là gradient, và × là độ dốc dọc theo các đường.")));
 document.addEventListener("keydown", event => {
   const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: steps.length - 1 }[event.key];
   if (to === undefined || event.target === select || event.altKey || event.ctrlKey || event.metaKey) return;
