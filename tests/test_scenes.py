@@ -446,3 +446,25 @@ def test_a_scene_speaks_the_language_of_its_page(shown, name, calls):
     page.get_by_role("radio", name="English").check()
     frame.locator("html[lang=en] .readout").wait_for()
     assert [*said()] == english
+
+
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_the_mistake_of_a_stepped_graph_is_shown_where_it_is_seen(shown, language):
+    from graph import walked
+    from scene import scene
+
+    data = {"nodes": [{"name": "x", "at": [60, 30]}, {"name": "y = x · x", "at": [60, 110]}], "choose": "x =",
+            "cases": [["3", walked(lambda x: x * x, 3.0)]], "wide": 345, "height": 140}  # fmt: skip
+    page, frame = shown(scene("graph", data, "y = x · x", 300), 400)
+    if language == "vi":
+        page.evaluate("""() => {
+            document.body.insertAdjacentHTML("beforeend", '<input type="checkbox" class="in-vietnamese">');
+            document.querySelector(".in-vietnamese").click();
+        }""")
+        frame.wait_for_function("document.documentElement.lang === 'vi'")
+    said = frame.locator(".readout")
+    assert said.inner_text().startswith({"en": "Step 0 of", "vi": "Bước 0 trong"}[language])
+    frame.get_by_role("button", name="= for +=").click()
+    assert {"en": "It takes the place of 3, which is lost.", "vi": "Nó thế chỗ 3, và số đó bị mất."}[
+        language] in said.inner_text()  # fmt: skip
+    assert frame.get_by_role("button", name={"en": "Last", "vi": "Cuối"}[language]).is_disabled()
