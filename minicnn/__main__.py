@@ -137,8 +137,9 @@ def walkthrough(parser: Parser, options: argparse.Namespace) -> int:
         return 0
     if number is not None and number not in chapters:
         parser.error(f"there is no chapter {number}: choose from 0 to {max(chapters)}")
-    if not all(map(importlib.util.find_spec, ("marimo", "latex2mathml"))):
-        parser.error('pages need marimo and latex2mathml: pip install -e ".[walkthrough]"')
+    needed = ["marimo"] + ["latex2mathml"] * bool(options.book)
+    if not all(map(importlib.util.find_spec, needed)):
+        parser.error(f'pages need {" and ".join(needed)}: pip install -e ".[walkthrough]"')
     if options.book:
         return book(parser, folder, options.book, [chapters[number]] if number is not None else [*chapters.values()])
     try:
@@ -151,7 +152,7 @@ def book(parser: Parser, folder: Path, into: Path, chapters: list[Path]) -> int:
     sys.path.insert(0, str(folder))  # chapters import what stands beside them
     try:
         sizes = importlib.import_module("book").build(into, chapters)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         parser.error(str(error))
     print(f"{len(sizes)} pages, {sum(sizes.values()) / 1e6:.1f} MB: open {into / 'index.html'}")
     return 0

@@ -222,10 +222,11 @@ def test_a_folder_is_only_written_where_it_is_new_or_a_book(book, small, built, 
     other.mkdir()
     (other / "mine.txt").write_text("mine")
     monkeypatch.syspath_prepend(FOLDER)
-    for folder in (other, other / "mine.txt"):
+    for folder in (other, other / "mine.txt", other / "mine.txt" / "book"):
         with pytest.raises(SystemExit):
             main(["walkthrough", "1", "--book", str(folder)])
-        assert str(folder) in capsys.readouterr().err
+        said = capsys.readouterr()
+        assert str(folder) in said.err and not said.out, "it is told before anything is computed"
     assert [file.name for file in other.iterdir()] == ["mine.txt"]
     (built / "mine.txt").write_text("mine")
     (built / ".minicnn-book").write_text("90_small.html\nold.html\n../mine.html\n")

@@ -97,6 +97,15 @@ def test_without_marimo_a_page_says_what_to_install(monkeypatch, capsys):
     assert 'pip install -e ".[walkthrough]"' in capsys.readouterr().err
 
 
+def test_a_page_needs_only_what_a_page_takes(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "latex2mathml" else name)
+    monkeypatch.setattr(subprocess, "run", lambda command, check: subprocess.CompletedProcess(command, 0))
+    assert main(["walkthrough", "1"]) == 0
+    with pytest.raises(SystemExit):
+        main(["walkthrough", "1", "--book", str(tmp_path / "book")])
+    assert 'pages need marimo and latex2mathml: pip install -e ".[walkthrough]"' in capsys.readouterr().err
+
+
 @pytest.mark.processor
 @pytest.mark.parametrize("command", [["-m", "minicnn", "walkthrough"], ["examples/walkthrough/01_one_number.py"]],
                          ids=["the list", "a chapter"])  # fmt: skip

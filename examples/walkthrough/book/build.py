@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from .api import api_pages
 from .index import index_page
@@ -17,12 +18,13 @@ MARK = ".minicnn-book"  # a list of the files that are the book's
 def build(folder: Path, chapters: list[Path]) -> dict[str, int]:
     """Writes the pages of these chapters, of the public names and the index into a folder; the size of each file
     in bytes. Raises ValueError where the folder holds anything that is not a book of ours, and where the book becomes
-    too large."""
+    too large; OSError where nothing can be written there."""
     mark = folder / MARK
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"book: {folder} is a file: name a folder")
     if folder.exists() and any(folder.iterdir()) and not mark.exists():
         raise ValueError(f"book: {folder} is not empty, and no book: name a new folder")
+    try_to_write(folder)
     pages = []
     for path in chapters:
         pages.append(chapter_page(path))
@@ -44,3 +46,13 @@ def build(folder: Path, chapters: list[Path]) -> dict[str, int]:
         (folder / file).write_text(text, encoding="utf-8")
         print(f"{sizes[file] / 1000:8,.0f} kB  {file}")
     return sizes
+
+
+def try_to_write(folder: Path) -> None:
+    """Raises OSError where that is not possible: before the work of minutes, not behind it. Leaves nothing."""
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=folder):
+        pass
+    if new:
+        folder.rmdir()

@@ -20,8 +20,8 @@ def index_page(pages: list[Page], reference: list[Page]) -> Page:
     said = [[page.file, page.title, page.said] for page in pages + reference]
     names = "".join(f'<li><a href="{page.file}"><code>{page.title}</code></a></li>' for page in reference)
     body = f"""<h1 id="top">minicnn: the walkthrough</h1>
-<p>A deep-learning engine taken apart, number by number. Every number on these pages was computed by minicnn when they
-were built, also those that appear when you move a slider.</p>
+<p>A deep-learning engine taken apart, number by number. The numbers on these pages were computed by minicnn when they
+were built, also those that appear when you move a slider; where a chapter shows a recorded run, it says so.</p>
 <div id="results" hidden><h2 id="results-title">Found</h2><ol id="found"></ol></div>
 <h2 id="chapters">Chapters</h2>
 <ul class="pages">{"".join(shown)}</ul>

@@ -25,9 +25,9 @@ KIND = {"mean": "the mean ", "average": "the mean ", "var": "the variance ", "st
 
 
 class Ways:
-    """The ways from one input to the output of a function. on: the edges along them. right: the
-    gradient of every call. statistics: the calls that take
-    many elements of the input together to norm them, or are made of such values alone."""
+    """The ways from one input to the output of a function. on: the edges along them. right: the gradient of every call.
+    statistics: the calls that take many elements of the input together to norm them, or are made of such values alone.
+    """
 
     def __init__(self, chain: Chain, gy: np.ndarray, aim: Aim):
         self.chain, self.gy, self.aim, self.tape = chain, gy, aim, chain.tape
