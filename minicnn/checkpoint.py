@@ -86,7 +86,14 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     except CheckpointError:
         raise
     except (SafetensorError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"cannot load {path}: the file is damaged: {error}") from error
+        what = "the file is damaged" if _begins(path) else "it is no checkpoint, or the file is damaged"
+        raise CheckpointError(f"cannot load {path}: {what}: {error}") from error
+
+
+def _begins(path: Path) -> bool:
+    """Whether a file begins as safetensors does: eight bytes of a length, and JSON."""
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
 
 
 def part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

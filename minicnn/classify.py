@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import os
 import re
 import sys
@@ -21,9 +22,9 @@ __all__ = ["add_options", "classify"]
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("pictures", nargs="+", type=location, metavar="PICTURE",
                         help="files; folders, with all pictures in them; - for a picture on the standard input")
-    parser.add_argument("--weights", required=True, type=location, metavar="FILE",
+    parser.add_argument("--weights", type=location, metavar="FILE",
                         help="a run's folder, a checkpoint, torchvision's .pth or .safetensors, Caffe's .caffemodel, "
-                             "ONNX's .onnx")
+                             "ONNX's .onnx; by itself the small network that comes with minicnn, of ten classes")
     parser.add_argument("--top", type=number(int, 1), default=5, metavar="N", help="so many classes of each (5)")
     parser.add_argument("--json", action="store_true", help="a line of JSON for each picture")
     parser.add_argument("--variant", metavar="NAME",
@@ -43,12 +44,12 @@ def classify(parser: Parser, options: argparse.Namespace) -> int:
     from .data import BadPicture
     from .engine.memory import keep_memory
     from .explain_page import Page
-    from .models.classifier import AT_ONCE, load
+    from .models.classifier import AT_ONCE, OWN_WEIGHTS, load
 
     keep_memory()
     try:
         names = options.classes and _names(Path(options.classes))
-        ask = load(options.weights, variant=options.variant, classes=names, mean=options.mean)
+        ask = load(options.weights or OWN_WEIGHTS, variant=options.variant, classes=names, mean=options.mean)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     page = Page(ask, options.top) if options.explain else None
@@ -66,6 +67,10 @@ def classify(parser: Parser, options: argparse.Namespace) -> int:
         read = ask.read_all([picture for _, picture in some])
         answers = iter(ask.classify([one for one in read if isinstance(one, np.ndarray)], options.top))
         for (name, picture), one in zip(some, read, strict=True):
+            answer = [] if isinstance(one, Exception) else next(answers)
+            if not isinstance(one, Exception) and any(math.isnan(each.probability) for each in answer):
+                one = ValueError("the network's answer is NaN: its numbers overflow, as after a learning rate too "
+                                 "large; take an earlier checkpoint")
             if isinstance(one, Exception):
                 if picture is not None and not isinstance(one, (BadPicture, ValueError)):
                     raise one
@@ -74,7 +79,7 @@ def classify(parser: Parser, options: argparse.Namespace) -> int:
                 if options.json:
                     print(json.dumps({"picture": name, "error": reason}), flush=True)
                 continue
-            _say(name, next(answers), options.json)
+            _say(name, answer, options.json)
             if page is not None:
                 try:
                     page.add(name, one)

@@ -29,13 +29,16 @@ def test_round_trip(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: b"", lambda data: b"\xff" * 9 + data[9:],
-                                    lambda data: b"no checkpoint at all"])
-def test_a_damaged_file_is_an_error_that_names_it(tmp_path, damage):
+@pytest.mark.parametrize("damage, what", [
+    (lambda data: data[:-20], "the file is damaged"), (lambda data: b"", "it is no checkpoint, or the file is damaged"),
+    (lambda data: b"\xff" * 9 + data[9:], "it is no checkpoint, or the file is damaged"),
+    (lambda data: b"no checkpoint at all", "it is no checkpoint, or the file is damaged"),
+])  # fmt: skip
+def test_a_damaged_file_is_an_error_that_names_it(tmp_path, damage, what):
     path = tmp_path / "c"
     checkpoint.save(path, ARRAYS, FACTS)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(CheckpointError, match=r"c: the file is damaged"):
+    with pytest.raises(CheckpointError, match=f"c: {what}: "):
         checkpoint.load(path)
 
 

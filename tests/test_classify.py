@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from test_classifier import files, run  # noqa: F401 - fixtures
 
-from minicnn import models
+from minicnn import checkpoint, models
 from minicnn.__main__ import main
 
 
@@ -25,6 +25,25 @@ def test_a_table(run, files, capsys):  # noqa: F811
     assert (status, errors, len(lines)) == (0, [], 6)
     answers = models.load(run).classify(files[1], 2)
     assert lines[3:] == [str(files[1]), *(f"{100 * a.probability:6.1f} %  {a.name}" for a in answers)]
+
+
+def test_without_weights_the_network_that_comes_with_minicnn_is_asked(files, capsys):  # noqa: F811
+    status, lines, errors = told(capsys, files[0], "--top", 10)
+    answers = models.pretrained().classify(files[0], 10)
+    assert (status, errors, len(answers)) == (0, [], 10)
+    assert lines[1:] == [f"{100 * a.probability:6.1f} %  {a.name}" for a in answers]
+
+
+def test_a_network_that_gives_no_numbers_answers_nothing(run, files, tmp_path, capsys):  # noqa: F811
+    arrays, facts = checkpoint.load(run / "last.safetensors")
+    arrays |= {name: array * np.float32(1e20) for name, array in arrays.items() if ".fc" in name and "weight" in name}
+    checkpoint.save(tmp_path / "nan.safetensors", arrays, facts)
+    status, lines, errors = told(capsys, files[0], "--weights", tmp_path / "nan.safetensors")
+    assert (status, lines) == (1, [])
+    assert errors == [f"{files[0]}: the network's answer is NaN: its numbers overflow, as after a learning rate too "
+                      "large; take an earlier checkpoint"]  # fmt: skip
+    status, lines, _ = told(capsys, files[0], "--weights", tmp_path / "nan.safetensors", "--json")
+    assert status == 1 and "NaN" in json.loads(lines[0])["error"]
 
 
 def test_json_lines(run, files, capsys):  # noqa: F811
@@ -75,12 +94,15 @@ def test_many_pictures_come_in_batches(run, files, capsys, monkeypatch):  # noqa
 
 @pytest.mark.parametrize("weights, words", [
     ("gone.safetensors", "there is no such file"), ("gone.pth", "No such file"), (".", "last.safetensors"),
-    ("text.pth", "not written by torch.save"), ("text.safetensors", "the file is damaged"),
-    ("text.caffemodel", "none of Caffe's"),
+    ("text.pth", "not written by torch.save"), ("text.safetensors", "it is no checkpoint, or the file is damaged"),
+    ("text.caffemodel", "none of Caffe's"), ("README.md", "it is no checkpoint, or the file is damaged"),
+    ("empty", "it is no checkpoint, or the file is damaged"),
 ])  # fmt: skip
 def test_weights_that_cannot_be_had_are_one_line(weights, words, files, tmp_path, capsys):  # noqa: F811
     for suffix in (".pth", ".safetensors", ".caffemodel"):
         (tmp_path / f"text{suffix}").write_text("nothing of the kind")
+    (tmp_path / "README.md").write_text("# What this is")
+    (tmp_path / "empty").touch()
     with pytest.raises(SystemExit) as stopped:
         main(["classify", str(files[0]), "--weights", str(tmp_path / weights)])
     said = capsys.readouterr().err
