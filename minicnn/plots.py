@@ -22,6 +22,7 @@ try:
     import matplotlib
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
     from matplotlib.ticker import MaxNLocator
 finally:
     _says.setLevel(_level)
@@ -42,10 +43,10 @@ def drawn_alike() -> Iterator[None]:
         yield
 
 
-def _label(name: object) -> str:
+def _label(name: object, longest: int = LONGEST) -> str:
     """A name to be drawn as it is, with parse_math=False: of dollar signs matplotlib would make a formula."""
     text = printable(name)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST - 1]}…"
+    return text if len(text) <= longest else f"{text[:longest - 1]}…"
 
 
 @drawn_alike()
@@ -54,7 +55,8 @@ def draw_curves(log: Log, path: Path) -> None:
     lines = log.read()
     steps = [line for line in lines if "loss" in line]
     epochs = [line for line in lines if "val_loss" in line]
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    figure = Figure(figsize=(9, 3.4))
+    figure.subplots_adjust(0.07, 0.14, 0.99, 0.91, 0.14)
     for axes, name, title in zip(figure.subplots(1, 2), ("loss", "top1"), ("loss", "top-1 accuracy"), strict=True):
         axes.plot([line["step"] for line in steps], [line.get(name) for line in steps], color="tab:blue", alpha=0.3,
                   linewidth=0.8, label="training, each step")
@@ -110,26 +112,39 @@ def draw_kernels(towers: Sequence[np.ndarray], path: Path) -> None:
     figure.savefig(path, dpi=100, format="png")
 
 
+def _sheet(width: float, height: float) -> tuple[Figure, Any]:
+    """A figure of so many inches, and axes that cover it, in inches from its upper left corner. One for all pictures:
+    axes of their own, and a layout that looks for room for them, take ten times as long."""
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    return figure, axes
+
+
+def _place(axes: Any, picture: np.ndarray, left: float, top: float, side: float) -> None:
+    """Show a picture (H, W, 3) in the middle of a square of the sheet."""
+    high, wide = (side * n / max(picture.shape[:2]) for n in picture.shape[:2])
+    left, top = left + (side - wide) / 2, top + (side - high) / 2
+    axes.imshow(picture, extent=(left, left + wide, top + high, top))
+
+
 @drawn_alike()
 def draw_predictions(pictures: Sequence[np.ndarray], labels: Sequence[int], probabilities: np.ndarray,
                      classes: Sequence[str], path: Path) -> None:
     """Pictures (H, W, 3) with their five most probable classes, as in Figure 4 of the paper; the right one orange."""
-    across = 4
-    down = -(-len(pictures) // across)
-    figure = Figure(figsize=(2.2 * across, 3.2 * down), layout="constrained")
-    cells = figure.subplots(2 * down, across, squeeze=False, gridspec_kw={"height_ratios": [2.2, 1] * down})
-    for axes in cells.flat:
-        axes.set_axis_off()
+    across, wide, high, side, thick = 4, 2.2, 3.2, 1.95, 0.165  # a cell, its picture, a bar
+    figure, axes = _sheet(wide * across, high * -(-len(pictures) // across))
     for i, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
-        top, bars = cells[2 * (i // across), i % across], cells[2 * (i // across) + 1, i % across]
-        top.imshow(picture)
-        top.set_title(_label(classes[label]), fontsize=9, parse_math=False)
+        left, top = wide * (i % across) + (wide - side) / 2, high * (i // across) + 0.27
+        axes.text(left + side / 2, top - 0.06, _label(classes[label], 30), ha="center", fontsize=9, parse_math=False)
+        _place(axes, picture, left, top, side)
         best = np.argsort(-probabilities[i], kind="stable")[:5]
-        bars.barh(range(len(best)), probabilities[i][best], height=0.9,
+        middles = top + side + 0.1 + thick * (np.arange(len(best)) + 0.5)
+        axes.barh(middles, side * probabilities[i][best], 0.9 * thick, left,
                   color=[RIGHT if c == label else WRONG for c in best])
-        for row, c in enumerate(best):
-            bars.text(0.02, row, _label(classes[c]), va="center", fontsize=7, parse_math=False)
-        bars.set(xlim=(0, 1), ylim=(4.6, -0.6))
+        for middle, c in zip(middles, best, strict=True):
+            axes.text(left + 0.04, middle, _label(classes[c]), va="center", fontsize=7, parse_math=False)
     figure.savefig(path, dpi=120, format="png")
 
 
@@ -138,22 +153,19 @@ def draw_neighbours(rows: Sequence[tuple[np.ndarray, int, Sequence[tuple[np.ndar
                     classes: Sequence[str], title: str, path: Path) -> None:
     """A row for each picture (H, W, 3) and its label: at its right its nearest, each (picture, label, distance), as in
     Figure 4 of the paper; those of its own class are framed orange."""
-    across = 1 + max(len(found) for _, _, found in rows)
-    figure = Figure(figsize=(1.3 * across + 0.3, 1.5 * len(rows) + 0.4), layout="constrained")
-    figure.suptitle(title, fontsize=10, parse_math=False)
-    widths = [1, 0.1, *[1] * (across - 1)]
-    cells = figure.subplots(len(rows), len(widths), squeeze=False, gridspec_kw={"width_ratios": widths})
-    for axes in cells.flat:
-        axes.set_axis_off()
-    for (picture, label, found), line in zip(rows, cells, strict=True):
-        line[0].imshow(picture)
-        line[0].set_title(_label(classes[label]), fontsize=7, pad=3, parse_math=False)
-        for axes, (near, other, distance) in zip(line[2:], found, strict=False):
-            axes.imshow(near)
-            axes.set_title(f"{_label(classes[other])}  {distance:.3g}", fontsize=7, pad=3, parse_math=False)
-            axes.set_axis_on()
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set(color=RIGHT if other == label else WRONG, linewidth=2.5)
+    across, wide, high, side = max(len(found) for _, _, found in rows), 1.3, 1.5, 1.18
+    figure, axes = _sheet(wide * (1 + across) + 0.3, high * len(rows) + 0.4)
+    figure.suptitle(title, fontsize=10, parse_math=False, y=1 - 0.2 / figure.get_figheight(), va="center")
+    for i, (picture, label, found) in enumerate(rows):
+        top = 0.4 + high * i + (high - side) - 0.06
+        frames: list[tuple[float, np.ndarray, str, str | None]] = [(0.06, picture, _label(classes[label], 22), None)]
+        frames += [(0.3 + 0.06 + wide * (1 + j), near, f"{_label(classes[other], 15)}  {distance:.3g}",
+                    RIGHT if other == label else WRONG) for j, (near, other, distance) in enumerate(found)]
+        for left, shown, text, colour in frames:
+            axes.text(left + side / 2, top - 0.06, text, ha="center", fontsize=7, parse_math=False)
+            _place(axes, shown, left, top, side)
+            if colour:
+                axes.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor=colour, linewidth=2.5))
     figure.savefig(path, dpi=120, format="png")
 
 

@@ -69,17 +69,48 @@ def test_predictions_name_the_five_most_probable_and_mark_the_right_one(tmp_path
     probabilities = np.array([[0.1, 0.05, 0.4, 0.02, 0.3, 0.13], [0.5, 0.2, 0.1, 0.1, 0.06, 0.04]])
     pictures = [np.full((8, 8, 3), shade, np.uint8) for shade in (50, 200)]
     plots.draw_predictions(pictures, [4, 5], probabilities, list("uvwxyz"), tmp_path / "predictions.png")
-    axes = drawn[0].axes
-    tops, bars = axes[:2], axes[4:6]
-    assert [a.get_title() for a in tops] == ["y", "z"]
-    for a, picture in zip(tops, pictures, strict=True):
-        np.testing.assert_array_equal(a.images[0].get_array(), picture)
+    (sheet,) = drawn[0].axes
     right = to_rgba("tab:orange")
-    for a, order, marked in zip(bars, ("wyzuv", "uvwxy"), (1, None), strict=True):
-        assert [text.get_text() for text in a.texts] == list(order)
-        row = probabilities[bars.index(a)]
-        np.testing.assert_allclose([bar.get_width() for bar in a.patches], [row["uvwxyz".index(c)] for c in order])
-        assert [i for i, bar in enumerate(a.patches) if bar.get_facecolor() == right] == [marked] * (marked is not None)
+    said = zip(pictures, "yz", ("wyzuv", "uvwxy"), (1, None), strict=True)
+    for i, (picture, title, order, marked) in enumerate(said):
+        image = sheet.images[i]
+        left, end, bottom, top = image.get_extent()
+        np.testing.assert_array_equal(image.get_array(), picture)
+        assert end - left == pytest.approx(bottom - top)
+        texts = [text for text in sheet.texts if left <= text.get_position()[0] <= end]
+        assert [text.get_text() for text in texts] == [title, *order]
+        assert texts[0].get_position() == pytest.approx(((left + end) / 2, top), abs=0.1)
+        bars = [bar for bar in sheet.patches if bar.get_x() == left]
+        for bar, text in zip(bars, texts[1:], strict=True):
+            assert bar.get_y() > bottom and bar.get_y() + bar.get_height() / 2 == pytest.approx(text.get_position()[1])
+        shares = [probabilities[i]["uvwxyz".index(c)] for c in order]
+        np.testing.assert_allclose([bar.get_width() / (end - left) for bar in bars], shares)
+        assert [i for i, bar in enumerate(bars) if bar.get_facecolor() == right] == [marked] * (marked is not None)
+    nothing_is_cut_off(drawn[0])
+
+
+def nothing_is_cut_off(figure):
+    """All that stands on the one sheet of a figure, texts included, lies inside of it."""
+    (sheet,) = figure.axes
+    inches = [part.get_window_extent().transformed(figure.dpi_scale_trans.inverted())
+              for part in (*figure.texts, *sheet.texts, *sheet.patches, *sheet.images)]
+    width, height = figure.get_size_inches()
+    assert all(box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height for box in inches)
+
+
+def test_names_of_any_length_have_room_and_any_number_of_pictures(tmp_path, drawn):
+    long, pictures = ["Wm" * 40, "i" * 60], [np.zeros((5, 9, 3)), np.zeros((9, 5, 3))] * 3
+    plots.draw_predictions(pictures[:5], [0, 1, 0, 1, 0], np.full((5, 2), 0.5), long, tmp_path / "a.png")
+    rows = [(picture, 0, [(picture, i % 2, 123.456) for i in range(6)]) for picture in pictures]
+    plots.draw_neighbours(rows, long, "a title", tmp_path / "b.png")
+    for figure in drawn:
+        (sheet,) = figure.axes
+        for image in sheet.images:
+            left, end, bottom, top = image.get_extent()
+            wide, high = image.get_array().shape[1::-1]
+            assert (end - left) / (bottom - top) == pytest.approx(wide / high)
+    plots.draw_neighbours([(pictures[0], 0, [])], ["u"], "none is near", tmp_path / "c.png")
+    nothing_is_cut_off(drawn[2])
 
 
 def test_neighbours_stand_beside_their_picture_and_those_of_its_class_are_framed(tmp_path, drawn):
@@ -87,9 +118,14 @@ def test_neighbours_stand_beside_their_picture_and_those_of_its_class_are_framed
     rows = [(shades[0], 1, [(shades[1], 1, 2.5), (shades[2], 0, 3.25)]), (shades[3], 0, [(shades[4], 1, 1.0)])]
     plots.draw_neighbours(rows, ["u$", "v"], "of 3 $ pictures", tmp_path / "neighbours.png")
     assert drawn[0].get_suptitle() == "of 3 $ pictures"
-    shown = [axes for axes in drawn[0].axes if axes.images]
-    assert [int(axes.images[0].get_array().max()) for axes in shown] == [0, 1, 2, 3, 4]
-    assert [axes.get_title() for axes in shown] == ["v", "v  2.5", "u$  3.25", "u$", "v  1"]
-    right = to_rgba("tab:orange")
-    assert [axes.axison and axes.spines["left"].get_edgecolor() == right for axes in shown] == [
-        False, True, False, False, False]
+    (sheet,) = drawn[0].axes
+    assert [int(image.get_array().max()) for image in sheet.images] == [0, 1, 2, 3, 4]
+    assert [text.get_text() for text in sheet.texts] == ["v", "v  2.5", "u$  3.25", "u$", "v  1"]
+    for image, text in zip(sheet.images, sheet.texts, strict=True):
+        left, end, _, top = image.get_extent()
+        assert text.get_position() == pytest.approx(((left + end) / 2, top), abs=0.1)
+    places = [image.get_extent() for image in sheet.images]
+    assert [place[3] for place in places] == [places[0][3]] * 3 + [places[3][3]] * 2 and places[0][2] < places[3][3]
+    framed = {frame.get_xy(): frame.get_edgecolor() == to_rgba("tab:orange") for frame in sheet.patches}
+    assert [framed.get((left, top)) for left, _, _, top in places] == [None, True, False, None, False]
+    nothing_is_cut_off(drawn[0])
