@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence, Set
-from types import MemberDescriptorType
+from types import FunctionType, MemberDescriptorType, NoneType
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,13 @@ from .hooks import replaced
 
 __all__ = ["Module"]
 
+PLAIN = {bool, int, float, str, NoneType, FunctionType}  # hold nothing; seen first, as each step walks all modules
 AT_ONCE = 128  # rows of a matrix, which in one array lie one after the other and in the other side by side
 
 def _held(name: str, value: Any, around: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
     """(path, value) of the modules, tensors and arrays that an attribute is or, as lists, tuples and dicts, holds."""
+    if type(value) in PLAIN:
+        return
     if isinstance(value, (Sequence, Mapping)) and not isinstance(value, (str, bytes)) and id(value) not in around:
         items = value.values() if isinstance(value, Mapping) else value
         if any(issubclass(kind, (*HELD, Sequence, Mapping, Set)) for kind in set(map(type, items))):
@@ -84,8 +87,10 @@ class Module:
     def _contents(self) -> Iterator[tuple[str, Any]]:
         for name, value in vars(self).items():
             yield from _held(name, value)
-        for kind in type(self).__mro__:
+        for kind in type(self).__mro__[:-1]:  # without object
             for name, value in vars(kind).items():
+                if type(value) in PLAIN:
+                    continue
                 if isinstance(value, MemberDescriptorType) and hasattr(self, name):  # of __slots__
                     yield from _held(name, getattr(self, name))
                 if name not in vars(self) and any(isinstance(x, (Module, Tensor)) for _, x in _held(name, value)):
