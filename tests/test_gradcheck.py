@@ -279,6 +279,40 @@ def test_what_a_backward_by_hand_returns_is_looked_at():
         gradcheck(lambda a, b: a * b, normal(3), normal(3), backward=lambda gy, a, b: gy * b)
 
 
+class Kept:
+    """A layer that keeps what backward needs, as courses write them."""
+
+    def forward(self, x):
+        self.y = np.tanh(x)
+        return self.y
+
+    def backward(self, gy):
+        return gy * (1 - self.y**2)
+
+    def wrong(self, gy):
+        return gy * (1 - self.y)
+
+
+def test_a_method_may_take_gy_alone():
+    kept, x = Kept(), normal(5)
+    assert gradcheck(kept.forward, x, backward=kept.backward).error < 1e-9
+    with pytest.raises(GradientError, match="wrong power"):
+        gradcheck(kept.forward, x, backward=kept.wrong)
+
+
+@pytest.mark.parametrize("backward, takes", [
+    (lambda gy: gy, "(gy)"), (lambda a: a, "(a)"), (lambda gy, a: gy, "(gy, a)"), (lambda: 0, "()"),
+    (lambda gy, a, b, c: gy, "(gy, a, b, c)"), (Kept.backward, "(self, gy)"), (lambda gy, *, a, b: gy, "(gy, *, a, b)"),
+])  # fmt: skip
+def test_a_backward_that_takes_something_else_is_told_what_to_take(backward, takes):
+    with pytest.raises(TypeError) as told:
+        gradcheck(lambda a, b: a * b, normal(3), normal(3), backward=backward)
+    assert str(told.value) == (f"gradcheck: backward takes {takes}: write backward(gy, a, b), where gy is ∂L/∂y, of "
+                               "the shape of the output")  # fmt: skip
+    with pytest.raises(TypeError, match=r"write backward\(gy, a\)"):
+        gradcheck.hvp(lambda a: a * a, normal(3), normal(3), backward=lambda gy: gy)
+
+
 def test_a_right_op_is_right_under_no_grad_too():
     with no_grad():
         gradcheck(ops.exp, normal(3))

@@ -45,7 +45,8 @@ def check_function(function: Callable[..., object], *inputs: object, backward: C
     function: takes tensors like ``inputs`` and returns a tensor y: an op, a layer, a model with its loss. Or takes and
         returns NumPy arrays, if there is a
     backward: a hand-written backward(gy, *inputs), which returns ∂L/∂input for each input (or for the only one), None
-        where an input has no gradient. It is called right after function(*inputs).
+        where an input has no gradient. It is called right after function(*inputs). A method may be a backward(gy), of
+        an object that keeps what it needs.
     inputs: arrays or tensors, on any devices. Real numbers are checked; labels and the like pass through. With backward
         also arrays of CuPy, which both functions are then given, and of JAX, which they are given as NumPy's.
     parameters: tensors that function uses besides, or (name, tensor) as from ``model.named_parameters()``; checked too,

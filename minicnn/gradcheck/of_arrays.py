@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +23,7 @@ def of_arrays(function: Function, given: Given, backward: Function) -> Subject:
     device = next((device_of(x) for x in real.values() if device_of(x) != cpu(0)), cpu(0))
     arrays = [real[i] if i in real else np.array(x) if isinstance(x, list) else x for i, x in enumerate(given)]
     called = names(function, len(arrays))
+    backward = as_called(backward, own_names(function) or [f"input_{i}" for i in range(len(arrays))], len(arrays))
 
     def gradients(u: Floats) -> Gradients:
         function(*arrays)  # so that a layer that keeps what it saw has seen just this
@@ -45,6 +49,29 @@ def of_arrays(function: Function, given: Given, backward: Function) -> Subject:
     inputs = {i: Input(called[i], x, in_main_memory(x), device_of(x)) for i, x in real.items()}
     return Subject(title_of(function), list(inputs.values()), lambda: in_main_memory(function(*arrays)), gradients,
                    lambda u, i: [], [np.shape(x) for x in arrays], lambda: True, source)
+
+
+def as_called(backward: Function, inputs: Sequence[str], count: int) -> Function:
+    """backward as it is called, with gy and so many inputs. A method may take gy alone: its object has seen the inputs.
+
+    Raises TypeError where it takes anything else. inputs: what the function calls them."""
+    try:
+        signature = inspect.signature(backward)
+    except (TypeError, ValueError):  # of what C wrote
+        return backward
+
+    def takes(many: int) -> bool:
+        try:
+            return signature.bind(*range(many)) is not None
+        except TypeError:
+            return False
+
+    if takes(1 + count):
+        return backward
+    if inspect.ismethod(backward) and takes(1):
+        return functools.wraps(backward)(lambda gy, *_: backward(gy))
+    raise TypeError(f"gradcheck: backward takes {signature}: write backward(gy, {', '.join(inputs[:count])}), where gy "
+                    "is ∂L/∂y, of the shape of the output")
 
 
 def doubled(x: Any) -> Array:

@@ -51,7 +51,7 @@ class Input:
 
     def move(self, to: Floats) -> None:
         with self.device:
-            self.array[...] = copy_to(in_engine_order(to), self.device)
+            self.array[...] = to if isinstance(self.array, np.ndarray) else copy_to(in_engine_order(to), self.device)
 
     def move_element(self, place: tuple[int, ...], to: float) -> None:
         with self.device:
