@@ -17,6 +17,13 @@ ONE = next(path for path in CHAPTERS if path.stem.startswith("01_"))
 
 DRAWN = "[...document.images].every(i => i.complete && i.naturalWidth && i.hasAttribute('alt'))"
 
+CUT = """() => {
+    document.querySelectorAll("details").forEach(one => { one.open = true; });
+    document.querySelectorAll("[data-choice]").forEach(one => { one.hidden = false; });
+    return [...document.querySelectorAll("pre")].filter(one => one.scrollWidth > one.clientWidth)
+        .map(one => one.innerText.split("\\n").sort((a, b) => b.length - a.length)[0]);
+}"""  # of each piece of code that is wider than its place the longest line
+
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
@@ -61,6 +68,30 @@ def test_pages_are_read_at_any_width_in_either_light(whole, browser, width, them
             dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
             assert dark == (theme == "dark")
         assert page.locator("h1").count() == 1
+
+
+def test_no_line_of_code_is_cut(whole, browser):  # noqa: F811
+    """On a wide page, also in what is folded and in all answers to an exercise."""
+    with read(browser) as page:
+        for file in whole:
+            page.goto(file.as_uri())
+            assert page.evaluate(CUT) == [], file.name
+
+
+def test_no_table_and_no_formula_is_cut(whole, browser):  # noqa: F811
+    with read(browser, 400) as page:
+        for file in whole:
+            page.goto(file.as_uri())
+            assert page.evaluate(CUT.replace('"pre"', '".wide, math[display=block]"')) == [], file.name
+
+
+@pytest.mark.parametrize("width", [400, 1200])
+def test_words_in_the_pictures_of_the_index_can_be_read(whole, browser, width):  # noqa: F811
+    with read(browser, width) as page:
+        page.goto(next(file for file in whole if file.stem == "index").as_uri())
+        assert page.evaluate(DRAWN)
+        shares = page.evaluate("[...document.querySelectorAll('.pages img')].map(i => i.width / i.naturalWidth)")
+        assert shares and min(shares) * 10 * 130 / 72 >= 9, shares  # of 10 points
 
 
 def test_every_widget_moves_to_and_fro(whole, browser):  # noqa: F811
@@ -110,6 +141,21 @@ def test_an_exercise_shows_what_is_said_of_each_answer(built, browser):  # noqa:
         assert len(said) == answers.count() - 1, "each is told something else"
         assert page.get_by_text("Right: backward agrees with the differences.").is_visible()
         assert page.locator(".code:visible").count() == 1
+
+
+def test_what_is_said_of_an_answer_is_in_vietnamese_too(built, browser):  # noqa: F811
+    with read(browser, 400) as page:
+        page.goto((built / f"{ONE.stem}.html").as_uri())
+        page.get_by_label("English").press("ArrowRight")
+        answers = page.locator("fieldset.widget")
+        assert answers.inner_text().startswith("Những câu trả lời hay gặp\n như đề bài\n chỉ giữ con đường thứ nhất\n")
+        assert "bằng tiếng Anh của gradcheck" in answers.inner_text()
+        text = page.locator("main").inner_text()
+        assert "Chưa đúng. Gradient của input 0 (x) bị sai. Nhận xét: term missing: " in text
+        assert "Các con số" in text and "Not yet" not in text
+        answers.get_by_label("một lời giải").check()
+        assert page.get_by_text("Đúng: backward khớp với").is_visible()
+        nothing_overlaps(page)
 
 
 def test_widgets_of_every_kind_move_what_depends_on_them(built, browser):  # noqa: F811

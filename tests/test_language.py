@@ -56,3 +56,8 @@ def test_a_chapter_is_in_both_languages_or_in_one(chapter):
     spoken = [call for call in spoken if "attempt(" not in ast.unparse(call)]
     translated = [call for call in spoken if any(word.arg == "vi" for word in call.keywords)]
     assert translated in ([], spoken), [call.lineno for call in spoken if call not in translated]
+    tries = [node.value for node in ast.walk(ast.parse(chapter.read_text(encoding="utf-8")))
+             if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "tries"]  # fmt: skip
+    names = [getattr(getattr(key, "func", None), "id", "") for one in tries for key in one.keys]
+    assert names or "glossary" in chapter.name
+    assert {*names} == ({"both"} if translated else {""}) or not names, "names of answers, likewise"

@@ -416,10 +416,11 @@ def _():
 '''
     answer = start.replace("(w * x - t)\n", "(w * x - t) * x\n")
     tries = {
-        "multiply by w": start.replace("(w * x - t)\n", "(w * x - t) * w\n"),
-        "the other way round": start.replace("(w * x - t)\n", "(t - w * x) * x\n"),
-        "the square's 2 forgotten": start.replace("2 * (w * x - t)\n", "(w * x - t) * x\n"),
-        "gy left out": start.replace("gy * 2 * (w * x - t)\n", "2 * (w * x - t) * x\n"),
+        both("multiply by w", "nhân với w"): start.replace("(w * x - t)\n", "(w * x - t) * w\n"),
+        both("the other way round", "trừ ngược lại"): start.replace("(w * x - t)\n", "(t - w * x) * x\n"),
+        both("the square's 2 forgotten", "quên số 2 của phép bình phương"):
+            start.replace("2 * (w * x - t)\n", "(w * x - t) * x\n"),
+        both("gy left out", "bỏ sót gy"): start.replace("gy * 2 * (w * x - t)\n", "2 * (w * x - t) * x\n"),
     }
 
     def check(backward):

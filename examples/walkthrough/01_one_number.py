@@ -211,10 +211,10 @@ def _():
 '''
     answer = start.replace("gx = gy * 2", "gx += gy * 2")
     tries = {
-        "keep only the first road": start.replace("    gx = gy * 2\n", ""),
-        "multiply, not add": start.replace("gx = gy * 2", "gx *= 2"),
-        "forget gy on the second road": start.replace("gx = gy * 2", "gx += 2"),
-        "forget the exponent": answer.replace("3 * x**2", "x**2"),
+        both("keep only the first road", "chỉ giữ con đường thứ nhất"): start.replace("    gx = gy * 2\n", ""),
+        both("multiply, not add", "nhân chứ không cộng"): start.replace("gx = gy * 2", "gx *= 2"),
+        both("forget gy on the second road", "quên gy ở con đường thứ hai"): start.replace("gx = gy * 2", "gx += 2"),
+        both("forget the exponent", "quên số mũ"): answer.replace("3 * x**2", "x**2"),
     }
 
     def check(backward):

@@ -513,9 +513,11 @@ def _():
 '''
     answer = start.replace("gy * t\n", "gy * (t + x * (1 - t * t))\n")
     tries = {
-        "the slope of tanh alone": start.replace("gy * t\n", "gy * (1 - t * t)\n"),
-        "the slopes multiplied, not added": start.replace("gy * t\n", "gy * t * x * (1 - t * t)\n"),
-        "x forgotten in the second road": start.replace("gy * t\n", "gy * (t + 1 - t * t)\n"),
+        both("the slope of tanh alone", "chỉ có độ dốc của tanh"): start.replace("gy * t\n", "gy * (1 - t * t)\n"),
+        both("the slopes multiplied, not added", "nhân các độ dốc chứ không cộng"):
+            start.replace("gy * t\n", "gy * t * x * (1 - t * t)\n"),
+        both("x forgotten in the second road", "quên x ở con đường thứ hai"):
+            start.replace("gy * t\n", "gy * (t + 1 - t * t)\n"),
     }
 
     def check(x_tanh):

@@ -7,6 +7,7 @@ app = marimo.App(app_title="3 · Shapes")
 with app.setup:
     import inspect
     import itertools
+    import re
 
     import marimo as mo
     import numpy as np
@@ -26,11 +27,12 @@ def _():
         return [x.grad.numpy() for x in inputs]
 
     def verdict(function, *arrays, backward):
-        """What gradcheck says of a backward written by hand: its verdicts, or what was seen."""
+        """What gradcheck says of a backward written by hand: its verdicts, or what was seen; but not in which line."""
         try:
             gradcheck(function, *arrays, backward=backward)
         except GradientError as error:
-            return "; ".join(f"{v.name}: {v.text}" for v in error.verdicts) or str(error)
+            said = "; ".join(f"{v.name}: {v.text}" for v in error.verdicts) or str(error)
+            return re.sub(r" in line \d+", "", said)
         return "right"
 
     def written(shape):
@@ -99,7 +101,7 @@ def _(gradients, pair, pairs, written):
         drawing = figure(5.6, 4.2)
         grid = drawing.subplots(2, 2, gridspec_kw={"width_ratios": [gy.shape[1], max(ga.shape[-1:] + gb.shape[-1:])]})
         for row, name, shape, g in zip(grid, "ab", (A, B), (ga, gb), strict=True):
-            sides = ((f"gy: to which number of {name}", gy, owners(shape, gy.shape)),
+            sides = ((f"gy: which number of {name} gets it", gy, owners(shape, gy.shape)),
                      (f"g{name} {written(shape)}", g, owners(shape, shape)))
             for axes, (title, values, to) in zip(row, sides, strict=True):
                 flat, flat_to = np.atleast_2d(values), np.atleast_2d(to)
@@ -120,16 +122,17 @@ def _(gradients, pair, pairs, written):
         say("""
             ## Copied forwards, summed backwards
 
-            When two shapes differ, NumPy stretches the smaller one: it **copies** its numbers until both fit. A number
-            that was copied to several places is used several times, and you know from chapter 1 that what comes back
-            along several uses is added. So whatever was copied forwards is summed backwards. Choose two shapes:
+            When two shapes differ, NumPy stretches the smaller one: it **copies** its numbers until both fit. This is
+            called **broadcasting**. A number that was copied to several places is used several times, and you know from
+            chapter 1 that what comes back along several uses is added. So whatever was copied forwards is summed
+            backwards. Choose two shapes:
         """, vi=["""
             ## Xuôi thì sao chép, ngược thì cộng
 
             Khi hai kích thước khác nhau, NumPy kéo giãn mảng nhỏ hơn: nó **sao chép** các số cho đến khi hai bên vừa
-            nhau (broadcasting). Một số được chép đến nhiều chỗ tức là được dùng nhiều lần, và từ chương 1 bạn đã biết:
-            những gì đi ngược về từ nhiều lần dùng thì cộng lại. Vậy cái gì sao chép lúc đi xuôi thì được cộng lúc đi
-            ngược. Hãy chọn hai kích thước:
+            nhau. Việc đó gọi là **broadcasting**. Một số được chép đến nhiều chỗ tức là được dùng nhiều lần, và từ
+            chương 1 bạn đã biết: những gì đi ngược về từ nhiều lần dùng thì cộng lại. Vậy cái gì sao chép lúc đi xuôi
+            thì được cộng lúc đi ngược. Hãy chọn hai kích thước:
         """]),
         pair,
         picture(draw_flow(), f"Two rows, for a and for b. On the left gy, {written(gy.shape)}, each place marked with "
@@ -140,19 +143,23 @@ def _(gradients, pair, pairs, written):
                f"bên phải là gradient, tức tổng trên các ô có cùng dấu. {collected_by('a', A, ga, 'gom')}; "
                f"{collected_by('b', B, gb, 'gom')}."),
         say(f"""
-            Here {written(A)} and {written(B)} both become {written(gy.shape)}. On the left is `gy`, and under each
-            number stands the number of $a$, or of $b$, that was copied there. On the right, each number has collected
-            the gradients of its copies: {collected_by("b", B, gb)}. Axis by axis, this happens for $b$, whose shape is
-            {written(B)}:
+            Here {written(A)} and {written(B)} both become {written(gy.shape)}. On the left is `gy`, the gradient that
+            reaches $y = a + b$. Its numbers are made up, and small, so that you can add them in your head. Under each
+            stands which number of $a$, or of $b$, was copied to that place; b0 is the first number of $b$. On the
+            right, each number has collected the gradients of its copies: {collected_by("b", B, gb)}. The values of $a$
+            and $b$ do not matter here, because in a sum every slope is 1. Axis by axis, this happens for $b$, whose
+            shape is {written(B)}:
         """, table([both("axis of y", "trục của y"), both("its size", "độ dài"), both("of b", "của b"), "gradient"],
                    axes), f"""
             That is the whole rule. An axis that $b$ does not have is summed away. An axis where $b$ has size 1 is
             summed, too, but kept. The engine's `gb` has the shape {written(gb.shape)} and adds up to {gb.sum():g}, as
             `gy` does: nothing was lost.
         """, vi=[f"""
-            Ở đây {written(A)} và {written(B)} đều trở thành {written(gy.shape)}. Bên trái là `gy`, dưới mỗi số ghi số
-            nào của $a$, hoặc của $b$, đã được chép đến đó. Bên phải, mỗi số đã gom gradient của các bản sao của nó:
-            {collected_by("b", B, gb, "gom")}. Xét từng trục, với $b$ có kích thước {written(B)} thì:
+            Ở đây {written(A)} và {written(B)} đều trở thành {written(gy.shape)}. Bên trái là `gy`, gradient đến được
+            $y = a + b$. Các số của nó được bịa ra, và nhỏ, để bạn cộng nhẩm được. Dưới mỗi số ghi số nào của $a$, hoặc
+            của $b$, đã được chép đến ô đó; b0 là số đầu tiên của $b$. Bên phải, mỗi số đã gom gradient của các bản sao
+            của nó: {collected_by("b", B, gb, "gom")}. Giá trị của $a$ và $b$ ở đây không quan trọng, vì trong một tổng
+            mọi độ dốc đều bằng 1. Xét từng trục, với $b$ có kích thước {written(B)} thì:
         """, ..., f"""
             Toàn bộ quy tắc chỉ có thế. Trục nào $b$ không có thì cộng cho mất đi. Trục nào mà $b$ có độ dài 1 thì cũng
             cộng, nhưng giữ lại trục. `gb` của minicnn có kích thước {written(gb.shape)} và tổng bằng {gb.sum():g}, đúng
@@ -169,8 +176,8 @@ def _():
         ## The same in the engine
 
         In minicnn, every operator that stretches its inputs ends its backward with this function, from
-        `ops/arithmetic.py`. Its first line sums over the axes that the shape does not have, its second line over those
-        of size 1:
+        `ops/arithmetic.py`. It has two lines of code, and `total` in them is the sum over some axes. The first line
+        sums over the axes that the shape does not have, the second over those of size 1, and keeps these:
 
     """, f"```python\n{source}```", """
         For $y = a + b$ every use has the slope 1, so `gy` itself is summed. For $y = a \\cdot b$ the slope towards $b$
@@ -179,8 +186,8 @@ def _():
         ## Cũng điều ấy trong minicnn
 
         Trong minicnn, mọi phép toán có kéo giãn đầu vào đều kết thúc phần backward bằng hàm này, trong
-        `ops/arithmetic.py`. Dòng đầu của nó cộng theo những trục mà kích thước cần có không có, dòng thứ hai cộng theo
-        những trục dài 1:
+        `ops/arithmetic.py`. Nó có hai dòng lệnh, trong đó `total` là tổng theo một số trục. Dòng đầu cộng theo những
+        trục mà kích thước cần có không có, dòng thứ hai cộng theo những trục dài 1 và giữ lại các trục ấy:
     """, ..., """
         Với $y = a + b$, mỗi lần dùng có độ dốc 1, nên chính `gy` được cộng. Với $y = a \\cdot b$, độ dốc theo $b$ là
         $a$: trước hết nhân từng ô, `gy * a`, rồi mới cộng.
@@ -284,14 +291,18 @@ def _(batch, gradients):
             vi=f"gy của tầng tuyến tính, {count} hàng và {units} cột, dưới mỗi cột là tổng của nó: "
                f"{', '.join(f'{g:g}' for g in gb_linear)}."),
         say("""
-            Many people write the mean here. To see who is right, we move each bias a little and look at the loss:
+            The numbers of `gy` are made up here, too. Many people write the mean in place of the sum. To see who is
+            right, we need a loss that sends this `gy` back: $L = Σ\\, y · gy$ does, since it grows by `gy` when $y$
+            grows by 1. We move each bias a little and measure how fast $L$ changes:
         """, table(["bias", both("measured", "đo được"), "minicnn", both("sum", "tổng"),
                      both("mean", "trung bình")],
                    [[f"b{k}", round(float(measured[k]), 6), gb_linear[k], summed[k], averaged[k]]
                     for k in range(units)]),
             "The mean is the sum divided by N." if count > 1 else "With one image, the mean and the sum are the same, "
             "and the mistake cannot be seen. So check a backward with a batch of more than one.", vi=["""
-            Nhiều người viết trung bình ở đây. Để biết ai đúng, ta dịch mỗi bias một chút và nhìn vào hàm mất mát:
+            Các số của `gy` ở đây cũng được bịa ra. Nhiều người viết trung bình thay cho tổng. Để biết ai đúng, ta cần
+            một hàm mất mát gửi về đúng `gy` này: $L = Σ\\, y · gy$ làm được, vì nó tăng thêm `gy` khi $y$ tăng 1. Ta
+            dịch mỗi bias một chút và đo xem $L$ thay đổi nhanh đến đâu:
         """, ..., "Trung bình là tổng chia cho N." if count > 1 else
             "Với một ảnh, trung bình và tổng bằng nhau, nên không thấy được lỗi. Vì vậy hãy kiểm tra một hàm backward "
             "với lô có nhiều hơn một ảnh."]),
@@ -366,15 +377,18 @@ def _(gradients, verdict):
         say(f"""
             ## One bias, every image and every place
 
-            A convolution adds the bias $b_k$ to the whole map of kernel $k$, in every image. The shape of $y$ is (N, K,
-            P, Q), and $b_k$ is used for N · P · Q = {N} · {P} · {Q} = {N * P * Q} numbers. Its gradient is the sum over
-            all of them, over the axes 0, 2 and 3, and what is left has the shape (K,).
+            A convolution (chapter 5) moves K small grids of weights, its **kernels**, over every image. Each kernel
+            makes one **map**, a grid of P × Q numbers, and adds its own bias $b_k$ to all of them. So the shape of $y$
+            is (N, K, P, Q), and $b_k$ is used for N · P · Q = {N} · {P} · {Q} = {N * P * Q} numbers. Its gradient is
+            the sum over all of them, over the axes 0, 2 and 3, and what is left has the shape (K,).
         """, vi=[f"""
             ## Một bias, mọi ảnh và mọi vị trí
 
-            Một tầng tích chập (convolution) cộng bias $b_k$ vào toàn bộ bản đồ của kernel $k$, trong mọi ảnh. Kích
-            thước của $y$ là (N, K, P, Q), và $b_k$ được dùng cho N · P · Q = {N} · {P} · {Q} = {N * P * Q} con số.
-            Gradient của nó là tổng trên tất cả các số ấy, theo các trục 0, 2 và 3, và cái còn lại có kích thước (K,).
+            Một tầng tích chập (convolution, chương 5) đưa K lưới trọng số nhỏ, gọi là các **kernel**, đi khắp mỗi ảnh.
+            Mỗi kernel tạo ra một **bản đồ** (map), tức một lưới P × Q số, và cộng bias $b_k$ của riêng nó vào tất cả.
+            Vậy kích thước của $y$ là (N, K, P, Q), và $b_k$ được dùng cho N · P · Q = {N} · {P} · {Q} = {N * P * Q} con
+            số. Gradient của nó là tổng trên tất cả các số ấy, theo các trục 0, 2 và 3, và cái còn lại có kích thước
+            (K,).
         """]),
         picture(draw_conv(), f"The {N} maps of gy that belong to kernel 0, and one sum of all their numbers, "
                              f"{gb_conv[0]:g}.",
@@ -463,7 +477,8 @@ def _(gradients):
         You need not learn the backward of a matrix product by heart. Take $y = x w$, where $x$ is (N, D) = (2, 3) and
         $w$ is (D, K) = (3, 4), so that $y$ and `gy` are (N, K) = (2, 4). The gradient of $x$ must be a product of `gy`
         and $w$, and the gradient of $w$ a product of `gy` and $x$, where each may be transposed and either may come
-        first. That makes {len(unequal)} candidates. These are the ones whose shapes can be multiplied at all:
+        first. That makes {len(unequal) // 2} candidates for each, {len(unequal)} in all. These are the ones whose
+        shapes can be multiplied at all:
 
     """, table([both("for", "cho"), both("product", "tích"), both("shape", "kích thước"),
                   both("wanted", "cần có")],
@@ -479,7 +494,8 @@ def _(gradients):
         Bạn không cần học thuộc phần ngược của phép nhân ma trận. Lấy $y = x w$, với $x$ là (N, D) = (2, 3) và $w$ là
         (D, K) = (3, 4), nên $y$ và `gy` là (N, K) = (2, 4). Gradient của $x$ phải là tích của `gy` và $w$, gradient của
         $w$ phải là tích của `gy` và $x$, trong đó mỗi ma trận có thể chuyển vị và thứ tự có thể đổi. Như vậy có
-        {len(unequal)} ứng viên. Đây là những ứng viên có kích thước nhân được với nhau:
+        {len(unequal) // 2} ứng viên cho mỗi gradient, tất cả là {len(unequal)}. Đây là những ứng viên có kích thước
+        nhân được với nhau:
     """, ..., f"""
         Với mỗi gradient chỉ còn một ứng viên có đúng kích thước, và đó chính là cái mà minicnn dùng: **gx = gy wᵀ** và
         **gw = xᵀ gy**. Nhưng nếu N = D = K thì cả {fitting_square} ứng viên đều có đúng kích thước, mà chỉ
@@ -528,7 +544,8 @@ def _(gradients):
 @app.cell
 def _():
     start = '''def backward(gy, x, w, b):
-    # y = x * w + b    gy, x: (N, C)   w: (C,)   b: (1,)
+    # y = x * w + b
+    # gy and x: (N, C), w: (C,), b: (1,)
     gx = gy * w
     gw = gy * x
     gb = gy.mean().reshape(1)
@@ -536,10 +553,12 @@ def _():
 '''
     answer = start.replace("gy * x", "(gy * x).sum(axis=0)").replace("gy.mean()", "gy.sum()")
     tries = {
-        "sum w, and leave the mean": start.replace("gy * x", "(gy * x).sum(axis=0)"),
-        "means for both": start.replace("gy * x", "(gy * x).mean(axis=0)"),
-        "sum over the wrong axis": answer.replace("axis=0", "axis=1"),
-        "sum gy before it is multiplied": answer.replace("(gy * x).sum(axis=0)", "gy.sum(axis=0) * x.sum(axis=0)"),
+        both("sum w, and leave the mean", "cộng cho w, để nguyên trung bình"):
+            start.replace("gy * x", "(gy * x).sum(axis=0)"),
+        both("means for both", "trung bình cho cả hai"): start.replace("gy * x", "(gy * x).mean(axis=0)"),
+        both("sum over the wrong axis", "cộng theo nhầm trục"): answer.replace("axis=0", "axis=1"),
+        both("sum gy before it is multiplied", "cộng gy trước khi nhân"):
+            answer.replace("(gy * x).sum(axis=0)", "gy.sum(axis=0) * x.sum(axis=0)"),
     }
 
     def check(backward):
@@ -553,13 +572,13 @@ def _():
 
         This layer scales each of C channels and shifts all of them by the same number: $y = x w + b$, where $x$ is (N,
         C), $w$ is (C,) and $b$ is (1,). Two of its three gradients are wrong. Which indexes do $w$ and $b$ not have?
-        Below it stands what `gradcheck` says of the answer.
+        Below it stands what `gradcheck` says of the answer; it tries it with N = 4 and C = 3.
     """, vi=["""
         ## Bài tập
 
         Tầng này nhân mỗi kênh trong C kênh với một hệ số và cộng cùng một số vào tất cả: $y = x w + b$, với $x$ là (N,
         C), $w$ là (C,) và $b$ là (1,). Hai trong ba gradient của nó bị sai. $w$ và $b$ không có những chỉ số nào? Bên
-        dưới là điều `gradcheck` nói về câu trả lời.
+        dưới là điều `gradcheck` nói về câu trả lời; nó thử với N = 4 và C = 3.
     """])
     return answer, asked, check, start, tries
 

@@ -279,7 +279,8 @@ def _():
         gx = np.zeros(x.shape)
         for r in range(3):
             for s in range(3):
-                rows, columns = slice(r, r + P * stride, stride), slice(s, s + Q * stride, stride)
+                rows = slice(r, r + P * stride, stride)
+                columns = slice(s, s + Q * stride, stride)
                 gx[rows, columns] = gy * weights[r, s]
         return gx
 
@@ -1106,10 +1107,13 @@ def _():
         gradcheck(convolution, random.normal(size=(7, 6)), random.normal(size=(3, 2)), backward=backward)
 
     tries = {
-        "= for +=": start.replace("# and gw?", "gw = gy[p, q] * x[window]"),
-        "the weights in place of the pixels": start.replace("# and gw?", "gw += gy[p, q] * w"),
-        "the mean over the places": start.replace("# and gw?", "gw += gy[p, q] * x[window] / gy.size"),
-        "outside of the inner loop": start.replace("            # and gw?", "    gw += gy[p, q] * x[window]"),
+        both("= for +=", "= thay cho +="): start.replace("# and gw?", "gw = gy[p, q] * x[window]"),
+        both("the weights in place of the pixels", "trọng số thay cho pixel"):
+            start.replace("# and gw?", "gw += gy[p, q] * w"),
+        both("the mean over the places", "trung bình trên các vị trí"):
+            start.replace("# and gw?", "gw += gy[p, q] * x[window] / gy.size"),
+        both("outside of the inner loop", "đặt ngoài vòng lặp trong"):
+            start.replace("            # and gw?", "    gw += gy[p, q] * x[window]"),
     }
     asked = "backward"
     say("""

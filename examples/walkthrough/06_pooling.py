@@ -441,11 +441,13 @@ def _():
         gradcheck(pool_1d, np.array([1.0, 4, 6, 0, 3, 9, 5, 2, 8, 2, 7]), backward=backward)
 
     tries = {
-        "the gradient to all three": start.replace("gx[winner] = gy[p]", "gx[2 * p : 2 * p + 3] += gy[p]"),
-        "added at the place in the window": start.replace("winner = 2 * p + ", "winner = ").replace(
-            "gx[winner] = gy[p]", "gx[winner] += gy[p]"),
-        "shared by the three": start.replace("gx[winner] = gy[p]", "gx[2 * p : 2 * p + 3] += gy[p] / 3"),
-    }  # fmt: skip
+        both("the gradient to all three", "gradient cho cả ba"):
+            start.replace("gx[winner] = gy[p]", "gx[2 * p : 2 * p + 3] += gy[p]"),
+        both("added at the place in the window", "cộng vào vị trí trong cửa sổ"):
+            start.replace("winner = 2 * p + ", "winner = ").replace("gx[winner] = gy[p]", "gx[winner] += gy[p]"),
+        both("shared by the three", "chia đều cho cả ba"):
+            start.replace("gx[winner] = gy[p]", "gx[2 * p : 2 * p + 3] += gy[p] / 3"),
+    }
     asked = "backward"
     say("""
         ## Exercise

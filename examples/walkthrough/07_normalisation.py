@@ -8,7 +8,7 @@ with app.setup:
     import marimo as mo
     import numpy as np
     from matplotlib.cbook import get_sample_data
-    from page import answer_box, attempt, figure, fold, one_answer, picture, say
+    from page import answer_box, attempt, both, figure, fold, one_answer, picture, say
     from scene import scene
     from scene_numbers import response_norm as numbers_of_the_scene
 
@@ -387,10 +387,11 @@ def _():
 
     with_cross = "    gx -= 2 * 0.75 * x * window(gy * y / d)\n    return gx\n"
     tries = {
-        "the wrong sign": start.replace("    return gx\n", with_cross.replace("-=", "+=")),
-        "only what it costs itself": start.replace(
+        both("the wrong sign", "sai dấu"): start.replace("    return gx\n", with_cross.replace("-=", "+=")),
+        both("only what it costs itself", "chỉ phần của chính nó"): start.replace(
             "    return gx\n", with_cross.replace("window(gy * y / d)", "gy * y / d")),
-        "without the 2": start.replace("    return gx\n", with_cross.replace("2 * 0.75", "0.75")),
+        both("without the 2", "không có số 2"):
+            start.replace("    return gx\n", with_cross.replace("2 * 0.75", "0.75")),
     }
     asked = "backward"
     say("""

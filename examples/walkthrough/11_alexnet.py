@@ -703,10 +703,13 @@ def _():
 
     asked = "backward"
     tries = {
-        "only gy forgotten": answer.replace("gy * p", "p.copy()").replace("gy * (p[2] - 1)", "p[2] - 1"),
-        "the wrong sign": answer.replace("gy * p", "-gy * p").replace("gy * (p[2] - 1)", "gy * (1 - p[2])"),
-        "the slope of p, not of L": start.replace("np.zeros_like(x)", "gy * p * (1 - p)"),
-        "divided by the number of classes": answer.replace("return gx", "return gx / len(x)"),
+        both("only gy forgotten", "chỉ quên gy"):
+            answer.replace("gy * p", "p.copy()").replace("gy * (p[2] - 1)", "p[2] - 1"),
+        both("the wrong sign", "sai dấu"):
+            answer.replace("gy * p", "-gy * p").replace("gy * (p[2] - 1)", "gy * (1 - p[2])"),
+        both("the slope of p, not of L", "độ dốc của p chứ không phải của L"):
+            start.replace("np.zeros_like(x)", "gy * p * (1 - p)"),
+        both("divided by the number of classes", "chia cho số lớp"): answer.replace("return gx", "return gx / len(x)"),
     }
     say("""
         ## Exercise

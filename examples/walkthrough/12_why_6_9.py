@@ -572,7 +572,8 @@ def _(he_logits, ln, loss_of, small):
 @app.cell
 def _():
     start = '''def backward(gy, x):
-    # y = ln softmax(x) = x − ln Σ eˣ, for every row of x: each x is in its own y, and in the sum of all
+    # y = ln softmax(x) = x − ln Σ eˣ, for every row of x:
+    # each x is in its own y, and in the sum of all
     p = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
     gx = gy - p * gy
     return gx

@@ -586,7 +586,8 @@ def _(gains, gap, right):
 def _():
     start = '''def neighbours(v, n=5):
     # for every channel the sum over the n channels around it
-    return np.array([v[max(0, i - n // 2) : i + n // 2 + 1].sum() for i in range(len(v))])
+    reach = n // 2
+    return np.array([v[max(0, i - reach) : i + reach + 1].sum() for i in range(len(v))])
 
 def backward(gy, x):
     # y = x / d^0.75, d = 1 + α / n · Σ x(j)², as in Caffe, with α = 2 and n = 5

@@ -25,7 +25,8 @@ def answer_box(start: str, what: str) -> Any:
     """An editor with the code of an exercise. An editor keeps the Tab key to itself, so it says how to leave."""
     return mo.ui.code_editor(value=start, language="python", label=both(
         f"{what} (Tab indents; to leave by the keyboard: Escape, then Tab)",
-        "câu trả lời của bạn (Tab để thụt dòng; để ra ngoài bằng bàn phím: Escape, rồi Tab)"))  # fmt: skip
+        "câu trả lời của bạn (Tab để thụt dòng; để ra ngoài bằng bàn phím: Escape, rồi Tab). "
+        "gradcheck nhận xét bằng tiếng Anh"))  # fmt: skip
 
 
 def one_answer(answer: str) -> Any:
@@ -41,41 +42,55 @@ def fold(title: str, text: str) -> str:
 def attempt(code: str, name: str, check: Callable[[Any], Any]) -> tuple[bool, str]:
     """(is it right, what to tell): runs the code of an answer, and check(what it calls ``name``), which raises where
     that is wrong, as gradcheck does. What is told is Markdown: the verdict first, in lines that wrap, and gradcheck's
-    numbers folded."""
+    numbers folded. It is in both languages, but for what gradcheck and Python say themselves."""
     names: dict[str, Any] = {"np": np}
+    not_yet = both("Not yet", "Chưa đúng")
     try:
         exec(compile(code, HERE, "exec"), names)
         if name not in names:
-            return False, f"Not yet. There is no `{name}` in it: call your function `{name}`."
+            why = both(f"There is no `{name}` in it: call your function `{name}`.",
+                       f"Trong đó không có `{name}`: hãy đặt tên hàm của bạn là `{name}`.")  # fmt: skip
+            return False, f"{not_yet}. {why}"
         check(names[name])
     except GradientError as error:
-        return False, f"Not yet. {in_words(error)}"
+        return False, f"{not_yet}. {in_words(error)}"
     except Exception as error:
-        line = _line_of(error)
+        line, kind = _line_of(error), f"`{type(error).__name__}`"
         why = _quoted(str(error).replace(f"({HERE}, line {line})", "")[:MOST])
         if line:
-            return False, f"Not yet. Python stops at line {line} of your code, with `{type(error).__name__}`: {why}"
-        return False, f"Not yet: {why}"
-    return True, "Right: backward agrees with the differences."
+            where = both(f"Python stops at line {line} of your code, with {kind}",
+                         f"Python dừng ở dòng {line} trong mã của bạn, với {kind}")  # fmt: skip
+            return False, f"{not_yet}. {where}: {why}"
+        return False, f"{not_yet}: {why}"
+    return True, both("Right: backward agrees with the differences.",
+                      "Đúng: backward khớp với kết quả đo bằng các bước nhỏ.")  # fmt: skip
 
 
 def in_words(error: GradientError) -> str:
-    """Markdown: the mistakes that it looks like; then what was measured, and its table folded."""
+    """Markdown: the mistakes that it looks like; then what was measured, and its table folded. What is wrong with a
+    shape is seen at once, so then nothing is said of mistakes where none is known."""
     lines = str(error)[:MOST].removeprefix("gradcheck: ").removeprefix("<lambda>: ").splitlines()
     end = next((i for i, line in enumerate(lines) if line.startswith(ABOUT_ITSELF)), len(lines))
     measured = [line for line in lines[:end] if line.strip()]
-    place = "" if error.input in ("", "output") else f"The gradient of {error.input} is wrong. "
+    numbers = len(measured) > 1
+    place, said = "", []
+    if error.input not in ("", "output"):
+        place = both(f"The gradient of {error.input} is wrong.", f"Gradient của {error.input} bị sai.") + " "
     known = [f"**{v.name}**: {v.text}." for v in error.verdicts]
     if len(known) == 1:
-        said = [f"{place}Verdict: {known[0]}"]
+        said = [f"{place}{both('Verdict', 'Nhận xét')}: {known[0]}"]
     elif known:
-        said = [f"{place}Several mistakes look like this:", *(f"- {one}" for one in known)]
-    else:
-        said = [f"{place}It looks like none of the mistakes that `gradcheck` knows: compare the numbers with "
-                "the formula."]
-    if len(measured) > 1:
-        return "\n\n".join([*said, fold("The numbers", "\n".join([fill(measured[0], 64), "", *measured[1:]]))])
-    return "\n\n".join([*said, f"What was seen: {escape(measured[0], quote=False)}."])
+        said = [place + both("Several mistakes look like this:", "Có vài lỗi trông như thế này:"),
+                *(f"- {one}" for one in known)]  # fmt: skip
+    elif numbers:
+        said = [place + both(
+            "It looks like none of the mistakes that `gradcheck` knows: compare the numbers with the formula.",
+            "Nó không giống lỗi nào mà `gradcheck` biết: hãy so các con số với công thức.")]  # fmt: skip
+    if numbers:
+        table = "\n".join([fill(measured[0], 64), "", *measured[1:]])
+        return "\n\n".join([*said, fold(both("The numbers", "Các con số"), table)])
+    seen = f"{both('What was seen', 'Điều được thấy')}: {escape(measured[0], quote=False)}."
+    return "\n\n".join([*said, seen])
 
 
 def _line_of(error: Exception) -> int | None:

@@ -17,7 +17,7 @@ __all__ = ["add", "divide", "exp", "log", "multiply", "negative", "power", "sigm
 
 
 def summed_to(g: Array, shape: tuple[int, ...]) -> Array:
-    """The gradient g, of the broadcast shape, added up to the shape of what was broadcast."""
+    """The gradient g of what was broadcast, added up to the shape that it had before."""
     g = total(g, tuple(range(g.ndim - len(shape))))
     return total(g, tuple(i for i, size in enumerate(shape) if size == 1), keepdims=True)
 

@@ -37,8 +37,9 @@ def control(name: str, label: str, widget: Any, choices: Choices, all_of_them: i
         return (f'<div class="widget" {head}><label><input type="checkbox" role="switch" id="{one}"'
                 f'{" checked" * first}> {label}</label></div>')
     if isinstance(widget, ui.radio) or (isinstance(widget, ui.code_editor) and len(shown) > 1):
+        named = map(escape, shown) if isinstance(widget, ui.radio) else shown  # those of answers are HTML
         buttons = "".join(f'<label><input type="radio" name="{one}" value="{i}"{" checked" * (i == first)}> '
-                          f"{escape(words)}</label>" for i, words in enumerate(shown))
+                          f"{words}</label>" for i, words in enumerate(named))
         if isinstance(widget, ui.radio):
             return (f'<fieldset class="widget" {head}><legend>{label}</legend><div class="row">{buttons}</div>'
                     f"</fieldset>")
@@ -46,7 +47,7 @@ def control(name: str, label: str, widget: Any, choices: Choices, all_of_them: i
         codes = "".join(f'<div class="code" data-choice="{i}"{" hidden" * (i != first)}>{python(code)}</div>'
                         for i, code in enumerate(choices.values))
         own = both(f"Pick one to see what is said of it. To write your own, run {page}.",
-                   f"Chọn một câu để xem điều được nói về nó. Muốn tự viết, hãy chạy {page}.")
+                   f"Chọn một câu để xem nhận xét về nó, bằng tiếng Anh của gradcheck. Muốn tự viết, hãy chạy {page}.")
         return (f'<fieldset class="widget" {head}><legend>{legend}</legend><div class="row">{buttons}</div>{codes}'
                 f"<small>{own}</small></fieldset>")
     value = f' value="{escape(str(choices.values[0]))}"' if choices.values[0] not in (None, "") else ""

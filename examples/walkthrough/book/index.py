@@ -15,8 +15,8 @@ def index_page(pages: list[Page], reference: list[Page]) -> Page:
     for page in pages:
         sentence = next((text for anchor, text in page.said if text != page.title), "")
         image = f'<img src="{page.picture}" alt="">' if page.picture else ""
-        shown.append(f'<li>{image}<a href="{page.file}">{escape(page.title)}</a>'
-                     f"<p>{escape(first_of(sentence))}</p></li>")
+        shown.append(f'<li>{image}<div><a href="{page.file}">{escape(page.title)}</a>'
+                     f"<p>{escape(first_of(sentence))}</p></div></li>")
     said = [[page.file, page.title, page.said] for page in pages + reference]
     names = "".join(f'<li><a href="{page.file}"><code>{page.title}</code></a></li>' for page in reference)
     body = f"""<h1 id="top">minicnn: the walkthrough</h1>

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from language import both
 from marimo._ast.app import InternalApp
 from marimo._output.formatting import as_html
 
@@ -92,9 +93,10 @@ class Chapter:
         self.first = state
 
     def _answers(self, defs: dict[str, Any]) -> None:
-        """What people answer to an exercise, by words for it: as it stands, wrong in several ways, right."""
+        """What people answer to an exercise, by words for it, as HTML: as it stands, wrong in several ways, right."""
         if {"start", "answer"} <= {*defs}:
-            self.codes = {"as it stands": defs["start"], **defs.get("tries", {}), "one answer": defs["answer"]}
+            self.codes = {both("as it stands", "như đề bài"): defs["start"], **defs.get("tries", {}),
+                          both("one answer", "một lời giải"): defs["answer"]}
 
     def widget(self, name: str) -> Any:
         whole = self.owner[name].own[name]
