@@ -90,7 +90,9 @@ def _(curves, exponent, steps):
             ## One side or both, and how large a step
 
             The slope of $y = x^3$ is $3x^2$. We measure it by a small step $h$, either to one side or to both sides.
-            The picture shows how far the measured slope is off, for all sizes of the step. Move $n$:
+            The picture shows how far the measured slope is off, as a share of the slope, for all sizes of the step. So
+            that chance does not decide, each point is the median for 201 values of $x$ from 1 to 2. A number of the
+            kind float64 (double precision) has about 16 digits, one of float32 (single precision) about 7. Move $n$:
         """),
         exponent,
         picture(draw_curves(), "The error of the slope over the step, four curves like a V: in double and in single "
@@ -101,7 +103,8 @@ def _(curves, exponent, steps):
             ["both sides, (f(x + h) − f(x − h)) / 2h", central, central - slope],
         ]), """
             If you multiply out, one side gives $3x^2 + 3xh + h^2$ and both sides give $3x^2 + h^2$: whatever bends the
-            curve in the same way on both sides cancels. So with a tenth of the step, the first error falls to a tenth
+            curve in the same way on both sides cancels. So the errors in the table should be $3xh + h^2$ and $h^2$, and
+            with a tenth of the step, the first error falls to a tenth
             and the second to a hundredth. This goes well for a while, and then it gets worse again.
         """),
     ])
@@ -125,18 +128,20 @@ def _(SIDES, curves, steps):
         Each curve in the picture is a V. To the **right** of its lowest point the step is too large: the curve bends
         within the step. To the **left** the step is too small. There $f(x + h)$ and $f(x - h)$ agree in nearly all
         their digits, so that their difference is mostly the noise of rounding, and the division by $2h$ makes that
-        noise large.
-
+        noise large. Where the curves of float32 are flat, the step is lost altogether: $x + h$ is rounded to $x$
+        again, the measured slope is 0, and all of the slope is missing.
+    """, f"""
         The lowest point lies where both errors are about the same. Rounding costs about $ε / h$, where $ε$ is the
-        distance from 1 to the next number that the computer knows. The bend costs about $h$ from one side, so the best
-        step is about $ε^{1/2}$. From both sides it costs about $h^2$, and the best step is about $ε^{1/3}$:
+        distance from 1 to the next number that the computer knows: {np.finfo("float64").eps:.1e} in float64,
+        {np.finfo("float32").eps:.1e} in float32. The bend costs about $h$ from one side, and $ε / h = h$ gives a best
+        step of about $ε^{{1/2}}$. From both sides it costs about $h^2$, and $ε / h = h^2$ gives about $ε^{{1/3}}$:
 
     """, table(["numbers", "slope by", "best h", "predicted", "error there"], bottoms), f"""
         In single precision (float32) no step gets below {curves["float32", 2].min():.0e}, so a fault of that size
         cannot be told from rounding. This is why `gradcheck` computes in double precision (float64), whatever the
         network trains in. Its first step is {defaults["step"]:.0e} times the size of the numbers. From several larger
-        steps it computes how much the bend costs, and subtracts that. And how large an error must be to count as a
-        fault, it measures: by how much the function and its backward round.
+        steps it computes how much the bend costs, and subtracts that. It also measures by how much the function and its
+        backward round, and calls a gradient wrong only if its error is larger than that can explain.
     """)
     return
 
@@ -174,18 +179,20 @@ def _():
     say("""
         ## Where there is no slope
 
-        ReLU is max(x, 0). At 0 it has a kink: the slope is 0 on the left and 1 on the right.
+        ReLU is max(x, 0), an activation function that chapter 8 is about. At 0 it has a kink: the slope is 0 on the
+        left and 1 on the right.
 
     """, table(["x", "left", "right", "both", "backward"],
              [list(row) for row in np.stack([v, below, above, both, said], axis=1)]), f"""
         At 0 the difference over both sides gives {both[1]:g}, the slope of neither side. `backward()` gives
         {said[1]:g}, and that is not wrong: any number between 0 and 1 would do. `gradcheck` notices that left and right
-        disagree. It leaves the element out and counts it: `report.kinks` is `{report.kinks}`. But it still checks that
-        the slope from backward lies between the two. Here is what it says of some backwards of ReLU:
+        disagree. It leaves the element out and counts it: `report.kinks` is `{report.kinks}`, one element of the first
+        input, which is called x. But it still checks that the slope from backward lies between the two. Here is what it
+        says of some backwards of ReLU. "kink or tie" is its name for a slope that no side of the kink allows:
 
     """, table(["their slope at 0", "the check says"], [[slope, verdict] for slope, verdict in allowed.items()]), """
-        It is the same with the maximum of a pooling window. If two numbers are equally large, the gradient may go to
-        either of them, but not to both.
+        It is the same with the maximum of several numbers, which pooling takes (chapter 6). If two of them are equally
+        large, a tie, the gradient may go to either of them, but not to both.
     """)
     return
 
@@ -219,17 +226,19 @@ def _():
 
         A layer has many outputs, but a difference needs a single number. The obvious choice is the sum of all outputs,
         and it is a trap. Softmax turns any numbers into shares that add up to 1. Their sum never changes, so its
-        gradient is 0, and any backward passes the check that gives 0 here, however wrong it is. So `gradcheck` takes
-        $L = Σ\\, y · u$ with a random $u$. This is the largest error of three backwards of softmax:
+        gradient is 0. A backward that gives 0 here passes the check, however wrong it is with another loss. So
+        `gradcheck` gives each output a random factor $u$ and takes the sum $L = Σ\\, y · u$. That loss grows by $u$
+        when $y$ grows by 1, so $u$ is also the `gy` that backward is given. This is the largest error of three
+        backwards of softmax:
 
     """, table(["backward", "with u = 1, 1, …", "with a random u"], [
         ["y · (gy − Σ gy · y), right", *(f"{e:.0e}" for e in off[right])],
         ["gy − Σ gy · y, a factor lost", *(f"{e:.0e}" for e in off[no_factor])],
         ["0", *(f"{e:.0e}" for e in off[nothing])],
     ]), """
-        With ones, no mistake is caught. Chance also makes the check cheap: it moves *all* numbers of an input at once,
-        along a random line, and compares a single slope. Only if that slope is wrong does it look at each number by
-        itself, to find out what is wrong.
+        With ones, no mistake is caught: all that is left is rounding. Chance also makes the check cheap: it moves *all*
+        numbers of an input at once, along a random line, and compares a single slope. Only if that slope is wrong does
+        it look at each number by itself, to find out what is wrong.
     """)
     return
 
@@ -247,7 +256,8 @@ def padded(x):
     return np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
 
 def conv(x, w, b):
-    return np.einsum("ncpqrs,kcrs->nkpq", windows(padded(x), 3, 1), w, optimize=True) + b[:, None, None]
+    seen = windows(padded(x), 3, 1)
+    return np.einsum("ncpqrs,kcrs->nkpq", seen, w, optimize=True) + b[:, None, None]
 
 def conv_backward(gy, x, w, b):
     (N, C, H, W), seen = x.shape, windows(padded(x), 3, 1)
@@ -371,7 +381,8 @@ def update(w, v, g, rate=0.01, momentum=0.9, decay=0.005):
         "conv gw: single precision": (
             "1:-1, 1:-1], gw, gb", "1:-1, 1:-1], gw.astype(np.float32), gb", "A conversion to float32 was left in."),
         "update: decay twice": (
-            "w += v", "w += v - rate * decay * w", "Weight decay is inside v already."),
+            "w += v", "w += v - rate * decay * w",
+            "Weight decay, which draws every weight a little towards 0, is inside v already."),
     }
     assert all(program.count(part) == 1 for part, _, _ in FAULTS.values())
 
@@ -422,6 +433,12 @@ def _(program):
         say("""
             Its layers are: conv (6 kernels, 3 × 3) → ReLU → max-pooling (3 × 3, 2 apart) → conv (8 kernels, 3 × 3) →
             ReLU → dropout → linear → softmax → loss.
+
+            Later chapters are about these layers. Here you need to know only what they do. A convolution, conv, moves
+            small grids of weights, its kernels, over the picture and sums up products (chapter 5). Max-pooling keeps
+            the largest number of each window of 3 × 3 (chapter 6). Dropout sets half of the numbers to 0 by chance
+            (chapter 9). The two convolutions have the weights w1 and w2 and the biases b1 and b2, and the linear layer
+            has w3 and b3. In the program, `einsum` sums up products over the indexes that its letters name.
         """),
         mo.accordion({f"The program, {program.count(chr(10))} lines": mo.md(f"```python\n{program}```")}),
     ])
@@ -463,7 +480,9 @@ def _(built, pictures, weights):
     say(f"""
         As it stands, the program is right. Its loss on the first batch is {loss_by_hand:.6f}. The same network built of
         minicnn's ops has a loss of {loss_by_minicnn:.6f}, and the gradients of weights, biases and pixels differ by
-        {apart:.0e} at most. Each of the faults below changes one line of the program.
+        {apart:.0e} at most. Each of the faults below changes one line of the program. Choose one: then the network is
+        trained with it and shown pictures that it was not trained on, and `gradcheck` looks at its gradients. Where a
+        verdict names a line, it is one of the program.
     """)
     return
 
@@ -617,7 +636,10 @@ def _(FAULTS, fresh, number, results):
     say("""
         ## What the loss knows
 
-        These are all the faults, in the order of the loss that the training ends with:
+        These are all the faults, in the order of the loss that the training ends with, where "overflow" is one that
+        float64 can no longer hold. Then comes the first parameter whose gradient is wrong, "any" where all of them are,
+        and at the end the layer that is wrong if it is checked alone, with the verdict on it. "between" says that no
+        layer is.
 
     """, table(["fault", "loss", "first wrong", "layer: verdict"], [row(fault) for fault in in_order]), f"""
         - **A falling loss proves nothing.** With {len(falling)} of the {len(broken)} wrong gradients, the loss falls to
@@ -650,10 +672,12 @@ def _():
     say("""
         ## Five that people make
 
-        These five mistakes come from courses and issue trackers (they are in `five_mistakes.py`, beside this chapter).
-        If you write a backward by hand in NumPy, the check also searches for the slip in it. It runs your function and
-        your backward once more, on arrays that write down every operation. Then it changes one thing at a time, and
-        looks whether the gradient comes out right.
+        These five mistakes come from courses and issue trackers. They are in `five_mistakes.py`, beside this chapter,
+        and the lines that the verdicts name are lines of that file. Two of the functions may be new to you: batch_norm
+        shifts and scales every column to mean 0 and variance 1, and embedding looks up the rows of a table by the
+        numbers of words. If you write a backward by hand in NumPy, the check also searches for the slip in it. It runs
+        your function and your backward once more, on arrays that write down every operation. Then it changes one thing
+        at a time, and looks whether the gradient comes out right.
 
     """, "\n\n".join(f"- **{function.__name__}**: the backward has {written(backward)}. The check says "
                      f"**{verdict.name}**: {verdict.text}." for function, backward, verdict in named))
@@ -663,7 +687,8 @@ def _():
 @app.cell
 def _():
     start = '''def backward(gy, z, labels):
-    # The loss is the mean over the images of −ln p[label], and p = softmax(z), one row an image.
+    # p = softmax(z), one row for each image;
+    # the loss is the mean over the images of −ln p[label]
     p = np.exp(z - z.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
     images = np.arange(len(z))
@@ -691,8 +716,9 @@ def _():
     say("""
         ## Exercise
 
-        Here softmax and the loss are one function, and $z$ (N, classes) are the logits. This backward pushes the right
-        class up, but it leaves the other classes alone. Mend it.
+        Here softmax and the loss are one function, and $z$ (N, classes) are the logits, one row for each image. In part
+        4 of the step in chapter 0 you have seen the gradient of one row. This backward pushes the right class up, but
+        it leaves the other classes alone. Mend it. Below it stands what `gradcheck` says of the answer.
     """)
     return answer, asked, check, start, tries
 
