@@ -36,6 +36,31 @@ def test_two_languages_say_the_same_numbers(page, other, wrong):
                 call()
 
 
+def test_a_figure_is_drawn_in_both_languages(page, monkeypatch):
+    written = []
+
+    def drawn(of, words):
+        written.append((words, [text.get_text() for text in of.findobj(page.Text)]))
+        return page.mo.Html(f"<img alt='{words}'>")
+
+    monkeypatch.setattr(page, "drawn", drawn)
+    figure = page.figure()
+    axes = figure.subplots()
+    axes.plot([0, 1], label="loss of 2")
+    axes.set(xlabel="steps", xticks=[0, 1], xticklabels=["loss", "picture"])
+    axes.legend()
+    texts = {"loss": "mất mát", "loss of": "mất mát của", "steps": "bước", "picture": "ảnh"}
+    shown = page.picture(figure, "In 2", vi="Trong 2", texts=texts).text
+    (english, at_first), (vietnamese, then) = written
+    assert (english, vietnamese) == ("In 2", "Trong 2")
+    assert {"loss of 2", "steps"} <= {*at_first} and {"mất mát của 2", "bước"} <= {*then} and "steps" not in then
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["mất mát", "ảnh"]
+    assert re.findall(r'<div lang="(..)"', shown) == ["en", "vi", "vi"]
+    for texts, wrong in ({"absent": "vắng"}, "not in the figure: .'absent'"), ({"bước": "bước 2"}, "numbers differ"):
+        with pytest.raises(ValueError, match=wrong):
+            page.picture(figure, "In 2", vi="Trong 2", texts=texts)
+
+
 def test_both_stand_on_the_page_and_one_is_printed(page, capsys, monkeypatch):
     table = page.table([page.both("name", "tên"), "x"], [["a", 2.5]])
     monkeypatch.setattr(page.mo, "app_meta", lambda: type("Meta", (), {"mode": "script"}))

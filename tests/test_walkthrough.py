@@ -240,8 +240,9 @@ SQUARE = "def backward(gy, x):\n    return {}\n"
     (SQUARE.format("gy * z"), False, r"^Not yet. Python stops at line 2 .* `NameError`: `name 'z' is not "),
     (SQUARE.format("gy *"), False, r"^Not yet. Python stops at line 2 .* `SyntaxError`: `invalid syntax`$"),
     (SQUARE.format("{}['`*']"), False, r"with `KeyError`: `''\*'`$"),
+    (SQUARE.replace("return {}", "2 * gy * x"), False, "^Not yet. `backward` gives nothing back: end it with `ret"),
     ("x = 1", False, "^Not yet. There is no `backward` in it: call your function `backward`.$"),
-    ("backward = 3", False, "^Not yet: `3 is no function`$"),
+    ("backward = 3  # return", False, "^Not yet: `3 is no function`$"),
 ])  # fmt: skip
 def test_what_is_told_of_an_answer(code, right, said, monkeypatch):
     monkeypatch.syspath_prepend(FOLDER)

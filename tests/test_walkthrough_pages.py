@@ -148,7 +148,7 @@ def test_a_chapter_is_a_page(chapter, address, context, tmp_path):
             assert expected - {*numbers(before)}, "nothing would change"
             comes(page, lambda text: expected <= {*numbers(text)})
         for label in BAD.get(number, []):
-            page.get_by_label(label, exact=True).focus()
+            page.get_by_label(re.compile(f"^{label}")).focus()  # which may be in both languages
             page.keyboard.type(str(tmp_path / bad[label]))
             page.keyboard.press("Enter")
             text = comes(page, lambda text, name=bad[label]: name in text)

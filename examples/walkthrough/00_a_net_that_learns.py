@@ -123,14 +123,16 @@ def _(labels, losses, net, points, program, right):
           are {logits[0]:.3f} and {logits[1]:.3f}. **Softmax** turns them into shares that add up to 1: it says
           {100 * shares[0]:.1f} % for circles.
         - The **loss** is one number that says how wrong the net is: −ln of the share that it gives to the right answer,
-          averaged over the batch. A net that is sure and right has a loss near 0. One that always says half and half
-          has ln 2 = {np.log(2):.3f}. This one came from {losses[0]:.3f}, with {100 * right[0]:.0f} % right, down to
-          {losses[-1]:.3f}, with {100 * right[-1]:.0f} % right.
+          averaged over the batch. It is called cross-entropy, `ops.cross_entropy` in the program. A net that is sure
+          and right has a loss near 0. One that always says half and half has ln 2 = {np.log(2):.3f}. This one came from
+          {losses[0]:.3f}, with {100 * right[0]:.0f} % right, down to {losses[-1]:.3f}, with {100 * right[-1]:.0f} %
+          right.
         - A **step** is what the last four lines do: **forward** computes the loss, **backward** finds for each
           parameter how the loss would change if that parameter were a little larger, and the **update** moves each
           parameter a little in the direction in which the loss falls. How far it moves is set by the **learning rate**,
-          `lr`. Two details: backward adds to what it found before, so `zero_grad()` first sets that to 0, and with
-          `momentum=0.9` each move also repeats 0.9 of the move before, as a rolling ball keeps its speed.
+          `lr`. The kind of update is called stochastic gradient descent, `SGD`. Two details: backward adds to what it
+          found before, so `zero_grad()` first sets that to 0, and with `momentum=0.9` each move also repeats 0.9 of the
+          move before, as a rolling ball keeps its speed.
     """, vi=["""
         ## Các thuật ngữ
 
@@ -152,15 +154,17 @@ def _(labels, losses, net, points, program, right):
           {logits[0]:.3f} và {logits[1]:.3f}. **Softmax** biến chúng thành những tỉ lệ có tổng bằng 1: nó cho hình tròn
           {100 * shares[0]:.1f} %.
         - **Hàm mất mát** (loss) là một con số cho biết mạng sai đến mức nào: −ln của tỉ lệ mà nó gán cho câu trả lời
-          đúng, lấy trung bình trên cả lô. Mạng vừa chắc chắn vừa đúng có mất mát gần 0. Mạng lúc nào cũng trả lời nửa
-          nọ nửa kia có ln 2 = {np.log(2):.3f}. Mạng này đi từ {losses[0]:.3f}, với {100 * right[0]:.0f} % trả lời đúng,
-          xuống {losses[-1]:.3f}, với {100 * right[-1]:.0f} % trả lời đúng.
+          đúng, lấy trung bình trên cả lô. Nó được gọi là cross-entropy, `ops.cross_entropy` trong chương trình. Mạng
+          vừa chắc chắn vừa đúng có mất mát gần 0. Mạng lúc nào cũng trả lời nửa nọ nửa kia có ln 2 = {np.log(2):.3f}.
+          Mạng này đi từ {losses[0]:.3f}, với {100 * right[0]:.0f} % trả lời đúng, xuống {losses[-1]:.3f}, với
+          {100 * right[-1]:.0f} % trả lời đúng.
         - Một **bước** (step) là việc mà bốn dòng cuối làm: **lan truyền xuôi** (forward) tính hàm mất mát, **lan truyền
           ngược** (backward) tìm cho từng tham số xem mất mát thay đổi ra sao nếu tham số ấy lớn hơn một chút, và bước
           **cập nhật** (update) dịch từng tham số một chút theo hướng làm mất mát giảm. Dịch bao xa là do **tốc độ học**
-          (learning rate), `lr`, quyết định. Hai chi tiết: lan truyền ngược cộng thêm vào những gì nó đã tìm thấy trước
-          đó, nên trước hết `zero_grad()` đặt chúng về 0; và với `momentum=0.9`, mỗi lần dịch còn lặp lại 0.9 của lần
-          dịch trước, như một quả bóng đang lăn giữ tốc độ của nó.
+          (learning rate), `lr`, quyết định. Kiểu cập nhật này gọi là stochastic gradient descent, `SGD`. Hai chi tiết:
+          lan truyền ngược cộng thêm vào những gì nó đã tìm thấy trước đó, nên trước hết `zero_grad()` đặt chúng về 0;
+          và với `momentum=0.9`, mỗi lần dịch còn lặp lại 0.9 của lần dịch trước, như một quả bóng đang lăn giữ tốc độ
+          của nó.
     """])
     return
 
@@ -313,7 +317,8 @@ def _(ga, gh, gw1, gw2, gz, h, loss, new_loss, new_w1, new_w2, p, rate, stage, w
                 + (shown_p if stage.value > 2 else "The loss is not computed yet") + ".",
             vi=f"Một mạng gồm hai đầu vào, hai nơ-ron, hai logit, hai tỉ lệ và một mất mát, mỗi thứ kèm con số của "
                f"nó, và các trọng số trên những đường nối chúng, ở phần {stage.value} của bước. "
-               f"{shown_vi}."),
+               f"{shown_vi}.",
+            texts={"inputs": "đầu vào", "units": "nơ-ron", "logits": "logit", "shares": "tỉ lệ", "loss": "mất mát"}),
         say(parts[int(stage.value)], vi=[parts_vi[int(stage.value)]]),
     ])
     return
@@ -391,7 +396,8 @@ def _(gw1, gw2, loss, loss_of, rate, w1, w2):
                               "the dashed straight line that the gradient promises, then less and less, and beyond "
                               f"{best:.2g} it rises.",
             vi=f"Mất mát sau một bước theo tốc độ học: nó giảm từ {loss:.3f}, lúc đầu dọc theo đường thẳng đứt nét mà "
-               f"gradient hứa hẹn, rồi giảm ít dần, và quá {best:.2g} thì nó tăng."),
+               f"gradient hứa hẹn, rồi giảm ít dần, và quá {best:.2g} thì nó tăng.",
+            texts={"learning rate": "tốc độ học", "loss after the step": "mất mát sau bước này"}),
         say(f"""
             The dashed line is what the gradient promises: {promised:.3f} at a rate of {rate:g}. The step reaches
             {loss_of(w1 - rate * gw1, w2 - rate * gw2):.3f}, since the slope changes on the way, and with rates beyond

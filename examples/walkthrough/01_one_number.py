@@ -86,7 +86,7 @@ def _(slider):
         picture(draw(), f"The parabola y = (3x + 1) x and its tangent at x = {x:g}, which rises by "
                         f"{slope_by_minicnn:g} for one step to the right.",
             vi=f"Parabol y = (3x + 1) x và tiếp tuyến của nó tại x = {x:g}, tăng {slope_by_minicnn:g} khi sang phải "
-               f"một đơn vị."),
+               f"một đơn vị.", texts={"slope": "độ dốc"}),
         say(f"There are three ways to find the slope at $x = {x:g}$:", table([
             both("way", "cách"), "∂y/∂x", both("error", "sai số")], [
             [both("by hand, 6x + 1", "bằng tay, 6x + 1"), f"{slope_by_hand:.12g}", "0"],

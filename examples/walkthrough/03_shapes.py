@@ -141,7 +141,8 @@ def _(gradients, pair, pairs, written):
                              f"{collected_by('a', A, ga)}; {collected_by('b', B, gb)}.",
             vi=f"Hai hàng, cho a và cho b. Bên trái là gy, {written(gy.shape)}, mỗi ô ghi số nào đã được chép đến đó; "
                f"bên phải là gradient, tức tổng trên các ô có cùng dấu. {collected_by('a', A, ga, 'gom')}; "
-               f"{collected_by('b', B, gb, 'gom')}."),
+               f"{collected_by('b', B, gb, 'gom')}.",
+            texts={f"which number of {name} gets it": f"số nào của {name} nhận nó" for name in "ab"}),
         say(f"""
             Here {written(A)} and {written(B)} both become {written(gy.shape)}. On the left is `gy`, the gradient that
             reaches $y = a + b$. Its numbers are made up, and small, so that you can add them in your head. Under each
@@ -289,7 +290,8 @@ def _(batch, gradients):
         picture(draw_linear(), f"gy of the linear layer, {count} rows and {units} columns, and below each column its "
                                f"sum: {', '.join(f'{g:g}' for g in gb_linear)}.",
             vi=f"gy của tầng tuyến tính, {count} hàng và {units} cột, dưới mỗi cột là tổng của nó: "
-               f"{', '.join(f'{g:g}' for g in gb_linear)}."),
+               f"{', '.join(f'{g:g}' for g in gb_linear)}.",
+            texts={"and its sums over the batch": "và các tổng trên lô"}),
         say("""
             The numbers of `gy` are made up here, too. Many people write the mean in place of the sum. To see who is
             right, we need a loss that sends this `gy` back: $L = Σ\\, y · gy$ does, since it grows by `gy` when $y$
@@ -392,7 +394,8 @@ def _(gradients, verdict):
         """]),
         picture(draw_conv(), f"The {N} maps of gy that belong to kernel 0, and one sum of all their numbers, "
                              f"{gb_conv[0]:g}.",
-            vi=f"{N} bản đồ của gy thuộc về kernel 0, và một tổng của tất cả các số trong đó, {gb_conv[0]:g}."),
+            vi=f"{N} bản đồ của gy thuộc về kernel 0, và một tổng của tất cả các số trong đó, {gb_conv[0]:g}.",
+            texts={"gy of kernel": "gy của kernel", "images of": "ảnh", "and one sum": "và một tổng"}),
         say("""
             If you write the mean instead, `gy.mean(axis=(0, 2, 3))`, `gradcheck` says:
         """, f"> {said['mean']}", "If you sum over the batch alone, `gy.sum(axis=0)`, it says:",

@@ -84,7 +84,8 @@ def _():
                             "gets brighter and in purple where it gets darker; the third blurs.",
         vi="Khuôn mặt một phụ nữ gồm 90 × 90 điểm ảnh xám, và ba kernel 3 × 3 làm gì với nó: hai kernel đầu sáng lên "
            "dọc theo vành mũ và dọc theo cặp kính, màu cam ở chỗ sáng dần lên và màu tím ở chỗ tối dần đi; kernel "
-           "thứ ba làm mờ.")
+           "thứ ba làm mờ.",
+        texts={"vertical edges": "cạnh dọc", "horizontal edges": "cạnh ngang", "blur": "làm mờ"})
     return (KERNELS,)
 
 
@@ -130,7 +131,8 @@ def _(KERNELS):
         - a weight of **gw**: it was used at every place, so every place has a say in its gradient.
 
         The orange frame is what you picked. Solid blue frames are the numbers that it is computed from; dashed ones
-        show the same places in the array above or below, which takes no part in it.
+        show the same places in the array above or below, which takes no part in it. A number above 0 is orange, one
+        below 0 is purple, and the paler the nearer to 0.
 
         Then nudge the pixel or the weight, and see whether the loss changes as the gradient said it would.
     """, vi=[f"""
@@ -162,7 +164,8 @@ def _(KERNELS):
         - một trọng số của **gw**: nó đã được dùng ở mọi vị trí, nên vị trí nào cũng góp phần vào gradient của nó.
 
         Khung màu cam là ô bạn đã chọn. Khung lam liền nét là những số dùng để tính ra nó; khung đứt nét chỉ đúng những
-        chỗ ấy trong mảng bên trên hoặc bên dưới, là mảng không tham gia.
+        chỗ ấy trong mảng bên trên hoặc bên dưới, là mảng không tham gia. Số lớn hơn 0 màu cam, số nhỏ hơn 0 màu tím, và
+        càng nhạt thì càng gần 0.
 
         Sau đó hãy đẩy nhẹ điểm ảnh hoặc trọng số ấy, và xem hàm mất mát có thay đổi như gradient đã nói không.
     """])
@@ -263,7 +266,7 @@ def _():
                                "is in 1.",
             vi="Ba bản đồ số đếm 6 × 6. Với bước nhảy 1, góc ảnh nằm trong 1 cửa sổ và giữa ảnh trong 9; với bước "
                "nhảy 2 nhiều nhất là 4, và 0 ở hàng cuối và cột cuối; với bước nhảy 3 mọi điểm ảnh đều nằm trong 1 "
-               "cửa sổ."),
+               "cửa sổ.", texts={"stride": "bước nhảy"}),
     ])
     return
 
@@ -390,20 +393,21 @@ def _():
         Write the nine pixels of a window below each other: a **column**. Put the columns of all places side by side,
         and the convolution is one product of matrices. For that every machine has a fast program.
     """, f"```python\n{dedent(inspect.getsource(columns_in_numpy))}\n{dedent(inspect.getsource(product))}```", f"""
-        For the face in 6 × 6 pixels the kernel is a row of 9, and the columns are a matrix of 9 × 16. The place
-        p = {p}, q = {q} is column {p} · 4 + {q} = {4 * p + q}: {column}. The price: {x.size} pixels became {M.size}
-        numbers, since a pixel is copied for each window that sees it. That is why minicnn makes the columns in blocks,
-        small enough for the processor's own fast memory, its cache, uses each block at once, and forgets it.
+        For the face in 6 × 6 pixels, with grey levels from 0 to 9, the kernel is a row of 9, and the columns are a
+        matrix of 9 × 16. The place p = {p}, q = {q} is column {p} · 4 + {q} = {4 * p + q}: {column}. The price:
+        {x.size} pixels became {M.size} numbers, since a pixel is copied for each window that sees it. That is why
+        minicnn makes the columns in blocks, small enough for the processor's own fast memory, its cache, uses each
+        block at once, and forgets it.
     """, vi=["""
         ## Cách viết thứ hai: các cột và một phép nhân (im2col)
 
         Viết chín điểm ảnh của một cửa sổ xuống dưới nhau: đó là một **cột**. Xếp các cột của mọi vị trí cạnh nhau, và
         tích chập trở thành một phép nhân ma trận. Máy nào cũng có chương trình nhanh cho việc đó.
     """, ..., f"""
-        Với khuôn mặt 6 × 6 điểm ảnh, kernel là một hàng gồm 9 số, và các cột là một ma trận 9 × 16. Vị trí p = {p}, q =
-        {q} là cột {p} · 4 + {q} = {4 * p + q}: {column}. Cái giá: {x.size} điểm ảnh thành {M.size} số, vì mỗi điểm ảnh
-        được chép cho từng cửa sổ nhìn thấy nó. Vì thế minicnn tạo các cột theo từng khối, đủ nhỏ cho bộ nhớ nhanh của
-        chính bộ xử lý (cache), dùng ngay mỗi khối, rồi quên nó đi.
+        Với khuôn mặt 6 × 6 điểm ảnh, độ xám từ 0 đến 9, kernel là một hàng gồm 9 số, và các cột là một ma trận 9 × 16.
+        Vị trí p = {p}, q = {q} là cột {p} · 4 + {q} = {4 * p + q}: {column}. Cái giá: {x.size} điểm ảnh thành {M.size}
+        số, vì mỗi điểm ảnh được chép cho từng cửa sổ nhìn thấy nó. Vì thế minicnn tạo các cột theo từng khối, đủ nhỏ
+        cho bộ nhớ nhanh của chính bộ xử lý (cache), dùng ngay mỗi khối, rồi quên nó đi.
     """])
     return M, columns_in_numpy, product, w, x
 
@@ -517,7 +521,9 @@ def _():
         Threads go in **warps** of {WARP}. `warp()` is the thread's number // {WARP}, its `lane()` is what remains. A
         warp takes a row: one pixel of the kernel at one place, of all images. Its lanes share the images: neighbours
         read neighbours, which a GPU does in one go. Row and place are taken apart by division, as hours and minutes
-        are. Where there are more rows than warps, each warp goes on to the row that lies `warps()` further.
+        are. Where there are more rows than warps, each warp goes on to the row that lies `warps()` further. The words
+        `KERNEL`, `Element` and `Real` come from `kernels/prelude.cuh`: a function that the GPU runs, the kind of number
+        that lies in the arrays, and the kind that is computed with.
     """, vi=["""
         ## Cách viết thứ tư: CUDA C
 
@@ -528,7 +534,8 @@ def _():
         là phần dư. Một warp nhận một hàng: một ô của kernel tại một vị trí, của mọi bức ảnh. Các làn (lane) của nó chia
         nhau các ảnh: những luồng cạnh nhau đọc những ô cạnh nhau, việc mà GPU làm trong một lần. Hàng và vị trí được
         tách ra bằng phép chia, như giờ và phút. Nếu có nhiều hàng hơn warp, mỗi warp đi tiếp đến hàng cách đó
-        `warps()`.
+        `warps()`. Các từ `KERNEL`, `Element` và `Real` đến từ `kernels/prelude.cuh`: một hàm mà GPU chạy, loại số nằm
+        trong các mảng, và loại số dùng để tính.
     """])
     return WARP, launched
 
@@ -579,8 +586,8 @@ def _(WARP, batch, expected, filled, launched):
         each warp have something to do. With 128 images, the batch of AlexNet, all of them have.
 
         Thread {thread} is lane {lane} of warp {thread // WARP}, so its image is n = {lane}. It writes {len(turns)}
-        numbers, the first of them at {turns[0][0]}: the pixel {turns[0][3]}, which lies under the weight (c, r, s) =
-        {turns[0][1]} at position {turns[0][2]}, and is {turns[0][4]}.
+        numbers, the first of them at index {turns[0][0]} of the columns: the pixel {turns[0][3]}, which lies under the
+        weight (c, r, s) = {turns[0][1]} at position {turns[0][2]}, and whose grey level is {turns[0][4]}.
 
         All {threads} threads, in an order drawn by chance, wrote each of the {expected.size} numbers exactly once, and
         what they wrote equals what the Numba kernel wrote. So no order is needed, and all may run at once.
@@ -596,8 +603,8 @@ def _(WARP, batch, expected, filled, launched):
         làm. Với 128 ảnh, lô của AlexNet, mọi làn đều có việc.
 
         Luồng {thread} là làn {lane} của warp {thread // WARP}, nên ảnh của nó là n = {lane}. Nó ghi {len(turns)} con
-        số, số đầu tiên ở chỗ {turns[0][0]}: điểm ảnh {turns[0][3]}, nằm dưới trọng số (c, r, s) = {turns[0][1]} tại vị
-        trí {turns[0][2]}, và bằng {turns[0][4]}.
+        số, số đầu tiên ở chỉ số {turns[0][0]} của các cột: điểm ảnh {turns[0][3]}, nằm dưới trọng số (c, r, s) =
+        {turns[0][1]} tại vị trí {turns[0][2]}, và có độ xám {turns[0][4]}.
 
         Cả {threads} luồng, theo thứ tự ngẫu nhiên, đã ghi mỗi con số trong {expected.size} số đúng một lần, và những gì
         chúng ghi bằng những gì kernel Numba đã ghi. Vậy không cần thứ tự nào cả, và tất cả có thể chạy cùng lúc.
@@ -613,6 +620,8 @@ def _(WARP, batch, expected, filled, launched):
 def _():
     say(r"""
         ## Fifth spelling: by Fourier
+
+        (This section needs complex numbers. No other chapter builds on it, so you may go on to the times below.)
 
         A picture of T × U pixels is a sum of **waves**: stripes that repeat f times from top to bottom and g times
         from left to right. With the angles θ = 2πf / T and φ = 2πg / U, the wave (f, g) at pixel (p, q) is
@@ -646,6 +655,8 @@ def _():
         comes out as strong as (f, g), because they are the same stripes.
     """, vi=[r"""
         ## Cách viết thứ năm: theo Fourier
+
+        (Mục này cần số phức. Không chương nào khác dựa vào nó, nên bạn có thể đi tiếp đến phần thời gian bên dưới.)
 
         Một bức ảnh T × U điểm ảnh là tổng của các **sóng**: những vân sọc lặp lại f lần từ trên xuống và g lần từ trái
         sang. Với các góc θ = 2πf / T và φ = 2πg / U, sóng (f, g) tại điểm ảnh (p, q) là
@@ -736,7 +747,7 @@ def _(KERNELS, x):
         On the face, with three kernels and four pairs of stride and padding, this and minicnn's own differed from the
         columns by {off_most:.0e} at most. NumPy's fast transform does it in one line, for one channel:
     """, f"```python\n{one_line}\n```", """
-        Of its 6 × 6 numbers the first 4 × 4 are the convolution without padding. The others wrapped around.
+        It gives 6 × 6 numbers. The first 4 × 4 of them are the convolution without padding; the others wrapped around.
 
         The engine (`kernels/fourier.py`) has constant matrices, too, but real ones, cosines above sines: so the library
         that multiplies matrices (BLAS) does all of it, transforms as well as products. And as x is real, X[−f, −g] =
@@ -996,8 +1007,8 @@ def _():
 
         This table counts the millions of multiplications for one image, in one tower of AlexNet. Direct, as loops and
         columns do it, they are K · C · R · S · P · Q. By Fourier there are three for each of T · ⌈T / 2⌉ waves, each k
-        and each c, with T = P + R − 1; and the transforms, as the engine makes them, that of the weights shared by a
-        batch of 128:
+        and each c, with T = P + R − 1 (⌈ ⌉ rounds up); and the transforms, as the engine makes them, that of the
+        weights shared by a batch of 128:
     """, table([both("layer", "tầng"), "T", both("direct", "trực tiếp"), both("products", "phép nhân"),
                both("transforms", "biến đổi"), both("sum", "tổng"), both("direct / sum", "trực tiếp / tổng")], [
         [layer, along + LAYERS[layer][3] - 1, *(round(n / 1e6, 1) for n in (direct, *parts, sum(parts))),
@@ -1020,8 +1031,8 @@ def _():
 
         Bảng này đếm số triệu phép nhân cho một bức ảnh, trong một tháp của AlexNet. Tính trực tiếp, như vòng lặp và
         cột, số phép nhân là K · C · R · S · P · Q. Theo Fourier thì có ba phép nhân cho mỗi sóng trong T · ⌈T / 2⌉
-        sóng, mỗi k và mỗi c, với T = P + R − 1; cộng thêm các phép biến đổi như minicnn thực hiện, trong đó phép biến
-        đổi của trọng số chia đều cho một lô 128 ảnh:
+        sóng, mỗi k và mỗi c, với T = P + R − 1 (⌈ ⌉ làm tròn lên); cộng thêm các phép biến đổi như minicnn thực hiện,
+        trong đó phép biến đổi của trọng số chia đều cho một lô 128 ảnh:
     """, ..., """
         Nhưng Fourier chuyển nhiều số hơn qua bộ nhớ, và nhân nhiều ma trận nhỏ thay vì một ma trận lớn. minicnn ước
         lượng từ kích thước xem mỗi cách tốn bao lâu, rồi chọn (`kernels/convolution.py`). Với lô 1, 32 và 128 ảnh, nó

@@ -184,14 +184,16 @@ def _(engine, pool, pool_backward):
 
         This is all of it, for one picture:
     """, f"```python\n{dedent(inspect.getsource(pool))}\n{dedent(inspect.getsource(pool_backward))}```", """
-        The engine has the same loops, compiled: `kernels/max_pool2d.py`. At sizes 2, 3 and 4 and strides 1, 2 and 3
+        Here `pixel_of` finds the row p · stride + r and the column q · stride + s of the winner in the picture. The
+        engine has the same loops, compiled: `kernels/max_pool2d.py`. At sizes 2, 3 and 4 and strides 1, 2 and 3
         both give the same outputs, winners and gradients, number for number.
     """, vi=["""
         ## Viết bằng vòng lặp
 
         Tất cả chỉ có thế này, cho một bức ảnh:
     """, ..., """
-        minicnn có đúng những vòng lặp ấy, đã biên dịch: `kernels/max_pool2d.py`. Với các kích thước 2, 3, 4 và các bước
+        Ở đây `pixel_of` tìm hàng p · stride + r và cột q · stride + s của điểm thắng trong bức ảnh. minicnn có đúng
+        những vòng lặp ấy, đã biên dịch: `kernels/max_pool2d.py`. Với các kích thước 2, 3, 4 và các bước
         nhảy 1, 2, 3, hai bên cho cùng đầu ra, cùng điểm thắng và cùng gradient, giống nhau từng con số.
     """])
     return
@@ -339,7 +341,10 @@ def _(engine, grey):
         vi=f"Khuôn mặt Grace Hopper, {grey.shape[0]} × {grey.shape[1]} điểm ảnh xám; cũng khuôn mặt ấy sau khi gộp "
            f"bằng cửa sổ rộng 3, cách nhau 2; mỗi điểm ảnh thắng ở bao nhiêu cửa sổ: nhiều nhất {won.max():g}, và "
            f"{100 * (won == 0).mean():.1f} % số điểm ảnh không thắng lần nào; và một con mắt, các điểm thắng đánh dấu "
-           f"bằng chấm.")
+           f"bằng chấm.",
+        texts={"windows won": "số cửa sổ thắng", "an eye": "một con mắt",
+               "dots: winners, the larger": "chấm: điểm thắng, càng to",
+               "the more windows they win": "thì thắng càng nhiều"})
     return
 
 

@@ -29,8 +29,9 @@ def _():
 
         $$d(i) = k + \alpha \sum_{j=i-\lfloor n/2\rfloor}^{i+\lfloor n/2\rfloor} x(j)^2$$
 
-        The sum runs over n channels around i, fewer at the ends of the column. The paper chose n = 5, k = 2, β = 0.75
-        and α = 0.0001. Nothing is learned, no mean is taken away, and neither other pixels nor other pictures matter.
+        The sum runs over n channels around i (⌊ ⌋ rounds down), fewer at the ends of the column. The paper chose n = 5,
+        k = 2, β = 0.75 and α = 0.0001. Nothing is learned, no mean is taken away, and neither other pixels nor other
+        pictures matter.
 
         On the way back there are several roads. x(i) appears in its own numerator. And it appears, squared, in d(j) of
         **every** channel j whose window holds i, itself among them. The gradient is the sum over all of them:
@@ -54,8 +55,9 @@ def _():
 
         $$d(i) = k + \alpha \sum_{j=i-\lfloor n/2\rfloor}^{i+\lfloor n/2\rfloor} x(j)^2$$
 
-        Tổng chạy trên n kênh quanh i, ở hai đầu cột thì ít hơn. Bài báo chọn n = 5, k = 2, β = 0.75 và α = 0.0001.
-        Không có gì được học, không trừ đi trung bình, và các điểm ảnh khác hay các bức ảnh khác không có ảnh hưởng gì.
+        Tổng chạy trên n kênh quanh i (⌊ ⌋ làm tròn xuống), ở hai đầu cột thì ít hơn. Bài báo chọn n = 5, k = 2, β =
+        0.75 và α = 0.0001. Không có gì được học, không trừ đi trung bình, và các điểm ảnh khác hay các bức ảnh khác
+        không có ảnh hưởng gì.
 
         Trên đường về có nhiều con đường. x(i) xuất hiện ở tử số của chính nó. Và nó xuất hiện, dưới dạng bình phương,
         trong d(j) của **mọi** kênh j có cửa sổ chứa i, kể cả chính kênh i. Gradient là tổng trên tất cả các con đường
@@ -176,7 +178,8 @@ def _(gy, norm, window, x):
     """, fold("What gradcheck says", str(error_near_1)), f"""
         What is missing is {100 * share_missing(1.0):.0f} % as long as the right gradient, both taken as vectors. With α
         = 10⁻⁴ it is only {100 * share_missing(1e-4):.3f} %. `gradcheck` still sees it, as it computes in double
-        precision and allows a millionth. A comparison in single precision that allows a thousandth would let it pass.
+        precision and allows no more than rounding explains (chapter 4). A comparison in single precision that allows a
+        thousandth would let it pass.
     """, vi=["""
         ## Lỗi hay gặp: thiếu số hạng chéo
 
@@ -184,8 +187,9 @@ def _(gy, norm, window, x):
         hạng:
     """, ..., f"""
         Phần còn thiếu dài bằng {100 * share_missing(1.0):.0f} % gradient đúng, nếu coi cả hai là vectơ. Với α = 10⁻⁴
-        thì chỉ {100 * share_missing(1e-4):.3f} %. `gradcheck` vẫn thấy, vì nó tính với độ chính xác kép và chỉ cho phép
-        sai một phần triệu. Một phép so sánh ở độ chính xác đơn, cho phép sai một phần nghìn, sẽ để lọt nó.
+        thì chỉ {100 * share_missing(1e-4):.3f} %. `gradcheck` vẫn thấy, vì nó tính với độ chính xác kép và không cho
+        phép sai quá mức mà việc làm tròn giải thích được (chương 4). Một phép so sánh ở độ chính xác đơn, cho phép sai
+        một phần nghìn, sẽ để lọt nó.
     """])
     return
 

@@ -71,10 +71,10 @@ def _():
 
 @app.cell
 def _():
-    picture_file = mo.ui.text(label="picture", placeholder="the cat")
-    weights = mo.ui.text(label="weights", placeholder="the small network")
-    label = mo.ui.text(label="right class", placeholder="cat, or its best guess")
-    entry = mo.ui.text(label="entry", placeholder="the largest")  # shown further down
+    picture_file = mo.ui.text(label=both("picture", "bức ảnh"), placeholder="the cat")
+    weights = mo.ui.text(label=both("weights", "trọng số"), placeholder="the small network")
+    label = mo.ui.text(label=both("right class", "lớp đúng"), placeholder="cat, or its best guess")
+    entry = mo.ui.text(label=both("entry", "phần tử"), placeholder="the largest")  # shown further down
     mo.hstack([picture_file, weights, label], justify="start", wrap=True)
     return entry, label, picture_file, weights
 
@@ -129,11 +129,14 @@ def _(model, pixels, right):
         for name in ("photo", "gradient", "kernels"):
             panels[name].set_axis_off()
         said = "; ".join(f"{answer.name} {answer.probability:.1%}" for answer in answers)
+        texts = {"the photograph": "bức ảnh", "kernels of conv1": "các kernel của conv1", "probability": "xác suất",
+                 "its best guesses": "các dự đoán tốt nhất",
+                 f"what {classes[right][:14]} depends on": f"{classes[right][:14]} dựa vào đâu"}
         words = (f"The photograph; bright, the pixels on which the score of {classes[right]} depends; the "
                  f"{len(kernels)} kernels of conv1, in colours; the best guesses: {said}.",
                  f"Bức ảnh; sáng lên, những điểm ảnh mà điểm số của {classes[right]} phụ thuộc vào; {len(kernels)} "
                  f"kernel của conv1, bằng màu; các dự đoán tốt nhất: {said}.")
-        return drawing, words, answers, gradient
+        return drawing, texts, words, answers, gradient
 
     def nudged(gradient):
         """Rows of a table: every colour moved by so many levels along the sign of the gradient, what the gradient
@@ -149,14 +152,14 @@ def _(model, pixels, right):
         rise = [f"{x:.4f}" for x in predicted], [f"{x - found[0]:.4f}" for x in found]
         return [[f"{level:g}", *each, f"{p:.2%}"] for level, *each, p in zip(levels, *rise, chances, strict=True)]
 
-    seen, seen_words, answers, of_score = look()
+    seen, seen_texts, seen_words, answers, of_score = look()
     rows_of_score = nudged(of_score)
     thing, best = model.classes[right], answers[0].name
     verdict = f"It takes the picture for **{best}**, " + ("which is right." if best == thing else (
         f"and that is wrong. {thing.capitalize()} gets {rows_of_score[0][-1]}."))
     verdict_vi = f"Nó cho rằng bức ảnh là **{best}**, " + ("và thế là đúng." if best == thing else (
         f"và thế là sai. {thing.capitalize()} được {rows_of_score[0][-1]}."))
-    mo.vstack([picture(seen, seen_words[0], vi=seen_words[1]), say(f"""
+    mo.vstack([picture(seen, seen_words[0], vi=seen_words[1], texts=seen_texts), say(f"""
         {verdict} The grey picture is the gradient of the score (the *logit*) of {thing} with respect to the pixels,
         made by one `backward()`: the brighter a square, the more the score changes if its 8 × 8 pixels become a little
         lighter or darker.
@@ -265,9 +268,9 @@ def _(model, pixels, right):
         gradient with respect to its input, which is the gy of the step before it. This is why AlexNet can be cut after
         every op, here into {len(steps)} steps, each with a small `backward(gy)` of its own.
 
-        Does cutting change anything? We compare the gradients of the picture and of all {len(apart) - 1} parameters
-        with those of one `loss.backward()`: {apart.count(0)} of {len(apart)} are the same to the last bit, and the
-        largest difference, as a share of an array's largest entry, is {max(apart):.1g}.
+        Does cutting change anything? We compare the gradients of the picture and of all {len(apart) - 1} arrays of
+        parameters with those of one `loss.backward()`: {apart.count(0)} of {len(apart)} are the same to the last bit,
+        and the largest difference, as a share of an array's largest entry, is {max(apart):.1g}.
     """, *["""
         This network normalises over both towers. Here each tower normalises all maps and keeps its own; the engine
         sends over only those that a window reaches beyond the cut.
@@ -282,8 +285,8 @@ def _(model, pixels, right):
         cũng chính là gy của bước đứng trước nó. Nhờ vậy có thể cắt AlexNet sau mỗi phép toán, ở đây thành {len(steps)}
         bước, mỗi bước có một lần `backward(gy)` nhỏ của riêng nó.
 
-        Cắt ra như thế có làm thay đổi gì không? Ta so gradient của bức ảnh và của cả {len(apart) - 1} tham số với kết
-        quả của một lần `loss.backward()`: {apart.count(0)} trong {len(apart)} giống nhau đến bit cuối cùng, và khác
+        Cắt ra như thế có làm thay đổi gì không? Ta so gradient của bức ảnh và của cả {len(apart) - 1} mảng tham số với
+        kết quả của một lần `loss.backward()`: {apart.count(0)} trong {len(apart)} giống nhau đến bit cuối cùng, và khác
         biệt lớn nhất, tính theo phần tử lớn nhất của mảng, là {max(apart):.1g}.
     """, *["""
         Mạng này chuẩn hoá trên cả hai tháp. Ở đây mỗi tháp chuẩn hoá mọi bản đồ rồi giữ phần của mình; minicnn chỉ gửi
@@ -530,18 +533,19 @@ def _(forward, right, steps, strongest):
         ## By hand, by backward, by differences
 
         AlexNet has two towers, a and b: two halves that work side by side, and meet at conv3 and in the layers fc6, fc7
-        and fc8 (chapter 10). Here are the first convolution and the last op of every kind, each at the entry with the
-        largest gradient. *By
-        hand* means that this one number is added up from the arrays of its step. *Differences* means that the entry is
-        moved a little both ways and that everything behind it is computed again, in double precision.
+        and fc8 (chapter 10). The letters fc are short for fully connected: each unit reads every number of the layer
+        before. Here are the first convolution and the last op of every kind, each at the entry with the largest
+        gradient. *By hand* means that this one number is added up from the arrays of its step. *Differences* means that
+        the entry is moved a little both ways and that everything behind it is computed again, in double precision.
     """, table([both("step", "bước"), both("by hand", "bằng tay"), "backward", both("differences", "sai phân")],
                list(compare())), vi=["""
         ## Bằng tay, bằng backward, bằng sai phân
 
         AlexNet có hai tháp, a và b: hai nửa làm việc bên cạnh nhau, và gặp nhau ở conv3 và ở các tầng fc6, fc7 và fc8
-        (chương 10). Đây là tầng tích chập đầu tiên và phép toán cuối cùng của mỗi loại, mỗi phép toán tại phần tử có
-        gradient lớn nhất. *Bằng tay* nghĩa là riêng con số này được cộng ra từ các mảng của bước đó. *Sai phân* nghĩa
-        là phần tử được dịch một chút về cả hai phía và mọi thứ phía sau nó được tính lại, với độ chính xác kép.
+        (chương 10). Chữ fc viết tắt cho fully connected, kết nối đầy đủ: mỗi nơ-ron đọc mọi số của tầng trước. Đây là
+        tầng tích chập đầu tiên và phép toán cuối cùng của mỗi loại, mỗi phép toán tại phần tử có gradient lớn nhất.
+        *Bằng tay* nghĩa là riêng con số này được cộng ra từ các mảng của bước đó. *Sai phân* nghĩa là phần tử được dịch
+        một chút về cả hai phía và mọi thứ phía sau nó được tính lại, với độ chính xác kép.
     """, ...])
     return IN_VIETNAMESE, OPS, differences, explain
 
@@ -555,14 +559,16 @@ def _(entry, road):
         Steps 0 to {len(road) // 2 - 1} go forwards, from the first convolution to the loss; {len(road) // 2} to
         {len(road) - 1} come back to the photograph. Steps that only hand numbers to the other tower are left out. The
         marked entry is the one with the largest absolute value. For another one, write its tower, channel, row and
-        column, such as `b 2 10 12`, or the tower and the number of a unit.
+        column, such as `b 2 10 12`, or the tower and the number of a unit. Numbers above 0 are orange, numbers below 0
+        purple; where none is below 0, the brighter the larger.
     """, vi=[f"""
         ## Con số bất kỳ của bước bất kỳ
 
         Các bước từ 0 đến {len(road) // 2 - 1} đi xuôi, từ tầng tích chập đầu tiên đến mất mát; từ {len(road) // 2} đến
         {len(road) - 1} đi ngược về bức ảnh. Những bước chỉ chuyển các số sang tháp kia được bỏ qua. Phần tử được đánh
         dấu là phần tử có giá trị tuyệt đối lớn nhất. Muốn xem phần tử khác, hãy viết tháp, kênh, hàng và cột của nó,
-        như `b 2 10 12`, hoặc tháp và số thứ tự của nơ-ron.
+        như `b 2 10 12`, hoặc tháp và số thứ tự của nơ-ron. Số lớn hơn 0 màu cam, số nhỏ hơn 0 màu tím; ở đâu không có
+        số nào nhỏ hơn 0 thì càng sáng là càng lớn.
     """]), step, entry])
     return (step,)
 
@@ -621,7 +627,7 @@ def _(IN_VIETNAMESE, OPS, differences, explain, now, right, steps):
         arrays = now.arrays if now.array.ndim else now.s.x  # of the loss, what it sees
         most = max(float(np.abs(array).max()) for array in arrays.values()) or 1.0
         signed = now.back or min(float(array.min()) for array in arrays.values()) < 0
-        look = {"cmap": "PuOr" if signed else "viridis", "vmin": -most if signed else 0, "vmax": most}
+        look = {"cmap": "PuOr_r" if signed else "viridis", "vmin": -most if signed else 0, "vmax": most}
         for t, array in arrays.items():
             maps, nothing = array if array.ndim == 3 else as_map(array)[None], np.nan
             chosen = sorted(np.argsort(-np.abs(maps).max(axis=(1, 2)), kind="stable")[:12])
@@ -632,10 +638,15 @@ def _(IN_VIETNAMESE, OPS, differences, explain, now, right, steps):
         shown = maps[at[0]] if maps.ndim == 3 else as_map(maps)
         spot = at[1:] if maps.ndim == 3 else divmod(at[0], shown.shape[1])
         drawing.colorbar(chart.imshow(shown, **look), ax=chart, shrink=0.8)
-        chart.set_title(f"channel {at[0]} of {now.tower}" if maps.ndim == 3 else "one number each", fontsize=10)
+        one, one_vi = ((f"channel {at[0]} of {now.tower}", f"kênh {at[0]} của {now.tower}") if maps.ndim == 3 else
+                       ("one number each", "mỗi nơ-ron một số"))  # fmt: skip
+        chart.set_title(one, fontsize=10)
         for colour, edge in (("white", 3), ("black", 1)):
             chart.plot(*reversed(spot), "s", ms=9, mfc="none", mec=colour, mew=edge)
-        return drawing
+        return drawing, {
+            "picture": "ảnh", "loss": "mất mát", "both" if now.shared else "tower": "cả hai" if now.shared else "tháp",
+            "backwards" if now.back else "forwards": "ngược" if now.back else "xuôi", one: one_vi,
+        }  # fmt: skip
 
     def tell():
         at = now.at
@@ -667,13 +678,16 @@ def _(IN_VIETNAMESE, OPS, differences, explain, now, right, steps):
         words_vi = (f"Các bước của cả hai tháp, bước này được đánh dấu; các bản đồ của {what} trong mỗi tháp; "
                     f"{channel} của tháp {now.tower}, từ {of[-1][1].min():.6g} đến {of[-1][1].max():.6g}, phần tử tại "
                     f"{where} được đánh dấu.")
-        return mo.vstack([*[now.complaint] * (now.complaint is not None), picture(draw(), words, vi=words_vi), say(f"""
+        drawing, texts = draw()
+        shown = picture(drawing, words, vi=words_vi, texts=texts)
+        return mo.vstack([*[now.complaint] * (now.complaint is not None), shown, say(f"""
             ### Step {now.count}, {now.s.place}: {name}, {way}
 
             {what} of tower {now.tower} has the shape {now.array.shape}{" and belongs to both towers" * now.shared}.
         """, table([both("of", "của"), both("mean", "trung bình"), both("least", "nhỏ nhất"),
                    both("most", "lớn nhất"), both("zeros", "số không")],
-                  [[n, a.mean(), a.min(), a.max(), f"{np.mean(a == 0):.2%}"] for n, a in of]), f"""
+                  [[both(n, n.replace("all", "tất cả").replace("channel", "kênh")), a.mean(), a.min(), a.max(),
+                    f"{np.mean(a == 0):.2%}"] for n, a in of]), f"""
             The entry at {where}, by hand, with {formulas[now.back].__doc__}:
         """, *parts, vi=[f"""
             ### Bước {now.count}, {now.s.place}: {IN_VIETNAMESE.get(name, name)}, {"ngược" if now.back else "xuôi"}

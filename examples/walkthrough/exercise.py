@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable
 from html import escape
@@ -50,6 +51,10 @@ def attempt(code: str, name: str, check: Callable[[Any], Any]) -> tuple[bool, st
         if name not in names:
             why = both(f"There is no `{name}` in it: call your function `{name}`.",
                        f"Trong đó không có `{name}`: hãy đặt tên hàm của bạn là `{name}`.")  # fmt: skip
+            return False, f"{not_yet}. {why}"
+        if not re.search(r"\b(return|lambda)\b", code):
+            why = both(f"`{name}` gives nothing back: end it with `return`.",
+                       f"`{name}` không trả về gì: hãy kết thúc nó bằng `return`.")  # fmt: skip
             return False, f"{not_yet}. {why}"
         check(names[name])
     except GradientError as error:

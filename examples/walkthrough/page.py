@@ -19,6 +19,7 @@ from exercise import answer_box, attempt, fold, in_words, one_answer
 from language import SWITCH, agree, both, in_english, part
 from matplotlib import style
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from minicnn.data import BadPicture
 from minicnn.models import AlexNet, load
@@ -84,18 +85,54 @@ def figure(width: float = 7, height: float = 3) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def picture(of: Figure, words: str, *, vi: str = "") -> Any:
-    """A figure on the page, with words for whoever cannot see it; in Vietnamese they stand below it."""
+def picture(of: Figure, words: str, *, vi: str = "", texts: dict[str, str] | None = None) -> Any:
+    """A figure on the page, with words for whoever cannot see it; in Vietnamese they stand below it.
+
+    texts: what is written in the figure, or parts of it, in English and in Vietnamese; then it is drawn once more, in
+    Vietnamese. Raises ValueError where one of them is not in it.
+    """
     aloud(f"[picture: {words}]")
+    image = drawn(of, words)
+    if not vi:
+        return image
+    agree(words, vi)
+    below = part(f'<div class="words">{html.escape(vi)}</div>', "vi")
+    if not texts:
+        return mo.Html(image.text + below)
+    translate(of, texts)
+    return mo.Html(part(image.text, "en") + part(drawn(of, vi).text, "vi") + below)
+
+
+def drawn(of: Figure, words: str) -> Any:
+    """A figure as an image."""
     png = io.BytesIO()
     of.savefig(png, format="png", dpi=130)
     # inside the page: a file of its own may be gone before it is read, where a slider is moved fast
     source = "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
-    image = mo.image(source, alt=words, style={"max-width": "100%", "height": "auto"})
-    if not vi:
-        return image
-    agree(words, vi)
-    return mo.Html(image.text + part(f'<div class="words">{html.escape(vi)}</div>', "vi"))
+    return mo.image(source, alt=words, style={"max-width": "100%", "height": "auto"})
+
+
+def translate(of: Figure, texts: dict[str, str]) -> None:
+    """Replaces texts of a figure, those of its ticks, too."""
+    unseen = set(texts)
+
+    def turned(text: str) -> str:
+        for english in sorted(texts, key=len, reverse=True):
+            if english in text:
+                unseen.discard(english)
+                text = text.replace(english, texts[english])
+        return text
+
+    for english, vietnamese in texts.items():
+        agree(english, vietnamese)
+    for axis in (axis for axes in of.axes for axis in (axes.xaxis, axes.yaxis)):
+        labels = [label.get_text() for label in axis.get_majorticklabels()]
+        if (others := [turned(label) for label in labels]) != labels:
+            axis.set_ticks(axis.get_majorticklocs(), others)
+    for text in of.findobj(Text):
+        text.set_text(turned(text.get_text()))
+    if unseen:
+        raise ValueError(f"not in the figure: {sorted(unseen)}: give texts that it shows")
 
 
 def table(head: list[str], rows: list[list[Any]]) -> str:

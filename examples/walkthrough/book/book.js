@@ -99,9 +99,11 @@ function book(data) {
       show(cell, text);
       for (const name of cell.own) choose(name, first(name));
     }
-    const names = [...back].map((name) => own(name)?.querySelector("label, legend")?.textContent.trim() ?? name);
-    note.textContent = names.length ? `Put back to where it began: ${names.join(", ")}. More together: ` +
-      "python -m minicnn walkthrough." : "";
+    const names = [...back].map((name) => own(name)?.querySelector("label, legend")?.innerText.trim() ?? name);
+    const vietnamese = document.querySelector(".in-vietnamese:checked"); // a label is in both, one of which is shown
+    const [put, more] = vietnamese ? ["Đã đưa về chỗ ban đầu", "Muốn dịch nhiều thứ hơn cùng lúc"] :
+      ["Put back to where it began", "More together"];
+    note.textContent = names.length ? `${put}: ${names.join(", ")}. ${more}: python -m minicnn walkthrough.` : "";
     clearTimeout(note.timer);
     if (names.length) note.timer = setTimeout(() => { note.textContent = ""; }, 6000);
   }

@@ -9,6 +9,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from language import both
+
 from .controls import control
 from .marks import plain, words_of
 from .states import Cell, Chapter, State
@@ -114,6 +116,8 @@ def framed(page: Page, pages: list[tuple[str, str]]) -> str:
     inside = [(m[2], m[3], language_at(page.body, m.start())) for m in HEADING.finditer(page.body) if m[1] == "2"]
     contents = "".join(f'<li{f" lang={language}" if language else ""}><a href="#{name}">{words}</a></li>'
                        for name, words, language in inside)
+    contents = (f'<details class="contents"><summary>{both("On this page", "Trên trang này")}</summary>'
+                f"<ul>{contents}</ul></details>") if len(inside) > 2 else ""  # fmt: skip
     home = "index.html" if page.file.count("/") == 0 else "../index.html"
     numbers = json.dumps(page.data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     style, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("book.css", "book.js"))
@@ -133,13 +137,13 @@ def framed(page: Page, pages: list[tuple[str, str]]) -> str:
 <header>
 <a href="{home}" class="home">minicnn, the walkthrough</a>
 <form role="search" action="{home}">
-<label><span>Search</span> <input type="search" name="q" placeholder="/"></label>
+<label><span>{both("Search", "Tìm")}</span> <input type="search" name="q" placeholder="/"></label>
 </form>
 <button type="button" id="theme" aria-label="Light or dark">◐</button>
 </header>
 <main id="page">
 {f'<nav class="ways" aria-label="Pages">{ways}</nav>' if ways else ""}
-{f'<details class="contents"><summary>On this page</summary><ul>{contents}</ul></details>' if len(inside) > 2 else ""}
+{contents}
 {page.body}
 {f'<nav class="ways" aria-label="Pages, again">{ways}</nav>' if ways else ""}
 </main>
