@@ -12,6 +12,7 @@ from minicnn import checkpoint, models
 from minicnn.checkpoint import CheckpointError
 from minicnn.data import Loader, image_folders
 from minicnn.models import classifier
+from minicnn.models.first_layer import SMOOTH_NOISE, looks
 from minicnn.models.saved import load
 from minicnn.training.scores import evaluate
 
@@ -31,6 +32,16 @@ def test_it_is_what_its_file_holds():
     np.testing.assert_array_equal(ask.statistics.mean[:, ::8, 5::8], arrays["statistics.mean"])
     np.testing.assert_array_equal(ask.statistics.mean[:, 7::8, ::8], arrays["statistics.mean"])
     assert not [name for name in arrays if name.startswith("velocity")]
+
+
+def test_its_first_kernels_are_edges_and_colours_and_no_noise():
+    towers = [looks(tower.conv1.layers[0].weight.numpy()) for tower in models.pretrained().net.towers()]
+    smooth, colour, oriented, angle = (np.concatenate([getattr(of, name) for of in towers])
+                                       for name in ("smooth", "colour", "oriented", "angle"))
+    assert smooth.min() > 6 * SMOOTH_NOISE
+    assert (colour > 0.7).sum() >= 2, "colours"
+    edges = (oriented > 0.25) & (colour < 0.5)
+    assert edges.sum() >= 3 and np.ptp(np.sin(np.radians(angle[edges]))) > 0.9, "edges across each other"
 
 
 def test_it_says_what_it_is():
