@@ -587,7 +587,8 @@ def _():
     start = '''def neighbours(v, n=5):
     # for every channel the sum over the n channels around it
     reach = n // 2
-    return np.array([v[max(0, i - reach) : i + reach + 1].sum() for i in range(len(v))])
+    near = [v[max(0, i - reach) : i + reach + 1] for i in range(len(v))]
+    return np.array([some.sum() for some in near])
 
 def backward(gy, x):
     # y = x / d^0.75, d = 1 + α / n · Σ x(j)², as in Caffe, with α = 2 and n = 5
