@@ -219,7 +219,7 @@ FAULTS = [
     # -- dropout -------------------------------------------------------------------------------------------------------
     dropout("dropout: the gradient with the next step's mask", "    return masked(x), masked",
             "    y = masked(x)\n    counter = counter + 1\n    return y, masked",
-            verdict="zero where it should not be"),
+            verdict="wrong mask"),
     dropout("dropout: the gradient without 1 / (1 − p)", "    return masked(x), masked",
             "    y = masked(x)\n    scale = 1.0\n    return y, masked", verdict="constant factor"),
     dropout("dropout: another mask each time", "*seen, counter,",

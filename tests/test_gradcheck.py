@@ -100,7 +100,7 @@ MISTAKES = {  # what was done wrong: the function, its backward, inputs, and the
     "a neighbour forgotten": (neighbours, lambda gy, x: gy + 2 * x * np.pad(gy, ((0, 0), (0, 1)))[:, 1:], (X,),
                               "term missing"),
     "no gradient": (lambda x: x * x, lambda gy, x: 0 * gy, (X,), "zero where it should not be"),
-    "another mask": (lambda x: x * [1, 0, 1], lambda gy, x: gy * [1, 1, 0], (X,), "zero where it should not be"),
+    "another mask": (lambda x: x * [1, 0, 1], lambda gy, x: gy * [1, 1, 0], (X,), "wrong mask"),
     "a division by 0": (lambda x: x * x, lambda gy, x: np.where(x > 0, np.nan, gy), (X,), "not finite"),
     "float32": (lambda x: x.astype(np.float32) * x, lambda gy, x: 2 * x * gy, (X,), "single precision"),
     "float32 backward": (lambda x: x * x, lambda gy, x: np.float32(2 * x * gy), (X,), "single precision"),

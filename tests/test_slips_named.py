@@ -66,6 +66,65 @@ def test_both_formulas_are_said_and_where_they_stand(function, backward, name, w
     assert words.format(line=backward.__code__.co_firstlineno) in first.text
 
 
+def gated(h, n, w):
+    z = sigmoid(h @ w)
+    return z * h + (1 - z) * n
+
+
+def gated_backward(gy, h, n, w):
+    z = sigmoid(h @ w)
+    ga = gy * (h - n) * z * (1 - z)
+    return gy * z + ga @ w.T, gy * z, h.T @ ga
+
+
+def smoothed(x):
+    t = 0.8 * np.eye(5)[LABELS] + 0.04
+    return -(t * np.log(softmax(x))).sum(1)
+
+
+def grouped(x):
+    g = x.reshape(2, 2, 2, 3, 3)
+    return ((g - g.mean((2, 3, 4), keepdims=True)) * 2 + g.mean((2, 3, 4), keepdims=True) ** 2).reshape(x.shape)
+
+
+def grouped_backward(gy, x):
+    g, gg = x.reshape(2, 2, 2, 3, 3), gy.reshape(2, 2, 2, 3, 3)
+    gm = (gg * g.mean((3, 4), keepdims=True)).mean((3, 4), keepdims=True)
+    return (2 * gg - 2 * gg.mean((3, 4), keepdims=True) + 2 * gm).reshape(x.shape)
+
+
+LABELS = np.array([0, 3, 1, 4])
+RELATED = {
+    "one share for the other": (gated, gated_backward, (X, Y, normal(5, 5)), "wrong mask",
+                                "the share of the one is that of the other"),
+    "a weight and a term": (smoothed, lambda gy, x: gy[:, None] * (softmax(x) - np.eye(5)[LABELS]), (X,),
+                            "term missing", "what is added to it is missing, or its weight"),
+    "a factor that makes the output": (lambda x: x * sigmoid(x), lambda gy, x: gy * (
+        sigmoid(x) + sigmoid(x) * (1 - sigmoid(x))), (X,), "factor missing", "a factor is missing"),
+    "the exponent": (lambda a, b: np.log(b - 1) + a**b, lambda gy, a, b: (
+        gy * b * a**b, gy * (1 / (b - 1) + a**b * np.log(a))), (np.exp(X), np.exp(Y) + 2), "wrong power",
+        "in the exponent"),
+    "the logarithm of another": (lambda a, b: a**b, lambda gy, a, b: (gy * b * a ** (b - 1), gy * a**b * b),
+                                 (np.exp(X), Y), "another input", "`log(a)` belongs"),
+    "the square": (lambda x, z: np.tanh(x) + z * np.tanh(x) ** 2, lambda gy, x, z: (
+        gy * (1 - np.tanh(x)) * (1 + 2 * z * np.tanh(x)), gy * np.tanh(x) ** 2), (X, Y), "wrong power",
+        "`tanh(x)` stands where `tanh(x) ** 2` belongs"),
+    "not summed": (lambda x: x - np.log(np.exp(x).sum(1, keepdims=True)), lambda gy, x: gy - softmax(x) * gy, (X,),
+                   "broadcast axis not summed", "is to be its sum over axis 1"),
+    "not averaged": (lambda x: x - x.mean(1, keepdims=True) / 2, lambda gy, x: gy - gy / 2, (X,),
+                     "broadcast axis not summed", "is to be its mean over axis 1"),
+    "averages of five axes": (grouped, grouped_backward, (normal(2, 4, 3, 3),), "wrong axis", "over axis (2, 3, 4)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", RELATED)
+def test_what_stands_for_what_is_named(case):
+    function, backward, inputs, name, words = RELATED[case]
+    verdict = failure(function, *inputs, backward=backward).verdicts[0]
+    assert verdict.name == name, verdict
+    assert words in verdict.text
+
+
 def test_the_line_is_said():
     def backward(gy, x):
         y = np.tanh(x)

@@ -287,7 +287,7 @@ def _():
 
     found_mistakes = list(mistakes())
     verdicts = [found.verdicts[0].name for _, found in found_mistakes]
-    assert verdicts == ["not deterministic", "not deterministic", "zero where it should not be"]
+    assert verdicts == ["not deterministic", "not deterministic", "wrong mask"]
     say("""
         ## The mistake: another mask in backward
 

@@ -21,8 +21,8 @@ def zero(e: Evidence) -> Iterator[Verdict]:
         yield Verdict("zero where it should not be", f"{e.wrong.sum()} of {e.wrong.size} elements got 0: a mask, an "
                                                      "index or a slice leaves them out, or the gradient was cut off")
     elif swapped[e.wrong].all() and small[e.wrong].any():
-        yield Verdict("zero where it should not be", "zeros and other numbers have changed places: forward and "
-                                                     "backward do not use the same mask, or the same places")
+        yield Verdict("wrong mask", "zeros and other numbers have changed places: forward and backward do not use the "
+                                    "same mask, or the same places")
 
 
 def group(e: Evidence) -> Iterator[Verdict]:

@@ -95,6 +95,7 @@ WAYS_FOLLOWED = 40_000  # edges along which gradients go back in one search: 1 o
 WEIGHS = 2000  # numbers that a call takes and gives and that count as another call
 NUDGE = 1e-6  # step of the slope of one call, of the size of what it takes
 BY_CHANCE = 1000  # ways to choose as many of the elements: of fewer, all of them may lie on one side by chance
+OTHERS = 10_000_000  # numbers that the slopes of other functions are made of, in one search: 1 or 2 seconds
 LONG = 20_000_000  # numbers that the slopes of all outputs along an axis are made of: of more, these are not tried
 JACOBIAN = 8_000_000  # numbers that are computed for the slope of one call: where it takes more, it is not measured
 ALIKE = 1e-6  # how near two gradients are that are the same, in units of what is added up

@@ -45,13 +45,15 @@ def axes(view: View) -> Iterator[Edit]:
                                f"axis {axis}, and should over axis {new}", 0.9)  # fmt: skip
         groups.setdefault(axis, []).append((site, kept))
     for axis, members in groups.items():
-        for new in all_axes(4) if len(members) > 1 else ():
+        ndim = max(view.values[view.used(site[0])[0]].ndim for site, _ in members if view.used(site[0]))
+        for new in all_axes(ndim) if len(members) > 1 else ():
             for keep_all in (False, True):
                 changes: dict[int, Make] = {}
                 for site, kept in members:
                     changes |= view.calls(site, partial(with_axis, new, kept or keep_all))
                 why = f"sums and means go over axis {axis}, and should over axis {new}"
                 yield Edit(changes, "wrong axis", why, 1.0)
+    yield from not_summed(view)
     yield from throughout(view)
     yield from letters(view)
     yield from shapes(view)
@@ -94,6 +96,18 @@ def joined(view: View) -> Iterator[Edit]:
                     change = partial(in_order, order)
                     yield Edit(view.calls(site, change), "channels exchanged", f"{view.shown(n, change(call))}: the "
                                "parts are in the wrong order", 1.0)  # fmt: skip
+
+
+def not_summed(view: View) -> Iterator[Edit]:
+    """What every element has, where the sum or the mean along an axis belongs, as of gy in the softmax's gradient."""
+    for use in view.uses():
+        n, old = use[0][0], use[2][0]
+        if view.is_real(old) and view.values[old].ndim > 1 and view.of_gy(old):
+            for axis in range(view.values[old].ndim):
+                for function in (np.sum, np.mean):
+                    changes = view.arguments(use, partial(function, axis=axis, keepdims=True))
+                    yield Edit(changes, "broadcast axis not summed", f"{view.inside(n, old)} is to be its "
+                               f"{function.__name__} over axis {axis}", 1.1)  # fmt: skip
 
 
 def in_order(order: tuple[int, ...], call: Call) -> Call:

@@ -13,7 +13,7 @@ from .found import Aim, Found
 from .record import Call, Ref
 from .words import Words
 
-__all__ = ["branches", "condition", "parts", "sides"]
+__all__ = ["branches", "condition", "parts", "sides", "slopes_of_all"]
 
 OTHER = {"greater": "<=", "greater_equal": "<", "less": ">=", "less_equal": ">"}
 
@@ -81,6 +81,21 @@ def sides(chain: Chain, aim: Aim) -> Iterator[Found]:
             what = "it is 0" if not aim.gradient[off].any() else "it has another slope"
             cost = 0.85 if proportional(aim, off) else 1.35
             yield Found("one branch", f"{but}: {side} {what} in backward", cost)
+
+
+def slopes_of_all(chain: Chain, gy: np.ndarray, aim: Aim) -> Iterator[Found]:
+    """Of a function of each element alone: its slope turned over, or to another power."""
+    if gy.shape != aim.right.shape or (gy == 0).any():
+        return
+    slope = aim.right / gy
+    ones = chain.gradients(np.ones_like(gy)).get(aim.leaf)
+    if ones is None or not np.allclose(ones, slope, rtol=1e-6, atol=1e-9):
+        return
+    powers = {"1 / its slope": 1 / slope, "the square of its slope": slope**2, "the root of its slope": np.sqrt(slope)}
+    for what, other in powers.items():
+        if np.isfinite(other).all() and aim.gave(gy * other):
+            yield Found("wrong power", f"backward multiplies gy by {what} and not by that, as where a division and a "
+                        "product have changed places", 1.5)  # fmt: skip
 
 
 def proportional(aim: Aim, off: np.ndarray) -> bool:

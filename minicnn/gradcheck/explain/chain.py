@@ -53,14 +53,17 @@ def fitted(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 class Chain:
     """The ways from the real inputs of a function to its value. edges: in the order of the calls; those whose Jacobian
-    is too large are left out, unless they are ways of input ``leaf``.
+    is too large are left out, unless they are ways of input ``leaf``. other: a chain some of whose calls have changed,
+    and which. weight: how many numbers the slopes are.
 
     Raises MemoryError where one of those is too large.
     """
 
-    def __init__(self, tape: Tape, leaf: int = -1):
-        self.tape = tape
+    def __init__(self, tape: Tape, leaf: int = -1, other: tuple[Chain, set[int]] | None = None):
+        self.tape, self.other = tape, other
         self.values = [call.value for call in tape.calls]
+        self.made: dict[tuple[int, int], Edge | None] = {}
+        self.weight = 0
         reach = {tape.output}
         for n in range(tape.gy - 1, -1, -1):
             if n in reach:
@@ -74,7 +77,8 @@ class Chain:
                 continue
             for k, source in enumerate(call.sources):
                 if source in moves and self.values[source].dtype.kind == "f":
-                    edge = self.edge(n, k, source)
+                    edge = self.made[n, k] = self.known(n, k) or self.edge(n, k, source)
+                    self.weight += 1 + (edge.slope.size if edge else 0)
                     if edge and edge.slope.any():
                         self.edges.append(edge)
                         moves.add(n)
@@ -89,6 +93,11 @@ class Chain:
             if edge.of in found:
                 found.add(edge.by)
         return found
+
+    def known(self, n: int, k: int) -> Edge | None:
+        """That of another chain, where nothing that it is made of has changed."""
+        chain, changed = self.other or (self, {n})
+        return None if changed & {n, *self.tape.calls[n].sources} else chain.made.get((n, k))
 
     def edge(self, n: int, k: int, source: int) -> Edge | None:
         """By differences in use number k of a value by call n; None where that is too much."""

@@ -33,8 +33,11 @@ def relation(view: View, old: int, new: int, n: int, whole: Use | bool) -> tuple
             first.args[:1] == second.args[:1] or same_parts(view, old, new)):
         return settings_differ(view, first, second, stands)
     for one, other in ((first, new), (second, old)):
-        if getattr(one.function, "__name__", "") in ("power", "square", "sqrt") and other in refs(one.args):
+        if getattr(one.function, "__name__", "") in ("power", "square", "sqrt") and other in (
+                view.alias.get(s, s) for s in refs(one.args)):
             return "wrong power", stands, 1.0
+    if view.name(n) == "power" and not isinstance(whole, bool) and whole[1] == len(view.used(n)) - 1 > 0:
+        return "wrong power", f"{stands}, in the exponent", 1.0
     c = ratio(view.values[new], view.values[old])
     if c:
         if c != -1 and view.name(n) in ("exp", "exp2", "power"):
@@ -70,6 +73,8 @@ def relation(view: View, old: int, new: int, n: int, whole: Use | bool) -> tuple
         return "another input", stands, 2.2
     if view.of_gy(old) or view.of_gy(new):
         return "another input", stands, 2.5
+    if direct and name == "subtract" and new < view.tape.gy and is_rest(view.values[new], view.values[old]):
+        return "wrong mask", f"{stands}: the share of the one is that of the other", 1.0
     if direct and name in ("add", "subtract"):
         return "term missing", f"{stands}: a term is missing", 1.0
     if direct and name == "multiply" and view.used(new) == [old, old]:
@@ -81,12 +86,16 @@ def relation(view: View, old: int, new: int, n: int, whole: Use | bool) -> tuple
         return "factor missing", f"{stands}: a factor is missing", 1.2
     if direct and new == view.tape.output:
         far = 1.3 if name in ("multiply", "divide") and not any(old in view.before[o] for o in view.used(new)) else 0.9
+        if far > 1 and first.function is not None:
+            return "factor missing", f"{stands}: a factor is missing", far
         return "input for output", f"{a} stands where {b}, the output, belongs", far
     if first.function is None and second.function is None:
         return "another input", stands, 0.8
     if old in view.before[new] or (first.function is None and new == view.tape.output):
         what = "the output" if new == view.tape.output else "what is made of it"
         far = 0.9 if first.function is None and new < view.tape.gy else 1.25 if new < view.tape.gy else 1.45
+        if affine(view.values[new], view.values[old]):
+            return "term missing", f"{stands}: what is added to it is missing, or its weight", far
         return "input for output", f"{a} stands where {b}, {what}, belongs", far
     if new in view.before[old] or old == view.tape.output:
         far = 0.9 if second.function is None else 1.0 if old == view.tape.output else 1.6
@@ -99,6 +108,18 @@ def ratio(new: np.ndarray, old: np.ndarray) -> float:
     with np.errstate(all="ignore"):
         c = float((new * old).sum() / (old * old).sum()) if new.dtype.kind == "f" else 0.0
         return (round(c, 9) if np.allclose(new, c * old, rtol=1e-9, atol=1e-12) else 0.0) if np.isfinite(c) else 0.0
+
+
+def is_rest(new: np.ndarray, old: np.ndarray) -> bool:
+    """Whether new = 1 − old, of shares, as of a gate."""
+    return bool(0 <= old.min() <= old.max() <= 1) and np.allclose(old + new, 1)
+
+
+def affine(new: np.ndarray, old: np.ndarray) -> bool:
+    """Whether new = a · old + b, for two numbers."""
+    old, new = old.ravel().astype(float), new.ravel().astype(float)
+    line = np.polynomial.Polynomial.fit(old, new, 1) if np.ptp(old) else None
+    return old.size > 2 and line is not None and np.allclose(line(old), new, rtol=1e-9, atol=1e-12)
 
 
 def same_parts(view: View, a: int, b: int) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from .chain import Edge, fitted
 from .found import Found
 from .kinds import BENT, LARGEST, MOVED, PRODUCTS
+from .moves import not_undone
 from .record import put
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def slope_lost(w: Ways, n: int) -> Iterator[Found]:
 def slopes(w: Ways, edge: Edge) -> Iterator[tuple[Slope, str, str]]:
     """(what comes back along an edge with another slope, what is wrong then, the name of it)."""
     call, name, text = w.tape.calls[edge.by], w.name(edge.by), w.words.of(edge.by)
+    yield from not_undone(w, edge)
     if name in MOVED or call.function is put:
         return
     others = [n for n in dict.fromkeys(call.sources) if n != edge.of]

@@ -41,10 +41,10 @@ def operands(view: View, use: Use) -> Iterator[Edit]:
         for new in like[:FEW]:
             for called, function in FUNCTIONS.items():
                 if varies(np.nan_to_num(function(view.values[new]))):
-                    power = new == old and called in ("sqrt", "square")
+                    other = "input for output" if view.leaf(new) == old or new == old else "another input"
                     why = f"stands where `{called}({view.text(new)})` belongs"
                     yield Edit(view.changed_use(use, partial(made, new, function)),
-                               "wrong power" if power else "input for output",
+                               "wrong power" if new == old and called in ("sqrt", "square") else other,
                                f"{view.inside(n, old)} {why}", 1.4)  # fmt: skip
 
 
