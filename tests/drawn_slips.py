@@ -182,16 +182,17 @@ def every_slip():
 
 
 def drawn_slips(seed=SEED, everything=False):
-    """Of every kind in every function some, by chance; of each file of kernels and of ops at least one of those that
-    are drawn often; and all whose verdict is known."""
+    """Of every kind in every function some, by chance, and in all at least one; of each file of kernels and of ops at
+    least one of those that are drawn often; and all whose verdict is known."""
     slips = [(each, rate) for each, rate in every_slip() if not excuse(each)]
     kinds = Counter((each.file, each.slip.function, each.slip.kind) for each, _ in slips)
     rank, first = {}, {}
     for each, rate in slips:
         function = each.file, each.slip.function
         rank[each] = chance(seed, each.slip) * kinds[*function, each.slip.kind] / rate
-        if each.slip.kind in OFTEN and each.file.startswith(("kernels/", "minicnn/ops/")):
-            first[each.file] = min(first.get(each.file, each), each, key=rank.get)
+        own = each.slip.kind in OFTEN and each.file.startswith(("kernels/", "minicnn/ops/"))
+        for of in (each.slip.kind, each.file)[: 1 + own]:
+            first[of] = min(first.get(of, each), each, key=rank.get)
     least = set(first.values())
     return [each for each in rank if everything or rank[each] < 1 or each in least or each.verdict]
 

@@ -11,6 +11,7 @@ from test_weights import as_caffe, as_torchvision, by_caffe, by_torchvision, clo
 from weights_of_others import blob, caffe_net, torch_archive
 
 from minicnn import Tensor, checkpoint, cpu, no_grad
+from minicnn.checkpoint import CheckpointError
 from minicnn.data import BadPicture, central_crops, read_picture
 from minicnn.data.sources import image_set
 from minicnn.models import RECIPES, alexnet
@@ -123,6 +124,12 @@ def test_features_are_what_the_rows_of_both_towers_give(run, files):
         np.testing.assert_allclose(y, ask.net(seen).numpy(), rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="there is no row 'fc9': choose one of conv1, conv2"):
         ask.features(files[0], "fc9")
+
+
+def test_what_is_no_file_of_safetensors_is_told_as_a_checkpoint_is(tmp_path):
+    (tmp_path / "text.safetensors").write_text("nothing of the kind")
+    with pytest.raises(CheckpointError, match=r"text\.safetensors: it is no checkpoint, or the file is damaged"):
+        load(tmp_path / "text.safetensors")
 
 
 # -- weights of others -------------------------------------------------------------------------------------------------
