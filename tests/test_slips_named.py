@@ -55,6 +55,10 @@ SAID = [
     (lambda x: x + np.tanh(x), lambda gy, x: gy * (1 - np.tanh(x) ** 2), "term missing", "`x` in `x + tanh(x)`"),
     (lambda x: x * sigmoid(x), lambda gy, x: gy * sigmoid(x) * (1 + x * (1 + sigmoid(x))),
      "wrong sign of a term", "add stands where subtract belongs"),
+    *((lambda x: np.log(np.exp(x).sum(1)), backward, "extra term", f"the term `{term}` is one too many")
+      for term, backward in (("0.5", lambda gy, x: gy[:, None] * (softmax(x) - 0.5)),
+                             ("2", lambda gy, x: gy[:, None] * (2 + softmax(x))),
+                             ("1", lambda gy, x: gy[:, None] * (1 - softmax(x))))),
 ]  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def number(view: View, site: Site, k: int, old: float) -> Iterator[Edit]:
         one, two = (view.program.result(other(old + d, "", "", 0).changes, view.values) for d in (1.0, 2.0))
         if one is not None and two is not None and view.aim.same(two - one, one - view.aim.gradient):
             c = view.aim.times(one - view.aim.gradient, view.aim.right - view.aim.gradient)
-            if c:
+            if c and abs(old + c) > 1e-6 * abs(old):  # else no number belongs there: see removed.py
                 new = float(f"{old + c:.9g}")
                 yield other(new, "wrong factor of a term", f"{old:g} should be {new:.6g}", 1.3)
 

@@ -90,7 +90,8 @@ def too_many(view: View, n: int, k: int, call: Call) -> tuple[str, str, float]:
     if name in ("add", "subtract"):
         if name == "subtract" and other == view.tape.gy:
             return "term missing", "gy is taken away, and belongs there", 1.3
-        return "extra term", f"the term `{view.text(other) if other >= 0 else call.args[1 - k]}` is one too many", 1.4
+        term = view.text(other) if other >= 0 else next(arg for arg in call.args if not isinstance(arg, Ref))
+        return "extra term", f"the term `{term}` is one too many", 1.4
     if name == "power":
         return "wrong power", "no power of it belongs there", 1.2
     kinds = {"flip": "wrong direction", "cumsum": "extra factor", "roll": "shifted", "maximum": "wrong mask",
