@@ -19,6 +19,7 @@ from .of_arrays import of_arrays
 from .of_torch import as_arrays
 from .say import GradientError, Report, wrong_shape
 from .subject import Parameters, WrongShape, named, of_tensors
+from .two_examples import two_examples
 from .verdict import Verdict
 
 __all__ = ["Gradcheck", "GradientError", "Report", "Verdict", "gradcheck"]
@@ -36,7 +37,8 @@ def check_function(function: Callable[..., object], *inputs: object, backward: C
     that cancels in the sum, as any softmax's, would go unseen.) Then along a line near by, where the inputs are a
     little different: what is right at the given ones alone, as where a factor that was forgotten is 1, is not right.
     Inputs that seem to obey a constraint are not moved for that: labels, masks, whole numbers, few different numbers,
-    rows that add up to 1 or have the norm 1, and those of which a backward by hand says None.
+    rows that add up to 1 or have the norm 1, and those of which a backward by hand says None. And if backward is
+    written by hand, and the first input is a batch of one, (1, ...), with two examples, where the function takes them.
 
     How much the two may differ is measured: what the function and its backward round by, and by how much differences of
     different steps differ. So a gradient that cancels to 0 passes with the rounding of its terms, and a small term that
@@ -88,7 +90,10 @@ def check_function(function: Callable[..., object], *inputs: object, backward: C
         random = np.random.default_rng((seed, *OURS))
         check = Check(subject, random, step, tolerance, elements, bool(picture), search)
         try:
-            return check.run()
+            report = check.run()
+            if backward:
+                two_examples(check, backward)
+            return report
         except WrongShape as wrong:
             raise wrong_shape(subject.title, wrong) from wrong.__cause__
         finally:
