@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..thresholds import JACOBIAN, NUDGE
+from ..thresholds import JACOBIAN, NUDGE, WEIGHS
 from .record import Call, Ref, Tape, at_place, put, refs, walk
 
 __all__ = ["Chain", "Edge", "fitted"]
@@ -54,7 +54,7 @@ def fitted(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 class Chain:
     """The ways from the real inputs of a function to its value. edges: in the order of the calls; those whose Jacobian
     is too large are left out, unless they are ways of input ``leaf``. other: a chain some of whose calls have changed,
-    and which. weight: how many numbers the slopes are.
+    and which. followed: how many calls were made again for slopes that are its own.
 
     Raises MemoryError where one of those is too large.
     """
@@ -63,7 +63,7 @@ class Chain:
         self.tape, self.other = tape, other
         self.values = [call.value for call in tape.calls]
         self.made: dict[tuple[int, int], Edge | None] = {}
-        self.weight = 0
+        self.followed = 0
         reach = {tape.output}
         for n in range(tape.gy - 1, -1, -1):
             if n in reach:
@@ -78,7 +78,6 @@ class Chain:
             for k, source in enumerate(call.sources):
                 if source in moves and self.values[source].dtype.kind == "f":
                     edge = self.made[n, k] = self.known(n, k) or self.edge(n, k, source)
-                    self.weight += 1 + (edge.slope.size if edge else 0)
                     if edge and edge.slope.any():
                         self.edges.append(edge)
                         moves.add(n)
@@ -103,6 +102,7 @@ class Chain:
         """By differences in use number k of a value by call n; None where that is too much."""
         call, x = self.tape.calls[n], self.values[source]
         pull = pulled(call, k, [self.values[s] for s in call.sources])
+        self.followed += 3 + (call.value.size + x.size) // WEIGHS
         if pull:
             return Edge(source, n, np.ones(1), pull=pull)
         size = min(float(np.sqrt(np.mean(x**2))), 1.0) if x.size else 1.0
@@ -119,6 +119,7 @@ class Chain:
             return Edge(source, n, (at(x + h) - at(x - h)) / (2 * h), apart=True)
         if x.size * (call.value.size + sum(self.values[s].size for s in call.sources)) > JACOBIAN:
             return None
+        self.followed += 2 * x.size * (1 + call.value.size // WEIGHS)
         columns = np.empty((x.size, call.value.size))
         moved = np.array(x)
         for i in range(x.size):

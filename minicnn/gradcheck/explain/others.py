@@ -37,16 +37,16 @@ def others(chain: Chain, gy: np.ndarray, aim: Aim, kinds: Sequence[Kind]) -> Ite
     left = OTHERS
     for kind in kinds:
         for other in kind(chain.tape, aim.leaf, Words(chain.tape)):
-            left -= chain.weight
             if left < 0:
                 return
-            guess = gradient(chain, other.calls, gy, aim.leaf)
+            guess, followed = gradient(chain, other.calls, gy, aim.leaf)
+            left -= followed
             if guess is not None and aim.gave(guess):
                 yield Found(other.name, f"backward gave the gradient of another function, {other.text}", FAR)
 
 
-def gradient(chain: Chain, calls: Mapping[int, Call], gy: np.ndarray, leaf: int) -> np.ndarray | None:
-    """∂L/∂input of the function with other calls; None where that does not work."""
+def gradient(chain: Chain, calls: Mapping[int, Call], gy: np.ndarray, leaf: int) -> tuple[np.ndarray | None, int]:
+    """(∂L/∂input of the function with other calls, None where that does not work; how many calls were followed)."""
     old = chain.tape
     tape = Tape(list(old.calls[: old.gy]), old.gy, old.output, [], old.leaves, old.inputs)
     changed = set[int]()
@@ -57,9 +57,10 @@ def gradient(chain: Chain, calls: Mapping[int, Call], gy: np.ndarray, leaf: int)
                 value = call.value if call.function is None else np.asarray(call.again(lambda m: tape.calls[m].value))
                 tape.calls[n] = replace(call, value=value)
                 changed.add(n)
-        return Chain(tape, leaf, (chain, changed)).gradients(gy).get(leaf)
+        new = Chain(tape, leaf, (chain, changed))
+        return new.gradients(gy).get(leaf), len(chain.edges) + new.followed
     except (ValueError, IndexError, TypeError, MemoryError):  # whatever does not fit
-        return None
+        return None, len(chain.edges)
 
 
 def name_of(call: Call) -> str:

@@ -29,7 +29,7 @@ from .words import Words
 
 __all__ = ["search"]
 
-OTHER = (inputs, bare, reductions, apart, steps, moved, first_places, repeats, pads)
+OTHER = (inputs, reductions, apart, steps, moved, first_places, repeats, pads, bare)  # few first
 
 
 def search(tape: Tape, i: int, gy: np.ndarray, gradient: np.ndarray, right: np.ndarray, scale: np.ndarray,
