@@ -672,7 +672,8 @@ def test_parameters_beside_a_backward_by_hand_and_impossible_pictures_are_refuse
 
 
 @pytest.mark.parametrize("file, looks_at", [
-    ("evidence", {"thresholds"}), ("subject", {"evidence"}), ("measure", {"evidence", "subject", "thresholds"}),
+    ("evidence", {"thresholds"}), ("subject", {"evidence"}), ("rounding", {"evidence", "subject", "thresholds"}),
+    ("measure", {"evidence", "rounding", "subject", "thresholds"}),
     ("verdict", {"evidence", "thresholds"}), ("judge", {"evidence", "thresholds", "verdict"}),
     ("display", {"evidence", "verdict"}), ("say", {"display", "evidence", "subject", "thresholds", "verdict"}),
 ])  # fmt: skip
@@ -681,7 +682,8 @@ def test_what_measures_knows_no_judge_and_what_judges_measures_nothing(file, loo
     assert {path.stem for path in FOLDER.glob("*.py")} & set(re.findall(r"\w+", " ".join(imports))) == looks_at
 
 
-@pytest.mark.parametrize("file", ["check", "evidence", "judge", "look", "measure", "said", "say", "subject", "verdict"])
+@pytest.mark.parametrize("file", ["check", "evidence", "judge", "look", "measure", "rounding", "said", "say", "subject",
+                                  "verdict"])
 def test_every_threshold_stands_in_the_table(file):
     """Other files hold whole numbers, as of axes, and these."""
     tree = ast.walk(ast.parse((FOLDER / f"{file}.py").read_text("utf-8")))

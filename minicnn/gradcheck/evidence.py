@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .thresholds import CLOSE, DOUBLE, KEPT, LARGEST
+from .thresholds import CLOSE, DOUBLE, EPSILON, FLOOR, KEPT, LARGEST, ROUNDING
 
 __all__ = ["Evidence", "Floats", "Found", "Kink", "Slope", "Tie"]
 
@@ -136,10 +136,12 @@ class Evidence:
 
     @property
     def allowed(self) -> Floats:
-        """What rounding may have left between the two; but no more than it leaves in double precision."""
+        """What rounding may have left between the two; but no more than it leaves in double precision. And what would
+        not change the last digit of L, where the element moves by the size of the input: an output that hardly
+        depends on it may not change at all."""
         most = self.scale + self.terms
         rounding = np.minimum(self.rounding + np.minimum(self.own, DOUBLE * most), LARGEST * most)
-        return np.maximum(rounding, self.tolerance * self.scale)
+        return np.maximum(rounding + ROUNDING * EPSILON * self.floor / FLOOR, self.tolerance * self.scale)
 
     def place(self, j: int) -> tuple[int, ...]:
         return tuple(self.places[j].tolist())

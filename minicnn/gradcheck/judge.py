@@ -17,6 +17,7 @@ from .thresholds import (
     CERTAIN,
     DOUBLE,
     EPSILON,
+    EVEN,
     FAR,
     FITS,
     GROWS,
@@ -24,6 +25,7 @@ from .thresholds import (
     LADDER,
     LARGE,
     LEFT,
+    NO_DIGITS,
     ORDERS,
     RATIO,
     SAME,
@@ -71,15 +73,23 @@ def single(curve: Sequence[tuple[float, float]]) -> bool:
     return least < FITS and step > LARGE and sum(grows) >= GROWS and points[best + 2][1] > SOON * least
 
 
+def another_slope(curve: Sequence[tuple[float, float]]) -> bool:
+    """Whether the error is the same over three steps, as no rounding is: that of a slope between kinks."""
+    errors = [error for _, error in sorted(curve) if np.isfinite(error)]
+    return any(max(some) <= (1 + EVEN) * min(some) for some in zip(errors, errors[1:], errors[2:], strict=False))
+
+
 def cannot_tell(found: Found, size: float, y: Floats, u: Floats, noise: float, terms: float) -> bool:
     """Whether digits cancel in a function, so that differences tell no more than that backward agrees: its value is
     what double precision leaves of far larger numbers, near 1, as of 1 + x² where x is small, so that noise is large
     beside it and still small beside 1; or it stands still, and backward says less than such rounding, too, or is as
-    small as the value, which goes by stairs. size: of what backward says, for a change of the input by its own size."""
+    small as the value, which goes by stairs; or nothing is left of it, as of sin x where x is large. size: of what
+    backward says, for a change of the input by its own size."""
     one = EPSILON * float(np.linalg.norm(u))
     stands = found.slope == 0 and (size <= one or max(size, terms) <= LEFT * one)
-    less = LEFT * EPSILON * terms < noise <= LEFT * one and not (y == y.astype(np.float32)).all()
-    return stands or (less and found.error <= found.seen <= FAR)
+    of_one = noise <= one and bool((np.ldexp(y, 53) % 1 == 0).all())  # in steps of 2⁻⁵³, as what is left of 1
+    less = LEFT * EPSILON * terms < noise <= LEFT * one and (of_one or not (y == y.astype(np.float32)).all())
+    return stands or noise > NO_DIGITS * terms > 0 or (less and found.error <= found.seen <= FAR)
 
 
 # -- along a line ------------------------------------------------------------------------------------------------------

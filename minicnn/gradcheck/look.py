@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from .evidence import Evidence, Floats, Found, Kink
 from .explain import explain
 from .lines import Lines
 from .said import Said, call_again, said_of
-from .say import Report
+from .say import GradientError, Report
 from .subject import Input
 from .thresholds import AWAY, CALLS, CERTAIN, CURVE, FAR, HURRY, INSIDE, PATIENCE, TOGETHER
 
@@ -50,10 +51,15 @@ class Look(Lines):
             self.report.untold[x.name] = x.start.size
             self.seen(found.error, found)
             return
-        if not found.right and judge.single(curve):
-            self.maps.append((x.name, np.full(x.start.shape, np.nan), curve))
-            raise say.single(self.title, x, curve)
-        self.by_element(s, found, curve)
+        if found.right or not judge.single(curve):
+            self.by_element(s, found, curve)
+            return
+        with contextlib.suppress(GradientError):  # of kinks nearby one by one are told, and rounding is not
+            if judge.another_slope(curve):
+                self.by_element(s, found, curve)
+                return
+        self.maps.append((x.name, np.full(x.start.shape, np.nan), curve))
+        raise say.single(self.title, x, curve)
 
     def seen(self, error: float, found: Found) -> None:
         self.report.error = max(self.report.error, error)

@@ -31,6 +31,7 @@ LARGEST = 1e-6  # of a gradient, or of the value that it changes: what rounds by
 DOUBLE = 1e-10  # of the same: backward rounds by no more than this, or has come through single precision
 ROUGH = 1e-3  # of the same: what is seen to round by more is not checked
 SINGLE = 1e-9  # of a value: noise beyond may be that of single precision
+NO_DIGITS = 0.02  # of a value: noise beyond leaves nothing of it that could be checked, and is not half precision's
 SAME_NOISE = 30.0  # times the noise that was measured: more is no noise, but a curve
 FINE = 1e-7  # of a gradient: one difference that rounds by less is enough for a look at one input alone
 
@@ -64,6 +65,7 @@ DEAR = 40_000_000  # numbers that a function takes and gives while all elements 
 FITS = 0.03  # the least error is at most this, or the gradient is wrong at every step
 LARGE = 0.99e-5  # the best step is at least this, 1e-5 being one of CURVE: double precision rounds at smaller ones
 GROWTH, GROWS, STEPS = 2, 3, 4  # it becomes more than twice as large in at least 3 of the next 4 steps: no plateau
+EVEN = 0.02  # three errors that differ by less than this share are the same: those of one slope
 SOON = 10  # and is more than ten times the least two steps on: two digits of the step, less one for chance
 
 # -- second derivatives ------------------------------------------------------------------------------------------------
