@@ -10,6 +10,7 @@ from right_functions import chain, pieces, refused, response, response_back, sig
 
 from minicnn import GradientError, Tensor, gradcheck, nn, no_grad, ops
 from minicnn.engine.op import op
+from minicnn.gradcheck import judge
 
 
 def told(function, *inputs, **options):
@@ -17,6 +18,18 @@ def told(function, *inputs, **options):
     with pytest.raises(GradientError) as caught:
         gradcheck(function, *inputs, **options)
     return " ".join(str(caught.value).split())
+
+
+def test_an_error_of_another_slope_is_not_that_of_rounding():
+    """Along lines of (step, error): it grows with smaller steps, as rounding, or stays, or falls."""
+    noise, small = 1e-8, [10.0**-n for n in range(3, 9)]
+    grows = [(0.1, 1e-2), (0.01, 1e-4), *((h, noise / h) for h in small)]
+    assert judge.single(grows, 1.0, 1.0)
+    assert not judge.single(grows, 1.0, 1e6), "so much is double precision's"
+    assert not judge.another_slope(grows)
+    assert not judge.another_slope([*grows, (1e-9, np.inf)])
+    assert judge.another_slope([*grows[:-3], (1e-6, 0.23), (1e-7, 0.231), (1e-8, 0.229)])
+    assert judge.another_slope([*grows[:-1], (1e-8, 0.001)])
 
 
 # -- right ones --------------------------------------------------------------------------------------------------------
@@ -27,7 +40,9 @@ def test_right_functions_raise_no_alarm():
 
 
 @pytest.mark.parametrize("number", [253, 373, 508, 599, 1212, 1421, 5087, 5123, 5359, 5988, 20419, 30849, 40458, 40833,
-                                    50102, 70099, 70240, 200433, 201011, 202611, 400483, 401103])  # fmt: skip
+                                    50102, 70099, 70240, 200433, 201011, 202611, 400483, 401103, 500648, 502673,
+                                    503603, 503963, 504253, 505808, 507683, 508732, 508877, 510717, 511499, 511958,
+                                    515173, 516237, 516363, 516413, 516991, 518893])  # fmt: skip
 def test_right_functions_that_once_raised_an_alarm_raise_none(number):
     assert not list(refused([number]))
 

@@ -58,6 +58,14 @@ class Kink:
     high: float
     simple: bool
 
+    def allows(self, said: float) -> bool:
+        """Whether it lies between."""
+        return self.low <= said <= self.high
+
+    def off(self, said: float) -> float:
+        """By how much it does not."""
+        return max(self.low - said, said - self.high, 0.0)
+
 
 @dataclass(frozen=True)
 class Tie:

@@ -24,6 +24,7 @@ from .thresholds import (
     GROWTH,
     LADDER,
     LARGE,
+    LEAST,
     LEFT,
     NO_DIGITS,
     ORDERS,
@@ -46,7 +47,8 @@ def same(once: np.ndarray, again: np.ndarray) -> bool:
 def doubled(once: np.ndarray, twice: np.ndarray) -> bool:
     """Whether twice gy gave twice the gradient, as far as one can tell."""
     comparable = once.shape == twice.shape and np.isfinite(once).all()
-    return not (comparable and (np.abs(twice - 2 * once) > SAME * np.abs(once).max(initial=0)).any())
+    allowed = max(SAME * np.abs(once).max(initial=0), LEAST)
+    return not (comparable and (np.abs(twice - 2 * once) > allowed).any())
 
 
 def own_rounding(g: Floats, thrice_above: np.ndarray | None, below: np.ndarray | None) -> Floats:
@@ -64,19 +66,26 @@ def single_gradient(g: Floats) -> bool:
     return bool(g.any() and np.isfinite(g).all() and (g == g.astype(np.float32)).all())
 
 
-def single(curve: Sequence[tuple[float, float]]) -> bool:
-    """Whether the error grows with smaller steps, as rounding does, from a step at which double precision would not."""
+def single(curve: Sequence[tuple[float, float]], scale: float, terms: float) -> bool:
+    """Whether the error grows with smaller steps, as rounding does, from a step at which double precision would not, or
+    by more than it rounds ``terms`` by. scale: in units of which the errors are."""
     points = sorted(curve, reverse=True)
     best = min(range(len(points)), key=lambda i: points[i][1])
     step, least = points[best]
     grows = [b > GROWTH * a for (_, a), (_, b) in pairwise(points[best : best + STEPS + 1])]
+    noise = [error * scale * h for h, error in points[best + 1 : best + STEPS + 1] if np.isfinite(error)]
+    if noise and np.median(noise) <= LEFT * EPSILON * terms:
+        return False
     return least < FITS and step > LARGE and sum(grows) >= GROWS and points[best + 2][1] > SOON * least
 
 
 def another_slope(curve: Sequence[tuple[float, float]]) -> bool:
-    """Whether the error is the same over three steps, as no rounding is: that of a slope between kinks."""
+    """Whether the error is the same over three steps, or far less with the next smaller one, as that of a slope between
+    kinks is, and no rounding."""
     errors = [error for _, error in sorted(curve) if np.isfinite(error)]
-    return any(max(some) <= (1 + EVEN) * min(some) for some in zip(errors, errors[1:], errors[2:], strict=False))
+    best = errors.index(min(errors)) if errors else 0
+    even = any(max(some) <= (1 + EVEN) * min(some) for some in zip(errors, errors[1:], errors[2:], strict=False))
+    return even or any(SOON * less < more for less, more in pairwise(errors[:best]))
 
 
 def cannot_tell(found: Found, size: float, y: Floats, u: Floats, noise: float, terms: float) -> bool:
@@ -87,9 +96,10 @@ def cannot_tell(found: Found, size: float, y: Floats, u: Floats, noise: float, t
     backward says, for a change of the input by its own size."""
     one = EPSILON * float(np.linalg.norm(u))
     stands = found.slope == 0 and (size <= one or max(size, terms) <= LEFT * one)
-    of_one = noise <= one and bool((np.ldexp(y, 53) % 1 == 0).all())  # in steps of 2⁻⁵³, as what is left of 1
+    of_one = noise <= one and bool(y.any() and (np.ldexp(y, 53) % 1 == 0).all())  # steps of 2⁻⁵³, as what is left of 1
     less = LEFT * EPSILON * terms < noise <= LEFT * one and (of_one or not (y == y.astype(np.float32)).all())
-    return stands or noise > NO_DIGITS * terms > 0 or (less and found.error <= found.seen <= FAR)
+    agrees = not found.wrong and found.error <= found.seen
+    return stands or noise > NO_DIGITS * terms > 0 or (less and agrees)
 
 
 # -- along a line ------------------------------------------------------------------------------------------------------
@@ -152,7 +162,13 @@ def at_step(e: Evidence, j: int) -> bool | None:
 def outside(e: Evidence) -> list[int]:
     """The elements at kinks with two slopes, neither of them 0, which got what does not lie between the two."""
     return [j for j, kink in e.kinks.items()
-            if e.wrong[j] and not kink.simple and not kink.low <= e.analytic[j] <= kink.high]  # fmt: skip
+            if e.wrong[j] and not kink.simple and not kink.allows(e.analytic[j])]  # fmt: skip
+
+
+def just_outside(e: Evidence) -> list[int]:
+    """The elements that got a little more than lies between the slopes at their kink, which a curve may have bent."""
+    return [j for j, kink in e.kinks.items() if e.wrong[j] and not kink.allows(e.analytic[j])
+            and kink.off(e.analytic[j]) <= FAR * (abs(kink.low) + abs(kink.high))]  # fmt: skip
 
 
 def same_kink(here: Kink, there: Kink | None) -> bool:
@@ -167,7 +183,7 @@ def at_kinks(e: Evidence, alone: set[int]) -> None:
     elements at kinks that do not depend on any other element."""
     e.kinks = {j: e.kinks[j] for j in sorted(e.kinks) if e.wrong[j]}
     for j, kink in e.kinks.items():
-        between = kink.low <= e.analytic[j] <= kink.high
+        between = kink.allows(e.analytic[j])
         e.wrong[j] = not (between or (np.isfinite(e.analytic[j]) and not (kink.simple or j in alone)))
         if e.wrong[j] and np.isfinite(e.analytic[j]):
             e.tie = e.tie or Tie(j)
@@ -206,16 +222,15 @@ def apart(kinks: Sequence[Kink], weights: Floats, all_of_them: Kink) -> bool:
     return abs(all_of_them.below - below) <= near >= abs(all_of_them.above - above)
 
 
-def contended(kinks: Sequence[Kink], weights: Floats, kink: Kink | None, said: float) -> bool:
+def contended(kinks: Sequence[Kink], weights: Floats, kink: Kink, said: float) -> bool:
     """Whether what backward says of all that contend, moved together, does not lie between the slopes."""
-    return kink is not None and not kink.low <= said <= kink.high and not apart(kinks, weights, kink)
+    return not kink.allows(said) and not apart(kinks, weights, kink)
 
 
-def together(e: Evidence, tied: list[int], weights: Floats, kink: Kink | None) -> None:
-    said = float((e.analytic[tied] * weights).sum())
-    if contended([e.kinks[j] for j in tied], weights, kink, said):
-        e.wrong[tied] = True
-        e.tie = e.tie or Tie(tied[0], kink, said)
+def tied(e: Evidence, numbers: list[int], kink: Kink | None, said: float) -> None:
+    """What contends is wrong."""
+    e.wrong[numbers] = True
+    e.tie = e.tie or Tie(numbers[0], kink, said)
 
 
 def only_kinks(verdicts: Sequence[Verdict]) -> bool:

@@ -15,7 +15,7 @@ from .lines import Lines
 from .said import Said, call_again, said_of
 from .say import GradientError, Report
 from .subject import Input
-from .thresholds import AWAY, CALLS, CERTAIN, CURVE, FAR, HURRY, INSIDE, PATIENCE, TOGETHER
+from .thresholds import AWAY, CALLS, CERTAIN, CURVE, FAR, HURRY, INSIDE, LARGEST, PATIENCE, TOGETHER
 
 __all__ = ["Look"]
 
@@ -42,16 +42,18 @@ class Look(Lines):
         if found.right and not self.settings.thorough:
             self.seen(found.error, found)
             return
-        if not found.right and judge.single_gradient(s.g):
+        bare = 0 < s.size <= min(s.rounding, LARGEST * d.terms)  # what a backward leaves that adds up to 0
+        if not found.right and not bare and judge.single_gradient(s.g):
             raise say.single_gradient(self.title, x)
         if not found.right:
             call_again(self.subject, self.title, d.y, CALLS)
         curve = sorted(d.along(x, s.g, self.random.standard_normal(x.start.shape) * x.size, CURVE))
-        if not found.right and judge.cannot_tell(found, s.size, d.y, d.u, d.noise, d.terms):
+        bare &= found.error * (s.size + d.floor) <= s.rounding
+        if not found.right and (bare or judge.cannot_tell(found, s.size, d.y, d.u, d.noise, d.terms)):
             self.report.untold[x.name] = x.start.size
             self.seen(found.error, found)
             return
-        if found.right or not judge.single(curve):
+        if found.right or not judge.single(curve, s.size + d.floor, d.terms):
             self.by_element(s, found, curve)
             return
         with contextlib.suppress(GradientError):  # of kinks nearby one by one are told, and rounding is not
@@ -166,7 +168,12 @@ class Look(Lines):
 
     def at_kinks(self, x: Input, e: Evidence) -> None:
         """Judge the elements at kinks: one by one, and all that contend for an output moved together."""
-        h = INSIDE * self.settings.step * x.size
+        step = self.settings.step * x.size
+        h = INSIDE * step
+        for j in judge.just_outside(e):
+            steps = [step * INSIDE ** (0.5 * n) for n in (1, 2, 3, 4)]
+            nearer = (self.d.kink(*self.d.beside_element(x, e.place(j), by), by) for by in steps)
+            e.kinks[j] = next((kink for kink in nearer if kink and kink.allows(e.analytic[j])), e.kinks[j])
         whole = bool(e.kinks) and self.subject.whole()
         odd = judge.outside(e)[:PATIENCE] if whole else []
         judge.at_kinks(e, {j for j in odd if judge.same_kink(e.kinks[j], self.d.alone(x, e.place(j), h / 2))})
@@ -174,10 +181,22 @@ class Look(Lines):
             weights = self.random.uniform(*TOGETHER, len(tied))
             if not e.kinks[tied[0]].simple:  # where what backward says grows fastest
                 weights *= np.where(e.analytic[tied] < 0, -1, 1)
-            way = np.zeros(x.start.shape)
-            way.flat[e.flat[tied]] = weights
-            kink = self.d.kink(*self.d.beside([(x, way)], h), h)
-            judge.together(e, tied, weights, kink)
+            said = float((e.analytic[tied] * weights).sum())
+            kink = self.contend(x, e, tied, weights, said, h)
+            if kink and all(self.contend(x, e, tied, weights, said, by) for by in (step * INSIDE**0.5, step)):
+                judge.tied(e, tied, kink, said)
+
+    def contend(self, x: Input, e: Evidence, tied: list[int], weights: Floats, said: float, h: float) -> Kink | None:
+        """The kink of elements moved together, if what backward says of them does not lie between its slopes, nor is it
+        made of what each is alone. Alone each moves as far: a kink nearer than that adds its share."""
+        way = np.zeros(x.start.shape)
+        way.flat[e.flat[tied]] = weights
+        kink = self.d.kink(*self.d.beside([(x, way)], h), h)
+        if kink is None or not judge.contended([e.kinks[j] for j in tied], weights, kink, said):
+            return None
+        steps = [(j, h * abs(w)) for j, w in zip(tied, weights, strict=True)]
+        alone = [self.d.kink(*self.d.beside_element(x, e.place(j), by), by) or e.kinks[j] for j, by in steps]
+        return kink if judge.contended(alone, weights, kink, said) else None
 
     def lost_in_rounding(self, x: Input, e: Evidence) -> bool:
         """Whether backward says 0 of elements where only larger steps change the value, and not over a kink."""

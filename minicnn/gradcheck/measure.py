@@ -49,7 +49,7 @@ class Differences(Rounding):
                 row = [float(((above - below) * self.u).sum()) / (2 * h)]
                 for n, coarse in enumerate(before[:ORDERS]):
                     row.append(row[n] + (row[n] - coarse) / (RATIO ** (2 * n + 2) - 1))
-                differ |= above != below
+                differ |= (above != below) | (above != self.y)
                 rounding = self.rounds(differ) / h
                 bent = np.abs(above + below - 2 * self.y) / h
                 sharp = np.maximum(bent - bent_before / 2 - CERTAIN * self.rounding / h, 0)  # a curve: a RATIO-th
@@ -84,7 +84,7 @@ class Differences(Rounding):
         above, below = self.beside_element(x, e.place(j), h)
         with np.errstate(invalid="ignore"):
             sent = (self.u * (above - below) / (2 * h)).ravel()
-        differ = e.depends(j, above != below)
+        differ = e.depends(j, (above != below) | (above != self.y))  # both the same, where |x| is 0
         rounding = self.rounds(differ)
         terms = self.size_of(float(np.linalg.norm(self.u * self.y * differ)), rounding / CERTAIN) / x.size
         e.measured(j, sent, self.kink(above, below, h), rounding / h, terms)

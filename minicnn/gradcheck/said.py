@@ -11,6 +11,7 @@ from . import judge, say
 from .evidence import Floats
 from .measure import Line
 from .subject import Gradients, Input, Subject, WrongShape
+from .thresholds import CERTAIN
 
 __all__ = ["Said", "Settings", "call_again", "said_of"]
 
@@ -40,6 +41,11 @@ class Said:
     def size(self) -> float:
         """‖g‖, for a change of x by its own size."""
         return float(np.linalg.norm(self.g)) * self.x.size
+
+    @property
+    def rounding(self) -> float:
+        """What backward rounds ``size`` by."""
+        return CERTAIN * float(np.linalg.norm(self.own)) * self.x.size
 
 
 def said_of(subject: Subject, u: Floats, gradients: Gradients, near: Line) -> list[Said]:

@@ -37,6 +37,7 @@ FINE = 1e-7  # of a gradient: one difference that rounds by less is enough for a
 
 # -- the same, and nothing ---------------------------------------------------------------------------------------------
 
+LEAST = 1e-300  # below it numbers have fewer digits than others
 SAME = 1e-9  # two calls may differ by this share, as sums in another order do; chance differs by far more
 ADDS = 16 * EPSILON  # of the largest gy: by so much the gradients of two may differ from that of their sum
 CALLS = 3  # calls to make again before anything is called wrong: chance may have looked the same once
