@@ -42,7 +42,7 @@ def test_right_functions_raise_no_alarm():
 @pytest.mark.parametrize("number", [253, 373, 508, 599, 1212, 1421, 5087, 5123, 5359, 5988, 20419, 30849, 40458, 40833,
                                     50102, 70099, 70240, 200433, 201011, 202611, 400483, 401103, 500648, 502673,
                                     503603, 503963, 504253, 505808, 507683, 508732, 508877, 510717, 511499, 511958,
-                                    515173, 516237, 516363, 516413, 516991, 518893])  # fmt: skip
+                                    515173, 516237, 516363, 516413, 516991, 518893, 708043, 800073])  # fmt: skip
 def test_right_functions_that_once_raised_an_alarm_raise_none(number):
     assert not list(refused([number]))
 

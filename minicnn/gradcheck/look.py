@@ -42,7 +42,8 @@ class Look(Lines):
         if found.right and not self.settings.thorough:
             self.seen(found.error, found)
             return
-        bare = 0 < s.size <= min(s.rounding, LARGEST * d.terms)  # what a backward leaves that adds up to 0
+        # what a backward leaves that adds up to 0
+        bare = 0 < s.size <= min(s.rounding, LARGEST * d.size_of(d.terms, d.noise))
         if not found.right and not bare and judge.single_gradient(s.g):
             raise say.single_gradient(self.title, x)
         if not found.right:

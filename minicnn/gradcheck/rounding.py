@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .evidence import Floats
 from .subject import Input, Subject
-from .thresholds import BARE, EPSILON, FLOOR, LADDER, NEAR, NOTHING, STAIRS, TINY, TOP
+from .thresholds import BARE, EPSILON, FLOOR, LADDER, LEFT, NEAR, NOTHING, STAIRS, TINY, TOP
 
 __all__ = ["Line", "Rounding"]
 
@@ -71,18 +71,18 @@ class Rounding:
             self.made_of(next(self.away(1.0), beside), together)
 
     def beside_zero(self) -> Floats:
-        """The largest second difference of each output that is exactly 0, as log(1 + x²) is of a small x, a little away
+        """The largest second difference of each output that is nearly 0, as log(1 + x²) is of a small x, a little away
         from there. What it is rounded by where it is 0 does not show."""
-        zero = (self.y == 0) & np.ones_like(self.y, bool)
+        zero = np.abs(self.y) <= LEFT * EPSILON * np.abs(self.y).max(initial=0)
         if not zero.any():
             return np.zeros(self.y.shape)
         line = [(x, TOP * self.random.standard_normal(x.start.shape) * x.size) for x in self.subject.inputs]
         with self.subject.moved(line):
-            near = self.near()
-            first, second, third = (self.ahead(near, n) for n in (0, 1, 2))
+            ahead = [self.ahead(near, n) for near in map(self.near, NEAR) for n in (0, 1, 2, 3)]
+        found = ahead[:4], ahead[4:]
         with np.errstate(invalid="ignore"):
-            bends = np.where(zero, np.abs(first - 2 * second + third), 0)
-        return np.where(np.isfinite(bends), bends, 0)
+            bends = np.array([some[n] - 2 * some[n + 1] + some[n + 2] for some in found for n in (0, 1)])
+        return np.where(zero, np.abs(np.where(np.isfinite(bends), bends, 0)).max(0), 0)
 
     def size_of(self, terms: float, noise: float) -> float:
         """Of terms, measured by their sum. If that is nothing but noise, and near to 0, which has no scale, so that 1
