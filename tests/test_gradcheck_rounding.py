@@ -11,6 +11,7 @@ from right_functions import chain, pieces, refused, response, response_back, sig
 from minicnn import GradientError, Tensor, gradcheck, nn, no_grad, ops
 from minicnn.engine.op import op
 from minicnn.gradcheck import judge
+from minicnn.gradcheck.rounding import step_of
 
 
 def told(function, *inputs, **options):
@@ -18,6 +19,17 @@ def told(function, *inputs, **options):
     with pytest.raises(GradientError) as caught:
         gradcheck(function, *inputs, **options)
     return " ".join(str(caught.value).split())
+
+
+def test_values_that_go_up_by_steps_show_them():
+    x = 0.03 + 1e-3 * normal(8, 3)
+    values = np.stack([1 - np.cos(x), np.sin(x), np.zeros(x.shape), 3 * np.round(8 * x)], -1)
+    values[0, 0, 1] = np.nan
+    found = step_of(values)
+    assert (found[:, 0] == 2.0**-53).all()
+    assert found[0, 1] == 0 and (found[1:, 1] < 2.0**-53).all()
+    assert (found[:, 2:] == 0).all()
+    assert (step_of(np.array([[-3.0, 6.5], [12.0, 0.0]])) == [1, 0.5]).all()
 
 
 def test_an_error_of_another_slope_is_not_that_of_rounding():
@@ -42,7 +54,8 @@ def test_right_functions_raise_no_alarm():
 @pytest.mark.parametrize("number", [253, 373, 508, 599, 1212, 1421, 5087, 5123, 5359, 5988, 20419, 30849, 40458, 40833,
                                     50102, 70099, 70240, 200433, 201011, 202611, 400483, 401103, 500648, 502673,
                                     503603, 503963, 504253, 505808, 507683, 508732, 508877, 510717, 511499, 511958,
-                                    515173, 516237, 516363, 516413, 516991, 518893, 708043, 800073])  # fmt: skip
+                                    515173, 516237, 516363, 516413, 516991, 518893, 708043, 800073, 904953,
+                                    911608])  # fmt: skip
 def test_right_functions_that_once_raised_an_alarm_raise_none(number):
     assert not list(refused([number]))
 
