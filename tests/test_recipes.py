@@ -165,7 +165,8 @@ def test_the_first_kernels_lose_what_photographs_have_nothing_of():
     w, v = 1.0, 0.0
     for _ in range(200):
         for parameter in model.parameters():
-            parameter.grad = Tensor(np.zeros(parameter.shape, np.float32))
+            with parameter.device:
+                parameter.grad = Tensor(np.zeros(parameter.shape, np.float32))
         optimiser.step()
         v = 0.9 * v - 0.03 * 0.0005 * 60 * w
         w += v
