@@ -68,7 +68,7 @@ def classify(parser: Parser, options: argparse.Namespace) -> int:
         answers = iter(ask.classify([one for one in read if isinstance(one, np.ndarray)], options.top))
         for (name, picture), one in zip(some, read, strict=True):
             answer = [] if isinstance(one, Exception) else next(answers)
-            if not isinstance(one, Exception) and any(math.isnan(each.probability) for each in answer):
+            if any(math.isnan(each.probability) for each in answer):
                 one = ValueError("the network's answer is NaN: its numbers overflow, as after a learning rate too "
                                  "large; take an earlier checkpoint")
             if isinstance(one, Exception):

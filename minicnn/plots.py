@@ -114,7 +114,7 @@ def draw_kernels(towers: Sequence[np.ndarray], path: Path) -> None:
 
 def _sheet(width: float, height: float) -> tuple[Figure, Any]:
     """A figure of so many inches, and axes that cover it, in inches from its upper left corner. One for all pictures:
-    axes of their own, and a layout that looks for room for them, take ten times as long."""
+    axes of their own, and a layout that looks for room for them, take twice as long."""
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, width), ylim=(height, 0))

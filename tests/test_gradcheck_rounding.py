@@ -60,6 +60,14 @@ def test_right_functions_that_once_raised_an_alarm_raise_none(number):
     assert not list(refused([number]))
 
 
+@pytest.mark.parametrize("number", [633, 1263])
+def test_of_a_value_that_is_rounding_alone_a_wrong_gradient_is_seen(number):
+    """What differences cannot tell along a line, they tell by element."""
+    right = right_functions.drawn(number)
+    with pytest.raises(GradientError):
+        gradcheck(right.function, *right.inputs, backward=lambda gy, x: 1.5 * right.backward(gy, x), seed=number)
+
+
 def test_what_digits_cancel_in_is_counted_and_not_wrong():
     x = 3e-5 * normal(3, 4)
     report = gradcheck(lambda x: np.log(1 + x * x).sum(), x, backward=lambda gy, x: gy * 2 * x / (1 + x * x))

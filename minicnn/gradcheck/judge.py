@@ -96,10 +96,15 @@ def cannot_tell(found: Found, size: float, y: Floats, u: Floats, noise: float, t
     backward says, for a change of the input by its own size."""
     one = EPSILON * float(np.linalg.norm(u))
     stands = found.slope == 0 and (size <= one or max(size, terms) <= LEFT * one)
+    less = digits_lost(y, u, noise, terms) and found.error <= found.seen <= FAR
+    return stands or noise > NO_DIGITS * terms > 0 or less
+
+
+def digits_lost(y: Floats, u: Floats, noise: float, terms: float) -> bool:
+    """Whether a value is what double precision leaves of larger numbers, near 1: see ``cannot_tell``."""
+    one = EPSILON * float(np.linalg.norm(u))
     of_one = noise <= one and bool(y.any() and (np.ldexp(y, 53) % 1 == 0).all())  # steps of 2⁻⁵³, as what is left of 1
-    less = LEFT * EPSILON * terms < noise <= LEFT * one and (of_one or not (y == y.astype(np.float32)).all())
-    agrees = not found.wrong and found.error <= found.seen
-    return stands or noise > NO_DIGITS * terms > 0 or (less and agrees)
+    return LEFT * EPSILON * terms < noise <= LEFT * one and (of_one or not (y == y.astype(np.float32)).all())
 
 
 # -- along a line ------------------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from . import judge
 from .evidence import Found, Slope
-from .measure import Differences, Line
+from .measure import Differences
+from .rounding import Line
 from .said import Said, Settings
 from .subject import Subject
 from .thresholds import BLOCK, CERTAIN, DEAR, DRAWN, EPSILON, FINE, LARGEST, ROUGH, SAFE, SAME_NOISE, SINGLE

@@ -54,14 +54,16 @@ class Look(Lines):
             self.report.untold[x.name] = x.start.size
             self.seen(found.error, found)
             return
-        if found.right or not judge.single(curve, s.size + d.floor, d.terms):
+        double = judge.digits_lost(d.y, d.u, d.noise, d.terms) or not judge.single(curve, s.size + d.floor, d.terms)
+        if found.right or double:
             self.by_element(s, found, curve)
             return
+        drawn = len(self.maps)
         with contextlib.suppress(GradientError):  # of kinks nearby one by one are told, and rounding is not
             if judge.another_slope(curve):
                 self.by_element(s, found, curve)
                 return
-        self.maps.append((x.name, np.full(x.start.shape, np.nan), curve))
+        self.maps[drawn:] = [(x.name, np.full(x.start.shape, np.nan), curve)]
         raise say.single(self.title, x, curve)
 
     def seen(self, error: float, found: Found) -> None:

@@ -13,7 +13,7 @@ from .rounding import Line, Rounding
 from .subject import Input
 from .thresholds import AWAY, BEND, CERTAIN, ORDERS, RATIO, ROUNDING, RUNGS, SLACK, TOP
 
-__all__ = ["Differences", "Line"]
+__all__ = ["Differences"]
 
 
 @dataclass

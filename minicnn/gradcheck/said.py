@@ -9,7 +9,7 @@ import numpy as np
 
 from . import judge, say
 from .evidence import Floats
-from .measure import Line
+from .rounding import Line
 from .subject import Gradients, Input, Subject, WrongShape
 from .thresholds import CERTAIN
 

@@ -10,7 +10,7 @@ import numpy as np
 from . import judge
 from .evidence import Floats
 from .look import Look
-from .measure import Line
+from .rounding import Line
 from .said import Said, said_of
 from .say import GradientError
 from .say_second import right_only_here
