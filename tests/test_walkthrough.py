@@ -152,6 +152,8 @@ def test_figure_1_can_be_run_again(tmp_path):
         assert all(lr / 2 in tried or lr * 2 in tried for lr in tried)
     again = run(".", "--epochs", "1", "--pictures", "4", "-b", "2")
     assert (again.returncode, again.stdout) == (0, "")  # all of it is there
+    other = run(".", "--epochs", "1", "--pictures", "4", "-b", "2", "--level", "0.35")
+    assert (other.returncode, other.stderr.count("level: 0.35")) == (1, 1)
     wrong = run("nowhere", "-o", "other.csv")
     assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)
     assert "nowhere" in wrong.stderr
@@ -176,7 +178,8 @@ def test_figure_1_finds_the_fastest_rate(monkeypatch, tmp_path):
     for start, order in ((0.002, [0.002, 0.001, 0.004]), (0.004, [0.004, 0.002, 0.001]),
                          (0.008, [0.008, 0.004, 0.002, 0.001]), (0.0005, [0.0005, 0.00025, 0.001, 0.002, 0.004])):
         tried.clear()
-        asked = argparse.Namespace(rate=start, start="authors", before=False, seed=1)
+        asked = argparse.Namespace(rate=start, start="authors", before=False, seed=1,
+                                   level=figure_1.LEVEL)
         runs = list(figure_1.search("relu", None, asked, []))
         assert tried == order == [float(lines[0].split(",")[2]) for lines in runs]
         soonest = math.inf
