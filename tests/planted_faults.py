@@ -34,7 +34,7 @@ TEST_LIMIT = 60  # seconds of the processor for one test
 # minicnn among them. Where there is no fork (Windows), each begins anew.
 LIBRARIES = ["numpy", "numba", "pytest", *(f"_pytest.{name}" for name in default_plugins), "hypothesis.extra.numpy",
              "PIL.Image", "safetensors.numpy", "tqdm", "threadpoolctl", "matplotlib.figure",
-             "matplotlib.backends.backend_agg"]
+             "matplotlib.backends.backend_agg", "numba_ready"]
 PYTEST = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:anyio",  # another's plugin, which no test here needs
           "-W", "ignore::pytest.PytestAssertRewriteWarning"]  # Hypothesis was imported before pytest could look at it
 
