@@ -67,12 +67,15 @@ def _(recorded):
         words = "; ".join(f"epoch {line['epoch']}: {line['val_top1']:.1%}" for line in epochs)
         options = " ".join(f"--{name.replace('_', '-')} {config[name]}" for name in (
             "variant", "width", "recipe", "batch_size", "lr", "schedule", "epochs", "seed"))
+        faster = [f"up to {line['lr']:g} in epoch {line['epoch']}" for line in epochs
+                  if line["lr"] > 1.001 * config["lr"]]
+        higher = f" The rate was {' and '.join(faster)}." * bool(faster)
         return f"""
             This run is an AlexNet with {config["parameters"]:,} parameters, trained for {hours:.1f} hours on
             {facts["cores"]} cores ({facts["machine"]}) with {facts["training"]:,} photographs of CIFAR-10 in
             {len(facts["classes"])} classes. After {facts["epoch"]} epochs, which are {facts["step"]:,} steps, it is
             right for **{facts["top1"]:.1%}** of the {facts["validation"]:,} photographs that it was not trained on.
-            Guessing would be right for {1 / len(facts["classes"]):.0%}. Its settings: `{options}`.
+            Guessing would be right for {1 / len(facts["classes"]):.0%}. Its settings: `{options}`.{higher}
         """, drawing, f"The share of others that are right after each epoch. {words}"
 
     told_run, curve, curve_words = tell_run()
