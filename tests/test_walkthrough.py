@@ -6,6 +6,7 @@ import ast
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -159,6 +160,23 @@ def test_figure_1_can_be_run_again(tmp_path):
     assert "nowhere" in wrong.stderr
 
 
+@pytest.mark.processor
+def test_another_table_of_figure_1_is_held_against_the_recorded_one(tmp_path):
+    """One that lies beside it, to another error."""
+    folder = tmp_path / "walkthrough"
+    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("figure_1_*.csv", "__pycache__"))
+    recorded = (folder / "figure_1.csv").read_text(encoding="utf-8")
+    rows = ["relu,5,0.01,0,0.9,0", "relu,5,0.01,1,0.3,1", *(f"tanh,5,0.02,{epoch},{error},0" for epoch, error in
+                                                            enumerate((0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)))]  # fmt: skip
+    head = recorded[: recorded.index("relu,1,")].replace("batch: 128", "batch: 32").replace("level: 0.25", "level: 0.35")
+    (folder / "figure_1_of_32.csv").write_text(head + "\n".join(rows) + "\n", encoding="utf-8")
+    command = [sys.executable, "-W", "ignore", folder / "08_relu_and_tanh.py"]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
+    assert said.returncode == 0, said.stderr[-2000:]
+    relu, tanh = 1 - 0.05 / 0.6, 6 - 0.05 / 0.1  # on the lines between the ends of two epochs
+    assert f"| batches of 32 | 35 % | {relu:.2f} (0.01) | {tanh:.2f} (0.02) | {tanh / relu:.2f} |" in said.stdout
+
+
 def test_figure_1_finds_the_fastest_rate(monkeypatch, tmp_path):
     """A search whose runs are there after known numbers of epochs ends when both neighbours of the best are slower."""
     monkeypatch.syspath_prepend(str(FOLDER))
@@ -178,8 +196,7 @@ def test_figure_1_finds_the_fastest_rate(monkeypatch, tmp_path):
     for start, order in ((0.002, [0.002, 0.001, 0.004]), (0.004, [0.004, 0.002, 0.001]),
                          (0.008, [0.008, 0.004, 0.002, 0.001]), (0.0005, [0.0005, 0.00025, 0.001, 0.002, 0.004])):
         tried.clear()
-        asked = argparse.Namespace(rate=start, start="authors", before=False, seed=1,
-                                   level=figure_1.LEVEL)
+        asked = argparse.Namespace(rate=start, start="authors", before=False, seed=1, level=figure_1.LEVEL)
         runs = list(figure_1.search("relu", None, asked, []))
         assert tried == order == [float(lines[0].split(",")[2]) for lines in runs]
         soonest = math.inf

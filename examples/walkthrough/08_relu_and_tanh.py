@@ -195,7 +195,7 @@ def _(fastest, record, seed):
         if lr not in tried[kind]:
             return "–"
         epochs, errors, _ = tried[kind][lr]
-        first = reached(errors)
+        first = reached(errors, record.level)
         return f"{first:.2f}" if np.isfinite(first) else f"{percent(errors.min())} in {epochs[-1]:g}"
 
     def at_the_edge():
@@ -210,17 +210,17 @@ def _(fastest, record, seed):
         if len(errors) <= there:
             return ""
         return (f"At {lr:g}, the best rate for ReLU, tanh still had {percent(errors[there])} error after {there} "
-                "epochs, when ReLU had come down to 25 %. If you give both the same rate, you compare how well the "
-                "rate suits them, and not the functions.")
+                f"epochs, when ReLU had come down to {percent(record.level)}. If you give both the same rate, you "
+                "compare how well the rate suits them, and not the functions.")
 
     say(f"""
         ## The learning rates
 
         The comparison is fair only if each function gets the rate that suits it best. So rates were tried, each twice
         the one before, until the rates on both sides of the best one had been tried too. The table says after how many
-        epochs the error reached 25 % with seed {seed}, or, where it did not, the smallest error and the number of
-        epochs. A run was stopped as soon as it took longer than the best one so far, and after 5 epochs if the error
-        was still above 80 %.
+        epochs the error reached {percent(record.level)} with seed {seed}, or, where it did not, the smallest error and
+        the number of epochs. A run was stopped as soon as it took longer than the best one so far, and after 5 epochs
+        if the error was still above 80 %.
     """, table(["learning rate", *NAMES.values()], [
         [lr, *(told(lr, kind) for kind in NAMES)] for lr in sorted({lr for runs in tried.values() for lr in runs})
     ]), f"""
@@ -249,6 +249,7 @@ def _(others, record):
         return [what, percent(level), *ways, ", ".join(f"{ratio:.2f}" for ratio in ratios)]
 
     def differs(run):
+        """What is another fact than in the record, but for what stands behind a comma, which is only told."""
         words = {"data": "{}", "start": "start by the {}", "activation": "activation {}", "batch": "batches of {}"}
         return ", ".join(words[name].format(run.facts[name]) for name in words
                          if run.facts[name].split(",")[0] != record.facts[name].split(",")[0])
