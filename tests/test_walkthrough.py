@@ -155,6 +155,9 @@ def test_figure_1_can_be_run_again(tmp_path):
     assert (again.returncode, again.stdout) == (0, "")  # all of it is there
     other = run(".", "--epochs", "1", "--pictures", "4", "-b", "2", "--level", "0.35")
     assert (other.returncode, other.stderr.count("level: 0.35")) == (1, 1)
+    assert run(".", "--epochs", "1", "--pictures", "4", "-b", "2", "--level", "1", "-o", "at_once.csv").returncode == 0
+    ended = (tmp_path / "at_once.csv").read_text().splitlines()
+    assert {line.split(",")[3] for line in ended if line.startswith(("relu,", "tanh,"))} == {"0"}
     wrong = run("nowhere", "-o", "other.csv")
     assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)
     assert "nowhere" in wrong.stderr
@@ -166,9 +169,11 @@ def test_another_table_of_figure_1_is_held_against_the_recorded_one(tmp_path):
     folder = tmp_path / "walkthrough"
     shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("figure_1_*.csv", "__pycache__"))
     recorded = (folder / "figure_1.csv").read_text(encoding="utf-8")
-    rows = ["relu,5,0.01,0,0.9,0", "relu,5,0.01,1,0.3,1", *(f"tanh,5,0.02,{epoch},{error},0" for epoch, error in
-                                                            enumerate((0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)))]  # fmt: skip
-    head = recorded[: recorded.index("relu,1,")].replace("batch: 128", "batch: 32").replace("level: 0.25", "level: 0.35")
+    errors = {"relu": (0.9, 0.3), "tanh": (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)}
+    rows = [f"{kind},5,{lr},{epoch},{error},0" for kind, lr in (("relu", 0.01), ("tanh", 0.02))
+            for epoch, error in enumerate(errors[kind])]
+    head = recorded[: recorded.index("relu,1,")]
+    head = head.replace("batch: 128", "batch: 32").replace("level: 0.25", "level: 0.35")
     (folder / "figure_1_of_32.csv").write_text(head + "\n".join(rows) + "\n", encoding="utf-8")
     command = [sys.executable, "-W", "ignore", folder / "08_relu_and_tanh.py"]
     said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
