@@ -177,9 +177,10 @@ def test_claims_are_runs_that_go_on(tmp_path):
     asked = ["claims.py", tmp_path, "--epochs", 1, "--output", tmp_path / "claims"]
     ran(*asked, "--seeds", 1, "--nets", "plain")
     said = ran(*asked, "--seeds", 1, 2)
+    ran(*asked, "--seeds", 1, "--nets", "plain", "--lr", 0.001)
     facts, *lines = map(json.loads, (tmp_path / "claims").read_text().splitlines())
     assert (facts["training"], facts["test"]) == (4, 4)
-    assert len({(line["net"], line["seed"]) for line in lines}) == len(lines) == 16
+    assert len({(line["net"], line["seed"], line["lr"]) for line in lines}) == len(lines) == 17
     assert "plain, seed 1," not in said and "plain, seed 2, epoch 1/1: training loss" in said
     assert said.count("\n| ") == 6
     assert ran("claims.py", "--table", tmp_path / "claims") in said
@@ -187,9 +188,10 @@ def test_claims_are_runs_that_go_on(tmp_path):
 
 def test_the_table_of_claims(tmp_path):
     errors = {"lrn": [0.17, 0.175, 0.18], "plain": [0.19, 0.19, 0.195], "one tower": [0.3]}
-    runs = [{"net": net, "seed": seed, "epochs": 2, "test_errors": [0.5, error]}
+    runs = [{"net": net, "seed": seed, "epochs": 2, "lr": 0.002, "test_errors": [0.5, error]}
             for net, each in errors.items() for seed, error in enumerate(each)]  # fmt: skip
-    runs += [{"net": "pools of 2", "seed": 0, "epochs": 1, "test_errors": [0.5]}]  # a quick look is none of them
+    runs += [{"net": "pools of 2", "seed": 0, "epochs": 1, "lr": 0.002, "test_errors": [0.5]},  # a quick look is none
+             {"net": "plain", "seed": 2, "epochs": 2, "lr": 0.001, "test_errors": [0.5, 0.9]}]  # nor is another rate
     (tmp_path / "claims").write_text("\n".join(map(json.dumps, runs)) + '\n{"net": "pla')
     said = ran("claims.py", "--table", tmp_path / "claims").splitlines()
     assert len(said) == 3
