@@ -168,12 +168,30 @@ for net in CUDA_CONVNETS:
     assert run.stdout.count("True") == 4, run.stdout
 
 
-def test_claims_are_runs_that_go_on(tmp_path):
+def small_pictures(folder):
+    """Two pictures of noise of each of two classes, for training and for a test."""
     random = np.random.default_rng(0)
-    for folder in ("train/a", "train/b", "test/a", "test/b"):
-        (tmp_path / folder).mkdir(parents=True)
+    for part in ("train/a", "train/b", "test/a", "test/b"):
+        (folder / part).mkdir(parents=True)
         for i in range(2):
-            Image.fromarray(random.integers(0, 256, (32, 32, 3), np.uint8)).save(tmp_path / folder / f"{i}.png")
+            Image.fromarray(random.integers(0, 256, (32, 32, 3), np.uint8)).save(folder / part / f"{i}.png")
+
+
+def test_pictures_are_squeezed_once_more_and_stay_in_their_class(tmp_path):
+    small_pictures(tmp_path / "data")
+    Image.new("RGB", (32, 32), (200, 90, 40)).save(tmp_path / "data/train/b/1.png")  # JPEG keeps what is flat
+    said = ran("jpeg_again.py", tmp_path / "data", tmp_path / "again", "--quality", 50)
+    assert sorted(file.parent.relative_to(tmp_path / "again").as_posix() for file in tmp_path.glob("again/*/*/*.png")
+                  ) == [part for part in ("test/a", "test/b", "train/a", "train/b") for _ in range(2)]  # fmt: skip
+    before, after = (np.stack([np.asarray(Image.open(file), float) for file in sorted(folder.glob("train/b/*.png"))])
+                     for folder in (tmp_path / "data", tmp_path / "again"))  # fmt: skip
+    moved = np.abs(after - before).mean((1, 2, 3))
+    assert moved[0] > 20 and moved[1] < 2, moved
+    assert said.startswith("8 pictures; a pixel moved by "), said
+
+
+def test_claims_are_runs_that_go_on(tmp_path):
+    small_pictures(tmp_path)
     asked = ["claims.py", tmp_path, "--epochs", 1, "--output", tmp_path / "claims"]
     ran(*asked, "--seeds", 1, "--nets", "plain")
     said = ran(*asked, "--seeds", 1, 2)
