@@ -151,18 +151,20 @@ def table(runs: list[dict[str, Any]]) -> list[str]:
     """A line for each claim, of which there are runs with and without it by the same seeds: of the longest runs, and of
     these of the highest rate."""
     chosen = max(((line["epochs"], line["lr"]) for line in runs if "net" in line), default=None)
-    last = {(line["net"], line["seed"]): 100 * line["test_errors"][-1] for line in runs
+    last = {(line["net"], line["seed"]): line for line in runs
             if "net" in line and (line["epochs"], line["lr"]) == chosen}
-    rows = ["| claim | the paper, points less | with it | without | points less here |", "|---|---|---|---|---|"]
+    rows = ["| claim | the paper, points less | with it, test error (training) | without | points less here |",
+            "|---|---|---|---|---|"]
     for claim in CLAIMS:
         seeds = sorted({seed for net, seed in last if net == claim.with_it}
                        & {seed for net, seed in last if net == claim.without})  # fmt: skip
         if not seeds:
             continue
-        pairs = [(last[claim.with_it, seed], last[claim.without, seed]) for seed in seeds]
-        each = (" ".join(f"{error:.2f}" for error in side) for side in zip(*pairs, strict=True))
-        rows.append(f"| {claim.name} | {claim.said} | {' | '.join(each)} | "
-                    f"{spread([without - own for own, without in pairs])} |")
+        sides = [[last[net, seed] for seed in seeds] for net in (claim.with_it, claim.without)]
+        each = (" ".join(f"{100 * line['test_errors'][-1]:.2f} ({100 * line['train_error']:.1f})" for line in side)
+                for side in sides)
+        less = [100 * (b["test_errors"][-1] - a["test_errors"][-1]) for a, b in zip(*sides, strict=True)]
+        rows.append(f"| {claim.name} | {claim.said} | {' | '.join(each)} | {spread(less)} |")
     return rows
 
 

@@ -205,14 +205,17 @@ def test_claims_are_runs_that_go_on(tmp_path):
 
 
 def test_the_table_of_claims(tmp_path):
+    def line(net, seed, error, epochs=2, lr=0.002):
+        return {"net": net, "seed": seed, "epochs": epochs, "lr": lr, "test_errors": [0.5, error],
+                "train_error": error / 2}  # fmt: skip
+
     errors = {"lrn": [0.17, 0.175, 0.18], "plain": [0.19, 0.19, 0.195], "one tower": [0.3]}
-    runs = [{"net": net, "seed": seed, "epochs": 2, "lr": 0.002, "test_errors": [0.5, error]}
-            for net, each in errors.items() for seed, error in enumerate(each)]  # fmt: skip
-    runs += [{"net": "pools of 2", "seed": 0, "epochs": 1, "lr": 0.002, "test_errors": [0.5]},  # a quick look is none
-             {"net": "plain", "seed": 2, "epochs": 2, "lr": 0.001, "test_errors": [0.5, 0.9]}]  # nor is another rate
+    runs = [line(net, seed, error) for net, each in errors.items() for seed, error in enumerate(each)]
+    runs += [line("pools of 2", 0, 0.5, epochs=1), line("plain", 2, 0.9, lr=0.001)]  # a quick look, another rate: none
     (tmp_path / "claims").write_text("\n".join(map(json.dumps, runs)) + '\n{"net": "pla')
     said = ran("claims.py", "--table", tmp_path / "claims").splitlines()
     assert len(said) == 3
     # differences of 2, 1.5 and 1.5 points: t of two degrees of freedom is 4.303
     half = 4.303 * np.std([2, 1.5, 1.5], ddof=1) / 3**0.5
-    assert said[2].endswith(f"| 17.00 17.50 18.00 | 19.00 19.00 19.50 | +1.67 ± {half:.2f} |")
+    assert said[2].endswith(f"| 17.00 (8.5) 17.50 (8.8) 18.00 (9.0) | 19.00 (9.5) 19.00 (9.5) 19.50 (9.8) | "
+                            f"+1.67 ± {half:.2f} |")
