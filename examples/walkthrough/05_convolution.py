@@ -621,7 +621,8 @@ def _():
     say(r"""
         ## Fifth spelling: by Fourier
 
-        (This section needs complex numbers. No other chapter builds on it, so you may go on to the times below.)
+        (This section needs complex numbers. Only a measure of kernels in chapter 13 uses it again, so you may go on to
+        the times below.)
 
         A picture of T × U pixels is a sum of **waves**: stripes that repeat f times from top to bottom and g times
         from left to right. With the angles θ = 2πf / T and φ = 2πg / U, the wave (f, g) at pixel (p, q) is
@@ -656,7 +657,8 @@ def _():
     """, vi=[r"""
         ## Cách viết thứ năm: theo Fourier
 
-        (Mục này cần số phức. Không chương nào khác dựa vào nó, nên bạn có thể đi tiếp đến phần thời gian bên dưới.)
+        (Mục này cần số phức. Chỉ một phép đo kernel ở chương 13 dùng lại nó, nên bạn có thể đi tiếp đến phần thời gian
+        bên dưới.)
 
         Một bức ảnh T × U điểm ảnh là tổng của các **sóng**: những vân sọc lặp lại f lần từ trên xuống và g lần từ trái
         sang. Với các góc θ = 2πf / T và φ = 2πg / U, sóng (f, g) tại điểm ảnh (p, q) là

@@ -38,9 +38,9 @@ def _():
 
         Their Figure 1 makes the case with a network of four layers on CIFAR-10, a set of small photographs in ten
         classes. It plots the error on the training set after every **epoch**, that is, after every pass over all
-        pictures. There was no regularisation, and each activation function had its own learning rate, the fastest that
-        they found. To get down to 25 % error, tanh needed {PAPER} times as many epochs as ReLU. Which network it was,
-        they never published.
+        pictures. There was no **regularisation**, that is, nothing to keep the network from learning its pictures by
+        heart, and each activation function had its own learning rate, the fastest that they found. To get down to 25 %
+        error, tanh needed {PAPER} times as many epochs as ReLU. Which network it was, they never published.
     """)
     return
 
@@ -176,8 +176,10 @@ def _(fastest, level, record):
                 "times"], rows), f"""
         Since the paper's network is unknown, this is one that the same authors published with their program
         (`layers-19pct.cfg` of cuda-convnet): a convolution with 32 kernels and max-pooling, another with 32 and average
-        pooling, one with 64 and average pooling, and a linear layer. All kernels are 5 × 5. The weights start from
-        $N(0, σ^2)$, with σ = 0.0001 in the first layer and 0.01 in the others. Pixels are 0–255 less their mean, the
+        pooling, which takes the mean of each window, one with 64 and average pooling, and a linear layer. All kernels
+        are 5 × 5. The weights start as random numbers with mean 0 and **standard deviation** σ, which is how far they
+        typically lie from their mean. This is written $N(0, σ^2)$, and σ² is called their **variance**. Here σ = 0.0001
+        in the first layer and 0.01 in the others. Pixels are 0–255 less their mean, the
         momentum is 0.9, and there is no weight decay. It learned from {facts["data"]}, 32 × 32 pixels, in batches of
         {facts["batch"]}.
 
@@ -272,8 +274,9 @@ def _(others, record):
 def _(record):
     say("""
         You can repeat this on CIFAR-10 or on your own pictures, with this seed or another one:
-    """, f"```\n{record.facts['command']}\n```", """
-        This chapter then reads the table that it writes. If you name no pictures, it uses the built-in set.
+    """, f"```\n{record.facts['command'].replace('figure_1.csv', 'figure_1_mine.csv')}\n```", """
+        This chapter reads every table `figure_1_*.csv` beside its own, and adds a row to the one above. If you name no
+        pictures, it uses the built-in set.
     """)
     return
 
@@ -399,11 +402,14 @@ def _(L, UNITS, deep, deepened, g, rms):
             ["slope of the activation, root mean square", *mean_slope.values()],
             ["units with a slope below 0.05", *(percent(share) for share in off.values())],
         ]), f"""
-            Each layer multiplies the gradient by its weights, which makes it about $g$ times as large, and by the
-            slopes of its activation function. ReLU loses something too: about half of its units are off, so its slopes
-            have a root mean square of {by_scale["relu"][0]:.2f}, near √½. But that number is the **same for every g**,
-            so weights with $g = \\sqrt 2$ make up for it in every layer. This is He's initialisation, which minicnn's
-            layers use. For tanh the number falls {change}: the larger the weights, the less of the gradient passes.
+            Each layer multiplies the gradient by its weights and by the slopes of its activation function. The weights
+            make it about $g$ times as large: each number of the new gradient is a sum of {UNITS} products with weights
+            of variance g² / {UNITS}, and the variances of the products add up. The slopes make it smaller by their
+            **root mean square**, which is the root of the mean of their squares. ReLU loses something too: about half
+            of its units are off, so its slopes have a root mean square of {by_scale["relu"][0]:.2f}, near √½. But that
+            number is the **same for every g**, so weights with $g = \\sqrt 2$ make up for it in every layer. This is
+            He's initialisation, which minicnn's layers use. For tanh the number falls {change}: the larger the weights,
+            the less of the gradient passes.
 
             Saturation and a vanishing gradient are not the same thing. At g = 4, {percent(asleep)} of the slopes of
             tanh are below 0.05, and yet the gradient that arrives at the input is {grown:.3g} times as large as at the
@@ -452,8 +458,8 @@ def _():
         ## The dead ReLU
 
         A slope of exactly 0 has its price. Let a single unit $y = \\mathrm{relu}(w x + b)$ learn the line $0.2 + 0.1 x$
-        from 50 inputs between 0 and 1, in 1,000 steps. The learning rate is 0.1. In the second and the third run, the
-        first step alone is taken with a rate of 2:
+        from 50 inputs between 0 and 1, in 1,000 steps without momentum. The learning rate is 0.1. In the second and the
+        third run, the first step alone is taken with a rate of 2:
     """, table(["run", "inputs with z > 0 after step 1", "loss at the end", "gb at the end"], [
         ["ReLU", *good], ["ReLU, first step with 2", *dead], ["leaky ReLU, first step with 2", *woken]
     ]), f"""

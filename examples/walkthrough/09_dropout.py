@@ -30,8 +30,9 @@ def _():
     say(f"""
         # 9 · Dropout
 
-        Each time AlexNet is shown a picture in training, it switches off about half of the units of fc6 and of fc7,
-        chosen at random (§4.2 of the paper). A unit that is off gives 0. What is left is called a **thinned network**.
+        Each time AlexNet is shown a picture in training, it switches off about half of the units of its two large
+        layers fc6 and fc7, chosen at random (§4.2 of the paper). They are *fully connected*: each unit reads every
+        number of the layer before. A unit that is off gives 0. What is left is called a **thinned network**.
         Every unit is either on or off, so n units make 2ⁿ thinned networks; with {UNITS:,} units that is a number of
         {digits:,} digits. Each picture trains one of these networks, and hardly any of them is ever met twice. Training
         them works only because they all **share their weights**. It helps because no unit can rely on another one
@@ -112,7 +113,8 @@ def _():
         ## How many units are kept?
 
         "Half of the units" is true only on average, because the dice are thrown for each unit by itself. How many are
-        kept follows the binomial distribution.
+        kept follows the **binomial distribution**: k of n units are kept with probability C(n, k) (1 − p)ᵏ pⁿ⁻ᵏ, where
+        C(n, k) counts the ways to choose them. On average n (1 − p) are kept, with standard deviation √(n p (1 − p)).
     """), kept_slider])
     return (kept_slider,)
 
@@ -147,8 +149,8 @@ def _(kept_slider):
                                f"average, from {counts.min()} to {counts.max()}, beside the binomial with mean "
                                f"{true_mean:g}."),
         say(f"""
-            Of {units} units, p = {kept_p:g} keeps {true_mean:g} on average, give or take {spread:.2g}. For {times}
-            pictures of the first step the engine kept {found_mean:.4g} on average.
+            Of {units} units, p = {kept_p:g} keeps {true_mean:g} on average, with a standard deviation of {spread:.2g}.
+            For {times} pictures of the first step the engine kept {found_mean:.4g} on average.
         """),
     ])
     return
@@ -223,12 +225,12 @@ def _():
         ["standard deviation of w·x", y_paper.std(), y_inverted.std(), y_inverted.std() / y_paper.std()],
         ["standard deviation of gw", gw_paper.std(), gw_inverted.std(), gw_inverted.std() / gw_paper.std()],
     ]), """
-        With inverted dropout, the next layer's inputs are **twice** as large, while its biases of 1 stay the same, and
-        its weights get twice the gradient. So the same initial weights and the same learning rate lead to a different
-        training. To get the paper's training back, start with half the weights. The gradient is still doubled, and half
-        the weights should move half as far, so their learning rate has to be a **quarter**. (Checked here for one step
-        of y = w·x, without biases and weight decay.) That is why minicnn's recipe "paper" says
-        `inverted_dropout=False`.
+        With inverted dropout, the next layer's inputs are **twice** as large, while its biases, which the paper starts
+        at 1, stay the same, and its weights get twice the gradient. So the same initial weights and the same learning
+        rate lead to a different training. To get the paper's training back, start with half the weights. The gradient
+        is still doubled, and half the weights should move half as far, so their learning rate has to be a **quarter**.
+        (Checked here for one step of y = w·x, without biases and weight decay.) That is why minicnn's recipe "paper"
+        says `inverted_dropout=False`.
     """)
     return
 
@@ -335,11 +337,12 @@ def _():
         ## Counted, not drawn
 
         A usual generator of random numbers hands them out one after the other, and has to remember where it is.
-        minicnn **counts** instead. Philox 4×32 is a function that scrambles a counter, here (unit, picture, step),
-        with a key, here {KEY}. What it gives looks random, but you can ask for the number of unit 2 in picture 3 at
-        step 7 whenever you like and in any order. Each number is a word of 32 bits, from 0 to 2³² − 1, and a unit is
-        kept if its word is at least p · 2³². The function takes ten rounds of two multiplications each. Here it is
-        computed in plain Python, for step 7 and p = 0.5, and shown as word / 2³²:
+        minicnn **counts** instead. Philox 4×32 is a function that scrambles a counter, here
+        (unit, picture // 4, step), with a key, here {KEY}, into four numbers, one for each of four pictures. What it
+        gives looks random, but you can ask for the number of unit 2 in picture 3 at step 7 whenever you like and in any
+        order. Each number is a word of 32 bits, from 0 to 2³² − 1, and a unit is kept if its word is at least p · 2³².
+        The function takes ten rounds of two multiplications each. Here it is computed in plain Python, for step 7 and
+        p = 0.5, and shown as word / 2³²:
 
     """, table(["picture", "unit 0", "unit 1", "unit 2", "kept"],
                [[n, *(f"{word / 2**32:.4f}" for word in words[n]), " ".join(f"{k:.0f}" for k in by_engine[n])]
@@ -498,10 +501,13 @@ def _(after_relu, geometric, linear, log_softmax, mean_p, means):
         The mean of all {2**10:,} thinned networks, beside the scaled network, at p = {mean_p:g}:
 
     """, table(["", "mean of all", "scaled network", "difference"], rows), f"""
-        \\* the geometric mean of the probabilities, divided by their sum so that they add up to 1.
+        \\* the geometric mean of the probabilities, which is e to the mean of their logarithms, divided by their sum so
+        that they add up to 1.
 
         Through a **linear** layer the mean is exact, because the mean of a sum is the sum of the means. Through
-        **softmax** the geometric mean is exact too, because the logarithm of softmax is linear but for a constant.
+        **softmax** the geometric mean is exact too, because the logarithm of softmax is the logits, which are
+        linear, less a number that is the same for all classes. That number goes when the probabilities are divided by
+        their sum.
         Through a **ReLU** it is only approximate: ReLU of the mean is not the mean of the ReLUs. It is never larger
         than that, and here it is smaller by up to {np.max(means[1] - after_relu):.2g}. With more layers on top, the
         scaled network is an approximation that works well in practice, and no more than that is known.

@@ -51,9 +51,11 @@ def _():
         # 10 · Two devices
 
         In 2012 a GPU had 3 GB of memory, too little for the network that AlexNet's authors wanted to train. So they cut
-        it into two **towers**: each of two GPUs (GTX 580) holds half of the kernels and units of every layer. Most
-        layers read only the maps of their own tower. Only conv3, fc6, fc7 and the last layer read those of both, and
-        only there do numbers have to cross from one GPU to the other.
+        it into two **towers**: each of two GPUs (GTX 580) holds half of the kernels and units of every layer but
+        the last. AlexNet has five convolutions, conv1 to conv5, and three *fully connected* layers, fc6, fc7 and fc8,
+        in which each unit reads every number of the layer before. Most layers read only the maps of their own tower.
+        Only conv3, fc6, fc7 and fc8 read those of both, and only there do numbers have to cross from one GPU to the
+        other.
 
         The authors compared this with a network that fits on one GPU and has half as many kernels in its convolutions.
         The two towers made fewer errors, by {gains[0]:.1f} % (top-1) and {gains[1]:.1f} % (top-5), and took slightly
@@ -287,8 +289,9 @@ def _(batch, step, total, weights, width):
         ## The whole AlexNet
 
         You can also work this out from the shapes. Before conv3 each tower sends its maps, 128·13·13 numbers; before
-        fc6 it sends 128·6·6, and before fc7 and fc8 its 2048 units, all times the width. Multiply by 4 bytes, by the
-        number of pictures, and by 2 for backward. At width 1/{1 / width:.0f} and batch {batch} this gives
+        fc6 it sends 128·6·6, and before fc7 its 2048 units. Before fc8 only tower b sends its 2048. All of these are
+        times the width. Add up what both towers send, and multiply by 4 bytes, by the number of pictures, and by 2 for
+        backward. At width 1/{1 / width:.0f} and batch {batch} this gives
         {bytes_of_a_step(width, batch):,} bytes, exactly what the ledger says. At full width, with the paper's 128
         pictures:
 
@@ -296,8 +299,8 @@ def _(batch, step, total, weights, width):
                [[row, f"{each:.2f}", ways, f"{2 * ways * each:.2f}"] for row, (each, ways) in full.items()]), f"""
         That makes **{full_total / 1e6:.1f} MB in a step.** If every convolution after the first one read both towers,
         it would be {everywhere / 1e6:.0f} MB, {everywhere / full_total:.1f} times as much. And if the *pictures* were
-        divided instead of the network, each device would hold all {weights:,} weights and send the gradients of all of
-        them: twice {weights * 4 / 1e6:.0f} MB. That number is the same for every batch, while what the towers send
+        divided instead of the network, each device would hold all {weights:,} parameters and send the gradients of all
+        of them: twice {weights * 4 / 1e6:.0f} MB. That number is the same for every batch, while what the towers send
         grows with the batch.
     """)
     return
@@ -370,7 +373,8 @@ def _():
 
         In a convolution with `groups=2`, half of the kernels read half of the maps, and the other half read the rest.
         That is just what two towers do that do not see each other. So if we put the weights of tower b behind those of
-        tower a, we get one network on one device, with groups in conv2, conv4 and conv5. Here it is built from ops, at
+        tower a, we get one network on one device, with groups in conv2, conv4 and conv5, and with a
+        normalisation that stops where tower b begins. Here it is built from ops, at
         1/16 of the width, with the same weights and the same dropout: the units of tower b are counted on from where
         those of a end (chapter 9). The table shows the largest difference in each gradient, as a share of its largest
         element:
@@ -411,10 +415,10 @@ def _():
         Two towers are for two GPUs and no more. To train on many GPUs, in one machine or in several, most programs
         divide the *pictures*. Each of the processes, which are called **ranks**, has the whole network and gets a part
         of every batch. The gradient of a sum is the sum of the gradients, so the ranks add up theirs, and then all take
-        the same step. But this means that in every step the gradients of all weights have to travel.
+        the same step. But this means that in every step the gradients of all parameters have to travel.
 
-        Now look at where AlexNet's weights are. The convolutions have {conv:,} of them, {conv / (conv + fc):.1%}, and
-        do nine tenths of the work; fc6, fc7 and fc8 have the other {fc:,}. A kernel slides over many places, so its
+        Now look at where AlexNet's parameters are. The convolutions have {conv:,} of them, {conv / (conv + fc):.1%},
+        and do nine tenths of the work; fc6, fc7 and fc8 have the other {fc:,}. A kernel slides over many places, so its
         weights do much work for every byte that is sent. A weight of fc6 is used only once for each picture, and yet
         its gradient costs just as many bytes. That is why Krizhevsky (2014, *One weird trick for parallelizing
         convolutional neural networks*) divides the pictures in the convolutions, but the *units* from fc6 on. A rank
@@ -498,8 +502,8 @@ def _(PICTURES, SMALL, numbers, rank_slider):
     """, table(["what is divided", "gradients", "forward", "backward"],
                [[words, *(size(sent[kind]) for kind in ("gradients", "forward", "backward"))]
                 for words, sent in zip(("pictures", "pictures, then units"), of_all, strict=True)]), f"""
-        Both ways learn the same: after the step, the weights and velocities differ by rounding only, at most by
-        {apart_by:.0e} of the largest.
+        Both ways learn the same: after the step, the weights, and the moves that momentum repeats (the velocities),
+        differ by rounding only, at most by {apart_by:.0e} of the largest.
     """)
     return (bytes_sent,)
 
@@ -532,10 +536,17 @@ def _(bytes_sent, conv, fc, seen):
     assert [round(x, 1) for x in (plain, added_up, activations)] == [243.9, 9.3, 9.4]
     assert abs(4 * (conv + fc) / 1e6 - plain) < 0.1
     assert all(np.isclose(sum(bytes_sent(even, n, True)), sum(bytes_sent(even, n, False))) for n in (2, 4, 16))
-    picture(draw_bytes(), f"Megabytes that a rank sends in a step, against the number of pictures in a batch, for 2, "
-                          f"4 and 16 ranks. If pictures are divided it is a flat line, {plain:.0f} MB for two ranks. "
-                          f"If units are divided from fc6 on it rises with the batch, from {added_up:.1f} MB, and "
-                          f"meets the flat line at {even:,.0f} pictures, for any number of ranks.")
+    mo.vstack([
+        say("""
+            To add up an array over n ranks, each of them sends 2 (n − 1) / n times its bytes. To exchange the inputs,
+            and their gradients on the way back, each sends 2 (n − 1) / n times theirs, too. So more ranks send more,
+            but the two ways cost the same at the same batch, however many ranks there are:
+        """),
+        picture(draw_bytes(), f"Megabytes that a rank sends in a step, against the number of pictures in a batch, for "
+                              f"2, 4 and 16 ranks. If pictures are divided it is a flat line, {plain:.0f} MB for two "
+                              f"ranks. If units are divided from fc6 on it rises with the batch, from {added_up:.1f} "
+                              f"MB, and meets the flat line at {even:,.0f} pictures, for any number of ranks."),
+    ])
     return activations, added_up, even, plain
 
 
@@ -547,7 +558,7 @@ def _(activations, added_up, even, plain):
         {(added_up + activations) / 125:.2f} s instead of {plain / 125:.1f} s.
 
         The gradients are the same number of bytes for every batch, but the inputs grow with it. From {even:,.0f}
-        pictures on, dividing the units costs more than it saves; {even:,.0f} is the number of weights in the fully
+        pictures on, dividing the units costs more than it saves; {even:,.0f} is the number of parameters of the fully
         connected layers, divided by the number of their inputs for one picture. The trick suits AlexNet. A network
         whose last layers are small gains nothing from it. It also has a price: no rank has the whole network any more,
         so all of them are needed to save it.

@@ -49,6 +49,9 @@ def _():
         It can be worse than that. Suppose that the logits, which are the outputs before softmax, are random numbers
         with standard deviation s and have nothing to do with the picture:
     """, table(["s", "loss", "ln 1000 + s² / 2"], list(losses())), """
+        On average z is 0 and eᶻ is e^(s² / 2), so that the loss is about ln 1000 + s² / 2. With s = 3, a thousand
+        logits are too few for that average.
+
         So at the start the loss should be ln C or a little more. If it is far more, the network is sure of itself
         without any reason. It is no fault to *start* at ln C. The fault is to *stay* there.
     """)
@@ -151,9 +154,10 @@ def _(STARTS, fan_in):
     say(f"""
         ## What one layer does to the signal
 
-        A unit adds up n products w · x; n is called its *fan-in*. If the weights are drawn from N(0, σ²), the variance
-        of the sum is n σ² times the mean of x². If x = max(z, 0) comes from a ReLU, and z is below 0 as often as above
-        it, half of the squares are gone. So each layer multiplies the size of the signal by its **gain σ √(n / 2)**. An
+        A unit adds up n products w · x; n is called its *fan-in*. If the weights are drawn from N(0, σ²), each product
+        has mean 0 and variance σ² times the mean of x², and the variances of independent numbers add up: the sum has
+        n σ² times the mean of x². If x = max(z, 0) comes from a ReLU, and z is spread alike on both sides of 0, half of
+        the sum of the squares is gone. So each layer multiplies the size of the signal by its **gain σ √(n / 2)**. An
         experiment with n = {n} and σ = {sigma:g} gives {found:.4f}, and the formula {expected:.4f}.
 
         From the outputs of conv1 to the logits of AlexNet, the gains of all layers are multiplied:
@@ -179,6 +183,9 @@ def _(PICTURES, STARTS):
         Four parts of a photograph go through the network, without dropout. Every output, taken before ReLU, is split in
         two. Its mean over the four pictures is what they have **in common**. Its standard deviation over them is what
         **tells them apart**. A network can learn nothing about labels from what all pictures have in common.
+
+        How a network is started and taught is called its *recipe* here. In orange you see minicnn's recipe "small",
+        which *What helps*, below, explains.
     """), which_start, which_bias, which_input])
     return which_bias, which_input, which_start
 
@@ -392,10 +399,11 @@ def _():
     say(f"""
         ## What the trainer tells you
 
-        minicnn can measure this for you, and more: `minicnn.diagnose`. When the loss has stayed within 2 % of ln C for
-        {PLATEAU} steps, the trainer measures once, on the latest batches, and says what the numbers show. That does not
-        change the run. Here is what it says of three networks of ten classes that learn nothing. The first has weights
-        with σ = 0.01 and biases of 1, the second has a learning rate of 10⁻⁷, and the labels of the third are shuffled:
+        minicnn can measure this for you, and more: `minicnn.diagnose`. When the loss has stayed near ln C for {PLATEAU}
+        steps (its mean over the last half of them within 2 %), the trainer measures once, on the latest batches, and
+        says what the numbers show. That does not change the run. Here is what it says of three networks of ten classes
+        that learn nothing. The first has weights with σ = 0.01 and biases of 1 (in the last layer 0.001 and 0), the
+        second has a learning rate of 10⁻⁷, and the labels of the third are shuffled:
     """, "\n\n".join(f"> {text}" for text in stuck.values()), """
         With `python -m minicnn diagnose RUN` you can ask about the folder of a run at any time, and see all numbers.
 
@@ -463,12 +471,13 @@ def _():
         With many weights there is a curvature in every direction, and the greatest of them sets the limit. All second
         derivatives together make a table H, the Hessian. For 49 weights it has {49 * 49:,} entries, for AlexNet
         3.7 · 10¹⁵, far too many to write down. But its product with a vector v is easy to get, from two gradients, one
-        a little ahead along v and one a little behind: (∇L(w + h v) − ∇L(w − h v)) / 2h ≈ H v.
-        `gradcheck.hvp(loss, w, v)` computes this with the best h that it finds, and says how far off the result may be.
+        a little ahead along v and one a little behind: (∇L(w + h v) − ∇L(w − h v)) / 2h ≈ H v, where ∇L is the
+        gradient. For v of length 1, the curvature along v is v · H v. `gradcheck.hvp(loss, w, v)` computes this with
+        the best h that it finds, and says how far off the result may be.
 
-        To find the steepest direction, take any v of length 1, replace it by H v, scale it back to length 1, and
-        repeat: in every round the steepest part of v grows the most. Here a network of 16 hidden units has been
-        learning sin x for 300 steps:
+        To find the direction of the greatest curvature, take any v of length 1, replace it by H v, scale it back to
+        length 1, and repeat: in every round the part of v along that direction grows the most. Here a network of 16
+        hidden units has been learning sin x for 300 steps:
     """, table(["round", "curvature along v"], [[i + 1, f"{rounds[i]:.6f}"] for i in (0, 1, 2, 4, 9)]), f"""
         H v is accurate to {off:.0e}. So λ = {curvature:.3f}, and the limit is 2/λ = **{2 / curvature:.4f}**. Before the
         first step of training λ was {at_start:.3f}, so the limit changes on the way.
@@ -557,9 +566,9 @@ def _(he_logits, ln, loss_of, small):
 
         The recipe "small" (`minicnn/models/recipes.py`) goes further. It divides the pixels by their standard
         deviation. Then, layer by layer, it shifts and scales every output on a first batch so that its mean is 0 and
-        its deviation 1, or 0.1 in fc8. This is the orange line above, between {_least:.2g} and {_most:.2g} in all rows.
-        It was started on mirrored and upside-down copies of these pictures. On pictures that it has not seen, nothing
-        is exact, and something in common is left.
+        its deviation 1, or 0.1 in fc8. This is the solid orange line above, between {_least:.2g} and {_most:.2g} in all
+        rows. It was started on mirrored and upside-down copies of these pictures. On pictures that it has not seen,
+        nothing is exact, and something in common is left.
 
         The recipe "paper" follows the paper to the letter, with σ = {_paper.deviation:g} and biases of 1. The authors
         trained on 1.2 million pictures for {_paper.epochs} epochs, in batches of {_paper.batch_size}. Compared with

@@ -137,7 +137,7 @@ def _():
                 rows.append([f"{name}, {when}", f"{of.smooth.mean():.0%}", f"{of.colour.mean():.0%}",
                              f"{(of.colour > MOSTLY).mean():.0%}", f"{(of.oriented > MOSTLY).mean():.0%}", cosine])
         text = table(["kernels", "smooth", "colour", "mostly colour", "oriented", "like the start"], [
-            *rows, ["noise, by count", f"{SMOOTH_NOISE:.0%}", "67%", "100%", "0%", "–"]])
+            *rows, ["pure noise", f"{SMOOTH_NOISE:.0%}", "67%", "100%", "0%", "–"]])
 
         def of_towers(when):
             """Whether the towers have come to look for different things."""
@@ -170,7 +170,7 @@ def _():
         else:
             coarse = sum(int((seen["now", name].smooth >= 2 * SMOOTH_NOISE).sum()) for name in now)
             told.append(f"**{coarse} of the {sum(map(len, now.values()))} kernels are no longer noise**: they are at "
-                        "least twice as smooth. " + of_towers("now"))
+                        "least twice as smooth as noise is. " + of_towers("now"))
         return text, " ".join(told)
 
     say("""
@@ -198,19 +198,25 @@ def _(choices, draw_kernels, measured, recorded, which):
         return draw_kernels(chosen), f"{words}, tower a above tower b.", rows, told
 
     kernels_drawn, kernel_words, kernel_rows, kernel_told = tell_recorded()
-    mo.vstack([picture(kernels_drawn, kernel_words), say(kernel_told, """
+    mo.vstack([picture(kernels_drawn, kernel_words), say("""
+        Whether a kernel is noise or an edge can be measured (`minicnn/models/first_layer.py`). Its *energy* is the sum
+        of the squares of its weights. By Fourier (chapter 5) a kernel is a sum of waves, stripes that repeat, and its
+        energy is the sum of theirs. *Smooth* is the share of the energy in waves of at most two periods across its 11
+        pixels. *Colour* is the share of what departs from grey: Σ (w − g)² / Σ w², where g is the mean of red, green
+        and blue; *mostly colour* is the share of kernels of which that is above ½. A kernel is *oriented* if most of
+        its waves run in one direction: |Σ P e^(2iθ)| / Σ P > ½ over the energies P of waves in the directions θ; θ is
+        doubled because θ and θ + 180° are the same stripes. *Like the start* is the cosine between the kernel u and its
+        start v, Σ u v / √(Σ u² Σ v²): 1 where only its size has changed, and about 0 for two kernels of noise.
+
+    """, kernel_rows, kernel_told, f"""
+        The recipe of the run helped: conv1 has {RECIPES[recorded.config["recipe"]].decays["conv1"]:g} times the weight
+        decay of the other layers, which takes away the noise that no gradient needs.
+
         In Figure 3 of the paper, after 90 epochs of ImageNet, one tower has edges and stripes of many directions,
         nearly without colour, and the other has blobs and edges of colour. The authors say that this happens in every
         run, though not always in the same tower. It can happen because conv1 and conv2 of a tower never see the other
         tower.
-
-        Whether a kernel is noise or an edge can be measured (`minicnn/models/first_layer.py`). *Smooth* is the share of
-        its energy in waves of at most two periods across its 11 pixels. *Colour* is the share of what departs from
-        grey: Σ (w − g)² / Σ w², where g is the mean of red, green and blue. A kernel is *oriented* if most of its waves
-        run in one direction: |Σ P e^(2iθ)| / Σ P > ½ over the energies P of waves in the directions θ. *Like the start*
-        is the cosine between the kernel and its start.
-
-    """, kernel_rows)])
+    """)])
     return
 
 
@@ -293,7 +299,7 @@ def _():
 
         Now look into the small network that comes with minicnn (`models.pretrained()`), the one of chapter 11. It is
         shown the pictures from above. Or give whatever `minicnn.models.load` reads: the folder of a run of
-        `examples/train_alexnet.py`, a checkpoint in it, or torchvision's or Caffe's AlexNet.
+        `examples/train_alexnet.py`, a file of weights that it saved, or torchvision's or Caffe's AlexNet.
     """), weights])
     return (weights,)
 
@@ -396,7 +402,7 @@ def _(ask, classes, kinds, seen):
         verdict = ("this network **has hardly learned anything**: take what follows as a way to look, not as a finding."
                    if fresh[1] > 0.9 * guessing else
                    f"this network **has learned something**: it is right {times:.1f} times as often as by guessing, "
-                   f"and wrong for {1 - fresh[0]:.0%} of all pictures.")
+                   f"and wrong for {1 - fresh[0]:.0%} of these pictures.")
         return [f"This is `{seen.name}`, after {seen.steps:,} steps.",
                 table(["pictures", "how many", "right", "loss"], [
                     *rows, ["by guessing", "–", f"{1 / len(classes):.0%}", guessing]]),

@@ -84,9 +84,10 @@ def _():
         # 14 · Which AlexNet?
 
         There are many networks called AlexNet. They differ, and so do their results. The paper's network is right about
-        {ten:.1f} % of the validation pictures of ILSVRC 2012. Others report {min(once):.0f} to {max(once):.1f} %, and
-        some 54 %, and ask what they did wrong (BVLC/caffe#843, #3837). Most of the gap has nothing to do with the
-        networks.
+        {ten:.1f} % of the validation pictures of ILSVRC 2012. That is the yearly contest on *ImageNet*: 1.2 million
+        photographs of 1,000 classes to learn from, and 50,000 others, the validation pictures, to be tested on. Others
+        report {min(once):.0f} to {max(once):.1f} %, and some 54 %, and ask what they did wrong (BVLC/caffe#843, #3837).
+        Most of the gap has nothing to do with the networks.
     """), picture(draw_results(), "Shares of right first guesses on ILSVRC 2012, in %: " + "; ".join(
         f"{r.name}, {r.views} view{'s' * (r.views > 1)}, {r.right:.1f}" for r in RESULTS if r.images == "2012") + "."),
         say(f"""
@@ -120,7 +121,9 @@ def _():
         ## Two of them, side by side
 
         minicnn has {len(VARIANTS)} variants as data (`minicnn/models/variants.py`). `python -m minicnn variants` prints
-        what distinguishes them, with the source of every fact. Choose two:
+        what distinguishes them, with the source of every fact. *blueprint*, the default, is a summary of the paper with
+        one more normalisation, in block 5. *source2012* is the authors' program, *caffe* and *caffenet*
+        are Caffe's two. Choose two:
     """), mo.hstack([first, second], justify="start", wrap=True)])
     return first, second
 
@@ -400,9 +403,9 @@ def _():
         program complains; the network only guesses worse. In kratzert/finetune_alexnet_with_tensorflow#50 somebody gets
         50 % with Caffe's weights, and #15 reports that normalisation and pooling had changed places. Here all variants
         get the same random weights, with an eighth of the kernels, and see the same pixels of a photograph, with the
-        paper's zeros around them where 227 pixels are needed. The table says how far their outputs are from those of
-        the paper's network, and, as "at best", how far they are if all of them may be multiplied by the best common
-        factor:
+        paper's three zeros to the right and below where 227 pixels are needed. The table says how far their outputs are
+        from those of the paper's network, and, as "at best", how far they are if all of them may be multiplied by the
+        best common factor:
 
     """, table(["network", "block 1", "at best", "logits", "at best"], compared), """
         The order of the layers matters as well as the constants: caffe and caffenet have the same constants. But caffe
@@ -525,7 +528,7 @@ def _(gains, gap, right):
         Effect("one view instead of ten, one tower", 40.420, 42.548, "2012", "cuda-convnet2, wiki: TrainingExample"),
         Effect("half of each convolution's kernels, one GPU", 37.473, 39.168, "2010, ten views",
                f"{LAYERS}145-half.cfg"),
-        Effect("one tower of 64-192-384-256-256", 40.664, 40.420, "2012, ten views",
+        Effect("one tower with 64, 192, 384, 256 and 256 kernels", 40.664, 40.420, "2012, ten views",
                "the same wiki; its schedule is another"),
         Effect("towers that never see each other", 40.664, 41.828, "2012, ten views", f"{LAYERS}150.cfg"),
         Effect("no normalisation at all", 40.664, 42.034, "2012, ten views", f"{LAYERS}148.cfg"),
@@ -536,7 +539,7 @@ def _(gains, gap, right):
         Effect("no colour noise", None, None, "", "paper, §4.1", "over 1"),
         Effect("pooled before normalised, biases of 1 for 0.1", 42.9, 42.6, "2012, one view",
                "Caffe's AlexNet and CaffeNet"),
-        Effect("CaffeNet, another start (LSUV)", 42.6, 43.5, "2012, one view",
+        Effect("CaffeNet, started with outputs of variance 1 (LSUV)", 42.6, 43.5, "2012, one view",
                "Caffe's CaffeNet, ducha-aiki/caffenet-benchmark"),
         Effect("the rate raised again, on to epoch 135", 40.664, 40.250, "2012, ten views", f"{LAYERS}145.cfg"),
         Effect("224 or 227 pixels, zeros or pixels at the edge", None, None, "", ""),
@@ -572,12 +575,13 @@ def _(gains, gap, right):
         are the ones that people argue about most.
 
         So why 57 %? **One view instead of ten explains {gains[0]:.1f} to {gains[1]:.1f} of the {gap:.1f} points.** The
-        colour noise, which Caffe's AlexNet leaves out, would be enough to explain the rest, {rest[1]:.1f} to
-        {rest[0]:.1f} points. But the second training of torchvision's network had the noise, and reached only
-        {right("torchvision's, again", 1):.1f} %. If you get 57 % with one view, you have AlexNet. If you get 54 %, look
-        at the schedule. After 20 epochs at a single rate, 43.9 % is normal (apache/mxnet#269). The authors lowered the
-        rate at epochs {", ".join(map(str, recipe.drops))} and stopped after {recipe.epochs} epochs. Chapter 12 says
-        what the biases and the size of the first weights do in the first thousands of steps.
+        colour noise (§4.1: small random shifts of the colours of each training picture), which Caffe's AlexNet leaves
+        out, would be enough to explain the rest, {rest[1]:.1f} to {rest[0]:.1f} points. But the second training of
+        torchvision's network had the noise, and reached only {right("torchvision's, again", 1):.1f} %. If you get 57 %
+        with one view, you have AlexNet. If you get 54 %, look at the schedule. After 20 epochs at a single rate, 43.9 %
+        is normal (apache/mxnet#269). The authors lowered the rate at epochs {", ".join(map(str, recipe.drops))} and
+        stopped after {recipe.epochs} epochs. Chapter 12 says what the biases and the size of the first weights do in
+        the first thousands of steps.
     """)
     return
 

@@ -22,10 +22,10 @@ class Term(NamedTuple):
 GROUPS = {
     ("A network", "Mạng"): [
         Term("unit", "nơ-ron, đơn vị", 0,
-             "One number that a layer computes: a weighted sum of its inputs, plus a bias, put through an activation "
-             "function. Many people say neuron.",
-             "Một số mà một tầng tính ra: tổng các đầu vào nhân với trọng số, cộng bias, rồi đưa qua hàm kích hoạt. "
-             "Cũng gọi là đơn vị (unit)."),
+             "One number that a layer computes: a weighted sum of its inputs, plus a bias. Mostly an activation "
+             "function follows. Many people say neuron.",
+             "Một số mà một tầng tính ra: tổng các đầu vào nhân với trọng số, cộng bias. Thường sau đó là một hàm kích "
+             "hoạt. Cũng gọi là đơn vị (unit)."),
         Term("layer", "tầng", 0,
              "One stage of a network: it takes the numbers of the stage before and gives its own to the next.",
              "Một chặng của mạng: nhận các số từ chặng trước và trao các số của mình cho chặng sau."),
@@ -107,9 +107,10 @@ GROUPS = {
              "Bản ghi cái gì được tính từ cái gì; lan truyền ngược đọc nó từ cuối về đầu. Vẽ ra thì đó là đồ thị tính "
              "toán."),
         Term("broadcasting", "broadcasting, tự giãn kích thước", 3,
-             "Where the shapes of two arrays differ, NumPy copies the smaller one along the missing axes. The "
-             "gradient of a number that was copied is the sum over its copies.",
-             "Khi hai mảng khác kích thước, NumPy sao chép mảng nhỏ dọc theo các trục còn thiếu. Gradient của một số "
+             "Where the shapes of two arrays differ, NumPy copies each along the axes that it lacks or in which it has "
+             "size 1. The gradient of a number that was copied is the sum over its copies.",
+             "Khi hai mảng khác kích thước, NumPy sao chép từng mảng dọc theo những trục mà nó thiếu hoặc có kích "
+             "thước 1. Gradient của một số "
              "đã được sao chép là tổng trên các bản sao của nó.", "broadcast"),
         Term("central difference", "sai phân trung tâm", 4,
              "A slope by measuring: (f(x + h) − f(x − h)) / 2h for a small h. It needs no formula, but two "
@@ -204,9 +205,15 @@ GROUPS = {
         Term("momentum", "động lượng", 12,
              "A step keeps a part of the step before it, as a ball keeps rolling; usually {momentum:g} of it.",
              "Mỗi bước giữ lại một phần của bước trước, như quả bóng đang lăn; thường là {momentum:g}."),
-        Term("weight decay", "suy giảm trọng số", 8,
+        Term("weight decay", "suy giảm trọng số", 4,
              "In every step each weight also loses a small share of itself, so that none grows without need.",
-             "Ở mỗi bước, trọng số còn mất đi một phần nhỏ của chính nó, để không trọng số nào lớn lên vô cớ."),
+             "Ở mỗi bước, trọng số còn mất đi một phần nhỏ của chính nó, để không trọng số nào lớn lên vô cớ.",
+             "Weight decay"),
+        Term("standard deviation, variance", "độ lệch chuẩn, phương sai", 8,
+             "The standard deviation says how far numbers typically lie from their mean; its square is the variance. "
+             "N(0, σ²) are random numbers with mean 0 and variance σ².",
+             "Độ lệch chuẩn cho biết các số thường cách trung bình bao xa; bình phương của nó là phương sai. N(0, σ²) "
+             "là các số ngẫu nhiên có trung bình 0 và phương sai σ².", "standard deviation"),
         Term("He's initialisation", "khởi tạo He", 12,
              "Weights are drawn at random with a spread of √(2 / n) for units of n inputs. With ReLU the signal then "
              "keeps its size from layer to layer.",
@@ -216,6 +223,14 @@ GROUPS = {
              "Whatever keeps a network from learning its training set by heart: dropout, weight decay, altered "
              "pictures.",
              "Mọi cách ngăn mạng học thuộc lòng tập huấn luyện: dropout, suy giảm trọng số, biến đổi ảnh."),
+        Term("recipe", "công thức huấn luyện", 12,
+             "How a network is started and taught: the weights it starts from, the learning rate, the batch size and "
+             "the like.",
+             "Cách khởi tạo và huấn luyện một mạng: trọng số ban đầu, tốc độ học, kích thước lô và những thứ tương "
+             "tự."),
+        Term("ImageNet, ILSVRC", "ImageNet, ILSVRC", 14,
+             "Millions of photographs with their classes, and the yearly contest that was held on 1000 of these.",
+             "Hàng triệu bức ảnh kèm lớp của chúng, và cuộc thi hằng năm trên 1000 lớp trong số đó.", "ImageNet"),
         Term("seed", "hạt giống ngẫu nhiên", 8,
              "The number from which all random numbers of a run follow. The same seed gives the same run.",
              "Số sinh ra mọi số ngẫu nhiên của một lần chạy. Cùng hạt giống thì cùng kết quả."),
