@@ -125,10 +125,10 @@ def arguments(ranks: Ranks = ALONE) -> argparse.Namespace:
     add("-b", "--batch-size", type=number(int, 1),
         help=f"(default: the recipe's, {of_recipes('batch_size')})")
     add("--lr", type=number(float, 0), help=f"learning rate (default: the recipe's, {of_recipes('lr')}; large for each "
-        "128 of --batch-size; ten times that in the last layer of finetune and in conv1 of photographs)")
+        "128 of --batch-size; ten times that in the last layer of finetune, twice in conv1 of photographs)")
     add("--warm-up", type=number(float, 0), metavar="EPOCHS",
         help="the rate rises to --lr step by step in so many epochs, or a fraction of one (default: the recipe's, "
-             "large 5 from 0.01 on, photographs 1, all others 0)")
+             "large 5 from 0.01 on, all others 0)")
     add("--lars", type=number(float, 1e-9), metavar="ETA",
         help="for batches beyond 1,024: each weight and bias has its own rate, LARS with this trust coefficient, 0.001 "
              "where it was published; --lr goes with it, and is far higher, there 10 for 4,096 (default: none)")
