@@ -150,9 +150,9 @@ def spread(differences: list[float]) -> str:
 def table(runs: list[dict[str, Any]]) -> list[str]:
     """A line for each claim, of which there are runs with and without it by the same seeds: of the longest runs, and of
     these of the highest rate."""
-    chosen = max(((line["epochs"], line["lr"]) for line in runs if "net" in line), default=None)
-    last = {(line["net"], line["seed"]): line for line in runs
-            if "net" in line and (line["epochs"], line["lr"]) == chosen}
+    runs = [line for line in runs if line.keys() >= {"net", "seed", "epochs", "lr", "test_errors", "train_error"}]
+    chosen = max(((line["epochs"], line["lr"]) for line in runs), default=None)
+    last = {(line["net"], line["seed"]): line for line in runs if (line["epochs"], line["lr"]) == chosen}
     rows = ["| claim | the paper, points less | with it, test error (training) | without | points less here |",
             "|---|---|---|---|---|"]
     for claim in CLAIMS:

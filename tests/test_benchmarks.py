@@ -1,5 +1,6 @@
 """What the benchmarks measure with: BLAS and variables of the rivals' processes; and what several ranks bring."""
 
+import io
 import json
 import os
 import subprocess
@@ -175,6 +176,21 @@ def small_pictures(folder):
         (folder / part).mkdir(parents=True)
         for i in range(2):
             Image.fromarray(random.integers(0, 256, (32, 32, 3), np.uint8)).save(folder / part / f"{i}.png")
+
+
+def test_a_jpeg_is_squeezed_on_other_blocks(monkeypatch):
+    """On its own a second time finds little to take away."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from jpeg_again import squeezed
+
+    def once(image):
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "JPEG", quality=50, subsampling="4:2:0")
+        return np.asarray(Image.open(file))
+
+    first = once(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8))
+    own, other = (np.abs(again.astype(float) - first).mean() for again in (once(first), squeezed(first, 50)))
+    assert other > 2 * own, (own, other)
 
 
 def test_pictures_are_squeezed_once_more_and_stay_in_their_class(tmp_path):

@@ -175,11 +175,13 @@ def test_another_table_of_figure_1_is_held_against_the_recorded_one(tmp_path):
     head = recorded[: recorded.index("relu,1,")]
     head = head.replace("batch: 128", "batch: 32").replace("level: 0.25", "level: 0.35")
     (folder / "figure_1_of_32.csv").write_text(head + "\n".join(rows) + "\n", encoding="utf-8")
+    (folder / "figure_1_mine.csv").write_text(recorded, encoding="utf-8")
     command = [sys.executable, "-W", "ignore", folder / "08_relu_and_tanh.py"]
     said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
     assert said.returncode == 0, said.stderr[-2000:]
     relu, tanh = 1 - 0.05 / 0.6, 6 - 0.05 / 0.1  # on the lines between the ends of two epochs
     assert f"| batches of 32 | 35 % | {relu:.2f} (0.01) | {tanh:.2f} (0.02) | {tanh / relu:.2f} |" in said.stdout
+    assert "| the same again | 25 % | 5.12 (0.004) | 37.85 (0.016) | 7.39 |" in said.stdout
 
 
 def test_figure_1_finds_the_fastest_rate(monkeypatch, tmp_path):

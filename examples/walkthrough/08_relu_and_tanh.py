@@ -179,9 +179,8 @@ def _(fastest, level, record):
         pooling, which takes the mean of each window, one with 64 and average pooling, and a linear layer. All kernels
         are 5 × 5. The weights start as random numbers with mean 0 and **standard deviation** σ, which is how far they
         typically lie from their mean. This is written $N(0, σ^2)$, and σ² is called their **variance**. Here σ = 0.0001
-        in the first layer and 0.01 in the others. Pixels are 0–255 less their mean, the
-        momentum is 0.9, and there is no weight decay. It learned from {facts["data"]}, 32 × 32 pixels, in batches of
-        {facts["batch"]}.
+        in the first layer and 0.01 in the others. Pixels are 0–255 less their mean, the momentum is 0.9, and there is
+        no weight decay. It learned from {facts["data"]}, 32 × 32 pixels, in batches of {facts["batch"]}.
 
         It ran on {facts["machine"]}; {facts["versions"]}; {facts["date"]}.
     """)
@@ -258,7 +257,7 @@ def _(others, record):
 
     levels = [level for level in (0.45, 0.4, 0.35, 0.3, 0.25) if level >= record.level]
     depends = [row for row in [*(in_a_row("as above", record, level) for level in levels),
-                               *(in_a_row(differs(run), run, run.level) for run in others)] if row]
+                               *(in_a_row(differs(run) or "the same again", run, run.level) for run in others)] if row]
     mo.vstack([say(f"""
         ## What the factor depends on
 

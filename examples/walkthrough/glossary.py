@@ -110,8 +110,7 @@ GROUPS = {
              "Where the shapes of two arrays differ, NumPy copies each along the axes that it lacks or in which it has "
              "size 1. The gradient of a number that was copied is the sum over its copies.",
              "Khi hai mảng khác kích thước, NumPy sao chép từng mảng dọc theo những trục mà nó thiếu hoặc có kích "
-             "thước 1. Gradient của một số "
-             "đã được sao chép là tổng trên các bản sao của nó.", "broadcast"),
+             "thước 1. Gradient của một số đã được sao chép là tổng trên các bản sao của nó.", "broadcast"),
         Term("central difference", "sai phân trung tâm", 4,
              "A slope by measuring: (f(x + h) − f(x − h)) / 2h for a small h. It needs no formula, but two "
              "evaluations for each number.",
