@@ -73,7 +73,7 @@ PLACES = [
     ("minicnn/training/*.py", 0.013, "test_trainer.py test_train_script.py"),
     ("minicnn/trace.py", 0.013, "test_trace.py test_trace_page.py"),
     ("minicnn/explain.py", 0.013, "test_explain_page.py"),
-    ("examples/train_alexnet.py", 0.01, "test_train_script.py test_train_alexnet.py"),
+    ("examples/train_alexnet.py", 0.01, "test_train_script.py test_train_archives.py test_train_alexnet.py"),
 ]  # fmt: skip
 OFTEN = ("term dropped", "factor dropped", "sign turned", "= for +=", "off by one", "another axis",
          "with left out")  # twice as often

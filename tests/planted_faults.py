@@ -188,14 +188,16 @@ def main():
     machine_code = Path(common.name) / "machine code"
     machine_code.mkdir()
     start = starter()
-    began, holes = time.monotonic(), 0
+    began, holes = time.monotonic(), []
     print("| fault | file | first test that failed | verdict: expected / named |\n|---|---|---|---|")
     with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
         outcomes = pool.map(lambda fault: outcome(fault, start, machine_code), chosen)
         for fault, (trouble, test, verdicts) in zip(chosen, outcomes, strict=True):
-            holes += bool(trouble)
-            print(f"| {fault.name} | {fault.file} | {trouble or test} | {verdicts} |", flush=True)
-    print(f"\n{len(chosen)} planted, {holes} not as they should be, {time.monotonic() - began:.0f} s")
+            row = f"| {fault.name} | {fault.file} | {trouble or test} | {verdicts} |"
+            print(row, flush=True)
+            holes += [row] * bool(trouble)
+    print(f"\n{len(chosen)} planted, {len(holes)} not as they should be, {time.monotonic() - began:.0f} s")
+    print(*holes, sep="\n")  # again, as the end of a long text is what is read first
     for part in unused():
         print(f"drawn_slips.py: no slip is called {part!r} any more: NOBODY_SEES can do without")
     return int(bool(holes) or not chosen)
