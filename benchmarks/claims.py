@@ -137,6 +137,13 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
+def add_line(path: Path, line: dict[str, Any]) -> None:
+    """Behind what is there, of which the last line may have been cut off."""
+    whole = not path.exists() or path.read_bytes()[-1:] in (b"", b"\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n" * (not whole) + json.dumps(line) + "\n")
+
+
 def spread(differences: list[float]) -> str:
     """Their mean, and an interval of 95 % by Student's t, which of three seeds is 2.48 deviations wide to each side."""
     mean = statistics.mean(differences)
@@ -192,17 +199,19 @@ def main() -> None:
     keep_memory()
     try:
         training, test = cifar10(asked.data)
-        if not asked.output.exists():
-            facts = {"machine": processor(), "blas": blas(), "date": date.today().isoformat(),
-                     "training": len(training.labels), "test": len(test.labels)}  # fmt: skip
-            asked.output.write_text(json.dumps(facts) + "\n", encoding="utf-8")
+        facts = {"machine": processor(), "blas": blas(), "date": date.today().isoformat(),
+                 "training": len(training.labels), "test": len(test.labels),
+                 "pictures": [training.digest, test.digest]}  # fmt: skip
+        there = lines_of(asked.output)
+        if [line for line in there if line.get("pictures", facts["pictures"]) != facts["pictures"]]:
+            raise DataError(f"{asked.output} is there, and of other pictures: choose another --output")
+        if not there:
+            add_line(asked.output, facts)
         for seed in asked.seeds:
             for name in asked.nets:
                 done = [[line.get(key) for key in ("net", "seed", "epochs", "lr")] for line in lines_of(asked.output)]
                 if [name, seed, asked.epochs, asked.lr] not in done:
-                    line = json.dumps(run(name, seed, asked.epochs, asked.lr, training, test))
-                    with asked.output.open("a", encoding="utf-8") as file:
-                        file.write(line + "\n")
+                    add_line(asked.output, run(name, seed, asked.epochs, asked.lr, training, test))
     except KeyboardInterrupt:
         sys.exit(130)
     except (OSError, DataError) as error:

@@ -46,7 +46,8 @@ def arguments() -> argparse.Namespace:
     add("data", nargs="?", type=location, help="cifar-10-batches-py or -bin, the .tar.gz of either, or a folder with "
         "train/<class>/* and test/<class>/*")
     add("--net", choices=CUDA_CONVNETS, help="which (default: layers-19pct)")
-    add("--epochs", type=number(int, 1), help="in all, also when resumed (default: the net's, 140, of layers-80sec 10)")
+    add("--epochs", type=number(int, 1), help="in all, also when resumed (default: the net's, "
+        + ", ".join(f"{name} {net.recipe.epochs}" for name, net in CUDA_CONVNETS.items()) + ")")
     add("-b", "--batch-size", type=number(int, 1), help="(default: the net's, 128)")
     add("--lr", type=number(float, 0), help="learning rate (default: the net's, 0.001)")
     add("--seed", type=number(int, 0, 2**63 - 1), help="of weights and order (default: drawn and printed)")
@@ -192,7 +193,7 @@ def finish(trainer: Trainer, config: dict[str, Any], seen: np.ndarray, test: Sma
     finally:
         curves.draw()
     net = CUDA_CONVNETS[config["net"]]
-    published = f", where the authors had {net.test_error:.1%}" * (test.classes == CLASSES)
+    published = f", where the authors had {100 * net.test_error:g}%" * (test.classes == CLASSES)
     say(f"test error {error(scores):.2%} after {config['epochs']} epochs{published * (net.crop == 32)}; "
         f"{time.monotonic() - begun:.0f} s; everything is in {trainer.folder}")
     if border := 32 - net.crop:

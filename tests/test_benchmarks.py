@@ -58,11 +58,11 @@ def test_each_benchmark_has_the_option(name):
     assert "--keep-blas-variables" in run.stdout
 
 
-def ran(name, *arguments):
-    """What a benchmark prints."""
+def ran(name, *arguments, status=0):
+    """What a benchmark prints, or what it says is wrong."""
     run = subprocess.run([sys.executable, str(BENCHMARKS / name), *map(str, arguments)], capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    return run.stdout
+    assert run.returncode == status, run.stderr
+    return run.stderr if status else run.stdout
 
 
 def test_small_sets_are_drawn_class_by_class_and_a_smaller_one_is_part_of_a_larger(monkeypatch):
@@ -218,6 +218,12 @@ def test_claims_are_runs_that_go_on(tmp_path):
     assert "plain, seed 1," not in said and "plain, seed 2, epoch 1/1: training loss" in said
     assert said.count("\n| ") == 6
     assert ran("claims.py", "--table", tmp_path / "claims") in said
+    (tmp_path / "claims").write_text((tmp_path / "claims").read_text()[:-30])  # cut off in its last line
+    assert "plain, seed 1, epoch 1/1" in ran(*asked, "--seeds", 1, "--nets", "plain", "--lr", 0.001)
+    assert len(list(map(json.loads, (tmp_path / "claims").read_text().splitlines()[:-2]))) == 17
+    assert json.loads((tmp_path / "claims").read_text().splitlines()[-1])["lr"] == 0.001
+    Image.new("RGB", (32, 32)).save(tmp_path / "test/b/0.png")
+    assert "is there, and of other pictures" in ran(*asked, "--seeds", 1, status=1)
 
 
 def test_the_table_of_claims(tmp_path):

@@ -116,6 +116,11 @@ def test_folders_of_pictures(tmp_path):
     np.testing.assert_array_equal(training.images, right)
     np.testing.assert_array_equal(training.labels, [0] * 9 + [1] * 11)
     np.testing.assert_array_equal(test.images, PIXELS["test_batch"][[0, 2, 1, 3]])
+    again, _ = cifar10(tmp_path)
+    another = [training._replace(images=255 - training.images), training._replace(labels=1 - training.labels),
+               training._replace(classes=["a", "c"])]  # fmt: skip
+    assert len(training.digest) == 16 and training.digest == again.digest
+    assert len({each.digest for each in (training, test, *another)}) == 5
 
 
 @pytest.mark.parametrize("there", ["train", "test"])

@@ -153,11 +153,16 @@ def test_figure_1_can_be_run_again(tmp_path):
         assert all(lr / 2 in tried or lr * 2 in tried for lr in tried)
     again = run(".", "--epochs", "1", "--pictures", "4", "-b", "2")
     assert (again.returncode, again.stdout) == (0, "")  # all of it is there
-    other = run(".", "--epochs", "1", "--pictures", "4", "-b", "2", "--level", "0.35")
-    assert (other.returncode, other.stderr.count("level: 0.35")) == (1, 1)
+    for changed in (["--level", "0.35"], ["--epochs", "2"]):
+        other = run(".", "--epochs", "1", "--pictures", "4", "-b", "2", *changed)
+        said = {"--level": "level: 0.35", "--epochs": "epochs: 2 at most"}[changed[0]]
+        assert (other.returncode, other.stderr.count(said)) == (1, 1)
     assert run(".", "--epochs", "1", "--pictures", "4", "-b", "2", "--level", "1", "-o", "at_once.csv").returncode == 0
     ended = (tmp_path / "at_once.csv").read_text().splitlines()
     assert {line.split(",")[3] for line in ended if line.startswith(("relu,", "tanh,"))} == {"0"}
+    Image.new("RGB", (40, 40)).save(tmp_path / "train/a/0.png")
+    other = run(".", "--epochs", "1", "--pictures", "4", "-b", "2")
+    assert (other.returncode, other.stderr.count("this experiment, pictures: ")) == (1, 1)
     wrong = run("nowhere", "-o", "other.csv")
     assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)
     assert "nowhere" in wrong.stderr
@@ -176,12 +181,15 @@ def test_another_table_of_figure_1_is_held_against_the_recorded_one(tmp_path):
     head = head.replace("batch: 128", "batch: 32").replace("level: 0.25", "level: 0.35")
     (folder / "figure_1_of_32.csv").write_text(head + "\n".join(rows) + "\n", encoding="utf-8")
     (folder / "figure_1_mine.csv").write_text(recorded, encoding="utf-8")
+    digest = re.search("# pictures: (.*)", recorded)[1]
+    (folder / "figure_1_others.csv").write_text(recorded.replace(digest, "0" * 16), encoding="utf-8")
     command = [sys.executable, "-W", "ignore", folder / "08_relu_and_tanh.py"]
     said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
     assert said.returncode == 0, said.stderr[-2000:]
     relu, tanh = 1 - 0.05 / 0.6, 6 - 0.05 / 0.1  # on the lines between the ends of two epochs
     assert f"| batches of 32 | 35 % | {relu:.2f} (0.01) | {tanh:.2f} (0.02) | {tanh / relu:.2f} |" in said.stdout
-    assert "| the same again | 25 % | 5.12 (0.004) | 37.85 (0.016) | 7.39 |" in said.stdout
+    for words in ("the same again", "other pictures"):
+        assert f"| {words} | 25 % | 5.12 (0.004) | 37.85 (0.016) | 7.39 |" in said.stdout
 
 
 def test_figure_1_finds_the_fastest_rate(monkeypatch, tmp_path):

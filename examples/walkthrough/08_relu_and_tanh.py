@@ -251,7 +251,8 @@ def _(others, record):
 
     def differs(run):
         """What is another fact than in the record, but for what stands behind a comma, which is only told."""
-        words = {"data": "{}", "start": "start by the {}", "activation": "activation {}", "batch": "batches of {}"}
+        words = {"pictures": "other pictures", "data": "{}", "start": "start by the {}", "activation": "activation {}",
+                 "batch": "batches of {}"}
         return ", ".join(words[name].format(run.facts[name]) for name in words
                          if run.facts[name].split(",")[0] != record.facts[name].split(",")[0])
 

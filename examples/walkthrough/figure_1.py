@@ -32,7 +32,7 @@ FIRST = {"relu": 0.002, "tanh": 0.008}  # the rates where the searches begin
 LEVEL = 0.25  # the training error to reach, where no other is asked for
 HOPELESS = 5, 0.8  # a run that after so many epochs has a larger error is given up
 AT_ONCE = 500  # pictures, where the error is measured
-SAME = "data", "start", "activation", "batch", "level"  # what all runs of a table have
+SAME = "data", "pictures", "start", "activation", "batch", "level", "epochs"  # what all runs of a table have
 HEADER = "activation,seed,lr,epoch,train_error,seconds"
 
 
@@ -146,20 +146,22 @@ def main() -> None:
     keep_memory()
     try:
         pictures, _ = cifar10(asked.data or built_in_set())
+        digest = pictures.digest
         some = np.random.default_rng(asked.seed).permutation(len(pictures.labels))[: asked.pictures]
         pictures = Small(pictures.images[some], pictures.labels[some], pictures.classes)
         command = [Path(word).name for word in sys.argv]
         facts = {"machine": asked.machine, "versions": f"Python {platform.python_version()}, NumPy {np.__version__}",
                  "date": time.strftime("%Y-%m-%d"), "command": shlex.join(["python", *command]),
-                 "data": f"{len(some)} pictures of {len(pictures.classes)} classes", "start": asked.start,
+                 "data": f"{len(some)} pictures of {len(pictures.classes)} classes", "pictures": digest,
+                 "start": asked.start,
                  "activation": f"{'before' if asked.before else 'after'} the first pooling",
-                 "batch": asked.batch_size, "level": asked.level}  # fmt: skip
+                 "batch": asked.batch_size, "level": asked.level, "epochs": f"{asked.epochs} at most"}  # fmt: skip
         table = [*(f"# {name}: {fact}" for name, fact in facts.items()), HEADER]
         if asked.output.exists():
             begun = asked.output.read_text(encoding="utf-8").splitlines()
-            own = [f"# {name}: {facts[name]}" for name in SAME]
-            if HEADER not in begun or not set(own) <= set(begun):
-                raise DataError(f"{asked.output} is there, and of another experiment than {'; '.join(own)}: choose "
+            other = [own for name in SAME if (own := f"{name}: {facts[name]}") not in [line[2:] for line in begun]]
+            if HEADER not in begun or other:
+                raise DataError(f"{asked.output} is there, and not of this experiment, {'; '.join(other)}: choose "
                                 "another --output")
             table = begun
         for activation in asked.activations:
