@@ -37,7 +37,7 @@ from minicnn.training.step import Step
 BASE = CUDA_CONVNETS["layers-19pct"]
 CONV1, CONV2, CONV3, _ = BASE.stages
 NOISE = 0.1  # of the colours, in units of their deviations (§4.1)
-NORM = Norm(9, 0.001 / 9, 0.75, 1.0)  # cuda-convnet's layers-conv-local-11pct.cfg
+NORM = Norm(9, 0.001 / 9, 0.75, 1.0)  # cuda-convnet2: layers-cifar10-11pct.cfg
 
 
 def with_stages(*stages: Stage, norm: Norm | None = None, **recipe: Any) -> Net:
