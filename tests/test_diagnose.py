@@ -5,11 +5,12 @@ import json
 import math
 import random
 import re
+import shutil
 
 import numpy as np
 import pytest
 
-from minicnn import checkpoint, manual_seed, ops
+from minicnn import Tensor, checkpoint, manual_seed, ops
 from minicnn.__main__ import main
 from minicnn.data import ImageFolder, Statistics, built_in_set
 from minicnn.data.cifar import cifar10
@@ -18,6 +19,7 @@ from minicnn.diagnose import diagnose, signals
 from minicnn.diagnose.command import _some as some_of
 from minicnn.diagnose.command import of_data, of_run
 from minicnn.diagnose.pictures import answers, features, labels_of, pixels_of, probe
+from minicnn.diagnose.signal import layers_in
 from minicnn.models import RECIPES, alexnet
 from minicnn.models.cuda_convnet import CUDA_CONVNETS, cuda_convnet
 from minicnn.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential, initialise
@@ -67,10 +69,10 @@ def trained(net, batches, optimiser, loss, epochs):
 
 
 def report(net=None, data=None, *, epochs=0, lr=0.02, momentum=0.9, decay=5e-4, loss=ops.cross_entropy, rates=None,
-           given=lambda name: True, **more):
+           given=lambda name: True, size=24, **more):
     """What is said of a network after so many epochs."""
     net = network() if net is None else net
-    batches = batches_of(*(pictures() if data is None else data))
+    batches = batches_of(*(pictures() if data is None else data), size)
     optimiser = SGD([(n, p) for n, p in net.named_parameters() if given(n)], lr, momentum, decay, rates=rates)
     return diagnose(net, batches, optimiser, loss, history=trained(net, batches, optimiser, loss, epochs), **more)
 
@@ -90,6 +92,57 @@ class Cut(Module):
 class Softmax(Module):
     def forward(self, x):
         return x.softmax()
+
+
+class Over(Module):
+    def __init__(self, number):
+        self.number = number
+
+    def forward(self, x):
+        return x / self.number
+
+
+class Running(Module):
+    """A normalisation of somebody's own: a scale for each map, and a mean that is another array after each batch."""
+
+    def __init__(self):
+        self.scale = Tensor(np.ones((8, 1, 1), np.float32), requires_grad=True)
+        self.mean = np.zeros((8, 1, 1), np.float32)
+
+    def forward(self, x):
+        own = x.numpy().mean((0, 2, 3), keepdims=True)[0]
+        self.mean = 0.9 * self.mean + 0.1 * own
+        return (x - own) * self.scale
+
+
+def smoothed(logits, labels):
+    own = 0.9 * np.eye(CLASSES, dtype=np.float32)[labels] + 0.1 / CLASSES
+    return -(ops.log_softmax(logits) * own).sum() * (1 / len(labels))
+
+
+def doubled(net):
+    """In double precision."""
+    for layer in net.modules():
+        for name, value in vars(layer).copy().items():
+            if isinstance(value, Tensor) and value.dtype.kind == "f":
+                setattr(layer, name, Tensor(value.numpy().astype(np.float64), requires_grad=True))
+    return net
+
+
+class OfTensors(Module):
+    """Two layers that are no modules: their products are written out."""
+
+    def __init__(self, scale=1.0, bias=0.0, frozen=False):
+        random = np.random.default_rng(1)
+        inputs = 3 * SIDE * SIDE
+        self.w1, self.w2 = (Tensor((s / n**0.5 * random.normal(size=shape)).astype(np.float32), requires_grad=True)
+                            for s, n, shape in ((scale, inputs, (inputs, 24)), (0.3, 24, (CLASSES, 24))))  # fmt: skip
+        self.b1, self.b2 = (Tensor(np.full(n, b, np.float32), requires_grad=True)
+                            for n, b in ((24, bias), (CLASSES, 0)))  # fmt: skip
+        self.w2.requires_grad = not frozen
+
+    def forward(self, x):
+        return (Tensor(x).reshape(len(x), -1) @ self.w1 + self.b1).relu() @ self.w2.T + self.b2
 
 
 class AlwaysDrops(Module):
@@ -135,6 +188,10 @@ def by_class(x, labels):
 
 def weighted(*weights):
     return lambda logits, labels: ops.cross_entropy(logits, labels, np.array(weights, np.float32))
+
+
+def as_bytes(x, labels):
+    return (255 / 8 * (np.moveaxis(x, 1, -1) + 4)).clip(0, 255).astype(np.uint8), labels
 
 
 X, Y = pictures()
@@ -183,6 +240,29 @@ PLANTED = [  # what is planted, what has to be said
     ("a class weight of NaN", "the loss is no number", case(loss=weighted(1, np.nan, 1, 1, 1))),
     ("class weights of 0", "some classes do not count", case(loss=weighted(0, 0, 1, 1, 1), epochs=1)),
     ("softmax twice", "softmax is taken twice", case(net=lambda: with_layer(10, Softmax()), epochs=2)),
+    ("ReLU at the end, shut", "something follows the last layer",
+     case(net=lambda: Sequential(*shut(9, -9.0).layers, ReLU()))),
+    ("logits over 1000", "something follows the last layer", case(net=lambda: with_layer(10, Over(1000.0)))),
+    ("the loss sees other labels", "the loss does not ask for these labels",
+     case(loss=lambda a, b: ops.cross_entropy(a, b[::-1].copy()), epochs=2)),
+    ("the loss sees the next class", "the loss does not ask for these labels",
+     case(loss=lambda a, b: ops.cross_entropy(a, (b + 1) % CLASSES), epochs=2)),
+    ("tensors of 0", "weights are 0", case(net=lambda: OfTensors(0.0))),
+    ("tensors far too small", "the signal dies", case(net=lambda: OfTensors(1e-5))),
+    ("a tensor of biases that shuts all", "biases hold the ReLUs shut", case(net=lambda: OfTensors(bias=-30.0))),
+    ("the last tensor frozen", "the last layer is frozen", case(net=lambda: OfTensors(frozen=True))),
+    ("the loss is a sum", "the loss is a sum", case(loss=lambda a, b: ops.cross_entropy(a, b) * len(b), lr=0.1)),
+    ("the loss is a sum, trained", "the loss is a sum",
+     case(loss=lambda a, b: ops.cross_entropy(a, b) * len(b), lr=0.1, epochs=3)),
+    ("the loss is detached", "the loss has no gradient", case(loss=lambda a, b: ops.cross_entropy(a.detach(), b))),
+    ("the loss fails", "the loss cannot be computed", case(loss=lambda a, b: ops.cross_entropy(a, b, np.ones(7)))),
+    ("decay of 2000", "weight decay is too strong", case(decay=2000.0, lr=0.002, epochs=2)),
+    ("decay until nothing is left", "weight decay is too strong", case(decay=40.0, lr=0.02, epochs=12)),
+    ("batches of one in order", "order is not shuffled", case(data=lambda: by_class(X, Y), size=1)),
+    ("pictures of 0 to 1 as bytes", "pictures are nearly black",
+     case(raw=[(np.moveaxis(X > 0, 1, -1).astype(np.uint8), Y)])),
+    ("labels of validation shuffled", "labels of validation do not follow",
+     case(raw=[as_bytes(X, Y), as_bytes(X, MIXED)])),
 ]  # fmt: skip
 
 
@@ -241,10 +321,6 @@ def test_classes_that_validation_has_in_another_order(other):
     assert [cause.name for cause in found.causes] == ["classes of training and validation differ"]
 
 
-def as_bytes(x, labels):
-    return (255 / 8 * (np.moveaxis(x, 1, -1) + 4)).clip(0, 255).astype(np.uint8), labels
-
-
 def test_a_probe_is_asked_only_of_classes_that_it_was_taught():
     x, labels = pictures(7, count=100)
     other = np.where(np.isin(labels, [0, 1]), labels + CLASSES, labels)  # pictures that look like those of 0 and 1
@@ -286,6 +362,19 @@ HEALTHY = [
     case(net=lambda: frozen(0, 3), epochs=10),  # on purpose
     case(loss=weighted(1, 2, 3, 4, 5), epochs=2),
     case(lr=0.002, momentum=0.0, epochs=1),
+    case(net=lambda: with_layer(10, Softmax()), loss=lambda p, y: -p[np.arange(len(y)), y].log().mean()),
+    case(loss=lambda a, b: ops.cross_entropy(a, b) * len(b), lr=0.02 / 24, epochs=3),
+    case(loss=smoothed, epochs=12, lr=0.05),
+    case(data=lambda: (X[:16].repeat(20, 0).reshape(16, 20, 3, SIDE, SIDE).swapaxes(0, 1).reshape(320, 3, SIDE, SIDE),
+                       np.tile(Y[:16], 20)), size=16, epochs=2),  # whether it can learn one batch by heart
+    case(data=lambda: (X[:1], Y[:1])),
+    case(data=lambda: ((2 * X + 4).clip(0, 9).astype(np.uint8), Y), epochs=2),
+    case(size=1, epochs=2, lr=0.002),
+    case(net=lambda: doubled(network()), data=lambda: (X.astype(np.float64), Y), epochs=2,
+         loss=lambda a, b: ops.cross_entropy(a, b, np.ones(CLASSES))),
+    case(net=lambda: with_layer(1, Running()), epochs=2),
+    *(case(net=OfTensors, epochs=e) for e in (0, 8)),
+    case(net=lambda: with_layer(10, ReLU())),
 ]  # fmt: skip
 
 
@@ -325,6 +414,41 @@ def test_a_net_that_knows_uneven_classes_is_healthy():
     x = X + np.eye(3)[:, :, None, None][labels % 3] * (labels[:, None, None, None] != 3)  # the few are told apart
     found = report(data=(x.astype(np.float32), labels), epochs=12, lr=0.05)
     assert found.healthy, found
+
+
+def test_of_few_pictures_of_many_classes_nothing_is_said():
+    """A classifier learns too little of one or two pictures of each, and of a hundred that hardly differ."""
+    for classes, count, noise in (10, 64, 4.0), (100, 256, 4.0), (1000, 256, 4.0), (2, 100, 40.0):
+        x, labels = pictures(noise=noise, classes=classes, count=count)
+        flat = [math.log(classes)] * 300
+        assert not unlearned((x / np.float32(noise), labels), net=network(classes=classes), history=flat)
+
+
+def test_what_was_learned_of_many_classes_is_known_by_the_loss():
+    """Of 64 pictures, who knows their labels' frequencies pays ln(64) at most, and guessing costs ln(300)."""
+    found = report(network(classes=300, units=64), pictures(noise=0.3, classes=300, count=1200), epochs=2, lr=0.05)
+    assert math.log(64) < found.measured.loss < 0.9 * math.log(300)
+    assert found.measured.learned and found.healthy
+
+
+def test_a_run_that_learned_and_then_went_wrong_is_not_healthy():
+    """By a checkpoint of before."""
+    net = network()
+    losses = trained(net, batches_of(X, Y), SGD(net.named_parameters(), 0.02), ops.cross_entropy, 8)
+    for after in [5.0, 50.0, 500.0, 5000.0, 5e4], [None]:
+        found = diagnose(net, batches_of(X, Y), SGD(net.named_parameters(), 0.02), history=losses + after)
+        assert [cause.name for cause in found.causes] == ["the rate is too high"]
+    assert diagnose(net, batches_of(X, Y), SGD(net.named_parameters(), 0.02), history=[*losses, 5.0]).healthy
+
+
+def test_rates_are_told_also_where_layers_have_their_own():
+    assert unlearned(lr=1e-6, lars=1e-6, history=FLAT) == ["the rate is too low"]
+    assert not unlearned(lr=10.0, lars=0.001, weight_decay=5e-4, history=[])
+    assert unlearned(lr=1e-5) == ["the rate is too low"]
+
+
+def test_batches_may_come_one_by_one():
+    assert diagnose(network(), (batch for batch in batches_of(X, Y))).measured.labels.counts.sum() == COUNT
 
 
 def test_a_head_with_more_outputs_than_there_are_classes_is_healthy():
@@ -409,7 +533,11 @@ def test_nothing_is_changed_by_asking():
         random.random(), np.random.rand()  # noqa: NPY002
         Step(net, optimiser)(inputs, labels)
 
+    net.layers.insert(1, running := Running())
+    mean, scale = running.mean, running.scale
     diagnose(net, batches, optimiser, step=step, validation=batches)
+    assert running.mean is mean and running.scale is scale and not mean.any()
+    del net.layers[1]
     assert state(net, optimiser) == before
     assert [m.training for m in net.modules()] == modes
     assert vars(optimiser) == rule
@@ -492,6 +620,19 @@ def test_a_map_is_dead_where_it_answers_at_no_place_of_no_picture():
     assert found["0"].dead == pytest.approx(2 / 3)
 
 
+def test_a_layer_may_be_tensors_that_no_module_holds_alone():
+    found = report(OfTensors(bias=0.5))
+    layers = found.measured.layers
+    assert [(layer.name, layer.met, layer.bias) for layer in layers] == [("w1", True, 0.5), ("w2", True, 0.0)]
+    net = OfTensors(bias=0.5)
+    x = X[:64].reshape(64, -1)
+    hidden = x @ net.w1.numpy() + 0.5  # the bias is in it
+    assert layers[0].signal.mean == pytest.approx(hidden.mean(), rel=1e-4)
+    assert layers[0].signal.dead == (hidden <= 0).all(0).mean()
+    assert layers[1].weight == pytest.approx(np.linalg.norm(net.w2.numpy()), rel=1e-5)
+    assert [name for name, _, _ in layers_in(Sequential(net, Linear(5, 5)))] == ["0.w1", "0.w2", "1"]
+
+
 def test_pixels_are_counted():
     x = np.array([[0, 2], [0, 2], [4, 2], [4, 0]], np.float32)
     found = pixels_of(x, np.array([0, 1, 1, 1]))
@@ -509,13 +650,18 @@ def test_the_order_of_labels():
     sorted_ = labels_of([np.full(4, k) for k in (0, 0, 1, 1, 2, 2, 3, 3)], 4)
     assert sorted_.batches == (1.0, pytest.approx(4 * (1 - 0.75**4)))
     assert sorted_.surprise > 10
+    even = [np.array([0, 1, 2, 3])] * 6  # of χ² 0, where 15 or, of known shares, 18 are expected
+    assert labels_of(even, 4).surprise == pytest.approx(-15 / math.sqrt(30))
+    assert labels_of(even, 4, np.full(4, 9)).surprise == pytest.approx(-18 / math.sqrt(36))
+    one_by_one = labels_of([np.array([k % 4]) for k in range(32)], 4)
+    assert (one_by_one.joined, one_by_one.batches[0]) == (8, 4)
     assert labels_of([np.array([0, 0, 0, 1])], 2, np.array([30, 10])).knows == pytest.approx(
         -0.75 * math.log(0.75) - 0.25 * math.log(0.25))  # fmt: skip
 
 
 def test_each_picture_is_judged_by_all_others():
-    """The closed form, against learning 40 times from all but one."""
-    x, labels = pictures(count=40)
+    """The closed form, against learning 50 times from all but one."""
+    x, labels = pictures(classes=2, count=50)
     seen = features(x)
     right = 0
     for i in range(len(x)):
@@ -525,6 +671,13 @@ def test_each_picture_is_judged_by_all_others():
     found = probe(seen, labels)
     assert abs(found.right - right) <= 2
     assert found.right > found.by_chance + 4 * found.spread
+
+
+def test_a_classifier_is_asked_where_there_are_enough_pictures_of_two_classes():
+    x, _ = pictures(count=40)
+    for counts, seen in ((16, 16), 32), ((16, 15), 0), ((16, 16, 8), 32):
+        found = probe(features(x[: sum(counts)]), np.repeat(np.arange(len(counts)), counts))
+        assert (found.count if found else 0) == seen
 
 
 def test_a_classifier_sees_edges_whichever_way_they_turn():
@@ -648,9 +801,15 @@ def test_a_run_of_a_net_for_cifar_10_is_diagnosed_too(tmp_path, drawn, capsys):
     config = {"net": "layers-19pct-translations", "data": str(drawn), "seed": 3, "batch_size": 10, "lr": 0.0}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     (tmp_path / "log.jsonl").write_text('{"step": 1, "loss": 2.3, "lr": 0.0}\n', encoding="utf-8")
-    with pytest.raises(SystemExit):
-        main(["diagnose", str(tmp_path)])
-    assert "ended before its first checkpoint: diagnose it after it has saved one" in capsys.readouterr().err
+    found = of_run(tmp_path)  # before its first checkpoint
+    assert [cause.name for cause in found.causes] == ["the rate is 0"]
+    for lr, losses, said in (0.001, [2.3026], ""), (10.0, [2.3, 90.0, 1e4, None], "the rate is too high"):
+        (tmp_path / "config.json").write_text(json.dumps(config | {"lr": lr}), encoding="utf-8")
+        (tmp_path / "log.jsonl").write_text("".join(json.dumps({"step": i, "loss": loss, "lr": lr}) + "\n"
+                                                    for i, loss in enumerate(losses)), encoding="utf-8")
+        assert "".join(cause.name for cause in of_run(tmp_path).causes) == said
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (tmp_path / "log.jsonl").write_text('{"step": 1, "loss": 2.3, "lr": 0.0}\n', encoding="utf-8")
     mean = training.images.mean(0).astype(np.float32)
     checkpoint.save(tmp_path / "last.safetensors", Step(model, net.recipe.optimiser(model)).learned() | {"mean": mean},
                     {"config": config, "classes": training.classes, "progress": {"epoch": 0}})
@@ -661,6 +820,9 @@ def test_a_run_of_a_net_for_cifar_10_is_diagnosed_too(tmp_path, drawn, capsys):
     assert found.measured.raw.count == found.measured.labels.counts.sum() == 20
     assert len(found.measured.validation[0]) == len(found.measured.by_probe[0]) == 10
     assert [cause.name for cause in found.causes] == ["the rate is 0"]
+    (tmp_path / "away").mkdir()
+    shutil.copy(tmp_path / "last.safetensors", tmp_path / "away" / "net.safetensors")
+    assert [cause.name for cause in of_run(tmp_path / "away" / "net.safetensors").causes] == ["the rate is 0"]
     for other, said in ({**config, "net": "x"}, "knows no net 'x'"), ({"net": "x"}, "it lacks data, batch_size, seed$"):
         (tmp_path / "config.json").write_text(json.dumps(other), encoding="utf-8")
         with pytest.raises(ValueError, match=said):
@@ -672,6 +834,37 @@ def test_pictures_are_diagnosed_by_the_default_network(drawn):
     assert found.healthy, found
     assert found.measured.raw.count == 20
     assert [layer.name for layer in found.measured.layers][-1] == "fc8"
+
+
+def test_pictures_that_cannot_be_read_are_said(tmp_path, drawn):
+    """All of one class."""
+    shutil.copytree(drawn, tmp_path / "data")
+    for path in (tmp_path / "data" / "train" / "dots").iterdir():
+        path.write_bytes(b"none")
+    cause = of_data(tmp_path / "data", width=1 / 16).causes[0]
+    assert cause.name == "pictures cannot be read"
+    said = re.match(r"2 of 20 that were looked at in .*train, all of dots: .*train.dots.\d+\.jpg: ", cause.numbers)
+    assert said, cause.numbers
+
+
+def test_a_folder_of_pictures_may_hold_settings_of_somebody_elses(tmp_path, drawn, capsys):
+    shutil.copytree(drawn, tmp_path / "data")
+    (tmp_path / "data" / "config.json").write_text('{"author": "me"}', encoding="utf-8")
+    assert of_data(tmp_path / "data", width=1 / 16).healthy
+    folder = run_of(tmp_path, drawn, 0.1)
+    (folder / "last.safetensors").unlink()
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"recipe": "of tomorrow"}), encoding="utf-8")
+    with pytest.raises(SystemExit):
+        main(["diagnose", str(folder)])
+    assert "knows no recipe 'of tomorrow': the run is of version 0" in capsys.readouterr().err
+
+
+def test_a_warm_up_that_outlasts_the_run_is_a_rate_too_low(tmp_path, drawn):
+    for steps, said in (50, ""), (120, "the rate is too low"):
+        shares = [i / 1e8 for i in range(steps)]
+        report = of_run(run_of(tmp_path, drawn, 0.002, [2.3026] * steps, shares))
+        assert "".join(cause.name for cause in report.causes) == said
 
 
 def test_a_run_is_given_alone(tmp_path, drawn, capsys):

@@ -42,7 +42,7 @@ class Small(NamedTuple):
         """16 hexadecimal digits that tell sets apart, of pixels, labels and classes."""
         digest = hashlib.blake2b("\0".join(self.classes).encode("utf-8", "surrogatepass"), digest_size=8)
         for array in (self.images, self.labels):
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,10 @@ from .untouched import untouched
 __all__ = ["Cause", "Measured", "Report", "Signal", "diagnose", "signals"]
 
 Labelled = tuple[Any, Any]
+FEW = 100  # batches
 
 
-def diagnose(model: Module, batches: Sequence[Labelled], optimiser: SGD | None = None,
+def diagnose(model: Module, batches: Iterable[Labelled], optimiser: SGD | None = None,
              loss: Callable[..., Tensor] = cross_entropy, *, history: Sequence[float | None] = (),
              validation: Sequence[Labelled] = (), step: Callable[[Any, Any], Any] | None = None,
              order: Sequence[Any] = (), counts: Any = None, raw: Sequence[Labelled] = (),
@@ -48,6 +50,7 @@ def diagnose(model: Module, batches: Sequence[Labelled], optimiser: SGD | None =
     Raises ValueError and TypeError where there is no batch, or one is none for this model: where labels are no whole
     numbers from 0 to classes − 1, say.
     """
+    batches = list(islice(batches, FEW))
     if not batches:
         raise ValueError("diagnose: there is no batch to look at: give a few as [(inputs, labels), ...]")
     with untouched(model, optimiser) as put_back, np.errstate(all="ignore"):

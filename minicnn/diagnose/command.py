@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -17,13 +18,19 @@ from ..command_line import Parser, location
 
 if TYPE_CHECKING:
     from ..data.images import Images
-    from . import Report
+    from ..data.picture import BadPicture
+    from . import Cause, Report
+
+    Bad = list[tuple[int, BadPicture]]  # with their labels
 
 __all__ = ["add_options", "of_data", "of_run", "run"]
 
 PICTURES, ORDER = 128, 100  # that are looked at as a network sees them; batches of whose labels the order is looked at
-NAMED, EACH = 10, 50  # classes, of which so many pictures are looked at as they are
+NAMED, EACH = 10, 50  # classes, of which so many pictures are looked at as they are,
+OF_FEW = 2400  # or so many by the square of their number: what two classes look like is told from chance by many alone
+RISEN = 100  # steps after which a rate should have been reached
 START = 32  # by which a recipe starts a network
+UNREADABLE = 0.1  # of the pictures
 MEASURED = 2000  # pictures of which the mean and the colours are measured, where no run has done it
 
 NEEDED = ("variant", "width", "recipe", "seed", "data", "batch_size")  # of a run's settings
@@ -42,8 +49,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(parser: Parser, options: argparse.Namespace) -> int:
     """Print what was measured and the cause that it shows. Returns 0 where it is healthy, else 1."""
     target = Path(options.target)
-    is_run = target.suffix == ".safetensors" or any((target / name).exists() for name in ("config.json",
-                                                                                          "last.safetensors"))
+    is_run = (target.suffix == ".safetensors" or bool({"recipe", "net"} & {*_config(target / "config.json")})
+              or any((target / name).exists() for name in ("last.safetensors", "best.safetensors", "log.jsonl")))
     try:
         if is_run and (options.val or options.labels):
             raise ValueError(f"{target} is a run, which knows its pictures: leave --val and --labels out")
@@ -72,10 +79,11 @@ def of_run(path: Path) -> Report:
     """Of a run as its last checkpoint has it, or this one; of one that ended before its first, with weights drawn as
     they were at its start, unless it started from others', and the mean of a part of the pictures. Raises
     CheckpointError, DataError and ValueError."""
-    from .. import checkpoint
+    from .. import __version__, checkpoint
     from ..data import built_in_set
-    from ..models.recipes import FINETUNE
+    from ..models.recipes import FINETUNE, RECIPES
     from ..models.saved import checkpoint_at, read
+    from ..models.variants import VARIANTS
     from ..training.bars import picture_bar
     from ..training.log import Log
     from ..training.pictures import check_classes, pictures_under
@@ -86,6 +94,8 @@ def of_run(path: Path) -> Report:
     config = _config(folder / CONFIG)
     steps = [line for line in Log(folder / LOG).read() if "loss" in line and "lr" in line]
     history, rates = [line["loss"] for line in steps], [line["lr"] for line in steps]
+    if not config and file.exists():  # it was moved out of its folder
+        config = checkpoint.load(file)[1].get("config", {})
     if "net" in config:
         from .of_cifar import of_cifar
 
@@ -98,6 +108,10 @@ def of_run(path: Path) -> Report:
     else:
         if lacking := [name for name in NEEDED if name not in config]:
             raise ValueError(f"{folder / CONFIG} is that of no run of this program: it lacks {', '.join(lacking)}")
+        for name, known in (("recipe", RECIPES), ("variant", VARIANTS)):
+            if config[name] not in known:
+                raise ValueError(f"{folder / CONFIG}: minicnn {__version__} knows no {name} {config[name]!r}: the run "
+                                 f"is of version {config.get('version')}")
         if config["recipe"] == FINETUNE:
             raise ValueError(f"{folder} ended before its first checkpoint, and the weights that it started from are "
                              "not in it: diagnose it after it has saved one")
@@ -126,8 +140,9 @@ def _config(path: Path) -> dict[str, Any]:
 
 def _highest(config: dict[str, Any], rates: list[float]) -> dict[str, Any]:
     """A run's settings with its highest rate: what a warm-up begins with, and a schedule ends with, is meant to be
-    low."""
-    return config | {"lr": max([config.get("lr") or 0.0, *rates])} if rates else config
+    low; but not for hundreds of steps."""
+    asked = [config.get("lr") or 0.0] * (len(rates) < RISEN)
+    return config | {"lr": max([*asked, *rates])} if rates else config
 
 
 def _of(training: Images, validation: Images | None, config: Mapping[str, Any],
@@ -140,7 +155,7 @@ def _of(training: Images, validation: Images | None, config: Mapping[str, Any],
     from ..ops import cross_entropy
     from ..training.bars import picture_bar
     from ..training.pictures import balanced_weights, first_pictures
-    from . import diagnose
+    from . import Report, diagnose
 
     recipe = RECIPES[config["recipe"]]
     statistics = (Statistics.from_arrays(learned["statistics"]) if learned else
@@ -169,37 +184,54 @@ def _of(training: Images, validation: Images | None, config: Mapping[str, Any],
     others = []
     if learned and len(some) > 1:
         others = list(Loader(some[1], statistics, size, train=False, **shown).epoch(0))
-    return diagnose(model, batches, optimiser, loss, history=history, validation=others,
-                    order=[order[i : i + size] for i in range(0, min(len(order), ORDER * size), size)],
-                    counts=np.bincount(training.labels, minlength=len(training.classes)), names=training.classes,
-                    raw=[_as_they_are(part) for part in some])
+    raw, bad = zip(*map(_as_they_are, some), strict=True)
+    report = diagnose(model, batches, optimiser, loss, history=history, validation=others,
+                      order=[order[i : i + size] for i in range(0, min(len(order), ORDER * size), size)],
+                      counts=np.bincount(training.labels, minlength=len(training.classes)), names=training.classes,
+                      raw=raw if len(raw[0][1]) else ())
+    return Report(report.measured, [*_unreadable(some, bad, training.classes), *report.causes])
+
+
+def _unreadable(parts: Sequence[Images], bad: Sequence[Bad], classes: list[str]) -> Iterator[Cause]:
+    """Of a class all, or of all many."""
+    from . import Cause
+    from .words import listed
+
+    for part, of_part in zip(parts, bad, strict=True):
+        looked_at, lost = Counter(part.labels.tolist()), Counter(label for label, _ in of_part)
+        gone = [classes[label] for label in lost if lost[label] == looked_at[label]]
+        if gone or len(of_part) > UNREADABLE * len(part):
+            of = f", all of {listed(gone)}" if gone else ""
+            yield Cause("pictures cannot be read", f"{len(of_part)} of {len(part)} that were looked at in "
+                        f"{part.root}{of}: {of_part[0][1]}", "write these files anew: training leaves them out")
 
 
 def _some(training: Images, validation: Images | None) -> list[Images]:
     """Of the classes that have most pictures in training so many of each, spread evenly over it; and of validation, if
     it has any of these same classes."""
     classes = np.argsort(-np.bincount(training.labels), kind="stable")[:NAMED]
+    each = max(EACH, OF_FEW // len(classes) ** 2)
     parts = []
     for pictures in filter(None, (training, validation)):
         labels = pictures.labels
         chosen = np.zeros(len(labels), bool)
         for label in classes:
             own = np.flatnonzero(labels == label)
-            chosen[own[np.linspace(0, len(own) - 1, min(EACH, len(own))).astype(int)]] = True
+            chosen[own[np.linspace(0, len(own) - 1, min(each, len(own))).astype(int)]] = True
         if chosen.any():
             parts.append(pictures.part(chosen))
     return parts
 
 
-def _as_they_are(pictures: Images) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """(pictures (N, 256, 256, 3), labels), without those that cannot be read."""
+def _as_they_are(pictures: Images) -> tuple[tuple[NDArray[np.uint8], NDArray[np.int64]], Bad]:
+    """((pictures (N, 256, 256, 3), labels), what is wrong with those that cannot be read, which are not among them)"""
     from ..data.picture import BadPicture, read_picture
 
-    found, labels = [], []
+    found, labels, bad = [], [], []
     for place, label in pictures.samples:
         try:
             found.append(read_picture(place))
             labels.append(label)
-        except BadPicture:
-            continue
-    return np.array(found, np.uint8).reshape(-1, 256, 256, 3), np.array(labels, np.int64)
+        except BadPicture as error:
+            bad.append((label, error))
+    return (np.array(found, np.uint8).reshape(-1, 256, 256, 3), np.array(labels, np.int64)), bad

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..engine.tensor import Tensor
 from ..nn.module import Module
+from ..ops import log_softmax
 from ..optim import SGD
 from .measure import RATES, Asked, Layer, cost, dropped_by, gradients, layers_of, line, norm, of_loss, step_again
 from .pictures import Labels, Pixels, Probe, answers, features, labels_of, pixels_of, probe
@@ -29,6 +30,7 @@ class Measured:
 
     classes: int
     of_images: bool  # (N, C, H, W)
+    size: int  # pictures in a batch
     pixels: Pixels  # as the network sees them
     raw: Pixels | None  # before anything was done to them
     labels: Labels
@@ -38,6 +40,7 @@ class Measured:
     gain: float  # how much less the loss is than where all pictures get the mean of the logits
     logits: Signal
     softmax_inside: bool
+    follows: bool  # what the last layer with weights gives are other logits than those of the network
     asked: Asked
     layers: list[Layer]
     dropped: dict[str, float]  # what share each layer without weights drops in training, see ``dropped_by``
@@ -59,11 +62,28 @@ class Measured:
         return math.log(self.classes)
 
     @property
+    def knows(self) -> float:
+        """What whoever pays that knows how often each class comes, as far as enough labels were seen to tell."""
+        enough = self.labels.known or self.labels.counts.sum() >= 2 * self.classes
+        return min(self.ln, self.labels.knows) if enough else self.ln
+
+    @property
+    def level(self) -> float:
+        """What the batch costs who knows that: of few pictures of many classes more than their own labels tell."""
+        return self.guess if self.asked.count >= 2 * self.classes else max(self.guess, self.knows)
+
+    @property
+    def costs(self) -> list[float]:
+        """The history as cross-entropy, where the loss is another, such as its sum over the batch: in proportion."""
+        own = self.asked.value / self.loss if self.loss else 1.0
+        return [value / own for value in self.history] if 0 < own < 1 / 1.5 or 1.5 < own < math.inf else self.history
+
+    @property
     def learned(self) -> bool:
         """Whether what the network says of pictures that it trains on has to do with their labels."""
-        recent = self.history[-20:]
-        return (self.gain > 0.06 * self.ln and self.loss < 0.95 * self.guess) or (
-            len(self.history) >= 60 and float(np.mean(recent)) < 0.85 * min(self.ln, self.labels.knows))
+        recent = self.costs[-20:]
+        return (self.gain > 0.06 * self.ln and self.loss < 0.95 * self.level) or (
+            len(self.history) >= 60 and float(np.mean(recent)) < 0.85 * self.knows)
 
     @property
     def hidden(self) -> list[Layer]:
@@ -92,8 +112,9 @@ def examine(model: Module, batches: Sequence[Labelled], optimiser: SGD | None, l
                          "for each")
     dropped, restless = dropped_by(model, x, once)
     real = bool(np.isfinite(logits).all())
-    asked = of_loss(loss, logits if real else np.zeros_like(logits), y)
-    usable = real and not asked.error
+    like = next((p for p in reversed(list(model.parameters())) if p.dtype.kind == "f"), Tensor(np.float32(0)))
+    asked = of_loss(loss, logits if real else np.zeros_like(logits), y, like)
+    usable = real and not asked.error and not asked.constant
 
     def tried(what: Callable[[], Any], without: Any) -> Any:
         """what(), of a model that has the gradients of the batch, and is as before after it."""
@@ -113,7 +134,7 @@ def examine(model: Module, batches: Sequence[Labelled], optimiser: SGD | None, l
     layers = layers_of(model, once.found, optimiser)
     put_back()
     pixels = pixels_of(xs, labels)
-    unit, as_unit = signals(model, (x - x.mean()) / np.float32(x.std() or 1))
+    unit, as_unit = signals(model, ((x - x.mean()) / (x.std() or 1)).astype(x.dtype if x.dtype.kind == "f" else "f4"))
     pictures, theirs = _channels_first(*raw[0]) if raw else (xs, labels)
     seen_there = features(pictures)
     shares = np.bincount(y) / len(y)
@@ -129,11 +150,14 @@ def examine(model: Module, batches: Sequence[Labelled], optimiser: SGD | None, l
     spread = Signal(float(logits.mean()), float(logits.std()), float(np.sqrt(logits.var(0).mean())),
                     float(np.sqrt((logits.mean(0) ** 2).mean())))
     own_cost, flat_cost = cost(logits, y), cost(np.repeat(logits.mean(0)[None], len(y), axis=0), y)
-    return Measured(classes, xs.ndim == 4, pixels, pixels_of(pictures, theirs) if raw else None,
+    final = once.final
+    follows = real and final is not None and final.shape == logits.shape and bool(
+        np.abs(log_softmax(final.astype(np.float64)).numpy() - log_softmax(logits).numpy()).max() > 1e-3)
+    return Measured(classes, xs.ndim == 4, len(batches[0][1]), pixels, pixels_of(pictures, theirs) if raw else None,
                     labels_of(in_order, classes, counts), probe(seen_there, theirs), own_cost,
                     float(-(shares * np.log(shares)).sum()), flat_cost - own_cost, spread,
-                    bool((logits >= 0).all() and np.abs(logits.sum(1) - 1).max() < 1e-3), asked, layers, dropped,
-                    restless, along, list(unit.values()), cost(as_unit, y),
+                    bool((logits >= 0).all() and np.abs(logits.sum(1) - 1).max() < 1e-3), follows, asked, layers,
+                    dropped, restless, along, list(unit.values()), cost(as_unit, y),
                     [math.nan if value is None else float(value) for value in history], optimiser,
                     leftover / own if own else 0.0, accumulates, said, by_probe,
                     [*names, *(str(k) for k in range(len(names), classes))])

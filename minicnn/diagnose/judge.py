@@ -6,11 +6,11 @@ from .cause import Cause
 from .examine import Measured
 from .of_data import OF_DATA, independent
 from .of_net import BROKEN, no_numbers
-from .of_steps import FLAT, OF_SIGNAL, OF_STEPS, faint, flat, hasty, stopped, uncentred
+from .of_steps import FLAT, OF_SIGNAL, OF_STEPS, crushed, faint, flat, hasty, lost, stopped, uncentred
 
 __all__ = ["causes"]
 
-FEWER = 0.45  # of the way from chance to 1: what has to be seen where no other cause explains what is not learned
+FEWER = 0.35  # of the way from chance to 1: what has to be seen where no other cause explains what is not learned
 
 
 def causes(m: Measured) -> list[Cause]:
@@ -19,11 +19,11 @@ def causes(m: Measured) -> list[Cause]:
     pixels lie far off 0 that is said beside what else there is; where they lie somewhat off, only if nothing else is
     found and the loss stays where it was."""
     found = [cause for read in OF_DATA for cause in read(m)]
-    for read in [*BROKEN, stopped]:
+    for read in [crushed, *BROKEN, stopped]:
         if not (found and read is no_numbers):
             found += read(m)
     if found or m.learned:
-        return found or list(hasty(m))
+        return found or list(hasty(m)) or list(lost(m))
     far_off = list(uncentred(m))
     for read in OF_SIGNAL:
         if found := list(read(m)):

@@ -16,7 +16,7 @@ from ..nn.layers import Dropout
 from ..nn.module import Module
 from ..ops import cross_entropy
 from ..optim import SGD
-from .signal import Seen, Signal, looked_at
+from .signal import Seen, Signal, layers_in, looked_at
 
 __all__ = ["Asked", "Layer", "cost", "dropped_by", "gradients", "layers_of", "line", "norm", "of_loss", "step_again"]
 
@@ -49,9 +49,10 @@ class Layer:
 @dataclass
 class Asked:
     """What a loss asks of the logits, beside what cross-entropy does. value: its own; factor: on the gradient, the
-    median over the pictures; alike: the cosine between the two; ignored: labels whose pictures get no gradient though
-    cross-entropy has one for them; broken: those whose gradient is no number; own: the factor of each label. error: it
-    has no gradient at all."""
+    median over the pictures; alike: the cosine between the two, the median over those whose label has less than half of
+    the probability; ignored: labels whose pictures get no gradient though
+    cross-entropy has one for them; broken: those whose gradient is no number; own: the factor of each label. count:
+    pictures. constant: it has no gradient at all. error: it cannot be computed."""
 
     value: float
     factor: float = 1.0
@@ -59,6 +60,8 @@ class Asked:
     ignored: list[int] = field(default_factory=list)
     broken: list[int] = field(default_factory=list)
     own: dict[int, float] = field(default_factory=dict)
+    count: int = 0
+    constant: bool = False
     error: str = ""
 
     @property
@@ -90,23 +93,18 @@ def layers_of(model: Module, found: dict[str, Signal], optimiser: SGD | None) ->
     if optimiser and any(p.grad is not None for p in optimiser.parameters.values()):
         optimiser.step()
     layers = []
-    for name, module in model.named_modules():
-        own = [p for p in vars(module).values() if isinstance(p, Tensor) and p.dtype.kind == "f"]
-        weights = [p for p in own if p.ndim > 1]
-        if not weights:
-            continue
-        name = name or type(module).__name__
+    for name, _, own in layers_in(model):
         got = [g for p in own if (g := grads[id(p)]) is not None]
-        w = before[id(weights[0])]
+        w = before[id(own[0])]
         decay = [optimiser._decay(held[id(p)]) * norm(before[id(p)]) for p in own if optimiser and id(p) in held]
         biases = [float(before[id(p)].mean()) for p in own if p.ndim == 1]
         layers.append(Layer(
             name, name in found, found.get(name, Signal(*[math.nan] * 4)), norm(*(before[id(p)] for p in own)),
             norm(*got) if got else None, norm(*(p.numpy() - before[id(p)] for p in own)),
             float(np.hypot.reduce(decay or [0.0])), float(np.mean(biases or [0.0])),
-            len(w) > 1 and bool((abs(w - w[:1]) <= ALIKE * abs(w).max()).all()),
-            any(p.requires_grad and (optimiser is None or (id(p) in held and optimiser._factors[held[id(p)]] > 0))
-                for p in weights)))
+            len(w) > 1 and w[0].size > 1 and bool((abs(w - w[:1]) <= ALIKE * abs(w).max()).all()),
+            own[0].requires_grad and (optimiser is None or (
+                id(own[0]) in held and optimiser._factors[held[id(own[0])]] > 0))))
     order = list(found)
     return sorted(layers, key=lambda layer: order.index(layer.name) if layer.name in order else len(order))
 
@@ -144,15 +142,18 @@ def line(model: Module, loss: Callable[..., Tensor], batch: Labelled, optimiser:
     return found
 
 
-def of_loss(loss: Callable[..., Tensor], logits: NDArray[np.float64], labels: NDArray[np.int64]) -> Asked:
-    """What a loss asks of these logits, beside cross-entropy."""
-    leaf = Tensor(logits.astype(np.float32), requires_grad=True)
+def of_loss(loss: Callable[..., Tensor], logits: NDArray[np.float64], labels: NDArray[np.int64], like: Tensor) -> Asked:
+    """What a loss asks of these logits, beside cross-entropy. like: a tensor of their type, where they live."""
+    with like.device:
+        leaf = Tensor(logits.astype(like.dtype), requires_grad=True)
     try:
         with grad_mode(True), np.errstate(all="ignore"):
             value = loss(leaf, labels)
+            if not value.requires_grad:
+                return Asked(float(value.item()), count=len(labels), constant=True)
             value.backward()
     except Exception as error:
-        return Asked(math.nan, error=str(error))
+        return Asked(math.nan, error=str(error) or type(error).__name__)
     got = np.zeros_like(logits) if leaf.grad is None else leaf.grad.numpy().astype(np.float64)
     shifted = np.exp(logits - logits.max(1, keepdims=True))
     due = (shifted / shifted.sum(1, keepdims=True) - np.eye(logits.shape[1])[labels]) / len(labels)
@@ -167,10 +168,11 @@ def of_loss(loss: Callable[..., Tensor], logits: NDArray[np.float64], labels: ND
     ignored = sorted(lost - {int(k) for k in labels[np.abs(got).max(1) > 0]})
     lengths = float(np.linalg.norm(got) * np.linalg.norm(due))
     rows = np.linalg.norm(got, axis=1) * size
-    turned = np.asarray(rows > 0)
+    unsure = shifted[np.arange(len(labels)), labels] < 0.5 * shifted.sum(1)
+    turned = np.asarray((rows > 0) & unsure)
     alike = (got * due).sum(1)[turned] / rows[turned]
     return Asked(float(value.item()), float(np.median(factors)) if len(factors) else 1.0,
-                 float(np.median(alike)) if lengths else 0.0, ignored, broken, own)
+                 float(np.median(alike)) if len(alike) else float(lengths > 0), ignored, broken, own, len(labels))
 
 
 def dropped_by(model: Module, x: Any, once: Seen) -> tuple[dict[str, float], str]:

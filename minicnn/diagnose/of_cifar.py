@@ -26,33 +26,36 @@ PICTURES, ORDER, SOME = 128, 100, 500  # as the network sees them; batches whose
 
 
 def of_cifar(file: Path, config: Mapping[str, Any], history: list[float | None]) -> Report:
-    """As this checkpoint of the run has it; of a net that is shown parts of pictures, by the middle of each. config: of
-    the run, lr the highest rate. Raises CheckpointError and DataError."""
-    if not file.exists():
-        raise CheckpointError(f"{file.parent} ended before its first checkpoint: diagnose it after it has saved one")
-    arrays, facts = checkpoint.load(file)
+    """As this checkpoint of the run has it, or as it began where there is none; of a net that is shown parts of
+    pictures, by the middle of each. config: of the run, lr the highest rate. Raises CheckpointError and DataError."""
+    arrays, facts = checkpoint.load(file) if file.exists() else ({}, {})
     lacking = [name for name in ("data", "batch_size", "seed", "lr") if name not in config]
-    lacking += [name for name in ("classes", "progress") if name not in facts] + ["mean"] * ("mean" not in arrays)
+    if file.exists():
+        lacking += [name for name in ("classes", "progress") if name not in facts] + ["mean"] * ("mean" not in arrays)
     if lacking:
         raise CheckpointError(f"{file} is of no run of train_cifar10: it lacks {', '.join(lacking)}")
     if config["net"] not in CUDA_CONVNETS:
         raise CheckpointError(f"{file}: minicnn {__version__} knows no net {config['net']!r}")
     training, test = cifar10(config["data"], progress=_bar)
-    check_classes(facts["classes"], training.classes)
-    net, mean = CUDA_CONVNETS[config["net"]], arrays["mean"]
-    model = cuda_convnet(net, len(training.classes))
-    model.load_state_dict(checkpoint.part(arrays, "model."))
-    optimiser = net.recipe.optimiser(model)
-    optimiser.load_state_dict(checkpoint.part(arrays, "velocity."))
-    optimiser.lr = config["lr"]
+    net, generator = CUDA_CONVNETS[config["net"]], np.random.default_rng(config["seed"])
+    mean = arrays["mean"] if arrays else training.images.mean(0, dtype=np.float64).astype(np.float32)
 
     def shown(images: Any) -> NDArray[np.float32]:
         border = (images.shape[-1] - net.crop) // 2
         inside = slice(border, border + net.crop)
         return np.ascontiguousarray((np.asarray(images, np.float32) - mean)[:, :, inside, inside])
 
+    model = cuda_convnet(net, len(training.classes), generator)
+    optimiser = net.recipe.optimiser(model)
+    if arrays:
+        check_classes(facts["classes"], training.classes)
+        model.load_state_dict(checkpoint.part(arrays, "model."))
+        optimiser.load_state_dict(checkpoint.part(arrays, "velocity."))
+    else:
+        net.recipe.start(model, shown(training.images[:1]), generator)
+    optimiser.lr, epoch = config["lr"], facts["progress"]["epoch"] if facts else 0
     loader = ArrayLoader(training.images, training.labels, config["batch_size"], train=True, seed=config["seed"])
-    batches = list(islice(loader.epoch(facts["progress"]["epoch"]), ORDER))
+    batches = list(islice(loader.epoch(epoch), ORDER))
     some, others = _some(training), _some(test)
     return diagnose(model, [(shown(x), labels) for x, labels in batches[: -(-PICTURES // config["batch_size"])]],
                     optimiser, history=history, validation=[(shown(others.images), others.labels)],

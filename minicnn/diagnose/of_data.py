@@ -14,6 +14,9 @@ __all__ = ["OF_DATA", "independent"]
 
 ALIKE = 0.02  # of the deviation inside of pictures: what tells them apart is less
 LEAN = 0.35  # of ln(classes that have pictures): the labels' own entropy is less
+BY_CHANCE = 1e-3  # how probable it may be that labels drawn at random are all the same
+DARK = 8  # of 255
+FEW = 8  # different pictures: one batch that is shown again and again has more
 
 
 def no_numbers(m: Measured) -> Iterator[Cause]:
@@ -35,7 +38,10 @@ def _alike(p: Pixels, what: str) -> Cause | None:
         dark = "the pictures are black" if p.least == 0 else "nothing is in them"
         return Cause("pixels are all the same", f"every pixel of {p.count} {what} is {p.least + 0.0:g}: {dark}",
                      "look at the files, and at what is done to them before they come")
-    if p.count > 3 and (p.different <= max(1, p.count // 20) or p.apart < ALIKE * p.deviation):
+    if what == "pictures" and p.greatest <= DARK:
+        return Cause("pictures are nearly black", f"the pixels of {p.count} {what} go from {p.least:g} to "
+                     f"{p.greatest:g} of 255", "pixels of 0 to 1 were written as bytes: times 255 first")
+    if p.count > 3 and (p.different <= min(FEW, max(1, p.count // 20)) or p.apart < ALIKE * p.deviation):
         return Cause("pictures are all alike", f"of {p.count} {what} {p.different} are different; what tells them "
                      f"apart is {p.apart:.3g}, where pixels have a deviation of {p.deviation:.3g}",
                      "look at the files: the same picture was written many times, or read from the same place")
@@ -46,9 +52,12 @@ def one_label(m: Measured) -> Iterator[Cause]:
     counts = np.sort(m.labels.counts)[::-1]
     total, there = int(counts.sum()), int((counts > 0).sum())
     if there == 1:
-        yield Cause("there is one label", f"all {total:,} labels are {m.names[m.labels.counts.argmax()]}, of "
-                    f"{m.classes} classes", "see how labels are made: from the folder, or the column, that tells "
-                    "pictures apart")
+        if m.classes ** (1.0 - total) < BY_CHANCE:
+            of = "" if m.labels.known else " of these batches"
+            shuffle = "" if m.labels.known else "shuffle them if there are others, or "
+            yield Cause("there is one label", f"all {total:,} labels{of} are {m.names[m.labels.counts.argmax()]}, of "
+                        f"{m.classes} classes", f"{shuffle}see how labels are made: from the folder, or the column, "
+                        "that tells pictures apart")
     elif m.labels.knows < LEAN * np.log(there) and not m.learned:
         weigh = "" if m.asked.weighs else "--class-weights balanced (cross_entropy(weight=)), or "
         yield Cause(f"{'one class has' if counts[0] > 0.5 * total else 'few classes have'} nearly all pictures",
@@ -60,9 +69,10 @@ def one_label(m: Measured) -> Iterator[Cause]:
 def ordered(m: Measured) -> Iterator[Cause]:
     held, expected = m.labels.batches
     if m.labels.surprise > 10 and held < 0.7 * expected:
-        yield Cause("order is not shuffled", f"a batch holds {held:.1f} classes on average, in random order it would "
-                    f"hold {expected:.1f}", "--shuffle-block 0, or ArrayLoader(train=True): let each batch hold "
-                    "pictures of all classes")
+        hold, it = ("a batch holds", "it") if m.labels.joined == 1 else (f"{m.labels.joined} in a row hold", "they")
+        yield Cause("order is not shuffled", f"{hold} {held:.1f} classes on average, in random order {it} would hold "
+                    f"{expected:.1f}", "--shuffle-block 0, or ArrayLoader(train=True): let each batch hold pictures of "
+                    "all classes")
 
 
 def conflicting(m: Measured) -> Iterator[Cause]:
@@ -120,5 +130,21 @@ def exchanged(m: Measured) -> Iterator[Cause]:
                     "have the same classes in the same order: the names of the folders, or the lines of --labels")
 
 
+def others_independent(m: Measured) -> Iterator[Cause]:
+    """Pictures for training tell their labels, those for validation do not."""
+    if m.by_probe is None or m.probe is None or m.probe.surprise < 6 or any(exchanged(m)):
+        return
+    labels, said = m.by_probe
+    right = int((labels == said).sum())
+    by_chance = sum(float((labels == k).mean() * (said == k).sum()) for k in range(m.classes))
+    spread = max(np.sqrt(by_chance * (1 - by_chance / len(labels))), 1.0)
+    expected = m.probe.right / m.probe.count * len(labels)
+    if right < by_chance + 2 * spread and expected > by_chance + 6 * spread:
+        yield Cause("labels of validation do not follow the pictures", f"what a linear classifier learns of colours "
+                    f"and edges in training is right for {m.probe.right} of {m.probe.count} there, and for {right} of "
+                    f"{len(labels)} of validation, by chance {by_chance:.0f} ± {spread:.0f}", "see how pictures and "
+                    "labels of validation come together, and whether the pictures are those that are meant")
+
+
 OF_DATA: list[Callable[[Measured], Iterator[Cause]]] = [no_numbers, alike, one_label, ordered, conflicting, independent,
-                                                        exchanged]
+                                                        exchanged, others_independent]

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from .cause import Cause
 from .examine import Measured
 from .measure import Layer
+from .of_steps import crushed, fast, flat
 from .words import after, lower, names, redraw, some
 
 __all__ = ["BROKEN", "no_numbers"]
 
 DROPS = 0.9  # of what comes
+HIDES = 100  # times what tells pictures apart before a last step than after it
 TOO_SMALL, TOO_LARGE, NONE = 0.02, 50.0, 1e-5  # times the gradient of cross-entropy
 LEFT = 10  # times a gradient: what was there before it
 
@@ -20,7 +22,10 @@ LEFT = 10  # times a gradient: what was there before it
 def of_loss(m: Measured) -> Iterator[Cause]:
     a = m.asked
     if a.error:
-        yield Cause("the loss has no gradient", a.error, "let it be computed from the logits by ops of minicnn alone")
+        yield Cause("the loss cannot be computed", a.error, "let it take these logits and labels, and give one number")
+    elif a.constant:
+        yield Cause("the loss has no gradient", f"it is {a.value:g}, and does not depend on the logits", "let it be "
+                    "computed from the logits by ops of minicnn alone")
     elif a.broken:
         yield Cause("the loss is no number for some classes", f"it is {a.value:g}, cross-entropy {m.loss:.3f}; there "
                     f"is no number for a gradient of {some(m, a.broken)}", "mend its class weights: one finite number "
@@ -34,13 +39,36 @@ def of_loss(m: Measured) -> Iterator[Cause]:
     elif a.alike < -0.9:
         yield Cause("the loss has the wrong sign", f"its gradient is {a.factor:.3g} times that of cross-entropy: each "
                     "step makes right answers less probable", "turn its sign")
-    elif abs(a.factor) < NONE or (a.alike > 0.9 and not TOO_SMALL < a.factor < TOO_LARGE):
+    elif a.alike < 0.05 and not m.learned:
+        yield Cause("the loss does not ask for these labels", f"the cosine between its gradient and that of "
+                    f"cross-entropy is {a.alike:.2f} for the pictures that are not right yet", "let logits and labels "
+                    "of one picture stand at the same place")
+    elif a.alike > 0.9 and a.count > 3 and abs(a.factor / a.count - 1) < 0.05 and summed(m):
+        yield Cause("the loss is a sum over the batch", f"its gradient is {a.factor:.3g} times that of the mean over "
+                    f"{a.count} pictures", "divide it by their number, or take a rate that is as many times lower")
+    elif not m.learned and (abs(a.factor) < NONE or (a.alike > 0.9 and not TOO_SMALL < a.factor < TOO_LARGE)):
         yield Cause(f"the loss is scaled {'down' if abs(a.factor) < 1 else 'up'}", f"its gradient is {a.factor:.3g} "
                     "times that of cross-entropy", "leave the factor out"
                     + (f", or take a rate {1 / a.factor:.3g} times as high" if a.factor > 0 else ""))
-    elif m.softmax_inside:
+    elif m.softmax_inside and a.alike > 0.99 and a.factor < 5:
         yield Cause("softmax is taken twice", "the outputs of every picture add up to 1, and cross_entropy takes "
                     "softmax itself", "let the network end with its last linear layer")
+
+
+def summed(m: Measured) -> bool:
+    """Whether it shows that a loss is a sum: with a rate that is as low it may be meant."""
+    return not m.learned and (m.optimiser is None or flat(m) or any(fast(m)))
+
+
+def follows(m: Measured) -> Iterator[Cause]:
+    """Something between the last layer with weights and the loss, that lets little or nothing through."""
+    if not m.follows or m.learned or (m.softmax_inside and m.asked.alike > 0.99):
+        return
+    last = [layer for layer in m.layers if layer.met][-1]
+    if flat(m) or m.logits.apart * HIDES < last.signal.apart:
+        yield Cause("something follows the last layer", f"{last.name} gives {last.signal.mean:.3g} ± "
+                    f"{last.signal.deviation:.3g}, the network {m.logits.mean:.3g} ± {m.logits.deviation:.3g}",
+                    "let the network end with its last linear layer: cross_entropy takes any numbers")
 
 
 def no_numbers(m: Measured) -> Iterator[Cause]:
@@ -50,7 +78,7 @@ def no_numbers(m: Measured) -> Iterator[Cause]:
         return
     what = f"weights of {names(bad)} are no numbers" if bad else (
         "the outputs overflow; pixels and weights are numbers, these of a size of up to "
-        f"{max(layer.weight for layer in m.layers):.2g}")
+        f"{max((layer.weight for layer in m.layers), default=0.0):.2g}")
     if m.history and math.isfinite(m.history[0]):
         yield Cause("the rate is too high", what + after(m), f"{lower(m)}, from the start")
     else:
@@ -61,7 +89,7 @@ def dropout(m: Measured) -> Iterator[Cause]:
     if m.restless:
         yield Cause("dropout is on at test", "the same pictures give other outputs the second time, from "
                     f"{m.restless} on, in eval mode", "let the layer do nothing where self.training is False")
-    if name := next((name for name, share in m.dropped.items() if share > DROPS), ""):
+    if name := next((name for name, share in m.dropped.items() if share >= DROPS), ""):
         yield Cause("dropout drops nearly everything", f"{name} sets {m.dropped[name]:.1%} of what comes to 0 in "
                     "training", "Dropout(0.5)")
 
@@ -91,7 +119,7 @@ def adding_up(m: Measured) -> Iterator[Cause]:
     numbers = ""
     if m.accumulates > 0.5:
         numbers = f"{m.accumulates:.0%} of a gradient of before is in that of a step"
-    elif m.leftover > LEFT and m.loss > 0.5 * m.guess:
+    elif m.leftover > LEFT * max(1.0, (m.asked.count / m.size) ** 0.5) and m.loss > 0.5 * m.level:
         numbers = f"the gradient that was there is {m.leftover:.0f} times that of a batch"
     if numbers:
         yield Cause("gradients are not set to 0 between steps", numbers, "call optimiser.zero_grad() before backward()")
@@ -99,6 +127,8 @@ def adding_up(m: Measured) -> Iterator[Cause]:
 
 def same(m: Measured) -> Iterator[Cause]:
     """Units that are alike get like gradients, and stay so. Those of the last layer may be: labels tell them apart."""
+    if any(crushed(m)):
+        return
     alike = [layer for layer in m.hidden if layer.same]
     empty = [layer for layer in alike if not layer.signal.apart]
     others: list[Layer] = [layer for layer in alike if layer.signal.apart]
@@ -108,4 +138,4 @@ def same(m: Measured) -> Iterator[Cause]:
             yield Cause(name, f"in {names(found)}: {why}", f"draw them at random: {redraw(m)}")
 
 
-BROKEN = [of_loss, no_numbers, dropout, cut_off, frozen, adding_up, same]
+BROKEN = [of_loss, follows, no_numbers, dropout, cut_off, frozen, adding_up, same]

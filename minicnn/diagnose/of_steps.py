@@ -8,38 +8,43 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..optim import SGD
 from .cause import Cause
 from .examine import Measured
+from .measure import Layer
 from .words import after, first, lower, names, redraw
 
-__all__ = ["FLAT", "OF_SIGNAL", "OF_STEPS", "faint", "flat", "hasty", "stopped", "uncentred"]
+__all__ = ["FLAT", "OF_SIGNAL", "OF_STEPS", "crushed", "faint", "fast", "flat", "hasty", "lost", "stopped", "uncentred"]
 
 LOUD = 4  # times ln(classes), and 5: the first loss
 WIDE, NARROW = 8.0, 0.02  # deviations of pixels
 ABOUT, FLAT = 4.0, 1.5  # times what tells pixels apart is what they have in common; where the loss stays: ToTensor's 2
 DEAD = 0.9  # of a layer's units
-FAINT, LOST = 1e-2, 1e-2  # of what tells pictures apart in the last layer but one: its size, and its share
-FAR = 1000  # times the reach of a step: where along the gradient the loss is least
+FAINT, LOST = 2e-4, 1e-2  # of what tells pictures apart in the last layer but one: its size, and its share
+FAR, FLAT_FAR = 1000, 100  # times the reach of a step: where along the gradient the loss is least; after many steps
 STILL = 1e-6  # of its size: what a step moves a layer by where it stays as it is
 HASTY = 0.98  # momentum
 FADES = 3000  # steps in which weight decay by itself halves a weight
+CRUSHING = 0.05  # of a weight, that a step takes by decay
+SPIKE = 5  # steps: one alone may be far off in a small batch
 
 
 def rose(m: Measured) -> bool:
-    """Whether the loss was far higher than at the start, or no number."""
-    return bool(m.history) and (not np.isfinite(m.history).all() or max(m.history) > 2 * max(first(m), m.ln))
+    """Whether the loss was far higher than at the start, for a few steps, or no number."""
+    return bool(m.costs) and (not np.isfinite(m.costs).all() or float(
+        np.convolve(m.costs, np.full(n := min(SPIKE, len(m.costs)), 1 / n), "valid").max()) > 2 * max(first(m), m.ln))
 
 
 def high(m: Measured) -> bool:
     """Whether the loss stays above what guessing costs, and does not fall."""
-    quarter = len(m.history) // 4
-    return rose(m) or (quarter >= 10 and float(np.mean(m.history[-quarter:])) > max(
-        1.05 * m.ln, 0.95 * float(np.mean(m.history[quarter : 2 * quarter]))))
+    quarter = len(m.costs) // 4
+    return rose(m) or (quarter >= 10 and float(np.mean(m.costs[-quarter:])) > max(
+        1.05 * m.ln, 0.95 * float(np.mean(m.costs[quarter : 2 * quarter]))))
 
 
 def flat(m: Measured) -> bool:
     """Whether many steps have come to no more than what knowing how often each label comes does."""
-    return len(m.history) >= 100 and float(np.mean(m.history[-50:])) > 0.97 * min(m.ln, m.labels.knows)
+    return len(m.costs) >= 100 and float(np.mean(m.costs[-50:])) > 0.97 * min(m.ln, m.knows)
 
 
 # -- the signal --------------------------------------------------------------------------------------------------------
@@ -68,10 +73,11 @@ def uncentred(m: Measured, times: float = ABOUT) -> Iterator[Cause]:
 
 def loud(m: Measured) -> Iterator[Cause]:
     if first(m) > LOUD * m.ln + 5:
-        worst = max(m.layers, key=lambda layer: layer.signal.deviation if layer.met else 0.0)
+        met = [layer for layer in m.layers if layer.met]
+        worst = max(met, key=lambda layer: layer.signal.deviation, default=None)
+        widest = f", {worst.name} one of {worst.signal.deviation:.3g}" if worst else ""
         yield Cause("weights start too large", f"the first loss is {first(m):.3g}, where guessing costs {m.ln:.3f}; "
-                    f"the logits have a deviation of {m.logits.deviation:.3g}, {worst.name} one of "
-                    f"{worst.signal.deviation:.3g}", redraw(m))
+                    f"the logits have a deviation of {m.logits.deviation:.3g}{widest}", redraw(m))
 
 
 def dead(m: Measured) -> Iterator[Cause]:
@@ -82,18 +88,18 @@ def dead(m: Measured) -> Iterator[Cause]:
     numbers = (f"{worst.signal.dead:.0%} of the units of {worst.name} answer to no picture"
                f"{f', so in {names(gone[1:])}' if len(gone) > 1 else ''}; its outputs are {worst.signal.mean:.3g} ± "
                f"{worst.signal.deviation:.3g} before ReLU, its biases {worst.bias:.3g} on average")
-    begun = m.history[:100]
-    if rose(m) or (begun and max(begun) - min(begun) > 0.05 * m.ln and first(m) > m.history[-1] + 0.01 * m.ln):
-        yield Cause("the rate is too high: the ReLUs died", numbers + after(m), f"{lower(m)}, from the start")
-    elif worst.bias < -0.5 * abs(worst.signal.mean):
+    begun = m.costs[:100]
+    if not rose(m) and worst.bias < -0.5 * abs(worst.signal.mean):
         yield Cause("biases hold the ReLUs shut", numbers, f"start them at 0: {redraw(m)}")
+    elif rose(m) or (begun and max(begun) - min(begun) > 0.05 * m.ln and first(m) > m.costs[-1] + 0.01 * m.ln):
+        yield Cause("the rate is too high: the ReLUs died", numbers + after(m), f"{lower(m)}, from the start")
     else:
         yield Cause("the ReLUs are dead", numbers, redraw(m))
 
 
 def faint(m: Measured) -> Iterator[Cause]:
     """What tells pictures apart is lost on the way, or drowns in what they have in common."""
-    if not m.hidden:
+    if not m.hidden or not m.pixels.apart:
         return
     last = m.hidden[-1]
     s = last.signal
@@ -140,7 +146,8 @@ def slow(m: Measured) -> Iterator[Cause]:
     now, by_labels_alone = m.asked.value, max(0.0, m.ln - m.guess)
     change = f"by {at(m, o.lr) - now:+.1g}" if at(m, o.lr) != now else "by nothing that can be seen"
     still = flat(m) and all(layer.update < STILL * layer.weight for layer in m.layers if layer.met)
-    if best > FAR * o.lr / (1 - o.momentum) and (still or now - least > 0.02 * m.ln + by_labels_alone):
+    far = best > (FLAT_FAR if flat(m) else FAR) * o.lr / (1 - o.momentum)
+    if (far and (still or now - least > 0.02 * m.ln + by_labels_alone)) or (still and o.lars is not None):
         yield Cause("the rate is too low", f"{o.lr:g}: a step changes the loss {change}; along the same "
                     f"line it falls most at {best:g}, from {now:.3f} to {least:.3f}",
                     f"--lr {good(m):.2g} (optimiser.lr)")
@@ -153,7 +160,7 @@ def fast(m: Measured) -> Iterator[Cause]:
     now, one, reach = m.asked.value, at(m, o.lr), at(m, o.lr / (1 - o.momentum))
     level = max(now, m.ln)
     too_far = bool(m.line) and not (one < 2 * level and reach < 8 * level)
-    if o.momentum < HASTY and (too_far or high(m)):
+    if o.momentum < HASTY and (too_far or (high(m) and not any(crushed(m)))):  # the line is without decay
         moved = {layer.name: layer.update / layer.weight for layer in m.layers if layer.weight}
         most = max(moved, key=moved.__getitem__, default="")
         yield Cause("the rate is too high", f"{o.lr:g}: a step takes the loss from {now:.3g} to {one:.3g}, "
@@ -165,7 +172,7 @@ def fast(m: Measured) -> Iterator[Cause]:
 def hasty(m: Measured) -> Iterator[Cause]:
     """Momentum that carries steps too far. It takes a while to gather, so that a network may have learned before."""
     o = m.optimiser
-    if o is None or not o.lr or o.momentum < HASTY or m.loss < 0.5 * m.guess or any(slow(m)):
+    if o is None or not o.lr or o.momentum < HASTY or m.loss < 0.5 * m.level or any(slow(m)):
         return
     now, reach = m.asked.value, at(m, o.lr / (1 - o.momentum))
     if not reach < 8 * max(now, m.ln) or (high(m) and not m.learned):
@@ -176,16 +183,40 @@ def hasty(m: Measured) -> Iterator[Cause]:
 
 def decay(m: Measured) -> Iterator[Cause]:
     o = m.optimiser
-    if o is None or not o.weight_decay or not o.lr or any(fast(m)) or any(hasty(m)):
+    if o is None or not o.weight_decay or not o.lr or o.lars is not None or any(fast(m)) or any(hasty(m)):
         return
-    halved = math.log(2) * (1 - min(o.momentum, 0.9)) / (o.lr * o.weight_decay)
-    pulled = [layer for layer in m.layers if layer.gradient is not None and layer.decay > 2 * layer.gradient]
-    if halved < FADES / 60 or (halved < FADES and 2 * len(pulled) >= len(m.layers)):
-        worst = max(pulled or m.layers, key=lambda layer: layer.decay)
-        yield Cause("weight decay is too strong", f"{o.weight_decay:g}: by itself it halves a weight in "
-                    f"{halved:.0f} steps; in {worst.name} it pulls with {worst.decay:.2g}, the gradient with "
-                    f"{worst.gradient or 0:.2g}",
-                    "--weight-decay 0.0005 (SGD(weight_decay=))")
+    halved = halves(o)
+    if halved < FADES / 60 or (halved < FADES and 2 * len(pulled(m)) >= len(m.layers)):
+        yield too_strong(m, o)
+
+
+def halves(o: SGD) -> float:
+    """In how many steps weight decay by itself halves a weight."""
+    return math.log(2) * (1 - min(o.momentum, 0.9)) / (o.lr * o.weight_decay)
+
+
+def pulled(m: Measured) -> list[Layer]:
+    return [layer for layer in m.layers if layer.gradient is not None and layer.decay > 2 * layer.gradient]
+
+
+def too_strong(m: Measured, o: SGD) -> Cause:
+    worst = max(pulled(m) or m.layers, key=lambda layer: layer.decay)
+    return Cause("weight decay is too strong", f"{o.weight_decay:g}: by itself it halves a weight in {halves(o):.0f} "
+                 f"steps; in {worst.name} it pulls with {worst.decay:.2g}, the gradient with {worst.gradient or 0:.2g}",
+                 "--weight-decay 0.0005 (SGD(weight_decay=))")
+
+
+def crushed(m: Measured) -> Iterator[Cause]:
+    """By a decay that leaves nothing of any weight, whatever the gradient; not by a rate at which any would."""
+    o = m.optimiser
+    if o is not None and o.lars is None and o.lr * o.weight_decay > CRUSHING and o.weight_decay > o.lr:
+        yield too_strong(m, o)
 
 
 OF_STEPS = [slow, fast, hasty, decay]
+
+
+def lost(m: Measured) -> Iterator[Cause]:
+    """Learned, and gone since: by a checkpoint of before the loss rose."""
+    if m.learned and len(m.costs) > 2 * SPIKE and not float(np.mean(m.costs[-SPIKE:])) < 2 * max(first(m), m.ln):
+        yield Cause("the rate is too high", "it had learned before the loss rose" + after(m), lower(m))

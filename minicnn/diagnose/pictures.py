@@ -18,6 +18,8 @@ __all__ = ["Labels", "Pixels", "Probe", "answers", "features", "labels_of", "pix
 Floats = NDArray[np.float64]
 SHUFFLES = 40  # of the labels, to see what a probe finds where there is nothing to find
 RIDGE = 3.0  # of a probe, per picture and feature of deviation 1
+ENOUGH = 16  # pictures of a class; of fewer a probe learns too little of what photographs have
+IN_A_ROW = 8  # batches of one picture are joined, to see whether they are in order
 AT_ONCE = 32  # pictures
 PLACES = 5000  # of a picture, spread over it, of which its deviations are measured
 SIDES = (64, 32, 16, 8)  # of a picture, at which its edges are counted
@@ -42,13 +44,16 @@ class Pixels:
 
 @dataclass
 class Labels:
-    """counts: of each class. knows: the entropy of these in nats, which a network pays that knows them and no picture.
-    batches: how many labels a batch holds on average, and how many it would in random order; surprise: of that, in
+    """counts: of each class; known: of the whole set, not of these batches. knows: the entropy of these in nats, which
+    a network pays that knows them and no picture. batches: how many labels a batch holds on average, and how many it
+    would in random order; joined: of so many batches together, as one alone has one picture; surprise: of that, in
     standard deviations of χ²."""
 
     counts: NDArray[np.int64]
+    known: bool
     knows: float
     batches: tuple[float, float]
+    joined: int
     surprise: float
 
 
@@ -91,23 +96,28 @@ def pixels_of(x: Any, labels: NDArray[np.int64]) -> Pixels:
 def labels_of(batches: Sequence[NDArray[np.int64]], classes: int, counts: NDArray[np.int64] | None = None) -> Labels:
     """Of the labels in the order in which they come, batch by batch. counts: of the whole set, where it is known."""
     every = np.concatenate(list(batches))
-    counts = np.bincount(every, minlength=classes) if counts is None else counts
+    known = counts is not None
+    seen = np.bincount(every, minlength=classes)
+    counts = seen if counts is None else counts
     shares = counts / counts.sum()
     knows = float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
-    there = np.bincount(every, minlength=classes) / len(every)
-    there = there[there > 0]
+    met = counts + seen > 0
+    there = np.where(counts > 0, shares, seen / len(every))[met]
+    joined = IN_A_ROW if len(every) == len(batches) else 1
+    if joined > 1:
+        batches = [every[i : i + joined] for i in range(0, len(every), joined)]
     held, expected, chi, freedom = [], [], 0.0, 0
     for own in batches:
         if len(own) > 1 and len(batches) > 1 and len(there) > 1:
             n = np.bincount(own, minlength=classes)
             held.append((n > 0).sum())
             expected.append((1 - (1 - there) ** len(own)).sum())
-            n = n[np.bincount(every, minlength=classes) > 0]
-            chi += float(((n - len(own) * there) ** 2 / (len(own) * there)).sum())
+            chi += float(((n[met] - len(own) * there) ** 2 / (len(own) * there)).sum())
             freedom += len(there) - 1
-    freedom -= (len(there) - 1) * bool(freedom)  # the shares were measured on the same batches
+    freedom -= (len(there) - 1) * bool(freedom and not known)  # the shares were measured on the same batches
     surprise = (chi - freedom) / math.sqrt(2 * freedom) if freedom > 0 else 0.0
-    return Labels(counts, knows, (float(np.mean(held)), float(np.mean(expected))) if held else (0.0, 0.0), surprise)
+    return Labels(counts, known, knows, (float(np.mean(held)), float(np.mean(expected))) if held else (0.0, 0.0),
+                  joined, surprise)
 
 
 # -- a linear classifier -----------------------------------------------------------------------------------------------
@@ -150,9 +160,12 @@ def shrunk(x: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 def probe(seen: Floats, labels: NDArray[np.int64]) -> Probe | None:
     """Ridge regression on one-hot labels, by features and by how near pictures are to each other; each picture is
     judged by what is learned of all others, which has a closed form: with H = K (K + λ)⁻¹, ŷ₋ᵢ = (ŷᵢ − Hᵢᵢ yᵢ) /
-    (1 − Hᵢᵢ). None where nothing can be told apart: fewer than two labels, or pictures that are all alike."""
+    (1 − Hᵢᵢ). Of classes of which there are enough pictures; None where nothing can be told apart: fewer than two
+    such classes, or pictures that are all alike."""
+    enough = np.bincount(labels)[labels] >= ENOUGH
+    seen, labels = seen[enough], labels[enough]
     names, places = np.unique(labels, return_inverse=True)
-    if len(names) < 2 or len(labels) < 8 or not np.isfinite(seen).all() or not seen.std(0).any():
+    if len(names) < 2 or not np.isfinite(seen).all() or not seen.std(0).any():
         return None
     with one_thread:  # for matrices as small as these others only wait for each other
         inner = _kernel(seen, seen)

@@ -54,7 +54,8 @@ class Report:
         yield (f"pixels   {p.least:.3g} to {p.greatest:.3g}, mean {p.mean:.3g}, deviation {p.deviation:.3g}; they tell "
                f"pictures apart by {p.apart:.3g} and have {p.common:.3g} in common; {p.different} of {p.count} differ")
         counts, (held, by_chance) = m.labels.counts, m.labels.batches
-        order = f"; a batch holds {held:.1f} classes, in random order {by_chance:.1f}" if by_chance else ""
+        hold = "a batch holds" if m.labels.joined == 1 else f"{m.labels.joined} in a row hold"
+        order = f"; {hold} {held:.1f} classes, in random order {by_chance:.1f}" if by_chance else ""
         yield (f"labels   {int((counts > 0).sum())} of {m.classes} classes, {counts.min():,} to {counts.max():,} "
                f"pictures{order}")
         if m.probe:

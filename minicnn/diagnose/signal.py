@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,9 @@ from ..engine.tensor import Tensor
 from ..nn.layers import ReLU
 from ..nn.module import Module
 
-__all__ = ["Seen", "Signal", "looked_at", "signals"]
+__all__ = ["Seen", "Signal", "layers_in", "looked_at", "signals"]
+
+PRODUCTS, VIEWS = {"matmul", "linear", "conv2d"}, {"transpose", "reshape"}  # ops, of weights
 
 
 @dataclass
@@ -39,17 +44,44 @@ class Signal:
         return self.apart**2 / whole if whole else float("nan")
 
 
+def layers_in(model: Module) -> Iterator[tuple[str, Module | None, list[Tensor]]]:
+    """(name, module, its real tensors, weights first) of each layer with weights: of each module that holds but one
+    tensor of two or more axes and no other module; of any other module it is each such tensor, with the vectors whose
+    names end most alike, as b1 with w1, and no module."""
+    for path, module in model.named_modules():
+        own = [(name, t) for name, t in module._contents() if isinstance(t, Tensor) and t.dtype.kind == "f"]
+        weights = [(name, t) for name, t in own if t.ndim > 1]
+        vectors = [(name, t) for name, t in own if t.ndim == 1]
+        if len(weights) == 1 and not any(True for _ in module.children()):
+            yield path or type(module).__name__, module, [weights[0][1], *(t for _, t in own if t is not weights[0][1])]
+        else:
+            names = [name for name, _ in weights]
+            whose = [max(names, key=partial(_end_alike, name)) for name, _ in vectors if names]
+            for name, weight in weights:
+                yield (f"{path}.{name}" if path else name), None, [
+                    weight, *(t for (_, t), of in zip(vectors, whose, strict=False) if of == name)]
+
+
+def _end_alike(a: str, b: str) -> int:
+    """In how many letters at their end two names are the same."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(reversed(a), reversed(b), strict=False)))
+
+
 class Seen(Observer):
     """Measures layers with weights; and of those without, that are no ReLU, counts the outputs that are not 0."""
 
     def __init__(self, model: Module):
+        layers = [*layers_in(model)]
         self.names = {id(layer): name or type(layer).__name__ for name, layer in model.named_modules()
                       if not any(True for _ in layer.children())}
-        self.weighted = {id(layer) for layer in model.modules()
-                         if any(isinstance(value, Tensor) and value.ndim > 1 for value in vars(layer).values())}
+        self.weighted = {id(module) for _, module, _ in layers if module}
+        self.tensors = {id(own[0]): name for name, module, own in layers if not module}  # weights of no module's own
+        self.views: list[Tensor] = []  # of these weights
+        self.product: Tensor | None = None  # with one of them, to which a bias may be added
         self.found: dict[str, Signal] = {}
         self.live: dict[str, int] = {}
         self.last = ""
+        self.final: np.ndarray | None = None  # outputs of the last layer with weights
         self.sums: dict[str, float] = {}  # tell one pass from another
 
     def layer_done(self, layer: Any, output: Tensor) -> None:
@@ -59,14 +91,26 @@ class Seen(Observer):
         y = output.numpy().astype(np.float32, copy=False)
         self.sums[name] = float(y.sum(dtype=np.float64))
         if id(layer) in self.weighted:
-            with np.errstate(all="ignore"):
-                self.found[name] = Signal(float(y.mean()), float(y.std()), float(np.sqrt(y.var(0).mean())),
-                                          float(np.sqrt((y.mean(0) ** 2).mean())))
-            self.last = name
+            self.measure(name, y)
         elif not isinstance(layer, ReLU):
             self.live[name] = int(np.count_nonzero(y))
 
+    def measure(self, name: str, y: np.ndarray) -> None:
+        with np.errstate(all="ignore"):
+            self.found[name] = Signal(float(y.mean()), float(y.std()), float(np.sqrt(y.var(0).mean())),
+                                      float(np.sqrt((y.mean(0) ** 2).mean())))
+        self.last, self.final = name, y
+
     def op_done(self, op: str, output: Tensor, inputs: list[Tensor]) -> None:
+        weight = next((self.tensors[id(given)] for given in inputs if id(given) in self.tensors), "")
+        if weight and op in VIEWS:
+            self.tensors[id(output)] = weight
+            self.views.append(output)
+        elif weight and op in PRODUCTS:
+            self.measure(weight, output.numpy().astype(np.float32, copy=False))
+            self.product = output
+        elif op == "add" and any(given is self.product for given in inputs):
+            self.measure(self.last, output.numpy().astype(np.float32, copy=False))
         if op == "relu" and self.last and output.ndim > 1:
             y = output.numpy()
             self.found[self.last].dead = 1 - float((y > 0).any((0, *range(2, y.ndim))).mean())

@@ -22,11 +22,12 @@ RULE = ("lr", "momentum", "weight_decay")  # of the optimiser, that are changed 
 @contextmanager
 def untouched(model: Module, optimiser: SGD | None = None) -> Iterator[Callable[[], None]]:
     """Puts back at the end, and whenever what it gives is called, what forward, backward and step change: parameters,
-    state such as the counters of dropout, gradients (the very tensors that were there), modes, velocities, the rule of
-    the optimiser, and random states: of generators that layers hold, of NumPy and of Python. Inside, the model is as at
-    test."""
+    state such as the counters of dropout, attributes of layers that become others, gradients (the very tensors that
+    were there), modes, velocities, the rule of the optimiser, and random states: of generators that layers hold, of
+    NumPy and of Python. Inside, the model is as at test."""
     tensors = [(t, t.numpy().copy(), t.grad) for _, t in model._named(Tensor)]
     arrays = [(array, array.copy()) for _, array in model._named(np.ndarray)]
+    attributes = [(vars(layer), vars(layer).copy()) for layer in model.modules()]
     velocities = [(v, v.numpy().copy()) for v in optimiser.velocity.values()] if optimiser else []
     rule = {name: getattr(optimiser, name) for name in RULE} if optimiser else {}
     drawn = [(g.bit_generator, g.bit_generator.state) for layer in model.modules() for g in vars(layer).values()
@@ -34,6 +35,9 @@ def untouched(model: Module, optimiser: SGD | None = None) -> Iterator[Callable[
     of_numpy, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002 - a layer may draw from it
 
     def put_back() -> None:
+        for own, kept in attributes:
+            own.clear()
+            own.update(kept)
         with no_grad():
             for tensor, before, gradient in tensors:
                 tensor[...] = before

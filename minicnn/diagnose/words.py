@@ -9,7 +9,7 @@ import numpy as np
 from .examine import Measured
 from .measure import Layer
 
-__all__ = ["after", "first", "lower", "most", "names", "redraw", "some"]
+__all__ = ["after", "first", "listed", "lower", "most", "names", "redraw", "some"]
 
 
 def names(layers: Sequence[Layer]) -> str:
@@ -27,8 +27,8 @@ def listed(texts: Sequence[str]) -> str:
 
 
 def first(m: Measured) -> float:
-    """The first loss: of the run, or, where it has not begun, of the network as it is."""
-    return m.history[0] if m.history else m.loss
+    """The first loss, as cross-entropy: of the run, or, where it has not begun, of the network as it is."""
+    return m.costs[0] if m.costs else m.loss
 
 
 def most(m: Measured) -> str:
