@@ -441,6 +441,14 @@ def test_a_run_that_learned_and_then_went_wrong_is_not_healthy():
     assert diagnose(net, batches_of(X, Y), SGD(net.named_parameters(), 0.02), history=[*losses, 5.0]).healthy
 
 
+def test_where_the_loss_is_lost_no_line_says_which_rate_is_good():
+    """A tenth of the run's is proposed, or the paper's."""
+    net = network(last=300.0)
+    found = diagnose(net, batches_of(X, Y), SGD(net.named_parameters(), 3.0), history=[1.6, 9.0, 90.0, 900.0])
+    assert found.measured.loss > 2 * found.measured.ln
+    assert found.causes[0].remedy == "--lr 0.01 (optimiser.lr), from the start"
+
+
 def test_rates_are_told_also_where_layers_have_their_own():
     assert unlearned(lr=1e-6, lars=1e-6, history=FLAT) == ["the rate is too low"]
     assert not unlearned(lr=10.0, lars=0.001, weight_decay=5e-4, history=[])

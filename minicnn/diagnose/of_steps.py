@@ -166,7 +166,8 @@ def fast(m: Measured) -> Iterator[Cause]:
         yield Cause("the rate is too high", f"{o.lr:g}: a step takes the loss from {now:.3g} to {one:.3g}, "
                     f"by momentum on to {reach:.3g}; the next one moves {most} by {moved.get(most, 0):.2g} of its "
                     f"size{after(m)}",
-                    f"--lr {min(good(m), o.lr / 10):.2g} (optimiser.lr), from the start")
+                    f"--lr {min(good(m), o.lr / 10):.2g} (optimiser.lr), from the start" if now < 2 * m.ln else
+                    f"{lower(m)}, from the start")
 
 
 def hasty(m: Measured) -> Iterator[Cause]:
