@@ -52,7 +52,7 @@ def test_they_are_kept_where_that_is_asked_for_and_the_rivals_blas_is_named():
 
 
 @pytest.mark.parametrize("name", ["alexnet_step.py", "convolutions.py", "ops.py", "ranks.py",
-                                  "small_nets.py", "claims.py"])
+                                  "small_nets.py", "claims.py", "authors_log.py"])
 def test_each_benchmark_has_the_option(name):
     run = subprocess.run([sys.executable, str(BENCHMARKS / name), "--help"], capture_output=True, text=True, check=True)
     assert "--keep-blas-variables" in run.stdout
@@ -224,6 +224,22 @@ def test_claims_are_runs_that_go_on(tmp_path):
     assert json.loads((tmp_path / "claims").read_text().splitlines()[-1])["lr"] == 0.001
     Image.new("RGB", (32, 32)).save(tmp_path / "test/b/0.png")
     assert "is there, and of other pictures" in ran(*asked, "--seeds", 1, status=1)
+
+
+def test_the_authors_log_is_held_against_runs(tmp_path):
+    """Of four pictures: their numbers, and of what is learned of so few that it is least after most steps."""
+    small_pictures(tmp_path)
+    said = ran("authors_log.py", tmp_path, "--seeds", 1, 2, "--output", tmp_path / "log.json").splitlines()
+    rows = [line for line in said if line.startswith("| ")]
+    assert rows[1].startswith("| training loss, epoch 1 | 2.026 | ") and len(rows) == 17
+    assert rows[8].startswith("| test error then | 0.553 | ")
+    assert rows[9].startswith("| mean \\|w\\| of conv1 | 0.0141 | ")
+    runs = json.loads((tmp_path / "log.json").read_text(encoding="utf-8"))["runs"]
+    assert [len(run["training"]) for run in runs] == [13, 13]
+    for run in runs:
+        assert abs(run["weights"]["conv2"][0] - 0.01 * (2 / np.pi) ** 0.5) < 3e-4  # as it was drawn, N(0, 0.01²)
+        assert run["weights"]["fc10"][0] < 0.01 and all(v > 0 for _, v in run["weights"].values())
+    assert runs[0]["test"] != runs[1]["test"]
 
 
 def test_the_table_of_claims(tmp_path):
