@@ -733,6 +733,22 @@ def test_a_plateau_in_a_warm_up_is_judged_by_the_rate_to_which_it_rises(capsys):
         assert plateau.step.optimiser.lr == 1e-8
 
 
+@pytest.mark.parametrize(("size", "kept"), [(16, 600), (100, 600), (4, 164)])
+def test_a_plateau_that_comes_late_is_judged_by_many_batches(monkeypatch, capsys, size, kept):
+    """As many as make 600 pictures, of 75 of each at most; of the last 41, which all lay on the plateau."""
+    given, steps = [], []
+    monkeypatch.setattr("minicnn.training.diagnosis.diagnose", lambda model, batches, *of, **more: given.append(
+        [len(labels) for _, labels in batches]) or diagnose(model, batches, *of, **more))  # fmt: skip
+    net = network()
+    plateau = Plateau(Step(net, SGD(net.named_parameters(), 0.02)))
+    for step in range(3 * PLATEAU):
+        steps += [step] * (not plateau.said)
+        plateau.see(5.0 if step < PLATEAU else math.log(CLASSES), CLASSES, [(X[:size], Y[:size])])
+    assert len(given) == 1 and "The loss has stayed at" in capsys.readouterr().err
+    assert kept <= sum(given[0]) < kept + min(size, 75) and max(given[0]) == min(size, 75)
+    assert 2 * PLATEAU <= steps[-1] < 2.5 * PLATEAU
+
+
 def test_what_fails_in_measuring_ends_no_run(tmp_path, capsys, monkeypatch):
     def fails(*of, **more):
         raise RuntimeError("no memory is left")

@@ -20,8 +20,8 @@ __all__ = ["PLATEAU", "Diverged", "Pace", "Plateau", "advice", "first_not_finite
 
 PACE = 20  # steps over which ranks are compared
 PLATEAU = 200  # steps after which a loss that stays at ln(classes) is worth a word
-KEPT = 8  # batches at the end of them that are looked at
-EACH = 75  # pictures of each of these, as many as a diagnosis looks at in all
+LAST = 40  # of these steps, whose batches are kept
+KEPT, EACH = 600, 75  # pictures, as many as a diagnosis looks at, and of a batch
 
 
 class Diverged(ArithmeticError):
@@ -86,8 +86,8 @@ class Plateau:
         self.first: list[float] = []  # the losses of before those that are recent
         self.recent: deque[float] = deque(maxlen=PLATEAU)
         self.order: deque[np.ndarray] = deque(maxlen=PLATEAU // 2)  # the labels of the latest batches
-        self.batches: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=KEPT)
-        self.rate, self.said = 0.0, False
+        self.batches: deque[tuple[np.ndarray, np.ndarray]] = deque()
+        self.rate, self.held, self.said = 0.0, 0, False
 
     def see(self, loss: float, classes: int, parts: Sequence[tuple[Any, Any]], rate: float = 0.0) -> None:
         """A step was taken for these parts of a batch. rate: the schedule's, to which a warm-up rises. All ranks see
@@ -99,17 +99,21 @@ class Plateau:
             self.first.append(self.recent[0])
         self.recent.append(loss)
         self.order += [np.array(labels) for _, labels in parts if len(labels)]
-        if len(self.recent) < PLATEAU - KEPT:
+        if len(self.recent) < PLATEAU - LAST:
             return
         guess, recent = math.log(classes), list(self.recent)
         early, late = (abs(float(np.mean(half)) / guess - 1) for half in np.array_split(recent, 2))
         if early > 0.03 or late > 0.02:  # at first there may be something to unlearn
             self.batches.clear()
+            self.held = 0
             return
+        self.held += 1
         if not (self.ranks.rank or self.step.divided):
             self.batches += [(Tensor(inputs)[:EACH].numpy().copy(), np.array(labels)[:EACH]) for inputs, labels in parts
                              if len(labels)]
-        if len(recent) == PLATEAU:
+            while sum(len(labels) for _, labels in self.batches) - len(self.batches[0][1]) >= KEPT:
+                self.batches.popleft()
+        if len(recent) == PLATEAU and self.held > LAST:
             self.said = True
             note(f"The loss has stayed at ln({classes}) = {guess:.3f}, what guessing costs, for {PLATEAU} steps.")
             if not self.ranks.rank:
