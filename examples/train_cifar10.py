@@ -103,6 +103,13 @@ def translated(image: np.ndarray, rng: np.random.Generator, crop: int) -> np.nda
     return part[:, :, ::-1] if rng.random() < 0.5 else part
 
 
+def less(mean: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Images less the mean image, or, of parts from wherever, less its middle, as cuda-convnet's convdata.py does."""
+    crop = images.shape[-1]
+    first = (mean.shape[-1] - crop) // 2
+    return images - mean[:, first : first + crop, first : first + crop]
+
+
 def views(images: np.ndarray, crop: int, places: Iterable[tuple[int, int]]) -> np.ndarray:
     """Of each image (N, 3, H, W) the parts of crop × crop pixels at these places, one after the other."""
     parts = [images[:, :, top : top + crop, left : left + crop] for top, left in places]
@@ -110,10 +117,11 @@ def views(images: np.ndarray, crop: int, places: Iterable[tuple[int, int]]) -> n
 
 
 class Views:
-    """A loader that shows the same parts of each image, ``crops`` of them together, as ``evaluate`` asks."""
+    """A loader that shows the same parts of each picture, ``crops`` of them together, as ``evaluate`` asks."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, batch_size: int, crop: int, places: list[Any]):
-        self.images, self.labels, self.batch_size = images, labels, batch_size
+    def __init__(self, pictures: Small, mean: np.ndarray, batch_size: int, crop: int, places: list[Any]):
+        self.images, self.labels, _ = pictures
+        self.mean, self.batch_size = mean, batch_size
         self.crop, self.places, self.crops = crop, places, len(places)
 
     def __len__(self) -> int:
@@ -122,7 +130,7 @@ class Views:
     def epoch(self, number: int, start: int = 0, device: Any = None) -> Iterable[Any]:
         for first in range(start, len(self.labels), self.batch_size):
             some = slice(first, first + self.batch_size)
-            yield views(self.images[some], self.crop, self.places), self.labels[some]
+            yield less(self.mean, views(self.images[some], self.crop, self.places)), self.labels[some]
 
 
 # -- what is done ------------------------------------------------------------------------------------------------------
@@ -145,8 +153,7 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
     mean = arrays.get("mean", training.images.mean(axis=0, dtype=np.float64).astype(np.float32))
     minicnn.manual_seed(config["seed"])
     model = cuda_convnet(net, len(training.classes))
-    seen = training.images - mean
-    net.recipe.start(model, seen[:1, :, : net.crop, : net.crop])
+    net.recipe.start(model, less(mean, training.images[:1, :, : net.crop, : net.crop]))
     device = getattr(given, "device", minicnn.device("cpu"))
     model.to(device)
     if facts:
@@ -157,7 +164,7 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
     say(f"minicnn {minicnn.__version__}: {config['net']}, {parameters:,} parameters on {device!r}, "
         f"{len(training.labels):,} training and {len(test.labels):,} test pictures of {len(training.classes)} classes")
     say("settings: " + ", ".join(f"{name} {config[name]}" for name in sorted(config) if name != "version"))
-    trainer = made_trainer(model, config, seen, training, test.images - mean, test, mean, run)
+    trainer = made_trainer(model, config, training, test, mean, run)
     if facts:
         trainer.resume(arrays, facts)
         if "lr" in given:
@@ -167,24 +174,25 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
             say(f"the seed was {facts['config']['seed']} and is {config['seed']}: this epoch starts anew")
         say(f"resumed after {trainer.progress.step} steps, in epoch {trainer.progress.epoch + 1} of {config['epochs']}")
     write_config(run, config | {"parameters": parameters, "device": repr(device), "blas": blas.in_use()})
-    finish(trainer, config, test.images - mean, test)
+    finish(trainer, config, test, mean)
 
 
-def made_trainer(model: CudaConvnet, config: dict[str, Any], images: np.ndarray, training: Small, seen: np.ndarray,
-                 test: Small, mean: np.ndarray, run: Path) -> Trainer:
-    """What trains the model as its net was. images, seen: those of training and test, less the mean."""
+def made_trainer(model: CudaConvnet, config: dict[str, Any], training: Small, test: Small, mean: np.ndarray,
+                 run: Path) -> Trainer:
+    """What trains the model as its net was. mean: of the training images."""
     recipe, crop, border = model.net.recipe, model.net.crop, (32 - model.net.crop) // 2
     optimiser = recipe.optimiser(model)
     schedule = recipe.learning_rate(recipe.schedule, config["lr"], config["epochs"])
-    augment = (lambda image, rng: translated(image, rng, crop)) if border else None
+    images, augment = (training.images, lambda image, rng: less(mean, translated(image, rng, crop))) if border else (
+        less(mean, training.images), None)
     loader = ArrayLoader(images, training.labels, config["batch_size"], train=True, seed=config["seed"],
                          augment=augment)
-    middle = ArrayLoader(views(seen, crop, [(border, border)]), test.labels, 500, train=False)
+    middle = ArrayLoader(less(mean, views(test.images, crop, [(border, border)])), test.labels, 500, train=False)
     return Trainer(Step(model, optimiser), schedule, loader, middle, run, keep=0, print_every=100,
                    extras=({"mean": mean}, {"config": config, "classes": training.classes}))
 
 
-def finish(trainer: Trainer, config: dict[str, Any], seen: np.ndarray, test: Small) -> None:
+def finish(trainer: Trainer, config: dict[str, Any], test: Small, mean: np.ndarray) -> None:
     """Train to the end, and say the test error."""
     begun, curves = time.monotonic(), Curves(trainer.folder)
     trainer.epoch_ended = curves.epoch_ended
@@ -198,7 +206,7 @@ def finish(trainer: Trainer, config: dict[str, Any], seen: np.ndarray, test: Sma
         f"{time.monotonic() - begun:.0f} s; everything is in {trainer.folder}")
     if border := 32 - net.crop:
         places = [(top, left) for top in (0, border // 2, border) for left in (0, border // 2, border)]
-        nine = evaluate(trainer.model, Views(seen, test.labels, 100, net.crop, places))
+        nine = evaluate(trainer.model, Views(test, mean, 100, net.crop, places))
         trainer.log.write({"epoch": config["epochs"], "step": trainer.progress.step, "views": len(places),
                            **{f"views_{name}": value for name, value in nine.means().items()}})
         say(f"test error {error(nine):.2%} by the mean of {len(places)} parts of each picture{published}")

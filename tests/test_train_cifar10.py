@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from minicnn import checkpoint
+from minicnn.data.cifar import Small
+from minicnn.models.cuda_convnet import CUDA_CONVNETS
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SCRIPT = EXAMPLES / "train_cifar10.py"
@@ -123,31 +125,42 @@ def test_random_parts_and_their_mirror_images(script):
 
 
 def test_the_views_of_a_picture(script):
-    images, labels = np.random.default_rng(0).normal(size=(5, 3, 32, 32)), np.arange(5)
-    loader = script.Views(images, labels, 2, 24, [(0, 0), (8, 4)])
+    """Less the middle of the mean image, wherever they are from."""
+    random, labels = np.random.default_rng(0), np.arange(5)
+    images, mean = random.integers(0, 256, (5, 3, 32, 32), np.uint8), random.normal(size=(3, 32, 32))
+    loader = script.Views(Small(images, labels, ["a"]), mean, 2, 24, [(0, 0), (8, 4)])
     batches = list(loader.epoch(0))
     assert (len(loader), loader.crops, [len(own) for _, own in batches]) == (3, 2, [2, 2, 1])
     np.testing.assert_array_equal(np.concatenate([own for _, own in batches]), labels)
     shown = np.concatenate([parts for parts, _ in batches])
     for i in range(5):
-        np.testing.assert_array_equal(shown[2 * i], images[i, :, :24, :24])
-        np.testing.assert_array_equal(shown[2 * i + 1], images[i, :, 8:, 4:28])
+        np.testing.assert_array_equal(shown[2 * i], images[i, :, :24, :24] - mean[:, 4:28, 4:28])
+        np.testing.assert_array_equal(shown[2 * i + 1], images[i, :, 8:, 4:28] - mean[:, 4:28, 4:28])
 
 
-def test_the_mean_is_taken_and_the_rate_falls(tmp_path, data, script, monkeypatch):
-    """What comes to the net is less the mean of training, also in the test."""
-    seen = []
+@pytest.mark.parametrize("net", ["layers-19pct", "layers-19pct-translations"])
+def test_the_mean_is_taken_and_the_rate_falls(tmp_path, data, script, monkeypatch, net):
+    """What comes to the net is less the mean of training, also in the test; of a part less the middle of it."""
+    seen, border = [], 4 * (net == "layers-19pct-translations")
     monkeypatch.setattr(script.Trainer, "fit", lambda self, epochs: (_ for _ in ()).throw(ValueError("enough")))
     monkeypatch.setattr(script.Trainer, "__init__", lambda self, *given, **more: (seen.append((given, more)), setattr(
         self, "folder", tmp_path))[0])  # fmt: skip
-    monkeypatch.setattr(sys, "argv", ["train_cifar10.py", str(data), "--seed", "1", "-o", str(tmp_path / "run")])
+    monkeypatch.setattr(sys, "argv", ["train_cifar10.py", str(data), "--net", net, "--seed", "1", "-o",
+                                      str(tmp_path / "run")])  # fmt: skip
     with pytest.raises(SystemExit):
         script.main()
     (step, schedule, training, test, _), more = seen[0]
     shown = np.concatenate([images for images, _ in training.epoch(0)])
-    assert np.abs(shown.mean(0)).max() < 1e-3 < np.abs(shown).max()
-    first = next(test.epoch(0))[0][0] + more["extras"][0]["mean"]
-    pixels = np.asarray(Image.open(data / "test" / "above" / "0.png")).transpose(2, 0, 1)
+    inside = slice(border, 32 - border)
+    mean = more["extras"][0]["mean"][:, inside, inside]
+    if border:
+        assert training.images.dtype == np.uint8  # parts of these come, less the mean
+        assert np.abs(shown + mean - np.round(shown + mean)).max() < 1e-3 and np.ptp(shown) > 50
+    else:
+        assert np.abs(shown.mean(0)).max() < 1e-3 < np.abs(shown).max()
+    first = next(test.epoch(0))[0][0] + mean
+    pixels = np.asarray(Image.open(data / "test" / "above" / "0.png")).transpose(2, 0, 1)[:, inside, inside]
     np.testing.assert_allclose(first, pixels, atol=1e-3)
-    assert (schedule.drops, schedule.lr, step.optimiser.bias_lr) == ((120, 130), 0.001, 2.0)
+    assert (schedule.drops, schedule.lr, step.optimiser.bias_lr) == (
+        CUDA_CONVNETS[net].recipe.drops, 0.001, 2.0)  # fmt: skip
     assert training.batch_size == 128 and training.train and not test.train
