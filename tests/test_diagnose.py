@@ -304,6 +304,18 @@ def test_gradients_that_add_up_from_step_to_step(name):
     assert [cause.name for cause in found.causes] == ["gradients are not set to 0 between steps"]
 
 
+def test_a_step_that_moves_nothing():
+    net, batches = network(), batches_of(X, Y)
+    optimiser = SGD(net.named_parameters(), 1e-4)
+
+    def step(inputs, labels):
+        optimiser.zero_grad()
+        ops.cross_entropy(net(inputs), labels).backward()
+
+    found = diagnose(net, batches, optimiser, step=step)
+    assert [cause.name for cause in found.causes] == ["a step moves nothing"]
+
+
 @pytest.mark.parametrize("other", [[1, 0, 2, 3, 4], [1, 2, 3, 4, 0]])
 def test_classes_that_validation_has_in_another_order(other):
     """By what the network says where it has learned, else by what a linear classifier says of the pictures."""

@@ -40,12 +40,12 @@ def diagnose(model: Module, batches: Iterable[Labelled], optimiser: SGD | None =
     loss: of (logits, labels). history: the losses of all steps so far, or the first and the last of them; None or NaN
     where it was no number; empty: the training has not begun.
     validation: batches that are not trained on. step: what takes a step of training, called as step(inputs, labels):
-    does it begin with no gradient? order: the labels of many batches, each an array, in their order; by itself those of
-    ``batches``. counts: (classes,), how many pictures each class has, by itself in ``order``. raw: pictures before
-    anything was done to them, (N, H, W, 3) bytes, with their labels: [those for training], or [those, others]. names:
-    of the classes.
+    does it begin with no gradient, and move a weight? order: the labels of many batches, each an array, in their
+    order; by itself those of ``batches``. counts: (classes,), how many pictures each class has, by itself in ``order``.
+    raw: pictures before anything was done to them, (N, H, W, 3) bytes, with their labels: [those for training], or
+    [those, others]. names: of the classes.
 
-    Nothing is changed: weights, velocities, gradients and random states have the same bits as before.
+    Nothing is changed: weights, velocities, gradients, attributes of layers and random states are as before.
 
     Raises ValueError and TypeError where there is no batch, or one is none for this model: where labels are no whole
     numbers from 0 to classes − 1, say.

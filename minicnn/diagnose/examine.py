@@ -52,6 +52,7 @@ class Measured:
     optimiser: SGD | None
     leftover: float  # the gradient that was there before, beside that of the batch
     accumulates: float  # how much of an older gradient is in that of a step
+    moves: bool  # whether a step moves a weight
     validation: tuple[NDArray[np.int64], NDArray[np.int64]] | None  # labels of other pictures, and what is said of them
     by_probe: tuple[NDArray[np.int64], NDArray[np.int64]] | None  # the same of what a linear classifier says
     names: list[str]  # of the classes
@@ -128,7 +129,7 @@ def examine(model: Module, batches: Sequence[Labelled], optimiser: SGD | None, l
     own = tried(lambda: _gradient(model), 0.0)
     rates = {*RATES} | ({optimiser.lr, optimiser.lr / (1 - optimiser.momentum)} if optimiser else set())
     along = tried(lambda: line(model, loss, batch, optimiser, sorted(rates - {0.0})), [])
-    accumulates = tried(lambda: step_again(model, step, batch), 0.0) if step else 0.0
+    accumulates, moves = tried(lambda: step_again(model, step, batch), (0.0, True)) if step else (0.0, True)
     if usable:
         gradients(model, loss, batch)
     layers = layers_of(model, once.found, optimiser)
@@ -159,7 +160,7 @@ def examine(model: Module, batches: Sequence[Labelled], optimiser: SGD | None, l
                     bool((logits >= 0).all() and np.abs(logits.sum(1) - 1).max() < 1e-3), follows, asked, layers,
                     dropped, restless, along, list(unit.values()), cost(as_unit, y),
                     [math.nan if value is None else float(value) for value in history], optimiser,
-                    leftover / own if own else 0.0, accumulates, said, by_probe,
+                    leftover / own if own else 0.0, accumulates, moves, said, by_probe,
                     [*names, *(str(k) for k in range(len(names), classes))])
 
 

@@ -191,9 +191,11 @@ def dropped_by(model: Module, x: Any, once: Seen) -> tuple[dict[str, float], str
     return {name: given.get(name, dropped.get(name, 0.0)) for name in once.live}, restless
 
 
-def step_again(model: Module, step: Callable[[Any, Any], Any], batch: Labelled) -> float:
-    """How much of a gradient that was there before is in the one that a step leaves behind: 0 where each step begins
-    with none, 1 where gradients are added up from step to step. Of a model whose gradients are there."""
+def step_again(model: Module, step: Callable[[Any, Any], Any], batch: Labelled) -> tuple[float, bool]:
+    """(how much of a gradient that was there before is in the one that a step leaves behind: 0 where each step begins
+    with none, 1 where gradients are added up from step to step; whether the step moves a weight). Of a model whose
+    gradients are there."""
+    before = [(p, p.numpy().copy()) for p in model.parameters()]
     planted = {id(p): PLANTED * norm(p.grad.numpy()) for p in model.parameters() if p.grad is not None}
     for p in model.parameters():
         if p.grad is not None:
@@ -203,4 +205,4 @@ def step_again(model: Module, step: Callable[[Any, Any], Any], batch: Labelled) 
     model.eval()
     left = sum(norm(p.grad.numpy()) for p in model.parameters() if p.grad is not None and id(p) in planted)
     whole = sum(planted.values())
-    return left / whole if whole else 0.0
+    return left / whole if whole else 0.0, any((p.numpy() != w).any() for p, w in before)

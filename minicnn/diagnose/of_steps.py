@@ -136,6 +136,9 @@ def good(m: Measured) -> float:
 def stopped(m: Measured) -> Iterator[Cause]:
     if m.optimiser is not None and not m.optimiser.lr and not m.learned:
         yield Cause("the rate is 0", "no step moves a weight", f"--lr {good(m):.2g} (optimiser.lr)")
+    elif not m.moves:
+        yield Cause("a step moves nothing", "after step(inputs, labels) all weights have the bits that they had",
+                    "call backward(), then optimiser.step(), and zero_grad() before both of them")
 
 
 def slow(m: Measured) -> Iterator[Cause]:
