@@ -108,11 +108,73 @@ class Running(Module):
     def __init__(self):
         self.scale = Tensor(np.ones((8, 1, 1), np.float32), requires_grad=True)
         self.mean = np.zeros((8, 1, 1), np.float32)
+        self.kept = {"means": [self.mean]}
 
     def forward(self, x):
         own = x.numpy().mean((0, 2, 3), keepdims=True)[0]
         self.mean = 0.9 * self.mean + 0.1 * own
+        self.kept["means"].append(self.mean)
         return (x - own) * self.scale
+
+
+class OfUnitRows(Module):
+    """A last layer whose rows have a length of their own (weight normalisation)."""
+
+    def __init__(self):
+        random = np.random.default_rng(2)
+        self.v = Tensor(random.normal(size=(CLASSES, 24)).astype(np.float32), requires_grad=True)
+        self.g = Tensor(np.full((CLASSES, 1), 0.3, np.float32), requires_grad=True)
+
+    def forward(self, x):
+        return x @ (self.v * (self.g / (self.v * self.v).sum(axis=1, keepdims=True) ** 0.5)).T
+
+
+class LowRank(Module):
+    """A last layer that stays, and the product of two small matrices that is added to it and begins at 0."""
+
+    def __init__(self):
+        random = np.random.default_rng(3)
+        self.w = Tensor(0.1 * random.normal(size=(24, CLASSES)).astype(np.float32))
+        self.a = Tensor(random.normal(size=(24, 2)).astype(np.float32), requires_grad=True)
+        self.b = Tensor(np.zeros((2, CLASSES), np.float32), requires_grad=True)
+
+    def forward(self, x):
+        return x @ self.a @ self.b + x @ self.w
+
+
+class Around(Module):
+    """x + f(x), where f begins at 0, and a scale of ones for every unit."""
+
+    def __init__(self):
+        self.inside, self.scale = Linear(128, 128), OfOnes()
+        self.inside.weight.writable()[...] = 0
+
+    def forward(self, x):
+        return x + self.scale(self.inside(x))
+
+
+class OfOnes(Module):
+    def __init__(self):
+        self.scale = Tensor(np.ones((1, 128), np.float32), requires_grad=True)
+
+    def forward(self, x):
+        return x * self.scale
+
+
+class Fixed(Module):
+    """The mean over the maps, by a matrix that is no parameter."""
+
+    def __init__(self):
+        self.mean = Tensor(np.full((8, 8), 1 / 8, np.float32) + np.eye(8, dtype=np.float32))
+
+    def forward(self, x):
+        return (x.transpose(0, 2, 3, 1) @ self.mean).transpose(0, 3, 1, 2)
+
+
+def binary(logits, labels):
+    """The sum of a binary cross-entropy for every class."""
+    own = np.eye(logits.shape[1], dtype=np.float32)[labels]
+    return ((1 + logits.exp()).log() - logits * own).sum() * (1 / len(labels))
 
 
 def smoothed(logits, labels):
@@ -132,14 +194,13 @@ def doubled(net):
 class OfTensors(Module):
     """Two layers that are no modules: their products are written out."""
 
-    def __init__(self, scale=1.0, bias=0.0, frozen=False):
+    def __init__(self, scale=1.0, bias=0.0):
         random = np.random.default_rng(1)
         inputs = 3 * SIDE * SIDE
         self.w1, self.w2 = (Tensor((s / n**0.5 * random.normal(size=shape)).astype(np.float32), requires_grad=True)
                             for s, n, shape in ((scale, inputs, (inputs, 24)), (0.3, 24, (CLASSES, 24))))  # fmt: skip
         self.b1, self.b2 = (Tensor(np.full(n, b, np.float32), requires_grad=True)
                             for n, b in ((24, bias), (CLASSES, 0)))  # fmt: skip
-        self.w2.requires_grad = not frozen
 
     def forward(self, x):
         return (Tensor(x).reshape(len(x), -1) @ self.w1 + self.b1).relu() @ self.w2.T + self.b2
@@ -250,7 +311,7 @@ PLANTED = [  # what is planted, what has to be said
     ("tensors of 0", "weights are 0", case(net=lambda: OfTensors(0.0))),
     ("tensors far too small", "the signal dies", case(net=lambda: OfTensors(1e-5))),
     ("a tensor of biases that shuts all", "biases hold the ReLUs shut", case(net=lambda: OfTensors(bias=-30.0))),
-    ("the last tensor frozen", "the last layer is frozen", case(net=lambda: OfTensors(frozen=True))),
+    ("the last tensor not given", "the last layer is frozen", case(net=OfTensors, given=lambda name: name != "w2")),
     ("the loss is a sum", "the loss is a sum", case(loss=lambda a, b: ops.cross_entropy(a, b) * len(b), lr=0.1)),
     ("the loss is a sum, trained", "the loss is a sum",
      case(loss=lambda a, b: ops.cross_entropy(a, b) * len(b), lr=0.1, epochs=3)),
@@ -386,6 +447,13 @@ HEALTHY = [
          loss=lambda a, b: ops.cross_entropy(a, b, np.ones(CLASSES))),
     case(net=lambda: with_layer(1, Running()), epochs=2),
     *(case(net=OfTensors, epochs=e) for e in (0, 8)),
+    case(loss=lambda a, b: ops.cross_entropy(a, b) * len(b), lr=0.02 / 24),
+    case(net=lambda: Sequential(*network(classes=100).layers, Softmax()), data=lambda: pictures(classes=100),
+         loss=lambda p, y: -p[np.arange(len(y)), y].log().mean(), lr=1e-4),
+    case(net=lambda: network(classes=1000), data=lambda: pictures(classes=1000), loss=binary, lr=1e-4),
+    *(case(net=lambda h=h: Sequential(*frozen(0, 3).layers[:8], h())) for h in (OfUnitRows, LowRank)),
+    case(net=lambda: with_layer(6, Around())),
+    case(net=lambda: with_layer(1, Fixed())),
     case(net=lambda: with_layer(10, ReLU())),
 ]  # fmt: skip
 
@@ -465,6 +533,44 @@ def test_rates_are_told_also_where_layers_have_their_own():
     assert unlearned(lr=1e-6, lars=1e-6, history=FLAT) == ["the rate is too low"]
     assert not unlearned(lr=10.0, lars=0.001, weight_decay=5e-4, history=[])
     assert unlearned(lr=1e-5) == ["the rate is too low"]
+
+
+def test_a_batch_may_hold_nothing():
+    assert diagnose(network(), [(X[:0], Y[:0]), *batches_of(X, Y)]).healthy
+    plateau = Plateau(Step(net := network(), SGD(net.named_parameters(), 0.02)))
+    for _ in range(PLATEAU + 50):
+        plateau.see(math.log(CLASSES), CLASSES, [(X[:0], Y[:0])])
+    assert plateau.said
+
+
+def test_the_losses_of_a_sum_are_those_of_the_runs_batches():
+    net, ln = network(), math.log(CLASSES)
+    for size, many in (24, 80), (128, 200):
+        batches = [(X[:size], Y[:size])] * 3
+        found = diagnose(net, batches, SGD(net.named_parameters(), 1e-4), lambda a, b: ops.cross_entropy(a, b) * len(b),
+                         history=[size * ln] * many, order=[Y[:size]] * 3).measured  # fmt: skip
+        np.testing.assert_allclose(found.costs, ln, rtol=1e-3)
+        assert not found.learned
+    right = np.eye(CLASSES, dtype=np.float32)
+    squares = diagnose(net, batches_of(X, Y), loss=lambda a, b: ((a - right[b]) ** 2).mean(), history=[0.1] * 80)
+    assert squares.measured.costs == [] and squares.healthy  # they say nothing beside ln(classes)
+
+
+def test_a_step_may_move_nothing_where_that_is_meant():
+    net, batches = network(), batches_of(X, Y)
+    optimiser, taken = SGD(net.named_parameters(), 0.02), []
+
+    def skips(inputs, labels):  # as a loss scale does that begins too large
+        taken.append(len(inputs))
+        optimiser.zero_grad()
+        ops.cross_entropy(net(inputs), labels).backward()
+        if len(taken) > 2:
+            optimiser.step()
+
+    assert diagnose(net, batches, optimiser, step=skips).healthy
+    losses = trained(net, batches, optimiser, ops.cross_entropy, 8)
+    optimiser.lr = 0.0  # the end of a schedule
+    assert diagnose(net, batches, optimiser, step=Step(net, optimiser), history=losses).healthy
 
 
 def test_batches_may_come_one_by_one():
@@ -556,7 +662,7 @@ def test_nothing_is_changed_by_asking():
     net.layers.insert(1, running := Running())
     mean, scale = running.mean, running.scale
     diagnose(net, batches, optimiser, step=step, validation=batches)
-    assert running.mean is mean and running.scale is scale and not mean.any()
+    assert running.mean is mean and running.scale is scale and not mean.any() and len(running.kept["means"]) == 1
     del net.layers[1]
     assert state(net, optimiser) == before
     assert [m.training for m in net.modules()] == modes
@@ -650,7 +756,9 @@ def test_a_layer_may_be_tensors_that_no_module_holds_alone():
     assert layers[0].signal.mean == pytest.approx(hidden.mean(), rel=1e-4)
     assert layers[0].signal.dead == (hidden <= 0).all(0).mean()
     assert layers[1].weight == pytest.approx(np.linalg.norm(net.w2.numpy()), rel=1e-5)
-    assert [name for name, _, _ in layers_in(Sequential(net, Linear(5, 5)))] == ["0.w1", "0.w2", "1"]
+    both = Sequential(net, Linear(5, 5))
+    assert [name for name, _ in layers_in(both, {"0.w2"})] == ["0.w1", "0.w2", "1"]
+    assert [name for name, _ in layers_in(both)] == ["0", "1"]  # none was met by itself
 
 
 def test_pixels_are_counted():
@@ -779,12 +887,12 @@ def drawn(tmp_path_factory):
     return built_in_set(tmp_path_factory.mktemp("pictures"), train=20, val=10)
 
 
-def run_of(folder, drawn, lr, losses=(), shares=()):
-    """The folder of a run of a narrow AlexNet, after no step. shares: of lr, the rates of its log."""
+def run_of(folder, drawn, lr, losses=(), shares=(), **more):
+    """The folder of a run of a narrow AlexNet, after no step. shares: of lr, the rates of its log. more: settings."""
     training = ImageFolder(drawn / "train")
     statistics = Statistics.of(training)
     config = {"variant": "paper", "width": 1 / 16, "recipe": "small", "seed": 3, "data": str(drawn), "batch_size": 20,
-              "lr": lr, "momentum": 0.9, "weight_decay": 0.0005, "version": "0"}
+              "lr": lr, "momentum": 0.9, "weight_decay": 0.0005, "version": "0", **more}
     net = alexnet("paper", len(training.classes), width=1 / 16, generator=np.random.default_rng(3))
     RECIPES["small"].start(net, np.random.default_rng(0).normal(size=(8, 3, 224, 224)).astype(np.float32))
     learned = Step(net, RECIPES["small"].optimiser(net)).learned()
@@ -899,7 +1007,8 @@ def test_a_folder_of_pictures_may_hold_settings_of_somebody_elses(tmp_path, draw
 def test_a_warm_up_that_outlasts_the_run_is_a_rate_too_low(tmp_path, drawn):
     for steps, said in (50, ""), (120, "the rate is too low"):
         shares = [i / 1e8 for i in range(steps)]
-        report = of_run(run_of(tmp_path, drawn, 0.002, [2.3026] * steps, shares))
+        assert of_run(run_of(tmp_path, drawn, 0.002, [2.3026] * steps, shares, warm_up=4, epochs=5)).healthy
+        report = of_run(run_of(tmp_path, drawn, 0.002, [2.3026] * steps, shares, warm_up=5000, epochs=5))
         assert "".join(cause.name for cause in report.causes) == said
 
 

@@ -254,7 +254,7 @@ def _(others, record):
         words = {"pictures": "other pictures", "data": "{}", "start": "start by the {}", "activation": "activation {}",
                  "batch": "batches of {}"}
         return ", ".join(words[name].format(run.facts[name]) for name in words
-                         if run.facts[name].split(",")[0] != record.facts[name].split(",")[0])
+                         if run.facts.get(name, record.facts[name]).split(",")[0] != record.facts[name].split(",")[0])
 
     levels = [level for level in (0.45, 0.4, 0.35, 0.3, 0.25) if level >= record.level]
     depends = [row for row in [*(in_a_row("as above", record, level) for level in levels),

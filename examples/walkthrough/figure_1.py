@@ -161,7 +161,8 @@ def main() -> None:
             begun = asked.output.read_text(encoding="utf-8").splitlines()
             other = [own for name in SAME if (own := f"{name}: {facts[name]}") not in [line[2:] for line in begun]]
             if HEADER not in begun or other:
-                raise DataError(f"{asked.output} is there, and not of this experiment, {'; '.join(other)}: choose "
+                raise DataError(f"{asked.output} is there, and not of this experiment, {'; '.join(other) or HEADER}: "
+                                "choose "
                                 "another --output")
             table = begun
         for activation in asked.activations:

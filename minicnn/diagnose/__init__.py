@@ -35,8 +35,8 @@ def diagnose(model: Module, batches: Iterable[Labelled], optimiser: SGD | None =
 
         print(diagnose(model, batches, optimiser, history=losses))
 
-    model: a classifier, (N, ...) → (N, classes). batches: of training, (inputs, labels), a few, as they come; the
-    first pictures of them go through the network, all are looked at. optimiser: without it nothing is said of rates.
+    model: a classifier, (N, ...) → (N, classes). batches: of training, (inputs, labels), a few, as they come, of which
+    100 are taken; the first pictures go through the network. optimiser: without it nothing is said of rates.
     loss: of (logits, labels). history: the losses of all steps so far, or the first and the last of them; None or NaN
     where it was no number; empty: the training has not begun.
     validation: batches that are not trained on. step: what takes a step of training, called as step(inputs, labels):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -140,8 +141,9 @@ def _config(path: Path) -> dict[str, Any]:
 
 def _highest(config: dict[str, Any], rates: list[float]) -> dict[str, Any]:
     """A run's settings with its highest rate: what a warm-up begins with, and a schedule ends with, is meant to be
-    low; but not for hundreds of steps."""
-    asked = [config.get("lr") or 0.0] * (len(rates) < RISEN)
+    low; but not of a warm-up that ends after the run."""
+    never = len(rates) >= RISEN and (config.get("warm_up") or 0) >= (config.get("epochs") or math.inf)
+    asked = [config.get("lr") or 0.0] * (not never)
     return config | {"lr": max([*asked, *rates])} if rates else config
 
 
@@ -210,7 +212,7 @@ def _some(training: Images, validation: Images | None) -> list[Images]:
     """Of the classes that have most pictures in training so many of each, spread evenly over it; and of validation, if
     it has any of these same classes."""
     classes = np.argsort(-np.bincount(training.labels), kind="stable")[:NAMED]
-    each = max(EACH, OF_FEW // len(classes) ** 2)
+    each = max(EACH, OF_FEW // max(2, len(classes)) ** 2)
     parts = []
     for pictures in filter(None, (training, validation)):
         labels = pictures.labels

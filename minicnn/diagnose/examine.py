@@ -16,7 +16,7 @@ from ..ops import log_softmax
 from ..optim import SGD
 from .measure import RATES, Asked, Layer, cost, dropped_by, gradients, layers_of, line, norm, of_loss, step_again
 from .pictures import Labels, Pixels, Probe, answers, features, labels_of, pixels_of, probe
-from .signal import Signal, looked_at, signals
+from .signal import Signal, looked_at
 
 __all__ = ["Measured", "examine"]
 
@@ -46,8 +46,7 @@ class Measured:
     dropped: dict[str, float]  # what share each layer without weights drops in training, see ``dropped_by``
     restless: str  # the first layer that gives another output the second time, at test
     line: list[tuple[float, float]]  # (rate, loss after a step of it along the gradient)
-    unit: list[Signal]  # of the layers, if the pixels had mean 0 and deviation 1
-    unit_loss: float  # and the loss
+    unit_loss: float  # if the pixels had mean 0 and deviation 1
     history: list[float]  # losses of past steps; NaN where there was no number
     optimiser: SGD | None
     leftover: float  # the gradient that was there before, beside that of the batch
@@ -75,16 +74,27 @@ class Measured:
 
     @property
     def costs(self) -> list[float]:
-        """The history as cross-entropy, where the loss is another, such as its sum over the batch: in proportion."""
-        own = self.asked.value / self.loss if self.loss else 1.0
-        return [value / own for value in self.history] if 0 < own < 1 / 1.5 or 1.5 < own < math.inf else self.history
+        """The history as cross-entropy: in proportion, where the loss is so many times that, or its sum over a batch;
+        none, where it is of another kind, whose losses say nothing beside ln(classes)."""
+        own = self.asked.guess / self.ln
+        if not own > 0 or 1 / 1.5 < own < 1.5 or not math.isfinite(own):
+            return self.history
+        if self.asked.alike < 0.9 or not 0.7 < self.asked.factor / own < 1.4:
+            return []
+        whole = own * self.size / self.asked.count if self.summed else own
+        return [value / whole for value in self.history]
+
+    @property
+    def summed(self) -> bool:
+        """Whether the loss is the sum over a batch, not the mean."""
+        return self.asked.count > 3 and self.asked.alike > 0.9 and abs(self.asked.factor / self.asked.count - 1) < 0.05
 
     @property
     def learned(self) -> bool:
         """Whether what the network says of pictures that it trains on has to do with their labels."""
         recent = self.costs[-20:]
         return (self.gain > 0.06 * self.ln and self.loss < 0.95 * self.level) or (
-            len(self.history) >= 60 and float(np.mean(recent)) < 0.85 * self.knows)
+            len(self.costs) >= 60 and float(np.mean(recent)) < 0.85 * self.knows)
 
     @property
     def hidden(self) -> list[Layer]:
@@ -98,6 +108,7 @@ def examine(model: Module, batches: Sequence[Labelled], optimiser: SGD | None, l
             names: Sequence[str], put_back: Callable[[], None]) -> Measured:
     """Arguments as of ``diagnose``. put_back: undoes what was tried, see ``untouched``."""
     xs, labels = together(batches, PROBED)
+    size = next(len(own) for own in [*order, *(own for _, own in batches)] if len(own))
     batch = x, y = xs[:PICTURES], labels[:PICTURES]
     leftover = _gradient(model)
     once, logits = looked_at(model, x)
@@ -132,10 +143,10 @@ def examine(model: Module, batches: Sequence[Labelled], optimiser: SGD | None, l
     accumulates, moves = tried(lambda: step_again(model, step, batch), (0.0, True)) if step else (0.0, True)
     if usable:
         gradients(model, loss, batch)
-    layers = layers_of(model, once.found, optimiser)
+    layers = layers_of(model, once, logits.shape, optimiser)
     put_back()
     pixels = pixels_of(xs, labels)
-    unit, as_unit = signals(model, ((x - x.mean()) / (x.std() or 1)).astype(x.dtype if x.dtype.kind == "f" else "f4"))
+    _, as_unit = looked_at(model, ((x - x.mean()) / (x.std() or 1)).astype(x.dtype if x.dtype.kind == "f" else "f4"))
     pictures, theirs = _channels_first(*raw[0]) if raw else (xs, labels)
     seen_there = features(pictures)
     shares = np.bincount(y) / len(y)
@@ -154,11 +165,11 @@ def examine(model: Module, batches: Sequence[Labelled], optimiser: SGD | None, l
     final = once.final
     follows = real and final is not None and final.shape == logits.shape and bool(
         np.abs(log_softmax(final.astype(np.float64)).numpy() - log_softmax(logits).numpy()).max() > 1e-3)
-    return Measured(classes, xs.ndim == 4, len(batches[0][1]), pixels, pixels_of(pictures, theirs) if raw else None,
+    return Measured(classes, xs.ndim == 4, size, pixels, pixels_of(pictures, theirs) if raw else None,
                     labels_of(in_order, classes, counts), probe(seen_there, theirs), own_cost,
                     float(-(shares * np.log(shares)).sum()), flat_cost - own_cost, spread,
                     bool((logits >= 0).all() and np.abs(logits.sum(1) - 1).max() < 1e-3), follows, asked, layers,
-                    dropped, restless, along, list(unit.values()), cost(as_unit, y),
+                    dropped, restless, along, cost(as_unit, y),
                     [math.nan if value is None else float(value) for value in history], optimiser,
                     leftover / own if own else 0.0, accumulates, moves, said, by_probe,
                     [*names, *(str(k) for k in range(len(names), classes))])

@@ -29,13 +29,15 @@ Labelled = tuple[Any, NDArray[np.int64]]
 
 @dataclass
 class Layer:
-    """A layer with weights. met: the batch comes there. signal: of its outputs at test; NaN where it was not met.
-    weight, gradient, update: norms over its parameters: of these, of ∂L/∂w, and of what the next step adds; gradient
-    None: none comes. decay: the norm of what weight decay adds to the gradient. bias: the mean of its biases. same: all
-    its units have the same weights. trained: it requires a gradient, and the optimiser has it at a rate above 0."""
+    """A layer with weights. met: the batch comes there. head: its outputs have the shape of the logits. signal: of its
+    outputs at test; NaN where it was not met. weight, gradient, update: norms over its parameters: of these, of ∂L/∂w,
+    and of what the next step adds; gradient None: none comes. decay: the norm of what weight decay adds to the
+    gradient. bias: the mean of its biases. same: all its units have the same weights, by which something is multiplied.
+    trained: it requires a gradient, and the optimiser has it at a rate above 0."""
 
     name: str
     met: bool
+    head: bool
     signal: Signal
     weight: float
     gradient: float | None
@@ -50,9 +52,9 @@ class Layer:
 class Asked:
     """What a loss asks of the logits, beside what cross-entropy does. value: its own; factor: on the gradient, the
     median over the pictures; alike: the cosine between the two, the median over those whose label has less than half of
-    the probability; ignored: labels whose pictures get no gradient though
-    cross-entropy has one for them; broken: those whose gradient is no number; own: the factor of each label. count:
-    pictures. constant: it has no gradient at all. error: it cannot be computed."""
+    the probability; ignored: labels whose pictures get no gradient though cross-entropy has one for them, and they are
+    not right yet; broken: those whose gradient is no number; own: the factor of each label. count: pictures. guess:
+    what it is where all logits are 0. constant: it has no gradient at all. error: it cannot be computed."""
 
     value: float
     factor: float = 1.0
@@ -61,6 +63,7 @@ class Asked:
     broken: list[int] = field(default_factory=list)
     own: dict[int, float] = field(default_factory=dict)
     count: int = 0
+    guess: float = math.nan
     constant: bool = False
     error: str = ""
 
@@ -84,27 +87,29 @@ def gradients(model: Module, loss: Callable[..., Tensor], batch: Labelled) -> No
             value.backward()
 
 
-def layers_of(model: Module, found: dict[str, Signal], optimiser: SGD | None) -> list[Layer]:
-    """Of a model whose gradients are there. Takes one step of the optimiser, to see how large it is, which the caller
-    takes back."""
+def layers_of(model: Module, seen: Seen, logits: tuple[int, ...], optimiser: SGD | None) -> list[Layer]:
+    """Of a model whose gradients are there, as it was seen. logits: their shape. Takes one step of the optimiser, to
+    see how large it is, which the caller takes back."""
+    found = seen.found
     held = {} if optimiser is None else {id(p): name for name, p in optimiser.parameters.items()}
     before = {id(p): p.numpy().copy() for _, p in model._named(Tensor)}
     grads = {id(p): None if p.grad is None else p.grad.numpy() for _, p in model._named(Tensor)}
     if optimiser and any(p.grad is not None for p in optimiser.parameters.values()):
         optimiser.step()
     layers = []
-    for name, _, own in layers_in(model):
+    for name, own in layers_in(model, found):
         got = [g for p in own if (g := grads[id(p)]) is not None]
         w = before[id(own[0])]
         decay = [optimiser._decay(held[id(p)]) * norm(before[id(p)]) for p in own if optimiser and id(p) in held]
         biases = [float(before[id(p)].mean()) for p in own if p.ndim == 1]
         layers.append(Layer(
-            name, name in found, found.get(name, Signal(*[math.nan] * 4)), norm(*(before[id(p)] for p in own)),
+            name, name in found, seen.shapes.get(name) == logits, found.get(name, Signal(*[math.nan] * 4)),
+            norm(*(before[id(p)] for p in own)),
             norm(*got) if got else None, norm(*(p.numpy() - before[id(p)] for p in own)),
             float(np.hypot.reduce(decay or [0.0])), float(np.mean(biases or [0.0])),
-            len(w) > 1 and w[0].size > 1 and bool((abs(w - w[:1]) <= ALIKE * abs(w).max()).all()),
-            own[0].requires_grad and (optimiser is None or (
-                id(own[0]) in held and optimiser._factors[held[id(own[0])]] > 0))))
+            id(own[0]) in seen.multiplied and len(w) > 1 and bool((abs(w - w[:1]) <= ALIKE * abs(w).max()).all()),
+            any(p.requires_grad and (optimiser is None or (id(p) in held and optimiser._factors[held[id(p)]] > 0))
+                for p in own if p.ndim > 1)))
     order = list(found)
     return sorted(layers, key=lambda layer: order.index(layer.name) if layer.name in order else len(order))
 
@@ -149,6 +154,8 @@ def of_loss(loss: Callable[..., Tensor], logits: NDArray[np.float64], labels: ND
     try:
         with grad_mode(True), np.errstate(all="ignore"):
             value = loss(leaf, labels)
+            with no_grad():
+                zero = float(loss(Tensor(np.zeros_like(leaf.numpy())).to(like.device), labels).item())
             if not value.requires_grad:
                 return Asked(float(value.item()), count=len(labels), constant=True)
             value.backward()
@@ -164,15 +171,15 @@ def of_loss(loss: Callable[..., Tensor], logits: NDArray[np.float64], labels: ND
     got = np.where(real[:, None], got, 0)
     factors = (got * due).sum(1)[counts] / (size[counts] ** 2)
     own = {int(k): float(np.median(factors[labels[counts] == k])) for k in np.unique(labels[counts])}
-    lost = {int(k) for k in labels[counts & real & (np.abs(got).max(1) == 0)]}
+    unsure = shifted[np.arange(len(labels)), labels] < 0.5 * shifted.sum(1)
+    lost = {int(k) for k in labels[counts & real & unsure & (np.abs(got).max(1) == 0)]}
     ignored = sorted(lost - {int(k) for k in labels[np.abs(got).max(1) > 0]})
     lengths = float(np.linalg.norm(got) * np.linalg.norm(due))
     rows = np.linalg.norm(got, axis=1) * size
-    unsure = shifted[np.arange(len(labels)), labels] < 0.5 * shifted.sum(1)
     turned = np.asarray((rows > 0) & unsure)
     alike = (got * due).sum(1)[turned] / rows[turned]
     return Asked(float(value.item()), float(np.median(factors)) if len(factors) else 1.0,
-                 float(np.median(alike)) if len(alike) else float(lengths > 0), ignored, broken, own, len(labels))
+                 float(np.median(alike)) if len(alike) else float(lengths > 0), ignored, broken, own, len(labels), zero)
 
 
 def dropped_by(model: Module, x: Any, once: Seen) -> tuple[dict[str, float], str]:
@@ -193,16 +200,21 @@ def dropped_by(model: Module, x: Any, once: Seen) -> tuple[dict[str, float], str
 
 def step_again(model: Module, step: Callable[[Any, Any], Any], batch: Labelled) -> tuple[float, bool]:
     """(how much of a gradient that was there before is in the one that a step leaves behind: 0 where each step begins
-    with none, 1 where gradients are added up from step to step; whether the step moves a weight). Of a model whose
-    gradients are there."""
+    with none, 1 where gradients are added up from step to step; whether steps move a weight: up to four are taken, as a
+    loss scale may skip the first). Of a model whose gradients are there."""
     before = [(p, p.numpy().copy()) for p in model.parameters()]
     planted = {id(p): PLANTED * norm(p.grad.numpy()) for p in model.parameters() if p.grad is not None}
     for p in model.parameters():
         if p.grad is not None:
             p.grad = p.grad * PLANTED
+    moved = False
     model.train()
     step(*batch)
-    model.eval()
     left = sum(norm(p.grad.numpy()) for p in model.parameters() if p.grad is not None and id(p) in planted)
+    for _ in range(3):
+        moved = moved or any((p.numpy() != w).any() for p, w in before)
+        if not moved:
+            step(*batch)
+    model.eval()
     whole = sum(planted.values())
-    return left / whole if whole else 0.0, any((p.numpy() != w).any() for p, w in before)
+    return left / whole if whole else 0.0, moved or any((p.numpy() != w).any() for p, w in before)

@@ -30,7 +30,7 @@ def of_cifar(file: Path, config: Mapping[str, Any], history: list[float | None])
     pictures, by the middle of each. config: of the run, lr the highest rate. Raises CheckpointError and DataError."""
     arrays, facts = checkpoint.load(file) if file.exists() else ({}, {})
     lacking = [name for name in ("data", "batch_size", "seed", "lr") if name not in config]
-    if file.exists():
+    if facts:
         lacking += [name for name in ("classes", "progress") if name not in facts] + ["mean"] * ("mean" not in arrays)
     if lacking:
         raise CheckpointError(f"{file} is of no run of train_cifar10: it lacks {', '.join(lacking)}")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from .cause import Cause
 from .examine import Measured
 from .measure import Layer
-from .of_steps import crushed, fast, flat
+from .of_steps import crushed, fast, flat, slow
 from .words import after, lower, names, redraw, some
 
 __all__ = ["BROKEN", "no_numbers"]
@@ -39,14 +39,15 @@ def of_loss(m: Measured) -> Iterator[Cause]:
     elif a.alike < -0.9:
         yield Cause("the loss has the wrong sign", f"its gradient is {a.factor:.3g} times that of cross-entropy: each "
                     "step makes right answers less probable", "turn its sign")
-    elif a.alike < 0.05 and not m.learned:
+    elif a.alike < min(0.05, 0.5 / math.sqrt(m.classes)) and not m.learned:  # other labels have -1 / classes
         yield Cause("the loss does not ask for these labels", f"the cosine between its gradient and that of "
                     f"cross-entropy is {a.alike:.2f} for the pictures that are not right yet", "let logits and labels "
                     "of one picture stand at the same place")
-    elif a.alike > 0.9 and a.count > 3 and abs(a.factor / a.count - 1) < 0.05 and summed(m):
+    elif m.summed and shows(m):
         yield Cause("the loss is a sum over the batch", f"its gradient is {a.factor:.3g} times that of the mean over "
                     f"{a.count} pictures", "divide it by their number, or take a rate that is as many times lower")
-    elif not m.learned and (abs(a.factor) < NONE or (a.alike > 0.9 and not TOO_SMALL < a.factor < TOO_LARGE)):
+    elif not m.learned and (abs(a.factor) < NONE or (
+            a.alike > 0.9 and not TOO_SMALL < a.factor < TOO_LARGE and shows(m))):  # fmt: skip
         yield Cause(f"the loss is scaled {'down' if abs(a.factor) < 1 else 'up'}", f"its gradient is {a.factor:.3g} "
                     "times that of cross-entropy", "leave the factor out"
                     + (f", or take a rate {1 / a.factor:.3g} times as high" if a.factor > 0 else ""))
@@ -55,9 +56,9 @@ def of_loss(m: Measured) -> Iterator[Cause]:
                     "softmax itself", "let the network end with its last linear layer")
 
 
-def summed(m: Measured) -> bool:
-    """Whether it shows that a loss is a sum: with a rate that is as low it may be meant."""
-    return not m.learned and (m.optimiser is None or flat(m) or any(fast(m)))
+def shows(m: Measured) -> bool:
+    """Whether the rate was not chosen for a loss of this size."""
+    return not m.learned and (flat(m) or any(fast(m)) or any(slow(m)))
 
 
 def follows(m: Measured) -> Iterator[Cause]:
@@ -65,7 +66,7 @@ def follows(m: Measured) -> Iterator[Cause]:
     if not m.follows or m.learned or (m.softmax_inside and m.asked.alike > 0.99):
         return
     last = [layer for layer in m.layers if layer.met][-1]
-    if flat(m) or m.logits.apart * HIDES < last.signal.apart:
+    if m.logits.apart * (2 if flat(m) else HIDES) < last.signal.apart:
         yield Cause("something follows the last layer", f"{last.name} gives {last.signal.mean:.3g} ± "
                     f"{last.signal.deviation:.3g}, the network {m.logits.mean:.3g} ± {m.logits.deviation:.3g}",
                     "let the network end with its last linear layer: cross_entropy takes any numbers")
@@ -89,7 +90,7 @@ def dropout(m: Measured) -> Iterator[Cause]:
     if m.restless:
         yield Cause("dropout is on at test", "the same pictures give other outputs the second time, from "
                     f"{m.restless} on, in eval mode", "let the layer do nothing where self.training is False")
-    if name := next((name for name, share in m.dropped.items() if share >= DROPS), ""):
+    if not m.learned and (name := next((name for name, share in m.dropped.items() if share >= DROPS), "")):
         yield Cause("dropout drops nearly everything", f"{name} sets {m.dropped[name]:.1%} of what comes to 0 in "
                     "training", "Dropout(0.5)")
 
@@ -108,8 +109,8 @@ def frozen(m: Measured) -> Iterator[Cause]:
     """The last layer; others may be meant to stay, unless nothing is learned."""
     met = [layer for layer in m.layers if layer.met]
     still = [layer for layer in met if not layer.trained]
-    head = still[-1:] == met[-1:]
-    if still and (head or (len(m.history) >= 100 and not m.learned)):
+    head = not any(layer.trained for layer in [layer for layer in met if layer.head] or met[-1:])
+    if still and not m.learned and (head or len(m.history) >= 100):
         yield Cause("the last layer is frozen" if head else "layers are frozen", f"no step moves {names(still)}, which "
                     "has no requires_grad, a rate of 0, or was not given to the optimiser",
                     "SGD(model.named_parameters()), no rates= of 0, and requires_grad=True")
@@ -130,7 +131,7 @@ def same(m: Measured) -> Iterator[Cause]:
     if any(crushed(m)):
         return
     alike = [layer for layer in m.hidden if layer.same]
-    empty = [layer for layer in alike if not layer.signal.apart]
+    empty = [layer for layer in alike if not layer.signal.apart and not m.logits.apart]  # else there is a way around
     others: list[Layer] = [layer for layer in alike if layer.signal.apart]
     for found, name, why in ((empty, "weights are 0", "what goes through tells no pictures apart"),
                              (others, "all units are alike", "they have the same weights, and always will")):

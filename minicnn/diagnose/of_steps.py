@@ -14,7 +14,8 @@ from .examine import Measured
 from .measure import Layer
 from .words import after, first, lower, names, redraw
 
-__all__ = ["FLAT", "OF_SIGNAL", "OF_STEPS", "crushed", "faint", "fast", "flat", "hasty", "lost", "stopped", "uncentred"]
+__all__ = ["FLAT", "OF_SIGNAL", "OF_STEPS", "crushed", "faint", "fast", "flat", "hasty", "lost", "slow", "stopped",
+           "uncentred"]
 
 LOUD = 4  # times ln(classes), and 5: the first loss
 WIDE, NARROW = 8.0, 0.02  # deviations of pixels
@@ -44,7 +45,7 @@ def high(m: Measured) -> bool:
 
 def flat(m: Measured) -> bool:
     """Whether many steps have come to no more than what knowing how often each label comes does."""
-    return len(m.costs) >= 100 and float(np.mean(m.costs[-50:])) > 0.97 * min(m.ln, m.knows)
+    return len(m.costs) >= 100 and float(np.mean(m.costs[-50:])) > 0.97 * m.knows
 
 
 # -- the signal --------------------------------------------------------------------------------------------------------
@@ -136,7 +137,7 @@ def good(m: Measured) -> float:
 def stopped(m: Measured) -> Iterator[Cause]:
     if m.optimiser is not None and not m.optimiser.lr and not m.learned:
         yield Cause("the rate is 0", "no step moves a weight", f"--lr {good(m):.2g} (optimiser.lr)")
-    elif not m.moves:
+    elif not m.moves and any(layer.update for layer in m.layers):
         yield Cause("a step moves nothing", "after step(inputs, labels) all weights have the bits that they had",
                     "call backward(), then optimiser.step(), and zero_grad() before both of them")
 
@@ -204,16 +205,22 @@ def pulled(m: Measured) -> list[Layer]:
 
 
 def too_strong(m: Measured, o: SGD) -> Cause:
-    worst = max(pulled(m) or m.layers, key=lambda layer: layer.decay)
-    return Cause("weight decay is too strong", f"{o.weight_decay:g}: by itself it halves a weight in {halves(o):.0f} "
-                 f"steps; in {worst.name} it pulls with {worst.decay:.2g}, the gradient with {worst.gradient or 0:.2g}",
+    worst = max(pulled(m) or m.layers, key=lambda layer: layer.decay, default=None)
+    pulls = "" if worst is None else (
+        f"; in {worst.name} it pulls with {worst.decay:.2g}, the gradient with {worst.gradient or 0:.2g}")
+    halved = f"by itself it halves a weight in {halves(o):.0f} steps" if halves(o) > 1 else (
+        f"by itself a step takes {o.lr * o.weight_decay:.2g} of a weight, and momentum more")
+    return Cause("weight decay is too strong", f"{o.weight_decay:g}: {halved}{pulls}",
                  "--weight-decay 0.0005 (SGD(weight_decay=))")
 
 
 def crushed(m: Measured) -> Iterator[Cause]:
     """By a decay that leaves nothing of any weight, whatever the gradient; not by a rate at which any would."""
     o = m.optimiser
-    if o is not None and o.lars is None and o.lr * o.weight_decay > CRUSHING and o.weight_decay > o.lr:
+    if o is None or o.lars is not None or m.learned:
+        return
+    strongest = max((o._decay(name) for name in o.parameters), default=0.0)
+    if o.lr * strongest > CRUSHING and strongest > o.lr:
         yield too_strong(m, o)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
@@ -44,22 +44,35 @@ class Signal:
         return self.apart**2 / whole if whole else float("nan")
 
 
-def layers_in(model: Module) -> Iterator[tuple[str, Module | None, list[Tensor]]]:
-    """(name, module, its real tensors, weights first) of each layer with weights: of each module that holds but one
-    tensor of two or more axes and no other module; of any other module it is each such tensor, with the vectors whose
-    names end most alike, as b1 with w1, and no module."""
+def layers_in(model: Module, found: Container[str] = ()) -> Iterator[tuple[str, list[Tensor]]]:
+    """(name, its real tensors, weights first) of each layer with weights. That is a module that holds such a tensor, of
+    two or more axes, and no other module; but where a module holds several, or others besides, and ``found`` says that
+    these were met by themselves, as in x @ self.w1, each that is trained is a layer, see ``_tensors_in``."""
     for path, module in model.named_modules():
-        own = [(name, t) for name, t in module._contents() if isinstance(t, Tensor) and t.dtype.kind == "f"]
-        weights = [(name, t) for name, t in own if t.ndim > 1]
-        vectors = [(name, t) for name, t in own if t.ndim == 1]
-        if len(weights) == 1 and not any(True for _ in module.children()):
-            yield path or type(module).__name__, module, [weights[0][1], *(t for _, t in own if t is not weights[0][1])]
+        own = [t for _, t in module._contents() if isinstance(t, Tensor) and t.dtype.kind == "f"]
+        weights = [t for t in own if t.ndim > 1]
+        inside = _tensors_in(path, module)
+        if weights and _is_leaf(module) and not any(name in found for name, _ in inside):
+            yield path or type(module).__name__, [*weights, *(t for t in own if t.ndim <= 1)]
         else:
-            names = [name for name, _ in weights]
-            whose = [max(names, key=partial(_end_alike, name)) for name, _ in vectors if names]
-            for name, weight in weights:
-                yield (f"{path}.{name}" if path else name), None, [
-                    weight, *(t for (_, t), of in zip(vectors, whose, strict=False) if of == name)]
+            yield from inside
+
+
+def _is_leaf(module: Module) -> bool:
+    return not any(True for _ in module.children())
+
+
+def _tensors_in(path: str, module: Module) -> list[tuple[str, list[Tensor]]]:
+    """(name, [weight and the vectors whose names end most alike, as b1 with w1]) of each trained weight that a module
+    holds; none where it holds one alone."""
+    own = [(name, t) for name, t in module._contents() if isinstance(t, Tensor) and t.dtype.kind == "f"]
+    weights = [(name, t) for name, t in own if t.ndim > 1 and t.requires_grad]
+    if _is_leaf(module) and sum(t.ndim > 1 for _, t in own) < 2:
+        return []
+    names = [name for name, _ in weights]
+    whose = [(max(names, key=partial(_end_alike, name)), t) for name, t in own if t.ndim == 1 and names]
+    return [(f"{path}.{name}" if path else name, [weight, *(t for of, t in whose if of == name)])
+            for name, weight in weights]
 
 
 def _end_alike(a: str, b: str) -> int:
@@ -71,14 +84,19 @@ class Seen(Observer):
     """Measures layers with weights; and of those without, that are no ReLU, counts the outputs that are not 0."""
 
     def __init__(self, model: Module):
-        layers = [*layers_in(model)]
         self.names = {id(layer): name or type(layer).__name__ for name, layer in model.named_modules()
-                      if not any(True for _ in layer.children())}
-        self.weighted = {id(module) for _, module, _ in layers if module}
-        self.tensors = {id(own[0]): name for name, module, own in layers if not module}  # weights of no module's own
-        self.views: list[Tensor] = []  # of these weights
-        self.product: Tensor | None = None  # with one of them, to which a bias may be added
+                      if _is_leaf(layer)}
+        self.weighted = {id(layer) for layer in model.modules()
+                         if any(isinstance(t, Tensor) and t.ndim > 1 for _, t in layer._contents())}
+        self.inside = {id(layer): _tensors_in(path, layer) for path, layer in model.named_modules()}
+        self.tensors = {id(own[0]): name for inside in self.inside.values() for name, own in inside}
+        self.vectors = {id(t) for inside in self.inside.values() for _, own in inside for t in own[1:]}
+        self.weights = {id(t): id(t) for _, t in model._named(Tensor) if t.ndim > 1}  # and of what is a view of them
+        self.views: list[Tensor] = []
+        self.multiplied: set[int] = set()  # weights that images or outputs were multiplied with
+        self.product: tuple[str, Tensor] | None = None  # with a weight in ``tensors``, to which its bias may be added
         self.found: dict[str, Signal] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
         self.live: dict[str, int] = {}
         self.last = ""
         self.final: np.ndarray | None = None  # outputs of the last layer with weights
@@ -90,7 +108,7 @@ class Seen(Observer):
             return
         y = output.numpy().astype(np.float32, copy=False)
         self.sums[name] = float(y.sum(dtype=np.float64))
-        if id(layer) in self.weighted:
+        if id(layer) in self.weighted and not any(inside in self.found for inside, _ in self.inside[id(layer)]):
             self.measure(name, y)
         elif not isinstance(layer, ReLU):
             self.live[name] = int(np.count_nonzero(y))
@@ -99,18 +117,21 @@ class Seen(Observer):
         with np.errstate(all="ignore"):
             self.found[name] = Signal(float(y.mean()), float(y.std()), float(np.sqrt(y.var(0).mean())),
                                       float(np.sqrt((y.mean(0) ** 2).mean())))
-        self.last, self.final = name, y
+        self.last, self.final, self.shapes[name] = name, y, y.shape
 
     def op_done(self, op: str, output: Tensor, inputs: list[Tensor]) -> None:
-        weight = next((self.tensors[id(given)] for given in inputs if id(given) in self.tensors), "")
-        if weight and op in VIEWS:
-            self.tensors[id(output)] = weight
+        own = [self.weights[id(given)] for given in inputs if id(given) in self.weights]
+        if own and (op in VIEWS or (op in PRODUCTS and len(own) == len(inputs))):  # no output of a layer is in it
+            self.weights[id(output)] = own[-1]
             self.views.append(output)
-        elif weight and op in PRODUCTS:
-            self.measure(weight, output.numpy().astype(np.float32, copy=False))
-            self.product = output
-        elif op == "add" and any(given is self.product for given in inputs):
-            self.measure(self.last, output.numpy().astype(np.float32, copy=False))
+        elif own and op in PRODUCTS:
+            self.multiplied.update(own)
+            if name := next((self.tensors[weight] for weight in own if weight in self.tensors), ""):
+                self.measure(name, output.numpy().astype(np.float32, copy=False))
+                self.product = name, output
+        elif (op == "add" and self.product and any(given is self.product[1] for given in inputs)
+              and any(id(given) in self.vectors for given in inputs)):  # fmt: skip
+            self.measure(self.product[0], output.numpy().astype(np.float32, copy=False))
         if op == "relu" and self.last and output.ndim > 1:
             y = output.numpy()
             self.found[self.last].dead = 1 - float((y > 0).any((0, *range(2, y.ndim))).mean())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,14 @@ __all__ = ["untouched"]
 RULE = ("lr", "momentum", "weight_decay")  # of the optimiser, that are changed to see what would be
 
 
+def _containers(own: Any) -> Iterator[Any]:
+    """A dict or list, and those in it."""
+    yield own
+    for value in own.values() if isinstance(own, dict) else own:
+        if type(value) in (dict, list):
+            yield from _containers(value)
+
+
 @contextmanager
 def untouched(model: Module, optimiser: SGD | None = None) -> Iterator[Callable[[], None]]:
     """Puts back at the end, and whenever what it gives is called, what forward, backward and step change: parameters,
@@ -27,7 +36,7 @@ def untouched(model: Module, optimiser: SGD | None = None) -> Iterator[Callable[
     NumPy and of Python. Inside, the model is as at test."""
     tensors = [(t, t.numpy().copy(), t.grad) for _, t in model._named(Tensor)]
     arrays = [(array, array.copy()) for _, array in model._named(np.ndarray)]
-    attributes = [(vars(layer), vars(layer).copy()) for layer in model.modules()]
+    attributes = [(own, own.copy()) for layer in model.modules() for own in _containers(vars(layer))]
     velocities = [(v, v.numpy().copy()) for v in optimiser.velocity.values()] if optimiser else []
     rule = {name: getattr(optimiser, name) for name in RULE} if optimiser else {}
     drawn = [(g.bit_generator, g.bit_generator.state) for layer in model.modules() for g in vars(layer).values()
@@ -36,8 +45,12 @@ def untouched(model: Module, optimiser: SGD | None = None) -> Iterator[Callable[
 
     def put_back() -> None:
         for own, kept in attributes:
-            own.clear()
+            if isinstance(own, list):
+                own[:] = kept
+                continue
             own.update(kept)
+            for name in own.keys() - kept.keys():
+                del own[name]
         with no_grad():
             for tensor, before, gradient in tensors:
                 tensor[...] = before

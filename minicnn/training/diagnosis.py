@@ -111,7 +111,7 @@ class Plateau:
         if not (self.ranks.rank or self.step.divided):
             self.batches += [(Tensor(inputs)[:EACH].numpy().copy(), np.array(labels)[:EACH]) for inputs, labels in parts
                              if len(labels)]
-            while sum(len(labels) for _, labels in self.batches) - len(self.batches[0][1]) >= KEPT:
+            while self.batches and sum(len(labels) for _, labels in self.batches) - len(self.batches[0][1]) >= KEPT:
                 self.batches.popleft()
         if len(recent) == PLATEAU and self.held > LAST:
             self.said = True
