@@ -36,7 +36,9 @@ def _():
         results = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
         folder = sorted(results.glob("train_alexnet-cifar10-*"))[-1]
         facts, config = (json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("record", "config"))
-        epochs = [line for line in Log(folder / "log.jsonl").read() if "val_top1" in line]
+        lines = Log(folder / "log.jsonl").read()
+        epochs = [line for line in lines if "val_top1" in line]
+        steps = [config["batch_size"] / line["images_per_second"] for line in lines if "images_per_second" in line]
         arrays = load_file(folder / "kernels.safetensors")
         now, first = ({name: arrays[f"{name}.{when}"].astype(np.float32) for name in "ab"} for when in ("now", "start"))
         with Image.open(folder / "thumbnails.jpg") as sheet:
@@ -44,7 +46,7 @@ def _():
         guesses, rows = facts["predictions"], facts["neighbours"]
         near = tiles[len(guesses) : len(guesses) + 7 * len(rows)].reshape(-1, 7, 64, 64, 3)
         return SimpleNamespace(name=folder.name, facts=facts, config=config, epochs=epochs, now=now, first=first,
-                               guessed=tiles[: len(guesses)], near=near)
+                               hours=sum(steps) / 3600, guessed=tiles[: len(guesses)], near=near)
 
     recorded = read_record()
     return (recorded,)
@@ -61,7 +63,6 @@ def _(recorded):
         axes.set(xlabel="epoch", ylabel="right", ylim=(0, 1))
         axes.legend()
         axes.grid(alpha=0.3)
-        hours = sum(line["seconds"] for line in epochs) / 3600
         at = {line["epoch"]: line for line in epochs}.get(facts["epoch"])
         assert at is None or abs(at["val_top1"] - facts["top1"]) < 1e-3, "the record is of that epoch"
         words = "; ".join(f"epoch {line['epoch']}: {line['val_top1']:.1%}" for line in epochs)
@@ -71,7 +72,7 @@ def _(recorded):
                   if line["lr"] > 1.001 * config["lr"]]
         higher = f" The rate was {' and '.join(faster)}." * bool(faster)
         return f"""
-            This run is an AlexNet with {config["parameters"]:,} parameters, trained for {hours:.1f} hours on
+            This run is an AlexNet with {config["parameters"]:,} parameters, trained for {recorded.hours:.1f} hours on up to
             {facts["cores"]} cores ({facts["machine"]}) with {facts["training"]:,} photographs of CIFAR-10 in
             {len(facts["classes"])} classes. After {facts["epoch"]} epochs, which are {facts["step"]:,} steps, it is
             right for **{facts["top1"]:.1%}** of the {facts["validation"]:,} photographs that it was not trained on.
