@@ -10,14 +10,13 @@ of its velocity. Their pictures are divided and ordered once, so here too, at ra
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from turns import blas, processor, unset_blas_variables, write
 
 from minicnn import keep_memory, manual_seed
-from minicnn.command_line import Parser, location, number
+from minicnn.command_line import Parser, location, new_file, number
 from minicnn.data import ArrayLoader, DataError
 from minicnn.data.cifar import Small, cifar10
 from minicnn.models.cuda_convnet import CUDA_CONVNETS, cuda_convnet
@@ -88,7 +87,7 @@ def main() -> None:
     parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", type=location, help="as examples/train_cifar10.py takes it")
     parser.add_argument("--seeds", type=number(int, 0), nargs="+", default=[1, 2, 3], help="(default: 1 2 3)")
-    parser.add_argument("--output", type=Path, help="a file for the numbers")
+    parser.add_argument("--output", type=new_file, help="a file for the numbers")
     parser.add_argument("--keep-blas-variables", action="store_true",
                         help="do not unset OPENBLAS_CORETYPE and its like")
     asked = parser.parse_args()

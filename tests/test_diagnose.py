@@ -1,4 +1,4 @@
-"""Why does it not learn? Twenty-odd causes, planted one at a time in a small network, each named; as many healthy runs,
+"""Why does it not learn? Some sixty causes, planted one at a time in a small network, each named; forty-odd healthy runs,
 none of them accused; and nothing is changed by asking."""
 
 import json

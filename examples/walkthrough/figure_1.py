@@ -162,8 +162,7 @@ def main() -> None:
             other = [own for name in SAME if (own := f"{name}: {facts[name]}") not in [line[2:] for line in begun]]
             if HEADER not in begun or other:
                 raise DataError(f"{asked.output} is there, and not of this experiment, {'; '.join(other) or HEADER}: "
-                                "choose "
-                                "another --output")
+                                "choose another --output")
             table = begun
         for activation in asked.activations:
             for lines in search(activation, pictures, asked, table[table.index(HEADER) + 1:]):

@@ -224,10 +224,10 @@ def crushed(m: Measured) -> Iterator[Cause]:
         yield too_strong(m, o)
 
 
-OF_STEPS = [slow, fast, hasty, decay]
-
-
 def lost(m: Measured) -> Iterator[Cause]:
     """Learned, and gone since: by a checkpoint of before the loss rose."""
     if m.learned and len(m.costs) > 2 * SPIKE and not float(np.mean(m.costs[-SPIKE:])) < 2 * max(first(m), m.ln):
         yield Cause("the rate is too high", "it had learned before the loss rose" + after(m), lower(m))
+
+
+OF_STEPS = [slow, fast, hasty, decay]
