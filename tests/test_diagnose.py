@@ -1,5 +1,5 @@
-"""Why does it not learn? Some sixty causes, planted one at a time in a small network, each named; forty-odd healthy runs,
-none of them accused; and nothing is changed by asking."""
+"""Why does it not learn? Some sixty causes, planted one at a time in a small network, each named; forty-odd healthy
+runs, none of them accused; and nothing is changed by asking."""
 
 import json
 import math
