@@ -20,6 +20,7 @@ from minicnn.command_line import Parser, location, new_file, number
 from minicnn.data import ArrayLoader, DataError
 from minicnn.data.cifar import Small, cifar10
 from minicnn.models.cuda_convnet import CUDA_CONVNETS, cuda_convnet
+from minicnn.training.diagnosis import Diverged
 from minicnn.training.scores import Scores, evaluate
 from minicnn.training.step import Step
 
@@ -37,7 +38,7 @@ THEIRS = {  # the training loss and error of 13 data batches; then the test's; t
 def run(seed: int, training: Small, test: Small) -> dict[str, Any]:
     """The same numbers of a run of ours."""
     net, random = CUDA_CONVNETS["layers-19pct"], np.random.default_rng(seed)
-    mean = training.images.mean(axis=0, dtype=np.float64).astype(np.float32)
+    mean = training.mean_image
     images = training.images - mean
     manual_seed(seed)
     model = cuda_convnet(net, len(training.classes))
@@ -100,7 +101,7 @@ def main() -> None:
               pictures=[training.digest, test.digest])  # fmt: skip
     except KeyboardInterrupt:
         sys.exit(130)
-    except (OSError, DataError) as error:
+    except (OSError, DataError, Diverged) as error:
         sys.exit(f"authors_log: {error}")
     print("\n".join(table(runs)))
 

@@ -1,4 +1,4 @@
-"""Make of a run what can be shown to others: its pictures and numbers, without weights, pictures or paths of its own.
+"""Make of a run what can be shown to others: its pictures and numbers, without paths, and of its weights conv1's alone.
 
     python benchmarks/record_run.py runs/mine OUT --data-name CIFAR
 

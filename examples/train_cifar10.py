@@ -150,7 +150,7 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
         return
     net = CUDA_CONVNETS[config["net"]]
     training, test = read(config["data"])
-    mean = arrays.get("mean", training.images.mean(axis=0, dtype=np.float64).astype(np.float32))
+    mean = arrays.get("mean", training.mean_image)
     minicnn.manual_seed(config["seed"])
     model = cuda_convnet(net, len(training.classes))
     net.recipe.start(model, less(mean, training.images[:1, :, : net.crop, : net.crop]))

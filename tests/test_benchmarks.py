@@ -222,6 +222,8 @@ def test_claims_are_runs_that_go_on(tmp_path):
     assert "plain, seed 1, epoch 1/1" in ran(*asked, "--seeds", 1, "--nets", "plain", "--lr", 0.001)
     assert len(list(map(json.loads, (tmp_path / "claims").read_text().splitlines()[:-2]))) == 17
     assert json.loads((tmp_path / "claims").read_text().splitlines()[-1])["lr"] == 0.001
+    diverged = ran(*asked, "--epochs", 3, "--seeds", 1, "--nets", "plain", "--lr", 1e30, status=1)
+    assert "claims: the loss is nan; " in diverged and diverged.count("\n") == 1
     Image.new("RGB", (32, 32)).save(tmp_path / "test/b/0.png")
     assert "is there, and of other pictures" in ran(*asked, "--seeds", 1, status=1)
 

@@ -99,6 +99,9 @@ def test_gradients():
     kinds = [type(layer).__name__ for layer in net.modules() if not next(layer.children(), None)]
     assert kinds == ["Conv2d", "MaxPool2d", "Tanh", "LocalResponseNorm", "Conv2d", "ReLU", "AvgPool2d",
                      "MapResponseNorm", "Flatten", "Linear", "ReLU", "Dropout", "Linear"]  # fmt: skip
+    assert net.top[3].inverted
+    recipe = replace(CUDA_CONVNETS["layers-19pct"].recipe, inverted_dropout=False)
+    assert not cuda_convnet(Net(stages, recipe, 1.0, Norm(3, 0.5, 0.75, 1.0), crop=8), 3).top[3].inverted
     gradcheck(net.to(current_device()).eval(), normal(2, 3, 8, 8))
 
 

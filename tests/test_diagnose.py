@@ -16,8 +16,10 @@ from minicnn.data import ImageFolder, Statistics, built_in_set
 from minicnn.data.cifar import cifar10
 from minicnn.data.images import Images
 from minicnn.diagnose import diagnose, signals
+from minicnn.diagnose.cause import Cause
 from minicnn.diagnose.command import _some as some_of
 from minicnn.diagnose.command import of_data, of_run
+from minicnn.diagnose.of_cifar import _as_here
 from minicnn.diagnose.pictures import answers, features, labels_of, pixels_of, probe
 from minicnn.diagnose.signal import layers_in
 from minicnn.models import RECIPES, alexnet
@@ -964,6 +966,10 @@ def test_a_run_of_a_net_for_cifar_10_is_diagnosed_too(tmp_path, drawn, capsys):
     assert found.measured.raw.count == found.measured.labels.counts.sum() == 20
     assert len(found.measured.validation[0]) == len(found.measured.by_probe[0]) == 10
     assert [cause.name for cause in found.causes] == ["the rate is 0"]
+    assert str(_as_here(Cause("", "", "--lr 1"))).endswith("--lr 1")
+    assert str(_as_here(Cause("", "", "--momentum 0.9, or --recipe small"))).endswith(
+        "; train_cifar10.py has no --momentum and no --recipe: that is of the net's recipe, in "
+        "minicnn.models.cuda_convnet")  # fmt: skip
     (tmp_path / "away").mkdir()
     shutil.copy(tmp_path / "last.safetensors", tmp_path / "away" / "net.safetensors")
     assert [cause.name for cause in of_run(tmp_path / "away" / "net.safetensors").causes] == ["the rate is 0"]

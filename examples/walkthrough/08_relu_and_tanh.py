@@ -6,6 +6,7 @@ app = marimo.App(app_title="8 · ReLU against tanh")
 
 with app.setup:
     import csv
+    import re
     from pathlib import Path
     from types import SimpleNamespace
 
@@ -66,7 +67,7 @@ def _():
 
         def slowness(run):
             _, errors, _ = run
-            return reached(errors, level), errors[-1]
+            return reached(errors, level), errors.min()
 
         rates = {kind: {seed: min(runs, key=lambda lr, runs=runs: slowness(runs[lr])) for seed, runs in seeds.items()}
                  for kind, seeds in tried.items()}
@@ -253,12 +254,13 @@ def _(others, record):
         """What is another fact than in the record, but for what stands behind a comma, which is only told."""
         words = {"pictures": "other pictures", "data": "{}", "start": "start by the {}", "activation": "activation {}",
                  "batch": "batches of {}"}
-        return ", ".join(words[name].format(run.facts[name]) for name in words
-                         if run.facts.get(name, record.facts[name]).split(",")[0] != record.facts[name].split(",")[0])
+        other = [words[name].format(run.facts[name]) for name in words
+                 if run.facts.get(name, record.facts[name]).split(",")[0] != record.facts[name].split(",")[0]]
+        return ", ".join(other) or f"again, seed {', '.join(map(str, run.seeds))}"
 
     levels = [level for level in (0.45, 0.4, 0.35, 0.3, 0.25) if level >= record.level]
     depends = [row for row in [*(in_a_row("as above", record, level) for level in levels),
-                               *(in_a_row(differs(run) or "the same again", run, run.level) for run in others)] if row]
+                               *(in_a_row(differs(run), run, run.level) for run in others)] if row]
     mo.vstack([say(f"""
         ## What the factor depends on
 
@@ -272,9 +274,10 @@ def _(others, record):
 
 @app.cell
 def _(record):
+    command = re.sub(" --machine ('[^']*'|[^ ]+)", "", record.facts["command"])  # theirs
     say("""
         You can repeat this on CIFAR-10 or on your own pictures, with this seed or another one:
-    """, f"```\n{record.facts['command'].replace('figure_1.csv', 'figure_1_mine.csv')}\n```", """
+    """, f"```\n{command.replace('figure_1.csv', 'figure_1_mine.csv')}\n```", """
         This chapter reads every table `figure_1_*.csv` beside its own, and adds a row to the one above. If you name no
         pictures, it uses the built-in set.
     """)
@@ -409,12 +412,12 @@ def _(L, UNITS, deep, deepened, g, rms):
             of its units are off, so its slopes have a root mean square of {by_scale["relu"][0]:.2f}, near √½. But that
             number is the **same for every g**, so weights with $g = \\sqrt 2$ make up for it in every layer. This is
             He's initialisation, which minicnn's layers use. For tanh the number falls {change}: the larger the weights,
-            the less of the gradient passes.
+            the less of the gradient passes through the activations.
 
             Saturation and a vanishing gradient are not the same thing. At g = 4, {percent(asleep)} of the slopes of
             tanh are below 0.05, and yet the gradient that arrives at the input is {grown:.3g} times as large as at the
-            end: the few units that still have a slope pass it on, multiplied by large weights. All the other units get
-            next to nothing, and their weights hardly move.
+            end: the units that still have a slope pass it on, multiplied by large weights. The saturated ones get far
+            less, and their weights hardly move.
         """
 
     say(f"""

@@ -161,8 +161,8 @@ def _(model, pixels, right):
         f"và thế là sai. {thing.capitalize()} được {rows_of_score[0][-1]}."))
     mo.vstack([picture(seen, seen_words[0], vi=seen_words[1], texts=seen_texts), say(f"""
         {verdict} The grey picture is the gradient of the score (the *logit*) of {thing} with respect to the pixels,
-        made by one `backward()`: the brighter a square, the more the score changes if its 8 × 8 pixels become a little
-        lighter or darker.
+        made by one `backward()`: the brighter a square, the more the score changes if each of its 8 × 8 pixels
+        becomes a little lighter or darker, whichever raises it.
 
         Is that true? We move every colour of every pixel by a small part of one of its 255 levels, up or down as the
         gradient says, and ask the network again:
@@ -177,8 +177,8 @@ def _(model, pixels, right):
         they have become.
     """, vi=[f"""
         {verdict_vi} Hình xám là gradient của điểm số (*logit*) của {thing} theo các điểm ảnh, tìm được bằng một lần
-        `backward()`: ô càng sáng thì điểm số càng thay đổi nhiều khi 8 × 8 điểm ảnh của ô sáng lên hoặc tối đi một
-        chút.
+        `backward()`: ô càng sáng thì điểm số càng thay đổi nhiều khi mỗi điểm ảnh trong 8 × 8 điểm ảnh của ô sáng
+        lên hoặc tối đi một chút, theo hướng làm điểm số tăng.
 
         Có đúng thế không? Ta dịch mọi màu của mọi điểm ảnh một phần nhỏ của một trong 255 mức, lên hoặc xuống như
         gradient nói, rồi hỏi mạng lần nữa:

@@ -49,8 +49,8 @@ def _():
         It can be worse than that. Suppose that the logits, which are the outputs before softmax, are random numbers
         with standard deviation s and have nothing to do with the picture:
     """, table(["s", "loss", "ln 1000 + s² / 2"], list(losses())), """
-        On average z is 0 and eᶻ is e^(s² / 2), so that the loss is about ln 1000 + s² / 2. With s = 3, a thousand
-        logits are too few for that average.
+        On average a logit z is 0 and eᶻ is e^(s² / 2), so that the loss is about ln 1000 + s² / 2. With s = 3, a
+        thousand logits are too few for that average.
 
         So at the start the loss should be ln C or a little more. If it is far more, the network is sure of itself
         without any reason. It is no fault to *start* at ln C. The fault is to *stay* there.
@@ -489,9 +489,9 @@ def _():
 def _():
     share_slider = mo.ui.slider(0.1, 3.0, 0.1, value=1.4, label="rate, as a share of 2/λ", show_value=True)
     mo.vstack([say("""
-        Now put this to the test. From the place where λ was measured, the weights are pushed along the steepest
-        direction until the loss is five times as high. From there gradient descent goes on, with rates below and above
-        2/λ, and with yours.
+        Now put this to the test. From the place where λ was measured, the weights are pushed along the direction of
+        the greatest curvature until the loss is five times as high. From there gradient descent goes on, with rates
+        below and above 2/λ, and with yours.
     """), share_slider])
     return (share_slider,)
 

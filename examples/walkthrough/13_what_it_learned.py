@@ -32,7 +32,7 @@ with app.setup:
 @app.cell
 def _():
     def read_record():
-        """What was kept of a run of days, see benchmarks/record_run.py; its weights are too large to come with this."""
+        """What was kept of a long run, see benchmarks/record_run.py; its weights are too large to come with this."""
         results = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
         folder = sorted(results.glob("train_alexnet-cifar10-*"))[-1]
         facts, config = (json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("record", "config"))
@@ -70,14 +70,16 @@ def _(recorded):
             "variant", "width", "recipe", "batch_size", "lr", "schedule", "epochs", "seed"))
         faster = [f"up to {line['lr']:g} in epoch {line['epoch']}" for line in epochs
                   if line["lr"] > 1.001 * config["lr"]]
+        left = epochs[-1]["epoch"] - facts["epoch"]
+        ends = f"Its best epoch was followed by {left} more. " * (left > 0)
         higher = f" The rate was {' and '.join(faster)}." * bool(faster)
         return f"""
             This run is an AlexNet with {config["parameters"]:,} parameters, trained for {recorded.hours:.1f} hours on
             up to {facts["cores"]} cores ({facts["machine"]}) with {facts["training"]:,} photographs of CIFAR-10 in
             {len(facts["classes"])} classes. After {facts["epoch"]} epochs, which are {facts["step"]:,} steps, it is
             right for **{facts["top1"]:.1%}** of the {facts["validation"]:,} photographs that it was not trained on.
-            Guessing would be right for {1 / len(facts["classes"]):.0%}. Its settings: `{options}`.{higher}
-        """, drawing, f"The share of others that are right after each epoch. {words}"
+            Guessing would be right for {1 / len(facts["classes"]):.0%}. {ends}Its settings: `{options}`.{higher}
+        """, drawing, f"The share that is right, in training and of others, after each epoch. Of others: {words}"
 
     told_run, curve, curve_words = tell_run()
     mo.vstack([say("""
@@ -343,12 +345,14 @@ def _(recorded):
         return first_kernels(net)
 
     def shipped():
-        """The network that comes with minicnn, and of the recorded run 30 training pictures and 13 others."""
+        """The network that comes with minicnn, and of the recorded run the pictures that are drawn above, each once."""
         ask, rows = pretrained(), recorded.facts["neighbours"]
         assert ask.classes == recorded.facts["classes"]
+        guessed = recorded.guessed
+        new = [k for k, (one, *_) in enumerate(recorded.near) if not any((one == other).all() for other in guessed)]
         labels = [[name for _, found in rows for name, _ in found],
-                  [name for name, _ in recorded.facts["predictions"] + rows]]
-        tiles = [recorded.near[:, 1:].reshape(-1, 64, 64, 3), [*recorded.guessed, *recorded.near[:, 0]]]
+                  [name for name, _ in recorded.facts["predictions"] + [rows[k] for k in new]]]
+        tiles = [recorded.near[:, 1:].reshape(-1, 64, 64, 3), [*guessed, *recorded.near[new, 0]]]
         parts = [SimpleNamespace(labels=np.array([ask.classes.index(name) for name in names]),
                                  pictures=[ask.read(np.ascontiguousarray(tile)) for tile in of])
                  for names, of in zip(labels, tiles, strict=True)]
@@ -507,7 +511,7 @@ def _(classes, kinds, number, others, source, training):
 
 
 @app.cell
-def _(ask, others, training):
+def _(ask, others, recorded, training):
     def same(of, among):
         """The share of the six nearest that are of the same class, over all others."""
         near = [np.argsort(((among - q) ** 2).sum(1), kind="stable")[:6] for q in of]
@@ -527,8 +531,9 @@ def _(ask, others, training):
         of the same class:
 
     """, table(["nearest by", "of the same class"], [["features", f"{by_feature:.0%}"], ["pixels", f"{by_pixel:.0%}"],
-                                                      ["chance", f"{by_chance:.0%}"]]), """
-        A few dozen pictures are too few to rely on these shares; the table of the recorded run above is of thousands.
+                                                      ["chance", f"{by_chance:.0%}"]]), f"""
+        A few dozen pictures are too few to rely on these shares; the table of the recorded run above is of
+        {recorded.facts["nearest"]["asked"]}.
     """, *["""
         Moreover, the training pictures here are those that were found as the nearest of some of the others. This is why
         even the pixels do well.

@@ -58,7 +58,7 @@ def learn(net: Net, lr: float, pictures: Small, asked: argparse.Namespace) -> It
     """(epoch, training error over all pictures, seconds of processor time so far), until that error is the level."""
     nn.manual_seed(asked.seed)
     random = np.random.default_rng(asked.seed)
-    images = pictures.images - pictures.images.mean(axis=0, dtype=np.float64).astype(np.float32)
+    images = pictures.images - pictures.mean_image
     images *= np.float32(net.recipe.scale(images.std()))
     model = cuda_convnet(net, len(pictures.classes))
     net.recipe.start(model, images[:100])
@@ -159,7 +159,8 @@ def main() -> None:
         table = [*(f"# {name}: {fact}" for name, fact in facts.items()), HEADER]
         if asked.output.exists():
             begun = asked.output.read_text(encoding="utf-8").splitlines()
-            other = [own for name in SAME if (own := f"{name}: {facts[name]}") not in [line[2:] for line in begun]]
+            there = [line[2:].partition(",")[0] for line in begun]  # what stands behind a comma is only told
+            other = [own for name in SAME if (own := f"{name}: {facts[name]}") not in there]
             if HEADER not in begun or other:
                 raise DataError(f"{asked.output} is there, and not of this experiment, {'; '.join(other) or HEADER}: "
                                 "choose another --output")

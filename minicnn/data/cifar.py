@@ -38,6 +38,12 @@ class Small(NamedTuple):
     classes: list[str]
 
     @property
+    def mean_image(self) -> NDArray[np.float32]:
+        """The mean of all images, (3, 32, 32)."""
+        mean: NDArray[np.float32] = self.images.mean(axis=0, dtype=np.float64).astype(np.float32)
+        return mean
+
+    @property
     def digest(self) -> str:
         """16 hexadecimal digits that tell sets apart, of pixels, labels and classes."""
         digest = hashlib.blake2b("\0".join(self.classes).encode("utf-8", "surrogatepass"), digest_size=8)

@@ -36,7 +36,7 @@ class Measured:
     labels: Labels
     probe: Probe | None
     loss: float  # of the batch as at test, cross-entropy
-    guess: float  # what whoever pays that knows how often each label comes in the batch, and no picture
+    guess: float  # what one pays who knows how often each label comes in the batch, and sees no picture
     gain: float  # how much less the loss is than where all pictures get the mean of the logits
     logits: Signal
     softmax_inside: bool
@@ -63,7 +63,7 @@ class Measured:
 
     @property
     def knows(self) -> float:
-        """What whoever pays that knows how often each class comes, as far as enough labels were seen to tell."""
+        """What one pays who knows how often each class comes, as far as enough labels were seen to tell."""
         enough = self.labels.known or self.labels.counts.sum() >= 2 * self.classes
         return min(self.ln, self.labels.knows) if enough else self.ln
 
@@ -138,8 +138,9 @@ def examine(model: Module, batches: Sequence[Labelled], optimiser: SGD | None, l
         return found
 
     own = tried(lambda: _gradient(model), 0.0)
-    rates = {*RATES} | ({optimiser.lr, optimiser.lr / (1 - optimiser.momentum)} if optimiser else set())
-    along = tried(lambda: line(model, loss, batch, optimiser, sorted(rates - {0.0})), [])
+    rates = {*RATES} | ({optimiser.lr, optimiser.lr / (1 - optimiser.momentum)} if optimiser else set()) - {0.0}
+    rates = {float(f"{rate:.6g}") for rate in rates}  # 0.01 / (1 - 0.9) is not 0.1
+    along = tried(lambda: line(model, loss, batch, optimiser, sorted(rates)), [])
     accumulates, moves = tried(lambda: step_again(model, step, batch), (0.0, True)) if step else (0.0, True)
     if usable:
         gradients(model, loss, batch)

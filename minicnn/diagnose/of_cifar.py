@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,12 @@ from ..data.cifar import Small, cifar10
 from ..models.cuda_convnet import CUDA_CONVNETS, cuda_convnet
 from ..training.bars import on_terminal
 from ..training.pictures import check_classes
-from . import Report, diagnose
+from . import Cause, Report, diagnose
 
 __all__ = ["of_cifar"]
 
 PICTURES, ORDER, SOME = 128, 100, 500  # as the network sees them; batches whose order is looked at; as they are
+OPTIONS = {"--batch-size", "--epochs", "--lr"}  # of train_cifar10.py, as far as a remedy may name one
 
 
 def of_cifar(file: Path, config: Mapping[str, Any], history: list[float | None]) -> Report:
@@ -38,7 +41,7 @@ def of_cifar(file: Path, config: Mapping[str, Any], history: list[float | None])
         raise CheckpointError(f"{file}: minicnn {__version__} knows no net {config['net']!r}")
     training, test = cifar10(config["data"], progress=_bar)
     net, generator = CUDA_CONVNETS[config["net"]], np.random.default_rng(config["seed"])
-    mean = arrays["mean"] if arrays else training.images.mean(0, dtype=np.float64).astype(np.float32)
+    mean = arrays["mean"] if arrays else training.mean_image
 
     def shown(images: Any) -> NDArray[np.float32]:
         border = (images.shape[-1] - net.crop) // 2
@@ -57,11 +60,18 @@ def of_cifar(file: Path, config: Mapping[str, Any], history: list[float | None])
     loader = ArrayLoader(training.images, training.labels, config["batch_size"], train=True, seed=config["seed"])
     batches = list(islice(loader.epoch(epoch), ORDER))
     some, others = _some(training), _some(test)
-    return diagnose(model, [(shown(x), labels) for x, labels in batches[: -(-PICTURES // config["batch_size"])]],
+    report = diagnose(model, [(shown(x), labels) for x, labels in batches[: -(-PICTURES // config["batch_size"])]],
                     optimiser, history=history, validation=[(shown(others.images), others.labels)],
                     order=[labels for _, labels in batches], names=training.classes,
                     counts=np.bincount(training.labels, minlength=len(training.classes)),
                     raw=[(np.moveaxis(part.images, 1, -1), part.labels) for part in (some, others)])
+    return Report(report.measured, [_as_here(cause) for cause in report.causes])
+
+
+def _as_here(cause: Cause) -> Cause:
+    lacking = sorted({*re.findall(r"--[a-z-]+", cause.remedy)} - OPTIONS)
+    return replace(cause, remedy=f"{cause.remedy}; train_cifar10.py has no {' and no '.join(lacking)}: that is of the "
+                                 "net's recipe, in minicnn.models.cuda_convnet") if lacking else cause
 
 
 def _bar(items: Iterable[Any], name: str) -> Iterable[Any]:

@@ -111,8 +111,8 @@ def frozen(m: Measured) -> Iterator[Cause]:
     still = [layer for layer in met if not layer.trained]
     head = not any(layer.trained for layer in [layer for layer in met if layer.head] or met[-1:])
     if still and not m.learned and (head or len(m.history) >= 100):
-        yield Cause("the last layer is frozen" if head else "layers are frozen", f"no step moves {names(still)}, which "
-                    "has no requires_grad, a rate of 0, or was not given to the optimiser",
+        yield Cause("the last layer is frozen" if head else "layers are frozen", f"no step moves {names(still)}: "
+                    "no requires_grad, a rate of 0, or not given to the optimiser",
                     "SGD(model.named_parameters()), no rates= of 0, and requires_grad=True")
 
 

@@ -183,7 +183,7 @@ def probe(seen: Floats, labels: NDArray[np.int64]) -> Probe | None:
 
 
 def answers(seen: Floats, labels: NDArray[np.int64], others: Floats) -> NDArray[np.int64]:
-    """What the same classifier, of these pictures and labels, says of others."""
+    """What such a classifier, of all these pictures and labels, says of others."""
     y = np.eye(int(labels.max()) + 1)[labels]
     weights = np.linalg.solve(_kernel(seen, seen) + RIDGE * np.eye(len(seen)), y - y.mean(0))
     said: NDArray[np.int64] = (y.mean(0) + _kernel(others, seen) @ weights).argmax(1)

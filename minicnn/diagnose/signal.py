@@ -27,8 +27,8 @@ class Signal:
 
     mean, deviation: over all of them. apart: what tells pictures apart, √(the variance over the pictures, averaged over
     all outputs). common: what they have in common, √(the squared mean over the pictures, averaged likewise); apart² +
-    common² is the mean square of the outputs. dead: where a ReLU follows, the share of units, or maps, that it never
-    lets through, at no place of no picture; else None.
+    common² is the mean square of the outputs. dead: where a ReLU follows, the share of units, or maps, that it lets
+    through at no place of any picture; else None.
     """
 
     mean: float

@@ -23,7 +23,8 @@ class Stage(NamedTuple):
 
     layers: their words: conv, linear, relu, tanh, max, avg, norm, map-norm, dropout, flatten. maps: or units, that a
     conv or a linear gives, where it is not the last. size: of the conv, with zeros around that keep the size of the
-    picture. groups: as of ``ops.conv2d``. pool: size and stride of max and avg, over as many windows as begin in it.
+    picture. groups: as of ``ops.conv2d``. pool: size and stride of max and avg, over as many windows as
+    cover the picture.
     """
 
     name: str
@@ -83,7 +84,7 @@ class CudaConvnet(nn.Module):
             "avg": lambda: nn.AvgPool2d(*stage.pool, padding, count_include_pad=False),
             "norm": lambda: nn.LocalResponseNorm(*norm or ()),
             "map-norm": lambda: nn.MapResponseNorm(*norm or ()),
-            "dropout": lambda: nn.Dropout(generator=generator),
+            "dropout": lambda: nn.Dropout(inverted=self.net.recipe.inverted_dropout, generator=generator),
             "flatten": nn.Flatten,
         }
         after = {"conv": (made, pixels), "linear": (made, 1), "max": (maps, count), "avg": (maps, count),
