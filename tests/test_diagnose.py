@@ -939,8 +939,9 @@ def test_a_run_from_other_weights_that_saved_none_is_not_diagnosed_as_another(tm
     assert "the weights that it started from are not in it" in capsys.readouterr().err
 
 
-def test_a_run_of_a_net_for_cifar_10_is_diagnosed_too(tmp_path, drawn, capsys):
-    """By the middle of each picture, where it is shown parts; once it is saved."""
+def test_a_run_of_a_net_for_cifar_10_is_diagnosed_too(tmp_path, drawn, monkeypatch):
+    """By the middle of each picture, where it is shown parts; once it is saved. As many as were asked for."""
+    monkeypatch.setattr("minicnn.diagnose.of_cifar.PICTURES", 20)
     net = CUDA_CONVNETS["layers-19pct-translations"]
     model, (training, _) = cuda_convnet(net, 10, np.random.default_rng(3)), cifar10(drawn)
     net.recipe.start(model, np.zeros((1, 3, 24, 24), np.float32), np.random.default_rng(3))
