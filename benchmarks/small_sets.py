@@ -14,6 +14,7 @@ too, which flatters it. The status is 1 where AlexNet did worse.
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import subprocess
@@ -31,7 +32,7 @@ from turns import blas, processor, unset_blas_variables, write
 
 from minicnn import nn, no_grad, ops, optim
 from minicnn.command_line import Parser, location, new_file, number
-from minicnn.data import built_in_set, image_folders
+from minicnn.data import DataError, built_in_set, image_folders
 
 SCRIPT = Path(__file__).parent.parent / "examples" / "train_alexnet.py"
 BINS, FIELDS = 8, 4
@@ -73,11 +74,23 @@ def colours(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.sqrt(np.bincount(bins, minlength=BINS**3) / len(bins)).astype(np.float32), fields.reshape(-1)
 
 
+def seen_in(samples: Samples) -> list[np.ndarray]:
+    """[histograms, fields, labels] of the pictures that can be read; train_alexnet.py leaves out the others, too."""
+    found = []
+    for path, label in samples:
+        try:
+            found.append((*colours(path), np.array(label)))
+        except Exception as error:  # a broken file makes Pillow raise nearly anything
+            print(f"left out {path}: {error}", file=sys.stderr)
+    if not found:
+        raise DataError(f"none of {len(samples)} pictures can be read, as {samples[0][0]}")
+    return [np.array(each) for each in zip(*found, strict=True)]
+
+
 def linear(training: Samples, validation: Samples, classes: int) -> dict[str, Any]:
     """The best of softmax regression: its top-1, and by which colours and settings."""
-    seen = [[np.array(each) for each in zip(*(colours(path) for path, _ in part), strict=True)]
-            for part in (training, validation)]  # fmt: skip
-    labels = [np.array([label for _, label in part]) for part in (training, validation)]
+    seen = [seen_in(part) for part in (training, validation)]
+    labels = [part[2] for part in seen]
     best: dict[str, Any] = {"top1": -1.0}
     for kind, which in (("histogram", [0]), ("fields", [1]), ("both", [0, 1])):
         x, v = (np.concatenate([part[i] for i in which], axis=1) for part in seen)
@@ -131,6 +144,36 @@ def trained(data: Path, run: Path, seed: int, options: list[str]) -> dict[str, A
             "top1_of_epochs": [round(line["val_top1"], 5) for line in epochs]}  # fmt: skip
 
 
+def measured(asked: argparse.Namespace, options: list[str]) -> list[dict[str, Any]]:
+    """Of each number of pictures and each seed what both came to, also printed."""
+    training, validation = image_folders(asked.folder or built_in_set())
+    name, classes = asked.folder.name if asked.folder else "the built-in set", training.classes
+    sizes = [count for count in asked.pictures if count <= len(training)] or [len(training)]
+    others = drawn(validation.samples, len(classes), min(asked.validation, len(validation)), 0)
+    print(f"{processor()}, {blas()}, {date.today()}: {name}, {len(classes)} classes, {len(others):,} for validation")
+    print("pictures  a class        seed  AlexNet  after epoch  minutes  linear on colours")
+    results: list[dict[str, Any]] = []
+    for count, seed in itertools.product(sizes, asked.seed):
+        chosen = drawn(training.samples, len(classes), count, seed, asked.uneven)
+        if len(chosen) < count:
+            print(f"a class has too few for --uneven {asked.uneven:g}: {len(chosen):,} of {count:,}", file=sys.stderr)
+        counts = np.bincount([label for _, label in chosen], minlength=len(classes))
+        rival = linear(chosen, others, len(classes))
+        with tempfile.TemporaryDirectory() as at:
+            for part, samples in (("train", chosen), ("val", others)):
+                lay(samples, classes, Path(at) / "data" / part)
+            ours = trained(Path(at) / "data", Path(at) / "run", seed, options)
+        results.append({"pictures": len(chosen), "of_classes": counts.tolist(), "seed": seed, "alexnet": ours,
+                        "linear": rival})  # fmt: skip
+        spread = f"{counts.min():,}" + f" to {counts.max():,}" * bool(counts.min() < counts.max())
+        print(f"{len(chosen):8,}  {spread:13}  {seed:4}  {ours['top1']:7.1%}  "
+              f"{ours['epoch']:>3} of {ours['config']['epochs']:<4}  {ours['seconds'] / 60:7.1f}  {rival['top1']:.1%} "
+              f"({rival['colours']}, rate {rival['lr']:g}, decay {rival['weight_decay']:g})", flush=True)  # fmt: skip
+        write(asked.json, ["numpy", "numba", "pillow"], machine=processor(), data=name, validation=len(others),
+              uneven=asked.uneven, options=options, results=results)
+    return results
+
+
 def main() -> None:
     arguments = sys.argv[1:]
     cut = arguments.index("--") if "--" in arguments else len(arguments)
@@ -148,29 +191,12 @@ def main() -> None:
     parser.add_argument("--keep-blas-variables", action="store_true", help="measure with what holds BLAS back")
     asked, options = parser.parse_args(arguments[:cut]), arguments[cut + 1 :]
     unset_blas_variables(asked.keep_blas_variables)
-    training, validation = image_folders(asked.folder or built_in_set())
-    name, classes = asked.folder.name if asked.folder else "the built-in set", training.classes
-    sizes = [count for count in asked.pictures if count <= len(training)] or [len(training)]
-    measured = drawn(validation.samples, len(classes), min(asked.validation, len(validation)), 0)
-    print(f"{processor()}, {blas()}, {date.today()}: {name}, {len(classes)} classes, {len(measured):,} for validation")
-    print("pictures  a class        seed  AlexNet  after epoch  minutes  linear on colours")
-    results: list[dict[str, Any]] = []
-    for count, seed in itertools.product(sizes, asked.seed):
-        chosen = drawn(training.samples, len(classes), count, seed, asked.uneven)
-        counts = np.bincount([label for _, label in chosen], minlength=len(classes))
-        rival = linear(chosen, measured, len(classes))
-        with tempfile.TemporaryDirectory() as at:
-            for part, samples in (("train", chosen), ("val", measured)):
-                lay(samples, classes, Path(at) / "data" / part)
-            ours = trained(Path(at) / "data", Path(at) / "run", seed, options)
-        results.append({"pictures": len(chosen), "of_classes": counts.tolist(), "seed": seed, "alexnet": ours,
-                        "linear": rival})  # fmt: skip
-        spread = f"{counts.min():,}" + f" to {counts.max():,}" * bool(counts.min() < counts.max())
-        print(f"{len(chosen):8,}  {spread:13}  {seed:4}  {ours['top1']:7.1%}  "
-              f"{ours['epoch']:>3} of {ours['config']['epochs']:<4}  {ours['seconds'] / 60:7.1f}  {rival['top1']:.1%} "
-              f"({rival['colours']}, rate {rival['lr']:g}, decay {rival['weight_decay']:g})", flush=True)  # fmt: skip
-        write(asked.json, ["numpy", "numba", "pillow"], machine=processor(), data=name, validation=len(measured),
-              uneven=asked.uneven, options=options, results=results)
+    try:
+        results = measured(asked, options)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (OSError, DataError) as error:
+        sys.exit(f"small_sets: {error}")
     worse = [one for one in results if one["alexnet"]["top1"] < one["linear"]["top1"]]
     print(f"AlexNet is worse than the linear classifier in {len(worse)} of {len(results)}")
     sys.exit(1 if worse else 0)

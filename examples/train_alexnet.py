@@ -244,7 +244,7 @@ def configuration(given: argparse.Namespace, facts: dict[str, Any], path: Path |
     if "evaluate" not in given and config["warm_up"] > config["epochs"]:
         note(f"the rate rises over {config['warm_up']:g} epochs and the run has {config['epochs']}: it never comes to "
              f"{config['lr']:g}: --warm-up takes fewer")
-    if config["schedule"] == "plateau" and 0 < config["patience"] <= 3:
+    if "evaluate" not in given and config["schedule"] == "plateau" and 0 < config["patience"] <= 3:
         note(f"--patience {config['patience']} ends the run before --schedule plateau, which waits for 3 epochs, can "
              "lower the rate: give more")
     return config | {"version": minicnn.__version__}, pictures
@@ -370,7 +370,7 @@ def train(given: argparse.Namespace, claims: ExitStack, ranks: Ranks = ALONE) ->
             trainer = made_trainer(model, config, train_loader, val_loader, run, ranks)
             if facts:
                 go_on(trainer, arrays, facts, getattr(given, "lr", None))
-            if not ranks.rank:
+            if not ranks.rank and not trainer.out_of_patience():  # else there is nothing to do
                 write_config(run, config | {"parameters": parameters, "devices": chosen, "blas": blas.in_use(),
                                             "ranks": ranks.size})
                 if division:

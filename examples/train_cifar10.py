@@ -25,12 +25,14 @@ import minicnn
 from minicnn import checkpoint
 from minicnn.command_line import Parser, location, number
 from minicnn.data import ArrayLoader, BadPicture, DataError
-from minicnn.data.cifar import CLASSES, Small, cifar10
+from minicnn.data.cifar import CLASSES, SIDE, Small, cifar10
 from minicnn.kernels import blas
 from minicnn.models.cuda_convnet import CUDA_CONVNETS, CudaConvnet, cuda_convnet
 from minicnn.training.bars import on_terminal
 from minicnn.training.interrupt import end_as_ctrl_c, ended, note, say
+from minicnn.training.log import Log
 from minicnn.training.pictures import check_classes
+from minicnn.training.resuming import best_anew
 from minicnn.training.run_folder import checkpoint_in, new_run, run_of, write_config
 from minicnn.training.scores import Scores, evaluate
 from minicnn.training.showing import Curves
@@ -51,13 +53,21 @@ def arguments() -> argparse.Namespace:
     add("-b", "--batch-size", type=number(int, 1), help="(default: the net's, 128)")
     add("--lr", type=number(float, 0), help="learning rate (default: the net's, 0.001)")
     add("--seed", type=number(int, 0, 2**63 - 1), help="of weights and order (default: drawn and printed)")
-    add("--device", type=minicnn.device, help="cpu:0 (default), or cuda:0")
+    add("--device", type=device, help="cpu:0 (default), or cuda:0")
     add("-o", "--output", type=location, help="folder of the run (default: runs/<date and time>)")
     add("--resume", type=location, metavar="RUN", help="go on with the run in this folder; its net is its own")
     given = parser.parse_args()
     if not ("data" in given or "resume" in given):
         parser.error("DATA is missing: CIFAR-10 is at www.cs.toronto.edu/~kriz/cifar.html; give cifar-10-python.tar.gz")
     return given
+
+
+def device(name: str) -> Any:
+    """For the command line, where the error says what may stand there."""
+    try:
+        return minicnn.device(name)
+    except (ValueError, RuntimeError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def configuration(given: argparse.Namespace, facts: dict[str, Any]) -> dict[str, Any]:
@@ -143,13 +153,22 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
         arrays, facts = checkpoint.load(path)
         if "net" not in facts.get("config", {}):
             raise DataError(f"{path} is of no run of train_cifar10")
+        if (name := facts["config"]["net"]) not in CUDA_CONVNETS:
+            raise DataError(f"{path}: minicnn {minicnn.__version__} knows no net {name!r}, only "
+                            f"{', '.join(CUDA_CONVNETS)}: the run is of version {facts['config'].get('version')}")
     config = configuration(given, facts)
-    if facts and facts["progress"]["epoch"] >= config["epochs"]:
+    net = CUDA_CONVNETS[config["net"]]
+    done = bool(facts) and facts["progress"]["epoch"] >= config["epochs"]
+    if done and path and (net.crop == SIDE or any("views" in line for line in Log(path.parent / "log.jsonl").read())):
         say(f"There is nothing to do: epochs are counted in all, {facts['progress']['epoch']} are done, and "
             f"{config['epochs']} were asked for: give more by --epochs")
         return
-    net = CUDA_CONVNETS[config["net"]]
-    training, test = read(config["data"])
+    try:
+        training, test = read(config["data"])
+    except (OSError, DataError) as error:
+        if path and "data" not in given:
+            error.add_note(f"if the pictures were moved: train_cifar10.py DATA --resume {given.resume}")
+        raise
     mean = arrays.get("mean", training.mean_image)
     minicnn.manual_seed(config["seed"])
     model = cuda_convnet(net, len(training.classes))
@@ -167,20 +186,38 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
     trainer = made_trainer(model, config, training, test, mean, run)
     if facts:
         trainer.resume(arrays, facts)
+        say(f"resumed after {trainer.progress.step} steps, in epoch {trainer.progress.epoch + 1} of {config['epochs']}"
+            if not done else "its epochs are done; what is missing is its test by several parts of each picture")
+        say_what_changed(trainer, config, arrays, facts)
         if "lr" in given:
             trainer.schedule.lr = trainer.optimiser.lr = given.lr
-        if facts["config"]["seed"] != config["seed"]:
-            trainer.progress = trainer.progress.epoch_anew()
-            say(f"the seed was {facts['config']['seed']} and is {config['seed']}: this epoch starts anew")
-        say(f"resumed after {trainer.progress.step} steps, in epoch {trainer.progress.epoch + 1} of {config['epochs']}")
     write_config(run, config | {"parameters": parameters, "device": repr(device), "blas": blas.in_use()})
     finish(trainer, config, test, mean)
+
+
+def say_what_changed(trainer: Trainer, config: dict[str, Any], arrays: dict[str, np.ndarray], facts: dict[str, Any]
+                     ) -> None:
+    """A line for each setting, and for pictures that are others than those of the checkpoint that a run goes on from.
+    Where the order of pictures is another, the epoch starts anew, so that none is left out."""
+    for name, before in facts["config"].items():
+        if name in ("batch_size", "lr", "seed") and before != config[name]:
+            say(f"--{name.replace('_', '-')} was {before} and is {config[name]}")
+    then, now = facts.get("pictures"), trainer.checkpoints.extras[1]["pictures"]
+    others = [before != after for before, after in zip(then, now, strict=True)] if then else [False, False]
+    for name, other in zip(("training", "test"), others, strict=True):
+        if other:
+            say(f"the {name} pictures are not those of the checkpoint")
+    if trainer.progress.place and (others[0] or facts["config"]["seed"] != config["seed"]):
+        trainer.progress = trainer.progress.epoch_anew()
+        say("this epoch starts anew")
+    if others[1]:
+        best_anew(trainer, arrays)
 
 
 def made_trainer(model: CudaConvnet, config: dict[str, Any], training: Small, test: Small, mean: np.ndarray,
                  run: Path) -> Trainer:
     """What trains the model as its net was. mean: of the training images."""
-    recipe, crop, border = model.net.recipe, model.net.crop, (32 - model.net.crop) // 2
+    recipe, crop, border = model.net.recipe, model.net.crop, (SIDE - model.net.crop) // 2
     optimiser = recipe.optimiser(model)
     schedule = recipe.learning_rate(recipe.schedule, config["lr"], config["epochs"])
     images, augment = (training.images, lambda image, rng: less(mean, translated(image, rng, crop))) if border else (
@@ -189,7 +226,8 @@ def made_trainer(model: CudaConvnet, config: dict[str, Any], training: Small, te
                          augment=augment)
     middle = ArrayLoader(less(mean, views(test.images, crop, [(border, border)])), test.labels, 500, train=False)
     return Trainer(Step(model, optimiser), schedule, loader, middle, run, keep=0, print_every=100,
-                   extras=({"mean": mean}, {"config": config, "classes": training.classes}))
+                   extras=({"mean": mean}, {"config": config, "classes": training.classes,
+                                            "pictures": [training.digest, test.digest]}))
 
 
 def finish(trainer: Trainer, config: dict[str, Any], test: Small, mean: np.ndarray) -> None:
@@ -200,14 +238,23 @@ def finish(trainer: Trainer, config: dict[str, Any], test: Small, mean: np.ndarr
         scores = trainer.fit(config["epochs"])
     finally:
         curves.draw()
+    try:
+        say_error(trainer, config, test, mean, scores, time.monotonic() - begun)
+    except BaseException as error:
+        error.add_note("what was learned is saved: --resume tests it again")
+        raise
+
+
+def say_error(trainer: Trainer, config: dict[str, Any], test: Small, mean: np.ndarray, scores: Scores, seconds: float
+              ) -> None:
     net = CUDA_CONVNETS[config["net"]]
     published = f", where the authors had {100 * net.test_error:g}%" * (test.classes == CLASSES)
-    say(f"test error {error(scores):.2%} after {config['epochs']} epochs{published * (net.crop == 32)}; "
-        f"{time.monotonic() - begun:.0f} s; everything is in {trainer.folder}")
-    if border := 32 - net.crop:
+    say(f"test error {error(scores):.2%} after {trainer.progress.epoch} epochs{published * (net.crop == SIDE)}; "
+        f"{seconds:.0f} s; everything is in {trainer.folder}")
+    if border := SIDE - net.crop:
         places = [(top, left) for top in (0, border // 2, border) for left in (0, border // 2, border)]
         nine = evaluate(trainer.model, Views(test, mean, 100, net.crop, places))
-        trainer.log.write({"epoch": config["epochs"], "step": trainer.progress.step, "views": len(places),
+        trainer.log.write({"epoch": trainer.progress.epoch, "step": trainer.progress.step, "views": len(places),
                            **{f"views_{name}": value for name, value in nine.means().items()}})
         say(f"test error {error(nine):.2%} by the mean of {len(places)} parts of each picture{published}")
 

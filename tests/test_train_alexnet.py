@@ -306,7 +306,8 @@ def test_an_epoch_goes_on_with_other_batches_and_says_what_changed(pictures, tmp
     done = checkpoint.load(run / "last.safetensors")[1]["progress"]
     shutil.copytree(pictures, moved)
     said = finished(inside(moved, "--resume", run, "-b", "16", "--epochs", done["epoch"] + 1))
-    assert "changed" not in said
+    assert "changed" not in said and " on these pictures" not in said
+    assert "--batch-size was 4 and is 16\n" in said
     assert f"resumed after {done['step']} steps, in epoch {done['epoch'] + 1} of {done['epoch'] + 1}" in said
     after = checkpoint.load(run / "last.safetensors")[1]["progress"]
     assert after["step"] == done["step"] + -(-(20 - done["place"]) // 16)
@@ -315,7 +316,7 @@ def test_an_epoch_goes_on_with_other_batches_and_says_what_changed(pictures, tmp
     (moved / "val" / "dots" / "more.png").write_bytes(b"none")
     said = finished(inside(moved, "--resume", run, "--epochs", done["epoch"] + 2))
     assert "the training pictures changed since the checkpoint: 1 new, 1 gone\n" in said
-    assert "the validation pictures changed since the checkpoint: 1 new\n" in said
+    assert "the validation pictures changed since the checkpoint: 1 new\nthe best until here, of epoch " in said
     assert "this epoch starts anew" not in said, "it has not begun"
 
 

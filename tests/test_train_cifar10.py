@@ -82,6 +82,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_end(tmp_path, data):
 @pytest.mark.parametrize(("arguments", "status", "words"), [
     ([], 2, "DATA is missing: CIFAR-10 is at www.cs.toronto.edu/~kriz/cifar.html"),
     (["nowhere"], 1, "nowhere"), (["DATA", "--net", "layers-20pct"], 2, "invalid choice"),
+    (["DATA", "--device", "foo"], 2, "there is no device 'foo': write cpu, cpu:1, cuda or cuda:0"),
     (["DATA", "--epochs", "0"], 2, "0 is out of range"), (["--resume", "nowhere"], 1, "nowhere"),
 ])  # fmt: skip
 def test_mistakes_take_one_line(tmp_path, data, arguments, status, words):
@@ -103,11 +104,68 @@ def test_classes_that_differ_and_pictures_that_cannot_be_read(tmp_path, data):
     assert "other" in ended.stderr
 
 
+def test_pictures_that_are_others_when_a_run_goes_on_are_said(tmp_path, data, script):
+    """In mid-epoch it starts anew; and what is kept as the best is measured on the test pictures that there are now."""
+    shutil.copytree(data, tmp_path / "own")
+    assert run(tmp_path, "own", "--epochs", 1, "-b", 4, "--seed", 1, "-o", "run").returncode == 0
+    best = tmp_path / "run" / "best.safetensors"
+    arrays, facts = checkpoint.load(best)
+    same = run(tmp_path, "--resume", "run", "--epochs", 2, "-o", "same").stdout
+    assert "pictures are not those" not in same and " was " not in same
+    facts["progress"] |= {"best": 1.0, "best_loss": 0.0}  # of other pictures
+    checkpoint.save(best, arrays, facts)
+    (tmp_path / "own" / "train" / "above" / "0.png").unlink()
+    (tmp_path / "own" / "test" / "above" / "0.png").unlink()
+    last = checkpoint.load(tmp_path / "run" / "last.safetensors")
+    last[1]["progress"] |= {"place": 4, "batch": 1}
+    checkpoint.save(tmp_path / "run" / "last.safetensors", *last)
+    ended = run(tmp_path, "--resume", "run", "--epochs", 2, "-b", 3, "--lr", 0.002)
+    assert ended.returncode == 0, ended.stderr
+    for words in ("the training pictures are not those of the checkpoint", "this epoch starts anew",
+                  "the test pictures are not those of the checkpoint", "--batch-size was 4 and is 3",
+                  "--lr was 0.001 and is 0.002", " on these pictures, and had 100.0%"):
+        assert words in ended.stdout, words
+    assert [line["lr"] for line in lines(tmp_path / "run") if line.get("epoch") == 2 and "loss" in line] == [0.002] * 4
+    measured = checkpoint.load(best)[1]["progress"]["best"]
+    assert measured < 1 or checkpoint.load(best)[1]["progress"]["best_loss"] > 0
+    assert measured == checkpoint.load(tmp_path / "run" / "last.safetensors")[1]["progress"]["best"]
+
+
+def test_a_test_that_was_stopped_is_done_when_the_run_goes_on(tmp_path, data, script, monkeypatch, capsys):
+    def asked(*arguments):
+        monkeypatch.setattr(sys, "argv", ["train_cifar10.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            script.main()
+        return ended.value.code, capsys.readouterr()
+
+    def stopped(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(script, "evaluate", stopped)
+        status, said = asked(data, "--net", "layers-19pct-translations", "--epochs", 1, "-b", 4, "-o", "run")
+    assert (status, said.err) == (130, "stopped; what was learned is saved: --resume tests it again\n")
+    status, said = asked("--resume", "run")
+    assert (status, lines(tmp_path / "run")[-1]["views"]) == (0, 9)
+    assert "its epochs are done; what is missing is its test by several parts of each picture" in said.out
+    assert "test error" in said.out and "by the mean of 9 parts of each picture" in said.out
+    assert "There is nothing to do" in asked("--resume", "run")[1].out
+
+
 def test_a_resumed_run_keeps_its_net(tmp_path, data):
     assert run(tmp_path, data, "--net", "layers-80sec", "--epochs", 1, "-b", 8, "-o", "run").returncode == 0
     ended = run(tmp_path, "--resume", "run", "--net", "layers-19pct", "--epochs", 2)
     assert ended.returncode == 1
     assert "--net layers-19pct would be another model: the checkpoint is of layers-80sec: leave it out" in ended.stderr
+    arrays, facts = checkpoint.load(tmp_path / "run" / "last.safetensors")
+    for changed, words in (({"data": str(tmp_path / "moved")}, "were moved: train_cifar10.py DATA --resume "),
+                           ({"net": "layers-11pct"}, "knows no net 'layers-11pct', only layers-80sec, layers-19pct, ")):
+        facts["config"] |= changed
+        checkpoint.save(tmp_path / "run" / "last.safetensors", arrays, facts)
+        ended = run(tmp_path, "--resume", "run", "--epochs", 2)
+        assert (ended.returncode, ended.stderr.count("\n")) == (1, 1), ended.stderr
+        assert words in ended.stderr
 
 
 def test_random_parts_and_their_mirror_images(script):

@@ -22,6 +22,7 @@ from minicnn.training.diagnosis import first_not_finite
 from minicnn.training.finishing import back_to_best
 from minicnn.training.keeping import Checkpoints, Progress
 from minicnn.training.log import Log
+from minicnn.training.resuming import best_anew
 from minicnn.training.scores import Scores, as_loader, evaluate, in_words
 from minicnn.training.step import Step
 from minicnn.training.trainer import Diverged, Stopped, Trainer
@@ -195,6 +196,65 @@ def test_at_the_end_it_can_be_what_it_was_at_its_best(tmp_path, capsys):
     ended = measuring(trainer(tmp_path / "other"), (5, 1.0))
     ended.fit(1)
     assert back_to_best(ended) is None, "the last epoch is the best"
+
+
+@pytest.mark.parametrize("patience", [0, 1])
+def test_a_run_that_went_back_keeps_a_best_that_is_better_and_counts_from_where_it_went_on(tmp_path, capsys, patience):
+    """The best is of epoch 3. From epoch 2 it goes on worse: what is kept stays, though this one is called 3, too."""
+    run = measuring(trainer(tmp_path / "run", keep=9), *TIES[:2], (9, 0.5), (8, 0.5))
+    run.fit(4)
+    kept = (tmp_path / "run" / "best.safetensors").read_bytes()
+    worse = measuring(trainer(tmp_path / "run", keep=9, patience=patience), *TIES[:2], (8, 0.1), (8, 0.2), (9, 0.4))
+    worse.resume(*checkpoint.load(tmp_path / "run" / "epoch-0002.safetensors"))
+    assert (worse.progress.best_epoch, worse.progress.waited(), worse.progress.gone_back()) == (3, 0, True)
+    worse.fit(3)
+    assert (worse.progress.best, worse.progress.best_epoch, worse.progress.waited()) == (0.9, 3, 1)
+    assert (tmp_path / "run" / "best.safetensors").read_bytes() == kept
+    again = measuring(resumed(tmp_path / "run", keep=9, patience=patience), *TIES[:2], (8, 0.1), (8, 0.2), (9, 0.4))
+    assert again.progress == worse.progress and again.progress.gone_back()
+    again.fit(5)
+    assert again.progress.epoch == (3 if patience else 5)
+    assert (again.progress.best_epoch, again.progress.gone_back()) == ((3, True) if patience else (5, False))
+    assert ((tmp_path / "run" / "best.safetensors").read_bytes() == kept) == bool(patience)
+    assert back_to_best(again) is None or patience
+
+
+def test_what_went_back_ends_as_the_best_that_is_kept_and_says_so(tmp_path, capsys):
+    run = measuring(trainer(tmp_path / "run", keep=9), *TIES[:2], (9, 0.5))
+    run.fit(3)
+    best = checkpoint.load(tmp_path / "run" / "best.safetensors")[0]
+    worse = trainer(tmp_path / "run", keep=9, lr=0.05)
+    real = worse.validate
+    measuring(worse, *TIES[:2], (8, 0.1))
+    worse.resume(*checkpoint.load(tmp_path / "run" / "epoch-0002.safetensors"))
+    worse.fit(3)
+    worse.validate = real
+    assert back_to_best(worse)
+    for name, array in worse.model.state_dict().items():
+        np.testing.assert_array_equal(array, best[f"model.{name}"])
+
+
+def test_the_best_is_measured_anew_where_the_validation_pictures_are_others(tmp_path, capsys):
+    run = measuring(trainer(tmp_path / "run", lr=0.05), (5, 1.0), (8, 0.5), (7, 0.5))
+    run.fit(3)
+    best, last = (checkpoint.load(tmp_path / "run" / f"{name}.safetensors") for name in ("best", "last"))
+    again = trainer(tmp_path / "run", lr=0.05)
+    again.resume(*last)
+    best_anew(again, last[0])
+    for name, array in again.model.state_dict().items():
+        np.testing.assert_array_equal(array, last[0][f"model.{name}"], err_msg="it goes on from the last")
+    run.step.load_learned(best[0])
+    scores = run.model.eval() and evaluate(run.model, Batches(9)).means()
+    assert scores["top1"] != 0.8
+    said = f"the best until here, of epoch 2, has {scores['top1']:.1%} on these pictures, and had 80.0%\n"
+    assert capsys.readouterr().out.endswith(said)
+    for progress in (again.progress, resumed(tmp_path / "run").progress):
+        assert (progress.best, progress.best_loss, progress.best_epoch, progress.waited()) == (
+            scores["top1"], scores["loss"], 2, 1)  # fmt: skip
+    (tmp_path / "run" / "best.safetensors").unlink()
+    none = resumed(tmp_path / "run")
+    best_anew(none, last[0])
+    assert none.progress.best == -1
 
 
 # -- whatever ends it --------------------------------------------------------------------------------------------------

@@ -64,8 +64,10 @@ def finish(trainer: Trainer, epochs: int) -> None:
         progress = trainer.progress
         if progress.best >= 0:
             with suppress(OSError):  # what was raised before is more to the point
-                say(f"best epoch: {progress.best_epoch}, top-1 {progress.best:.1%}, kept in "
+                of = ", of those that the run went back from" if progress.gone_back() else ""
+                say(f"best epoch: {progress.best_epoch}{of}, top-1 {progress.best:.1%}, kept in "
                     f"{trainer.folder / 'best.safetensors'}")
-    others = f", the best of {progress.epoch}" if best else ""
+    among = "before the run went back" if progress.gone_back() else f"the best of {progress.epoch}"
+    others = f", {among}" if best else ""
     say(f"{in_words((best or scores).means())} after epoch {shown}{others}, {time.monotonic() - begun:.0f} s; "
         f"everything is in {trainer.folder}")

@@ -37,14 +37,15 @@ class Progress:
     best: float = -1.0  # the highest top-1 on the validation set
     best_epoch: int = 0  # and after how many epochs
     best_loss: float = 0.0  # and the loss there: of epochs with the same top-1 that with the lowest is the best
+    since: int = 0  # after which epoch none was better: the best, or that which the run went back to from behind it
     scores: Scores = field(default_factory=Scores)  # of this epoch
 
     def next_epoch(self, top1: float, loss: float) -> Progress:
         """Where a run is when this epoch has ended, with these means over the validation set."""
         after = Progress(self.epoch + 1, step=self.step, best=self.best, best_epoch=self.best_epoch,
-                         best_loss=self.best_loss)
+                         best_loss=self.best_loss, since=self.since)
         if (top1, -loss) > (self.best, -self.best_loss):
-            after.best, after.best_loss, after.best_epoch = top1, loss, after.epoch
+            after.best, after.best_loss, after.best_epoch, after.since = top1, loss, after.epoch, after.epoch
         return after
 
     def epoch_anew(self) -> Progress:
@@ -52,8 +53,12 @@ class Progress:
         return replace(self, batch=0, place=0, scores=Scores())
 
     def waited(self) -> int:
-        """The epochs since the best one, in which the validation set got no better."""
-        return self.epoch - self.best_epoch if self.best >= 0 else 0
+        """The epochs in which the validation set got no better than the best."""
+        return self.epoch - self.since if self.best >= 0 else 0
+
+    def gone_back(self) -> bool:
+        """Whether the best is of epochs that the run went back from, and which others take the place of."""
+        return self.since != self.best_epoch
 
 
 class Checkpoints:
@@ -144,16 +149,17 @@ class Checkpoints:
             if "place" not in saved:  # an older one counted batches, of the size that it had
                 size = facts.get("config", {}).get("batch_size", batch_size)
                 saved["place"] = saved["batch"] * (1 if batch_size is None else size)
-            progress = Progress(**saved)
+            progress = Progress(**{"since": saved.get("best_epoch", 0)} | saved)
         except (TypeError, ValueError, LookupError, AttributeError) as error:
             raise checkpoint.CheckpointError("Trainer: the facts of the checkpoint are not those that this version "
                                              f"saves: {error!r}") from error
         best, epoch, loss = self.step.ranks.broadcast(self._best() if self.writes else NONE)
+        since = progress.since if epoch == progress.best_epoch else min(epoch, progress.epoch)
         if best < 0 <= progress.best:
             say(f"the best until here, {progress.best:.1%} after epoch {progress.best_epoch}, is not in {self.folder}: "
                 "what comes is compared with itself alone")
         self.saved = progress.step
-        return replace(progress, best=best, best_epoch=epoch, best_loss=loss)
+        return replace(progress, best=best, best_epoch=epoch, best_loss=loss, since=since)
 
     def best(self) -> dict[str, np.ndarray]:
         """What was learned until the end of the best epoch, for all ranks; nothing where that cannot be read any more,
@@ -165,6 +171,13 @@ class Checkpoints:
             except checkpoint.CheckpointError as error:
                 note(str(error))
         return self.step.ranks.broadcast(found)
+
+    def best_is(self, top1: float, loss: float) -> None:
+        """Write into what is kept as the best that it has these scores, by other pictures than before."""
+        if self.writes:
+            arrays, facts = checkpoint.load(path := self.folder / "best.safetensors")
+            facts["progress"] |= {"best": top1, "best_loss": loss}
+            checkpoint.save(path, arrays, facts)
 
     def _best(self) -> tuple[float, int, float]:
         """Of the best checkpoint in the folder, its top-1, epoch and loss: what is called the best must be there."""

@@ -129,20 +129,24 @@ def seen_by(folder: Images | None) -> str:
     return f"{len(folder):,} of {len(folder.classes):,} classes ({digest.hexdigest()[:12]})"
 
 
-def say_changes(then: dict[str, np.ndarray], now: dict[str, np.ndarray], same_root: bool) -> bool:
-    """A line for the training and the validation pictures if they changed. Returns whether an epoch has another order.
+def say_changes(then: dict[str, np.ndarray], now: dict[str, np.ndarray], same_root: bool) -> tuple[bool, bool]:
+    """A line for the training and the validation pictures if they changed. Returns (whether an epoch has another order,
+    whether the validation pictures changed).
 
     then, now: listings (see data/images.py) as pictures.training and pictures.validation. same_root: of one folder.
     """
-    other = False
+    order = validation = False
     for part in ("training", "validation"):
         before, after = then.get(f"pictures.{part}"), now[f"pictures.{part}"]
         if before is None:  # an older checkpoint
             continue
         if found := changes(before, after, same_root):
             say(f"the {part} pictures changed since the checkpoint: {found}")
-        other |= part == "training" and not np.array_equal(before[:, 0], after[:, 0])
-    return other
+        if part == "training":
+            order = not np.array_equal(before[:, 0], after[:, 0])
+        else:
+            validation = bool(found)
+    return order, validation
 
 
 def say_unreadable(*loaders: Any) -> None:

@@ -217,7 +217,7 @@ class Trainer:
         self.schedule.epoch_ended(1 - top1)
         try:
             self.progress = after
-            self.checkpoints.save_epoch(after, is_best=after.best_epoch == after.epoch)
+            self.checkpoints.save_epoch(after, is_best=after.since == after.epoch)
         except BaseException:
             self.progress = before
             vars(self.schedule).update(rate)
