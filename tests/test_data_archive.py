@@ -129,6 +129,8 @@ ODD = {
     "in folders inside a class 1": [("a/more/1.png", PICTURE)],
     "pictures beside the folders of the classes 1": [("1.png", PICTURE)],
     ".heic 1, without suffix 1": [("a/1.heic", PICTURE), ("README", b"")],
+    ".heic in c, which has no picture 2, .txt 1, .xml in a/notes, which has no picture 1": [
+        ("c/1.heic", PICTURE), ("c/2.HEIC", PICTURE), ("a/more.txt", b""), ("a/notes/1.xml", b""), ("c/.hidden", b"")],
     "older ones of the same name 1": [("a/good.png", b"old")],
 }  # fmt: skip
 

@@ -27,7 +27,7 @@ from .picture import picture_suffixes
 
 __all__ = ["Folder", "Index", "index"]
 
-VERSION = 1  # to be changed with what is kept, or how
+VERSION = 2  # to be changed with what is kept, or how
 # 38 bytes a picture. start, size, head, packed, crc: see archive.Member. archive, folder: which of these. name: a hash.
 RECORD = np.dtype([("start", "<u8"), ("name", "<u8"), ("size", "<u4"), ("head", "<u4"), ("folder", "<u4"),
                    ("packed", "<u4"), ("crc", "<u4"), ("archive", "<u2")])
@@ -103,6 +103,7 @@ def _made(paths: list[str], progress: Callable[[int, int], object] | None) -> In
         except NotAnArchive as error:
             raise DataError(str(error)) from None
         found.archive_ends()
+    found.count_others()
     if not found.names:
         words = some([f"{reason} {count}" for reason, count in found.left_out.most_common()])
         raise DataError(f"{some([os.fspath(path) for path in paths])}: expected an archive of pictures, found {words}")
@@ -117,6 +118,7 @@ class _Found:
         self.numbers = {field: array("Q") for field in RECORD.fields or () if field != "name"}
         self.folders: dict[str, int] = {}
         self.left_out: Counter[str] = Counter()
+        self.others: Counter[tuple[str, str]] = Counter()  # of a folder and a kind: files that are no pictures
         self.by_key: dict[str, int] = {}  # of one archive: what a picture is called up to the first point
         self.classes: dict[str, str] = {}
         self.numbered = False
@@ -134,7 +136,7 @@ class _Found:
                 self.classes[key] = str(int(member.read()))
         elif suffix not in picture_suffixes():
             if not name.startswith("."):
-                self.left_out[suffix or "without suffix"] += 1
+                self.others["/".join(folders), suffix or "without suffix"] += 1
         elif name.startswith("."):
             self.left_out["hidden pictures"] += not name.startswith("._")  # these macOS puts beside every file
         elif ".." in folders or entry.path.startswith("/"):
@@ -157,6 +159,15 @@ class _Found:
                 self.numbers["folder"][self.by_key[key]] = self.folders.setdefault(f"/{name}", len(self.folders))
         self.by_key.clear()
         self.classes.clear()
+
+    def count_others(self) -> None:
+        """Count what is no picture as left out, with the folders of which no picture is left: classes, they may be."""
+        filled = {"", *self.folders}
+        for path in self.folders:
+            filled |= {path[:end] for end, sign in enumerate(path) if sign == "/"}
+        for (folder, kind), count in self.others.items():
+            empty = self.folders and folder not in filled
+            self.left_out[f"{kind} in {folder}, which has no picture" if empty else kind] += count
 
     def index(self, paths: list[str]) -> Index:
         rows = np.empty(len(self.names), RECORD)
