@@ -186,7 +186,9 @@ def test_patience_is_asked_for_kept_and_may_be_another(built, run_with, run, cap
     facts["config"]["patience"], facts["progress"]["epoch"] = 3, 4
     checkpoint.save(run / "last.safetensors", arrays, facts)
     capsys.readouterr()
-    run_with("--resume", run, "--epochs", "9")
+    before = (run / "config.json").read_bytes()
+    run_with("--resume", run, "--epochs", "9", "-b", "3")
+    assert (run / "config.json").read_bytes() == before, "nothing was trained so"
     assert capsys.readouterr().out.splitlines()[-1] == (
         "There is nothing to do: since epoch 1, the best, 3 epochs got no better, and --patience is 3: give more, or 0 "
         "for epochs to the end")
@@ -470,7 +472,7 @@ def test_a_cosine_goes_on_to_the_end_that_was_asked_for(run_with, built, data, t
     assert trainer.schedule.lr == pytest.approx(0.25 / 3)
 
 
-def test_a_run_goes_on_from_its_last_checkpoint_with_its_own_settings(built, run, data):
+def test_a_run_goes_on_from_its_last_checkpoint_with_its_own_settings(built, run, data, capsys):
     arrays, facts = checkpoint.load(run / "last.safetensors")
     facts["progress"]["step"] = 1
     checkpoint.save(run / "best.safetensors", {name: a * 0 for name, a in arrays.items()}, facts)
@@ -480,8 +482,11 @@ def test_a_run_goes_on_from_its_last_checkpoint_with_its_own_settings(built, run
     for name, weights in trainer.model.state_dict().items():
         np.testing.assert_array_equal(weights, arrays[f"model.{name}"], err_msg=name)
     assert (trainer.training.batch_size, trainer.training.seed, trainer.optimiser.momentum) == (8, 5, 0.5)
+    assert " was " not in capsys.readouterr().out.replace("the learning rate was", "")
     other, _ = built("--resume", run, "--epochs", "4", "-b", "4", "--momentum", "0.25", "--lr", "0.0625")
     assert (other.training.batch_size, other.optimiser.momentum, other.optimiser.lr) == (4, 0.25, 0.0625)
+    said = capsys.readouterr().out
+    assert "--batch-size was 8 and is 4\n--momentum was 0.5 and is 0.25\n" in said and said.count("--") == 2
 
 
 def test_the_best_is_evaluated(script, run_with, run, monkeypatch):
