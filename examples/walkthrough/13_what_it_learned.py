@@ -75,7 +75,7 @@ def _(recorded):
         higher = f" The rate was {' and '.join(faster)}." * bool(faster)
         return f"""
             This run is an AlexNet with {config["parameters"]:,} parameters, trained for {recorded.hours:.1f} hours on
-            up to {facts["cores"]} cores ({facts["machine"]}) with {facts["training"]:,} photographs of CIFAR-10 in
+            a processor ({facts["machine"]}) with {facts["training"]:,} photographs of CIFAR-10 in
             {len(facts["classes"])} classes. After {facts["epoch"]} epochs, which are {facts["step"]:,} steps, it is
             right for **{facts["top1"]:.1%}** of the {facts["validation"]:,} photographs that it was not trained on.
             Guessing would be right for {1 / len(facts["classes"]):.0%}. {ends}Its settings: `{options}`.{higher}
