@@ -52,6 +52,7 @@ from minicnn.training.nccl import use_nccl
 from minicnn.training.parallel import ALONE, Ranks, check_alike
 from minicnn.training.parallel_step import ParallelStep
 from minicnn.training.pictures import (
+    ENOUGH,
     balanced_loss,
     balanced_weights,
     check_classes,
@@ -251,9 +252,6 @@ def configuration(given: argparse.Namespace, facts: dict[str, Any], path: Path |
 
 
 # -- what is done ------------------------------------------------------------------------------------------------------
-
-ENOUGH = 32  # pictures from which a recipe may learn what its layers will see
-
 
 def drawn_set(workers: int) -> Path:
     say("No folder of pictures was given: using the built-in set, ten patterns drawn on the spot.")

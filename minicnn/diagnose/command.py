@@ -30,7 +30,6 @@ PICTURES, ORDER = 128, 100  # that are looked at as a network sees them; batches
 NAMED, EACH = 10, 50  # classes, of which so many pictures are looked at as they are,
 OF_FEW = 2400  # or so many by the square of their number: what two classes look like is told from chance by many alone
 RISEN = 100  # steps after which a rate should have been reached
-START = 32  # by which a recipe starts a network
 UNREADABLE = 0.1  # of the pictures
 MEASURED = 2000  # pictures of which the mean and the colours are measured, where no run has done it
 
@@ -156,7 +155,7 @@ def _of(training: Images, validation: Images | None, config: Mapping[str, Any],
     from ..models.recipes import RECIPES
     from ..ops import cross_entropy
     from ..training.bars import picture_bar
-    from ..training.pictures import balanced_weights, first_pictures
+    from ..training.pictures import ENOUGH, balanced_weights, first_pictures
     from . import Report, diagnose
 
     recipe = RECIPES[config["recipe"]]
@@ -172,7 +171,7 @@ def _of(training: Images, validation: Images | None, config: Mapping[str, Any],
     if learned:
         model.load_state_dict(learned["model"])
     else:
-        recipe.start(model, first_pictures(loader, START), generator)
+        recipe.start(model, first_pictures(loader, ENOUGH), generator)
     optimiser = recipe.optimiser(model)
     for name in ("lr", "momentum", "weight_decay", "lars"):
         setattr(optimiser, name, config.get(name, getattr(optimiser, name)))

@@ -26,9 +26,10 @@ from ..ops import cross_entropy
 from .bars import picture_bar
 from .interrupt import note, say
 
-__all__ = ["balanced_loss", "balanced_weights", "check_classes", "first_pictures", "pictures_under", "predictions",
-           "say_changes", "say_unreadable", "seen_by", "some_pictures", "warn_of_uneven"]
+__all__ = ["ENOUGH", "balanced_loss", "balanced_weights", "check_classes", "first_pictures", "pictures_under",
+           "predictions", "say_changes", "say_unreadable", "seen_by", "some_pictures", "warn_of_uneven"]
 
+ENOUGH = 32  # pictures from which a recipe may learn what its layers will see
 UNEVEN = 3  # times as many pictures as another class has, from which on weights are worth a word
 
 
