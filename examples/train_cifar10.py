@@ -159,7 +159,8 @@ def train(given: argparse.Namespace, claims: ExitStack) -> None:
     config = configuration(given, facts)
     net = CUDA_CONVNETS[config["net"]]
     done = bool(facts) and facts["progress"]["epoch"] >= config["epochs"]
-    if done and path and (net.crop == SIDE or any("views" in line for line in Log(path.parent / "log.jsonl").read())):
+    if done and path and (net.crop == SIDE or any("views" in line and line["epoch"] == facts["progress"]["epoch"]
+                                                  for line in Log(path.parent / "log.jsonl").read())):
         say(f"There is nothing to do: epochs are counted in all, {facts['progress']['epoch']} are done, and "
             f"{config['epochs']} were asked for: give more by --epochs")
         return

@@ -142,15 +142,18 @@ def test_a_test_that_was_stopped_is_done_when_the_run_goes_on(tmp_path, data, sc
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
-    with monkeypatch.context() as patch:
-        patch.setattr(script, "evaluate", stopped)
-        status, said = asked(data, "--net", "layers-19pct-translations", "--epochs", 1, "-b", 4, "-o", "run")
-    assert (status, said.err) == (130, "stopped; what was learned is saved: --resume tests it again\n")
-    status, said = asked("--resume", "run")
-    assert (status, lines(tmp_path / "run")[-1]["views"]) == (0, 9)
-    assert "its epochs are done; what is missing is its test by several parts of each picture" in said.out
-    assert "test error" in said.out and "by the mean of 9 parts of each picture" in said.out
-    assert "There is nothing to do" in asked("--resume", "run")[1].out
+    begun = [data, "--net", "layers-19pct-translations", "--epochs", 1, "-b", 4, "-o", "run"]
+    for epochs, given in ((1, begun), (2, ["--resume", "run", "--epochs", 2])):
+        with monkeypatch.context() as patch:
+            patch.setattr(script, "evaluate", stopped)
+            status, said = asked(*given)
+        assert (status, said.err) == (130, "stopped; what was learned is saved: --resume tests it again\n")
+        status, said = asked("--resume", "run")
+        last = lines(tmp_path / "run")[-1]
+        assert (status, last["views"], last["epoch"]) == (0, 9, epochs)
+        assert "its epochs are done; what is missing is its test by several parts of each picture" in said.out
+        assert "test error" in said.out and "by the mean of 9 parts of each picture" in said.out
+        assert "There is nothing to do" in asked("--resume", "run")[1].out
 
 
 def test_a_resumed_run_keeps_its_net(tmp_path, data):
