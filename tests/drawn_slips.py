@@ -102,6 +102,7 @@ NOBODY_SEES = [  # slips after which nothing is otherwise, or nothing that count
     (r"statistics\.py .*deviation: its counterpart: np.float64", "a last digit of a scale"),
     (r"workers\.py .*close: with left out: suppress", "a worker that is gone at that very moment"),
     (r"interrupt\.py .*_note: always so: not self.asked", "the same note once more"),
+    (r"train_alexnet\.py .*configuration: exchanged: \(\(.data., root", "settings are found by their names"),
     (r"run_folder\.py .*Claim.__init__: sign turned: -1", "a number that stands for none until the file is opened"),
     (r"pictures\.py .*check_classes: off by one: :5", "how many names are shown"),
     (r"trace\.py .*_step: flag turned: copy=False", "a copy more, of the same numbers"),
