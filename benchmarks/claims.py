@@ -99,8 +99,8 @@ def colours(images: np.ndarray) -> Callable[[np.ndarray, np.random.Generator], n
 
 
 def run(name: str, seed: int, epochs: int, lr: float, training: Small, test: Small) -> dict[str, Any]:
-    """The line of a run. The rate falls along a cosine: of so few epochs the authors' two drops at the
-    end would be nearly one."""
+    """The line of a run. The rate falls along a cosine: of so few epochs the authors' two drops at the end
+    would be nearly one."""
     net, begun = NETS[name], time.monotonic()
     mean = training.mean_image
     images = training.images - mean

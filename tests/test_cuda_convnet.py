@@ -106,7 +106,7 @@ def test_gradients():
 
 
 @pytest.mark.processor
-def test_as_many_windows_as_begin_in_the_picture():
+def test_as_many_windows_as_cover_the_picture():
     for pixels in range(1, 40):
         for size in range(1, 5):
             for stride in range(1, size + 1):

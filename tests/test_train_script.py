@@ -489,6 +489,16 @@ def test_a_run_goes_on_from_its_last_checkpoint_with_its_own_settings(built, run
     assert "--batch-size was 8 and is 4\n--momentum was 0.5 and is 0.25\n" in said and said.count("--") == 2
 
 
+def test_a_best_that_was_gone_back_from_is_named_as_such(run_with, run, capsys):
+    arrays, facts = checkpoint.load(run / "best.safetensors")
+    facts["progress"] |= {"best": 1.0, "best_loss": 0.0, "epoch": 5}
+    checkpoint.save(run / "best.safetensors", arrays, facts)
+    run_with("--resume", run, "--epochs", "2")
+    said = capsys.readouterr().out
+    assert "best epoch: 5, of those that the run went back from, top-1 100.0%, kept in " in said
+    assert " after epoch 5, before the run went back, " in said
+
+
 def test_the_best_is_evaluated(script, run_with, run, monkeypatch):
     seen = []
     arrays, facts = checkpoint.load(run / "last.safetensors")

@@ -219,7 +219,7 @@ def test_a_run_that_went_back_keeps_a_best_that_is_better_and_counts_from_where_
     assert back_to_best(again) is None or patience
 
 
-def test_what_went_back_ends_as_the_best_that_is_kept_and_says_so(tmp_path, capsys):
+def test_what_went_back_ends_as_the_best_that_is_kept(tmp_path):
     run = measuring(trainer(tmp_path / "run", keep=9), *TIES[:2], (9, 0.5))
     run.fit(3)
     best = checkpoint.load(tmp_path / "run" / "best.safetensors")[0]

@@ -23,8 +23,8 @@ class Stage(NamedTuple):
 
     layers: their words: conv, linear, relu, tanh, max, avg, norm, map-norm, dropout, flatten. maps: or units, that a
     conv or a linear gives, where it is not the last. size: of the conv, with zeros around that keep the size of the
-    picture. groups: as of ``ops.conv2d``. pool: size and stride of max and avg, over as many windows as
-    cover the picture.
+    picture. groups: as of ``ops.conv2d``. pool: size and stride of max and avg, over as many windows as cover
+    the picture.
     """
 
     name: str
