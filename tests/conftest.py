@@ -3,7 +3,8 @@ many new ones each time, or those of --hypothesis-seed=N; HYPOTHESIS_EXAMPLES sa
 20 how few.
 
 Devices: ``pytest -m gpu`` runs on cuda(0) all tests that can be run there. ``pytest --on stand-in`` does so on a
-stand-in for two GPUs, which sees what GPUs would not say.
+stand-in for two GPUs, which sees what GPUs would not say; but not what is too large for it, nor what every run of the
+suite does on it.
 """
 
 import os
@@ -54,7 +55,8 @@ def pytest_configure(config):
 def pytest_itemcollected(item):
     if getattr(item.obj, "is_hypothesis_test", False):
         item.add_marker(pytest.mark.deep)
-    if not item.path.name.startswith(PROCESSOR_ONLY) and not item.get_closest_marker("processor"):
+    elsewhere = item.config.option.on and ("gpus" in item.fixturenames or item.get_closest_marker("large"))
+    if not (item.path.name.startswith(PROCESSOR_ONLY) or item.get_closest_marker("processor") or elsewhere):
         item.add_marker(pytest.mark.gpu)
 
 

@@ -111,10 +111,13 @@ CONTROLS = [  # no faults: whatever turns red here, the runner made red
 FAULTS = [
     # -- arithmetic ----------------------------------------------------------------------------------------------------
     arithmetic("nothing summed over broadcast axes", "    g = total(g, tuple(range(",
-               "    return g\n    g = total(g, tuple(range(", verdict=BROADCAST, case="add"),
+               "    return g\n    g = total(g, tuple(range(",
+               "test_arithmetic.py::test_broadcasting_on_either_side", verdict=BROADCAST, case="add"),
     arithmetic("axes of size 1 not summed", "total(g, tuple(i for i, size in enumerate(shape) if size == 1), "
-               "keepdims=True)", "g", verdict=BROADCAST, case="multiply"),
+               "keepdims=True)", "g",
+               "test_arithmetic.py::test_broadcasting_on_either_side", verdict=BROADCAST, case="multiply"),
     arithmetic("a^b: ln 0 at a = 0", "np.log(where(np.equal(a, 0), 1, a), dtype=", "np.log(a, dtype=",
+               "test_arithmetic.py::test_power_at_zero",
                verdict="not finite", case="power"),
     arithmetic("log: gradient in single precision", "gy / x", "(gy / x).astype(np.float32)", verdict="single precision",
                case="log"),
@@ -128,7 +131,7 @@ FAULTS = [
            "np.fmax.reduce(x, axes, keepdims=keepdims), gx"),
     # -- the border ----------------------------------------------------------------------------------------------------
     border("border: errors of others without the op's name", "raise _kind_of(error)(f\"{name}: {error}\") from error",
-           "raise"),
+           "raise", "test_op.py::test_what_does_not_fit_is_told_under_the_name_of_the_op"),
     arrays("border: big-endian double becomes single", "x.dtype.itemsize > 4 else", "x.dtype == np.dtype('=f8') and "
            "x.dtype.isnative else"),
     # -- shapes --------------------------------------------------------------------------------------------------------
@@ -138,9 +141,12 @@ FAULTS = [
           "gy.T.reshape(inside).transpose()", verdict="transposed", case="flatten"),
     shape("transpose: the order, not its inverse", "gy.transpose(*np.argsort(order).tolist())", "gy.transpose(order)",
           verdict="transposed", case="transpose"),
-    shape("getitem: = for add.at", "add_at(g, indexes, gy)", "g[indexes] = gy", verdict="= for +=", case="getitem"),
+    shape("getitem: = for add.at", "add_at(g, indexes, gy)", "g[indexes] = gy",
+          "test_shape.py::test_getitem_with_arrays_that_take_elements_several_times", verdict="= for +=",
+          case="getitem"),
     shape("concatenate: parts shifted by one", "np.moveaxis(gy, axis, 0)[start:stop]",
-          "np.roll(np.moveaxis(gy, axis, 0), 1, 0)[start:stop]", case="concatenate"),
+          "np.roll(np.moveaxis(gy, axis, 0), 1, 0)[start:stop]",
+          "test_shape.py::test_concatenate", case="concatenate"),
     # -- matrix products -----------------------------------------------------------------------------------------------
     linear("linear: gw transposed", "product(x.T, gy).T", "product(x.T, gy)", verdict="transposed"),
     linear("linear: gx transposed", "product(w.T, gy.T).T", "product(w.T, gy.T)", verdict="transposed"),
@@ -292,7 +298,8 @@ FAULTS = [
     engine("op: the graph keeps every tensor", "        tensor._made = Node(",
        "        tensor.grad = sources\n        tensor._made = Node(", KEPT),
     engine("backward: gradients in single precision", "g.astype(tensor.dtype, copy=False)", "g.astype(np.float32)"),
-    engine("no_grad ignored", "return _mode.get()", "return True"),
+    engine("no_grad ignored", "return _mode.get()", "return True",
+           "test_tensor.py::test_what_is_written_into_a_detached_leaf_is_written_into_both"),
     engine("op: everything becomes single precision",
        "if y.dtype == _DOUBLE and not any", "if y.dtype == _DOUBLE or any",
        verdict="single precision", case="exp"),
@@ -303,7 +310,8 @@ FAULTS = [
                     "from .reduce import max, sum, sum as mean", "test_reduce.py"),
     slips("kernels/add_at.py", "test_shape.py", case="getitem")(
         "add_at: = for +=", "        np.add.at(x, index, values)", "        x[index] += values", verdict="= for +="),
-    engine("observers: all threads'", "class _Observers(threading.local)", "class _Observers", "test_guests.py"),
+    engine("observers: all threads'", "class _Observers(threading.local)", "class _Observers",
+           "test_guests.py::test_each_thread_is_watched_by_itself"),
     modules("modules in tuples are not found", "not isinstance(value, (str, bytes)",
                                        "not isinstance(value, (str, tuple)"),
     cores("product: every core has the first rows", "(slice(first, last), slice(None)) if by_rows",

@@ -296,7 +296,8 @@ def test_what_tells_two_variants_apart_can_be_seen():
         assert (apart > 1e-5) == (name != "caffe"), f"{name}: {apart}"
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [variant if variant in ("blueprint", "torchvision") else
+                                     pytest.param(variant, marks=pytest.mark.large) for variant in VARIANTS])
 def test_two_towers_are_one_network_with_groups(variant):
     """Loss, gradients and weights of three steps with dropout, in double precision."""
     net, (images, labels) = small(variant=variant), batch(3, pixels=PIXELS[variant])

@@ -78,38 +78,45 @@ def test_small_sets_are_drawn_class_by_class_and_a_smaller_one_is_part_of_a_larg
     assert [uneven.count(label) for label in range(3)] == [100, 10, 1]
 
 
-def test_a_linear_classifier_knows_colours_and_alexnet_is_held_against_it(tmp_path):
+def small_sets(monkeypatch, *arguments):
+    """The status of benchmarks/small_sets.py, whose rival takes ten steps at each setting and not a thousand."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import small_sets
+
+    monkeypatch.setattr(small_sets, "STEPS", 10)
+    monkeypatch.setattr(sys, "argv", ["small_sets.py", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        small_sets.main()
+    return ended.value.code
+
+
+def test_a_linear_classifier_knows_colours_and_alexnet_is_held_against_it(tmp_path, monkeypatch, capsys):
     for part, count in (("train", 8), ("val", 4)):
         make_folder(tmp_path / "set" / part, count)
     broken = min((tmp_path / "set" / "val").rglob("*.png"))
     broken.write_bytes(b"none")
-    command = [sys.executable, str(BENCHMARKS / "small_sets.py"), str(tmp_path / "set"), "--pictures", "8", "99",
-               "--json", str(tmp_path / "j"), "--", "--epochs", "1", "--width", "0.02"]  # fmt: skip
-    run = subprocess.run(command, capture_output=True, text=True)
+    status = small_sets(monkeypatch, tmp_path / "set", "--pictures", "8", "99", "--json", tmp_path / "j", "--",
+                        "--epochs", "1", "--width", "0.02")  # fmt: skip
+    said = capsys.readouterr()
     (found,) = json.loads((tmp_path / "j").read_text())["results"]
     assert (found["pictures"], found["of_classes"], found["seed"]) == (8, [4, 4], 1)
     worse = found["alexnet"]["top1"] < found["linear"]["top1"]
-    assert (run.returncode, f"in {int(worse)} of 1" in run.stdout) == (int(worse), True), run.stderr
+    assert (status, f"in {int(worse)} of 1" in said.out) == (int(worse), True), said.err
     assert (found["alexnet"]["config"]["width"], len(found["alexnet"]["top1_of_epochs"])) == (0.02, 1)
     assert str(tmp_path) not in (tmp_path / "j").read_text()
-    assert f"left out {broken}: " in run.stderr
+    assert f"left out {broken}: " in said.err
     undivided = ran("small_sets.py", tmp_path / "set" / "train", status=1)
     assert (undivided.startswith("small_sets: "), undivided.count("\n")) == (True, 1)
 
 
 def test_a_set_that_cannot_be_as_uneven_as_asked_is_said(tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import small_sets
-
     for part in ("train", "val"):
         make_folder(tmp_path / "set" / part, 10)
-    monkeypatch.setattr(small_sets, "trained", lambda *given: {"top1": 1.0, "epoch": 1, "seconds": 1, "config": {
+    monkeypatch.setattr("small_sets.trained", lambda *given: {"top1": 1.0, "epoch": 1, "seconds": 1, "config": {
         "epochs": 1}})  # fmt: skip
     for uneven, said in (("1", ""), ("10", "a class has too few for --uneven 10: 12 of 18\n")):
-        asked = ["small_sets.py", str(tmp_path / "set"), "--pictures", "18", "--uneven", uneven]
-        monkeypatch.setattr(sys, "argv", asked)
-        with pytest.raises(SystemExit):
-            small_sets.main()
+        small_sets(monkeypatch, tmp_path / "set", "--pictures", "18", "--uneven", uneven)
         assert capsys.readouterr().err == said
 
 

@@ -60,10 +60,10 @@ def test_conv2d(geometry):
 
 
 @pytest.mark.parametrize("x, w, settings", [
-    ((1, 3, 224, 224), (2, 3, 11, 11), {"stride": 4, "padding": ((0, 3), (0, 3))}),
-    ((2, 48, 27, 27), (2, 48, 5, 5), {"padding": 2}),
+    pytest.param((1, 3, 224, 224), (2, 3, 11, 11), {"stride": 4, "padding": ((0, 3), (0, 3))}, marks=pytest.mark.large),
+    pytest.param((2, 48, 27, 27), (2, 48, 5, 5), {"padding": 2}, marks=pytest.mark.large),
     ((2, 256, 13, 13), (2, 256, 3, 3), {"padding": 1}),
-    ((2, 192, 13, 13), (3, 192, 3, 3), {"padding": 1}),
+    pytest.param((2, 192, 13, 13), (3, 192, 3, 3), {"padding": 1}, marks=pytest.mark.large),
     ((2, 16, 13, 13), (4, 8, 3, 3), {"padding": 1, "groups": 2}),
 ], ids=["conv1", "conv2", "conv3", "conv4", "conv5"])  # fmt: skip
 def test_the_convolutions_of_alexnet(x, w, settings):

@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import functools
 import graphlib
 import re
 import subprocess
@@ -68,20 +69,23 @@ def name_of(path):
     return f"minicnn.{name}" if name.startswith("kernels") else name
 
 
+@functools.cache
 def imports(path):
     """The full names of all that a file imports when it runs, wherever in the file."""
     package = name_of(path) if path.stem == "__init__" else name_of(path).rpartition(".")[0]
     tree = ast.parse(path.read_text(encoding="utf-8"))
     typing = {inner for node in ast.walk(tree) if isinstance(node, ast.If) and getattr(node.test, "id", "") ==
               "TYPE_CHECKING" for inner in ast.walk(node)}  # fmt: skip
+    found = set()
     for node in ast.walk(tree):
         if node in typing:
             continue
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             module = resolve_name("." * node.level + (node.module or ""), package)
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+            found.update(f"{module}.{alias.name}" for alias in node.names)
+    return frozenset(found)
 
 
 def wings(path):

@@ -253,6 +253,7 @@ def test_a_gradient_may_be_written_to_wherever_it_comes_from():
         assert x.grad.item() == 5
 
 
+@pytest.mark.large
 def test_a_graph_of_a_hundred_thousand_ops():
     def deep(x):
         for _ in range(100_000):

@@ -260,12 +260,18 @@ def test_the_best_is_measured_anew_where_the_validation_pictures_are_others(tmp_
 # -- whatever ends it --------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run of three epochs that nothing stopped."""
+    run = trainer(tmp_path_factory.mktemp("runs") / "whole")
+    run.fit(3)
+    return run
+
+
+
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(("epoch", "batch"), [(0, 0), (1, 3), (2, 4)])
-def test_a_signal_stops_after_the_batch_and_nothing_is_lost(tmp_path, which, epoch, batch):
-    whole = trainer(tmp_path / "whole")
-    whole.fit(3)
-
+def test_a_signal_stops_after_the_batch_and_nothing_is_lost(whole, tmp_path, which, epoch, batch):
     def stop(*now):
         if now == (epoch, batch):
             os.kill(os.getpid(), which)
@@ -278,7 +284,7 @@ def test_a_signal_stops_after_the_batch_and_nothing_is_lost(tmp_path, which, epo
     assert (parts.progress.epoch, parts.progress.batch) == (epoch, batch + 1)
     parts.fit(3)
     assert same_weights(whole, parts)
-    kept, expected = (strip(Log(tmp_path / name / "log.jsonl").read()) for name in ("parts", "whole"))
+    kept, expected = (strip(Log(folder / "log.jsonl").read()) for folder in (tmp_path / "parts", whole.folder))
     assert kept == expected
 
 
@@ -287,10 +293,7 @@ def strip(lines):
     return [{k: v for k, v in line.items() if k not in ("images_per_second", "waiting", "seconds")} for line in lines]
 
 
-def test_a_crash_loses_only_what_was_not_saved(tmp_path, monkeypatch):
-    whole = trainer(tmp_path / "whole")
-    whole.fit(3)
-
+def test_a_crash_loses_only_what_was_not_saved(whole, tmp_path, monkeypatch):
     def crash(*now):
         if now == (1, 3):
             monkeypatch.setattr(Checkpoints, "save", lambda *given: 1 / 0)
@@ -310,15 +313,12 @@ def test_a_crash_loses_only_what_was_not_saved(tmp_path, monkeypatch):
         "best.safetensors", "epoch-0001.safetensors", "last.safetensors", "log.jsonl"}
     parts.fit(3)
     assert same_weights(whole, parts)
-    assert strip(Log(tmp_path / "parts" / "log.jsonl").read()) == strip(Log(tmp_path / "whole" / "log.jsonl").read())
+    assert strip(Log(tmp_path / "parts" / "log.jsonl").read()) == strip(Log(whole.folder / "log.jsonl").read())
 
 
 @pytest.mark.parametrize("error", [MemoryError, OSError, KeyboardInterrupt, GeneratorExit, RuntimeError])
 @pytest.mark.parametrize(("epoch", "batch"), [(0, 2), (1, 0), (2, 4)])
-def test_whatever_ends_it_what_was_learned_is_saved(tmp_path, error, epoch, batch):
-    whole = trainer(tmp_path / "whole")
-    whole.fit(3)
-
+def test_whatever_ends_it_what_was_learned_is_saved(whole, tmp_path, error, epoch, batch):
     def crash(*now):
         if now == (epoch, batch):
             raise error("from outside")
@@ -332,7 +332,7 @@ def test_whatever_ends_it_what_was_learned_is_saved(tmp_path, error, epoch, batc
     assert (parts.progress.step, parts.progress.batch) == (step, batch)
     parts.fit(3)
     assert same_weights(whole, parts)
-    assert strip(Log(tmp_path / "parts" / "log.jsonl").read()) == strip(Log(tmp_path / "whole" / "log.jsonl").read())
+    assert strip(Log(tmp_path / "parts" / "log.jsonl").read()) == strip(Log(whole.folder / "log.jsonl").read())
 
 
 class Full:
@@ -354,9 +354,7 @@ class Full:
 @pytest.mark.parametrize("lines", range(6))
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), BrokenPipeError(32, "Broken pipe"),
                                    ValueError("I/O operation on closed file")], ids=lambda e: type(e).__name__)
-def test_what_nobody_reads_ends_it_and_nothing_is_lost(tmp_path, monkeypatch, lines, error):
-    whole = trainer(tmp_path / "whole")
-    whole.fit(3)
+def test_what_nobody_reads_ends_it_and_nothing_is_lost(whole, tmp_path, monkeypatch, lines, error):
     monkeypatch.setattr(sys, "stdout", Full(lines, error))
     with pytest.raises(OSError, match="standard output") as caught:
         trainer(tmp_path / "parts", print_every=2).fit(3)
@@ -367,7 +365,7 @@ def test_what_nobody_reads_ends_it_and_nothing_is_lost(tmp_path, monkeypatch, li
     assert parts.progress.step == int(re.search(r"\d+", note)[0])
     parts.fit(3)
     assert same_weights(whole, parts)
-    assert strip(Log(tmp_path / "parts" / "log.jsonl").read()) == strip(Log(tmp_path / "whole" / "log.jsonl").read())
+    assert strip(Log(tmp_path / "parts" / "log.jsonl").read()) == strip(Log(whole.folder / "log.jsonl").read())
 
 
 def test_an_error_output_that_is_closed_ends_nothing(tmp_path, monkeypatch):
