@@ -3,6 +3,9 @@ memory alone, and runs tests until one fails: those of faults.py and faults_road
 that drawn_slips.py draws from the code, others for every --seed. A fault that no test sees is a hole in the suite, one
 that the numerical check misnames is a hole in the check: exit status 1.
 
+Most are planted where minicnn and the tests are imported already, by planted_in_place.py. What nobody sees there, and
+what it refuses, is planted where nothing of them is.
+
 The last column is what the check should say of the fault, and what it says: verdicts, the most telling first.
 """
 
@@ -18,24 +21,22 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
-from _pytest.config import default_plugins
 from drawn_slips import SEED, Drawn, drawn_slips, unused
 from faults import CONTROLS, FAULTS, HOUSE
 from faults_road import ROAD
 from planted import plant
+from planted_in_place import fits, swap
 
 BY_HAND = CONTROLS + FAULTS + ROAD
 LIMIT = 300  # seconds for one fault
 TEST_LIMIT = 60  # seconds of the processor for one test
-# The same for every fault, so imported once: each fault is planted in a fork of what has imported these, nothing of
-# minicnn among them. Where there is no fork (Windows), each begins anew.
-LIBRARIES = ["numpy", "numba", "pytest", *(f"_pytest.{name}" for name in default_plugins), "hypothesis.extra.numpy",
-             "PIL.Image", "safetensors.numpy", "tqdm", "threadpoolctl", "matplotlib.figure",
-             "matplotlib.backends.backend_agg", "numba_ready"]
-PYTEST = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:anyio",  # another's plugin, which no test here needs
+FORKS = "forkserver" in multiprocessing.get_all_start_methods()  # else (Windows) each process begins anew
+PYTEST = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:faulthandler",
+          "-p", "no:anyio",  # another's plugin, which no test here needs
           "-W", "ignore::pytest.PytestAssertRewriteWarning"]  # Hypothesis was imported before pytest could look at it
 
 # -- in a process of its own: one fault --------------------------------------------------------------------------------
@@ -49,7 +50,7 @@ class FirstFailure:
 
     test = None
 
-    def __init__(self, begun):
+    def __init__(self, begun=None):
         self.begun = begun
 
     def pytest_sessionstart(self):
@@ -87,6 +88,13 @@ def named(op):
     return ["right"]
 
 
+def run(tests, begun):
+    """(the first that failed, pytest's status)"""
+    first = FirstFailure(begun)
+    status = pytest.main([*PYTEST, *tests], plugins=[first])
+    return first.test, int(status)
+
+
 def one(fault, folder, machine_code):
     """Plant a fault, run its tests, and write to ``folder`` what they found."""
     with open(folder / "said", "wb") as said:
@@ -98,7 +106,6 @@ def one(fault, folder, machine_code):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(HOUSE)
     os.environ["PYTEST_DEBUG_TEMPROOT"] = str(folder)  # pytest clears away old folders, which may be another run's
-    os.environ["NUMBA_CACHE_DIR"] = str(machine_code)
     if fault.file.startswith("kernels") and fault.file.endswith(".py"):
         # else Numba would take the healthy machine code for the faulty, or keep this
         os.environ["NUMBA_CACHE_DIR"] = str(folder / "machine code")
@@ -109,15 +116,18 @@ def one(fault, folder, machine_code):
     if "numba" in sys.modules:
         sys.modules["numba"].config.reload_config()
     gc.freeze()  # what was imported before stays, and need not be looked through again and again
-    seen = plant(HOUSE / fault.file, fault.source(), folder)
-    first = FirstFailure(folder / "begun")
+    seen, begun = plant(HOUSE / fault.file, fault.source(), folder), folder / "begun"
     tests = [f"tests/{test}" for test in fault.tests.split()]
-    status = int(pytest.main([*PYTEST, *tests], plugins=[first]))
-    first.begun.unlink(missing_ok=True)
+    ready = sys.modules.get("tests_ready")
+    if ready and fault.file.endswith(".py"):
+        swap(HOUSE / fault.file, fault.source(), ready.functions)
+        seen.touch()
+    test, status = ready.run(tests, begun) if ready else run(tests, begun)
+    begun.unlink(missing_ok=True)
     if not seen.exists():
         raise ImportError(f"{fault.name}: {fault.file} was never imported: the tests saw no fault")
     verdicts = named(fault.op) if fault.verdict else None
-    report = {"test": first.test, "status": status, "verdicts": verdicts}
+    report = {"test": test, "status": status, "verdicts": verdicts}
     (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
     sys.stdout.flush()
     os._exit(0)  # whatever thread the fault left waiting
@@ -156,12 +166,13 @@ def outcome(fault, start, machine_code):
     return trouble, found["test"] or "-", verdicts
 
 
-def starter():
-    """What makes the processes: forks of one that has imported all libraries, where there is such a thing."""
-    forked = "forkserver" in multiprocessing.get_all_start_methods()
-    processes = multiprocessing.get_context("forkserver" if forked else "spawn")
-    if forked:
-        processes.set_forkserver_preload(LIBRARIES)
+def starter(ready):
+    """What makes the processes: forks of one that has imported the module ``ready``, where there is such a thing."""
+    if not FORKS:
+        return multiprocessing.get_context("spawn").Process
+    forkserver._forkserver._stop()  # the one before, which has imported another
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload([ready])
     return processes.Process
 
 
@@ -174,29 +185,57 @@ def end_group(process):
     process.join()
 
 
+def in_place(fault):
+    """Whether a fault may be planted where all is imported: files that are no modules may be read only later."""
+    return FORKS and (not fault.file.endswith(".py") or fits(HOUSE / fault.file, fault.source()))
+
+
+def outcomes(faults, machine_code, anew):
+    """(fault, its outcome, whether that was in place) of all. Controls are planted in both ways."""
+    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
+
+        def planted(faults, ready):
+            faults.sort(key=lambda fault: fault.file.startswith("kernels"))  # by then the others have compiled them
+            start = starter(ready)
+            return zip(faults, pool.map(lambda fault: outcome(fault, start, machine_code), faults), strict=True)
+
+        quick = [fault for fault in faults if not anew and in_place(fault)]
+        rest = [fault for fault in faults if fault not in quick]
+        tests = {test.partition("::")[0] for fault in quick for test in fault.tests.split()}
+        os.environ["TESTS_READY"] = " ".join(sorted(tests))
+        for fault, found in planted(quick, "tests_ready"):
+            if bool(found[0]) == (fault in CONTROLS):
+                yield fault, found, True
+            else:
+                rest.append(fault)
+        for fault, found in planted(rest, "libraries_ready"):
+            yield fault, found, False
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", default=[""], metavar="WORD", help="faults with one in name or file")
     parser.add_argument("--seed", type=int, default=SEED, help="draw other slips")
     parser.add_argument("--all", action="store_true", help="plant every slip, which takes hours")
+    parser.add_argument("--anew", action="store_true", help="import all anew for each, which takes longer")
     given = parser.parse_args()
     faults = BY_HAND + drawn_slips(given.seed, given.all)
-    faults.sort(key=lambda fault: fault.file.startswith("kernels"))  # by then the others have compiled what all need
     chosen = [fault for fault in faults if any(word in f"{fault.name} {fault.file}" for word in given.only)]
     common = tempfile.TemporaryDirectory()  # what Numba compiles, and what runs CUDA on the processor, once for all
     os.environ.setdefault("CUDA_ON_CPU", common.name)
     machine_code = Path(common.name) / "machine code"
     machine_code.mkdir()
-    start = starter()
-    began, holes = time.monotonic(), []
+    os.environ["NUMBA_CACHE_DIR"] = str(machine_code)
+    os.chdir(HOUSE / "tests")  # where the server of forks looks for what it imports
+    began, quick, holes = time.monotonic(), 0, []
     print("| fault | file | first test that failed | verdict: expected / named |\n|---|---|---|---|")
-    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
-        outcomes = pool.map(lambda fault: outcome(fault, start, machine_code), chosen)
-        for fault, (trouble, test, verdicts) in zip(chosen, outcomes, strict=True):
-            row = f"| {fault.name} | {fault.file} | {trouble or test} | {verdicts} |"
-            print(row, flush=True)
-            holes += [row] * bool(trouble)
-    print(f"\n{len(chosen)} planted, {len(holes)} not as they should be, {time.monotonic() - began:.0f} s")
+    for fault, (trouble, test, verdicts), here in outcomes(chosen, machine_code, given.anew):
+        row = f"| {fault.name} | {fault.file} | {trouble or test} | {verdicts} |"
+        print(row, flush=True)
+        quick += here
+        holes += [row] * bool(trouble)
+    seconds = time.monotonic() - began
+    print(f"\n{len(chosen)} planted, {quick} in place, {len(holes)} not as they should be, {seconds:.0f} s")
     print(*holes, sep="\n")  # again, as the end of a long text is what is read first
     for part in unused():
         print(f"drawn_slips.py: no slip is called {part!r} any more: NOBODY_SEES can do without")
