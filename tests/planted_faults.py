@@ -95,8 +95,8 @@ def run(tests, begun):
     return first.test, int(status)
 
 
-def one(fault, folder, machine_code):
-    """Plant a fault, run its tests, and write to ``folder`` what they found."""
+def one(fault, folder, machine_code, imported):
+    """Plant a fault, run its tests, and write to ``folder`` what they found. imported: what a fork has, by name."""
     with open(folder / "said", "wb") as said:
         for stream in (1, 2):
             os.dup2(said.fileno(), stream)
@@ -104,6 +104,8 @@ def one(fault, folder, machine_code):
         os.setpgid(0, 0)  # one signal ends it with all that it started
     multiprocessing.set_start_method(None, force=True)  # this and Ctrl-C as whoever runs the tests has them
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if FORKS and imported not in sys.modules:  # the server of forks says nothing of it
+        raise ImportError(f"{imported}.py cannot be imported")
     os.chdir(HOUSE)
     os.environ["PYTEST_DEBUG_TEMPROOT"] = str(folder)  # pytest clears away old folders, which may be another run's
     if fault.file.startswith("kernels") and fault.file.endswith(".py"):
@@ -136,11 +138,11 @@ def one(fault, folder, machine_code):
 # -- here: all of them -------------------------------------------------------------------------------------------------
 
 
-def outcome(fault, start, machine_code):
+def outcome(fault, start, *given):
     """(what is wrong with the suite, or nothing; the row of the table after the fault's name and file)"""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        process = start(target=one, args=(fault, folder, machine_code))
+        process = start(target=one, args=(fault, folder, *given))
         process.start()
         process.join(LIMIT)
         if process.exitcode is None:
@@ -197,7 +199,7 @@ def outcomes(faults, machine_code, anew):
         def planted(faults, ready):
             faults.sort(key=lambda fault: fault.file.startswith("kernels"))  # by then the others have compiled them
             start = starter(ready)
-            return zip(faults, pool.map(lambda fault: outcome(fault, start, machine_code), faults), strict=True)
+            return zip(faults, pool.map(lambda fault: outcome(fault, start, machine_code, ready), faults), strict=True)
 
         quick = [fault for fault in faults if not anew and in_place(fault)]
         rest = [fault for fault in faults if fault not in quick]
