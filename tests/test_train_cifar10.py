@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -43,7 +44,23 @@ def data(tmp_path_factory):
     return root
 
 
-def run(folder, *arguments):
+@pytest.fixture
+def run(script, monkeypatch, capsys):
+    """Runs the script in this process, which has imported and compiled all: (its status, what it printed)."""
+
+    def ran(folder, *arguments):
+        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
+        monkeypatch.chdir(folder)
+        with pytest.raises(SystemExit) as ended:
+            sys.exit(script.main())
+        status, said = ended.value.code, capsys.readouterr()
+        words = f"{status}\n" * isinstance(status, str)
+        return SimpleNamespace(returncode=1 if words else status or 0, stdout=said.out, stderr=said.err + words)
+
+    return ran
+
+
+def in_a_process(folder, *arguments):
     return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], cwd=folder, capture_output=True, text=True)
 
 
@@ -51,7 +68,7 @@ def lines(run_folder):
     return [json.loads(line) for line in (run_folder / "log.jsonl").read_text().splitlines()]
 
 
-def test_a_run_that_is_stopped_goes_on_to_the_same_end(tmp_path, data):
+def test_a_run_that_is_stopped_goes_on_to_the_same_end(tmp_path, data, run):
     asked = [data, "--net", "layers-19pct-translations", "-b", 4, "--seed", 3]
     whole = run(tmp_path, *asked, "--epochs", 2, "-o", "whole")
     assert whole.returncode == 0, whole.stderr
@@ -66,7 +83,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_end(tmp_path, data):
     assert (config["net"], config["epochs"], config["batch_size"], config["lr"]) == (
         "layers-19pct-translations", 2, 4, 0.001)  # fmt: skip
     assert run(tmp_path, *asked, "--epochs", 1, "-o", "parts").returncode == 0
-    resumed = run(tmp_path, "--resume", "parts", "--epochs", 2)
+    resumed = in_a_process(tmp_path, "--resume", "parts", "--epochs", 2)  # which knows what the files say, no more
     assert resumed.returncode == 0, resumed.stderr
     assert "resumed after 3 steps, in epoch 2 of 2" in resumed.stdout
     assert "There is nothing to do: epochs are counted in all, 2 are done" in run(tmp_path, "--resume", "parts").stdout
@@ -86,12 +103,12 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_end(tmp_path, data):
     (["DATA", "--epochs", "0"], 2, "0 is out of range"), (["--resume", "nowhere"], 1, "nowhere"),
 ])  # fmt: skip
 def test_mistakes_take_one_line(tmp_path, data, arguments, status, words):
-    ended = run(tmp_path, *(data if word == "DATA" else word for word in arguments))
+    ended = in_a_process(tmp_path, *(data if word == "DATA" else word for word in arguments))
     assert (ended.returncode, ended.stderr.count("\n")) == (status, 1), ended.stderr
     assert words in ended.stderr
 
 
-def test_classes_that_differ_and_pictures_that_cannot_be_read(tmp_path, data):
+def test_classes_that_differ_and_pictures_that_cannot_be_read(tmp_path, data, run):
     shutil.copytree(data, tmp_path / "own")
     (tmp_path / "own" / "train" / "above" / "0.png").write_bytes(b"none")
     ended = run(tmp_path, "own", "--net", "layers-80sec", "--epochs", 1, "-b", 8, "-o", "run")
@@ -104,7 +121,7 @@ def test_classes_that_differ_and_pictures_that_cannot_be_read(tmp_path, data):
     assert "other" in ended.stderr
 
 
-def test_pictures_that_are_others_when_a_run_goes_on_are_said(tmp_path, data, script):
+def test_pictures_that_are_others_when_a_run_goes_on_are_said(tmp_path, data, script, run):
     """In mid-epoch it starts anew; and what is kept as the best is measured on the test pictures that there are now."""
     shutil.copytree(data, tmp_path / "own")
     assert run(tmp_path, "own", "--epochs", 1, "-b", 4, "--seed", 1, "-o", "run").returncode == 0
@@ -156,7 +173,7 @@ def test_a_test_that_was_stopped_is_done_when_the_run_goes_on(tmp_path, data, sc
         assert "There is nothing to do" in asked("--resume", "run")[1].out
 
 
-def test_a_resumed_run_keeps_its_net(tmp_path, data):
+def test_a_resumed_run_keeps_its_net(tmp_path, data, run):
     assert run(tmp_path, data, "--net", "layers-80sec", "--epochs", 1, "-b", 8, "-o", "run").returncode == 0
     ended = run(tmp_path, "--resume", "run", "--net", "layers-19pct", "--epochs", 2)
     assert ended.returncode == 1
