@@ -148,29 +148,23 @@ def test_pictures_that_are_others_when_a_run_goes_on_are_said(tmp_path, data, sc
     assert measured == checkpoint.load(tmp_path / "run" / "last.safetensors")[1]["progress"]["best"]
 
 
-def test_a_test_that_was_stopped_is_done_when_the_run_goes_on(tmp_path, data, script, monkeypatch, capsys):
-    def asked(*arguments):
-        monkeypatch.setattr(sys, "argv", ["train_cifar10.py", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            script.main()
-        return ended.value.code, capsys.readouterr()
-
+def test_a_test_that_was_stopped_is_done_when_the_run_goes_on(tmp_path, data, script, monkeypatch, run):
     def stopped(*given):
         raise KeyboardInterrupt
 
-    monkeypatch.chdir(tmp_path)
     begun = [data, "--net", "layers-19pct-translations", "--epochs", 1, "-b", 4, "-o", "run"]
     for epochs, given in ((1, begun), (2, ["--resume", "run", "--epochs", 2])):
         with monkeypatch.context() as patch:
             patch.setattr(script, "evaluate", stopped)
-            status, said = asked(*given)
-        assert (status, said.err) == (130, "stopped; what was learned is saved: --resume tests it again\n")
-        status, said = asked("--resume", "run")
+            ended = run(tmp_path, *given)
+        assert (ended.returncode, ended.stderr) == (
+            130, "stopped; what was learned is saved: --resume tests it again\n")  # fmt: skip
+        ended = run(tmp_path, "--resume", "run")
         last = lines(tmp_path / "run")[-1]
-        assert (status, last["views"], last["epoch"]) == (0, 9, epochs)
-        assert "its epochs are done; what is missing is its test by several parts of each picture" in said.out
-        assert "test error" in said.out and "by the mean of 9 parts of each picture" in said.out
-        assert "There is nothing to do" in asked("--resume", "run")[1].out
+        assert (ended.returncode, last["views"], last["epoch"]) == (0, 9, epochs)
+        assert "its epochs are done; what is missing is its test by several parts of each picture" in ended.stdout
+        assert "test error" in ended.stdout and "by the mean of 9 parts of each picture" in ended.stdout
+        assert "There is nothing to do" in run(tmp_path, "--resume", "run").stdout
 
 
 def test_a_resumed_run_keeps_its_net(tmp_path, data, run):

@@ -268,7 +268,6 @@ def whole(tmp_path_factory):
     return run
 
 
-
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(("epoch", "batch"), [(0, 0), (1, 3), (2, 4)])
 def test_a_signal_stops_after_the_batch_and_nothing_is_lost(whole, tmp_path, which, epoch, batch):
