@@ -26,7 +26,7 @@ def max_pool2d(first, last, y, winner, x, R, S, down, right, top, left):
                     row = ((c * H + p * down + r - top) * W + q * right - left) * N + n
                     for s in range(s_first, s_last):
                         value = pixels[row + s * N]
-                        wins = (value > largest) | ((value != value) & (largest == largest))
+                        wins = (not value <= largest) & (largest == largest)
                         largest = value if wins else largest
                         place = r * S + s if wins else place
                 y[c, p, q, n], winner[c, p, q, n] = largest, place
@@ -35,12 +35,15 @@ def max_pool2d(first, last, y, winner, x, R, S, down, right, top, left):
                 best[:], place_of_best[:] = -np.inf, r_first * S + s_first
                 for r in range(r_first, r_last):
                     for s in range(s_first, s_last):
-                        value_of, here = x[c, p * down + r - top, q * right + s - left], r * S + s
+                        value_of = x[c, p * down + r - top, q * right + s - left]
+                        here = winner.dtype.type(r * S + s)
                         for n in range(N):
+                            # all is read first, into locals: else AVX2 compares one number at a time
+                            new, old, place_of_old = value_of[n], best[n], place_of_best[n]
                             # the first maximum stays; NaN wins a window, and the first NaN stays
-                            wins = (value_of[n] > best[n]) | ((value_of[n] != value_of[n]) & (best[n] == best[n]))
-                            best[n] = value_of[n] if wins else best[n]
-                            place_of_best[n] = here if wins else place_of_best[n]
+                            wins = (not new <= old) & (old == old)
+                            best[n] = new if wins else old
+                            place_of_best[n] = here if wins else place_of_old
 
 
 @kernel(axes=(0, 1), weight=2)
