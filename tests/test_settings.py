@@ -9,7 +9,7 @@ from minicnn.engine.settings import axes, axis, flag, real, several, whole
 
 NOT_WHOLE = [
     1.0, 2.5, np.float32(1), True, False, np.True_, np.array(True), "1", b"1", None, 1j, [1], (1,), {}, {1}, range(1),
-    np.array([1]), np.array(1.0), Decimal(1), Fraction(1), np.datetime64(1, "s"), np.timedelta64(1, "s"), object(),
+    np.array([1]), np.array(1.0), Decimal(1), Fraction(1), np.datetime64(1, "s"), np.timedelta64(1, "s"), ...
 ]  # fmt: skip
 NOT_REAL = [True, np.False_, np.array(True), "1.0", None, 1j, np.complex64(1), [1.0], np.ones(1), Decimal(1), {},
             np.timedelta64(1, "s"), np.array("a"), np.zeros((), "f4, i4")]  # fmt: skip

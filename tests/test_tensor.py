@@ -279,7 +279,7 @@ def test_a_graph_of_a_hundred_thousand_ops():
     lambda x: x.reshape(-1).exp(), lambda x: x.flatten().exp(), lambda x: x[0].exp(), lambda x: x[[0, 0]],
     ops.max_pool2d, lambda x: ops.dropout(x, np.array([1, 2])), lambda x: x.to(cpu(1)),
     lambda x: ops.concatenate(x, x),
-], ids=str)  # fmt: skip
+])  # fmt: skip
 def test_the_graph_keeps_what_gradients_need_and_nothing_else(use):
     def made(x):
         y = x.exp().transpose(0, 2, 3, 1)  # a copy in memory, which the gradient of neither needs
