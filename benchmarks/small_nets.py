@@ -36,8 +36,9 @@ def step_of_minicnn(net: str, batch_size: int, threads: int) -> Callable[[], Any
 
     use(threads)
     keep_memory()
-    model, (images, labels) = cuda_convnet(net), data(net, batch_size)
-    step = Step(model, CUDA_CONVNETS[net].recipe.optimiser(model))
+    model, recipe, (images, labels) = cuda_convnet(net), CUDA_CONVNETS[net].recipe, data(net, batch_size)
+    recipe.start(model, images)  # else pixels of 60 give losses in the hundreds, which a few steps make infinite
+    step = Step(model, recipe.optimiser(model))
     return lambda: step(images, labels)
 
 

@@ -42,6 +42,13 @@ def test_a_window_wider_than_the_map_sees_all_of_it():
     agree(ops.map_response_norm(x, size=2**62 + 1, alpha=1.0).numpy(), normalised_within(x, size=9, alpha=1.0))
 
 
+@pytest.mark.parametrize("beta", [0.75, 1.0])
+def test_no_power_is_too_large_where_d_is_not(beta):
+    x = np.full((1, 1, 3, 3), 1e18, np.float32)  # single precision ends at 3.4e38, and d is 9e36
+    expected = normalised_within(x.astype(np.float64), alpha=1.0, beta=beta)
+    agree(ops.map_response_norm(x, alpha=1.0, beta=beta).numpy() / expected, np.ones_like(x), tolerance=1e-5)
+
+
 def test_half_precision_adds_up_in_single():
     x = Tensor(np.full((1, 1, 3, 3), 1000.0)).half()  # whose square is none of half precision's numbers
     y = ops.map_response_norm(x, alpha=1.0)

@@ -30,7 +30,8 @@ def map_response_norm(x: Operand, *, size: int = 5, alpha: float = 4e-5, beta: f
     pixels = single(batch_last(x))
     half = min(size // 2, max(x.shape[2:]))
     d = k + alpha * around(pixels * pixels, half)
-    factor = 1 / np.sqrt(d * np.sqrt(d)) if beta == 0.75 else d**-beta  # the usual d^¾ without a power, which is slow
+    root = np.sqrt(d)  # the usual d^¾ is √d √√d, without a power, which is slow, and too large no sooner than d
+    factor = 1 / (root * np.sqrt(root)) if beta == 0.75 else d**-beta
 
     def gx(gy: Array) -> Array:
         g = single(batch_last(gy)) * factor
